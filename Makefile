@@ -1,0 +1,42 @@
+# Two commands for newcomers, `make demo` and `make test`; `make check` is what has to pass before a commit.
+# Each creates .venv and installs what it needs. On a machine where PyPI's torch would bring CUDA that
+# is not wanted, point pip at PyTorch's CPU wheels: make demo PIP_ARGS="--index-url ..."
+
+PYTHON ?= python3
+PIP_ARGS ?=
+PICTURES ?=
+RESOLUTION ?= 360x480
+CHECKPOINT ?= export/checkpoints/affnet-streets.safetensors
+
+BIN := .venv/bin
+NATIVE := $(wildcard rtseg/native/*.cpp rtseg/native/*.h)
+
+.PHONY: demo test check lint types format clean
+
+demo: .venv/installed
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh export/demo.sh "$(CHECKPOINT)" "$(RESOLUTION)" $(PICTURES)
+
+test: .venv/installed
+	$(BIN)/python -m pytest -q
+
+check: lint types test
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/installed
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/installed: pyproject.toml setup.py constraints.txt $(NATIVE)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet $(PIP_ARGS) -c constraints.txt -e '.[cpu,dev]'
+	touch $@
+
+clean:
+	rm -rf .venv build demo *.egg-info rtseg/native/*.so

@@ -1,0 +1,33 @@
+#!/bin/sh
+# The main job once, from shipped weights to labels: export, parity, mIoU, latency, overlays.
+# Usage: demo.sh CHECKPOINT HxW [PICTURE | FOLDER | VIDEO]...
+set -eu
+checkpoint=$1
+resolution=$2
+shift 2
+rm -rf demo
+mkdir demo
+
+say() { printf '\n== %s\n' "$1"; }
+
+say "1. export: PyTorch -> ONNX, compared before the file gets its name"
+rtseg export --checkpoint "$checkpoint" --resolution "$resolution" -o demo/logits.onnx
+rtseg export --checkpoint "$checkpoint" --resolution "$resolution" --interface scores -o demo/scores.onnx
+
+if [ $# -eq 0 ]; then
+    say "2. pictures: six street scenes are rendered, as none were named"
+    rtseg scenes demo/scenes --resolution 720x960 --count 6
+    set -- demo/scenes/val
+    say "3. accuracy of that very file, on scenes it was not trained on"
+    rtseg validate demo/logits.onnx --data streets --split test --limit 30
+else
+    say "2. pictures: yours.   3. accuracy: not measured, as they have no labels"
+fi
+
+say "4. labels and overlays"
+rtseg run demo/logits.onnx "$@" -o demo/labelled
+
+say "5. latency"
+rtseg bench demo/scores.onnx demo/logits.onnx --seconds 5
+
+say "done: look at demo/labelled/*_overlay.png"

@@ -1,0 +1,5 @@
+"""`python -m rtseg` is the command line."""
+
+from rtseg.cli import main
+
+main()

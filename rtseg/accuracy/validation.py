@@ -1,0 +1,43 @@
+"""Hold a segmenter against a dataset's truth, one picture at a time."""
+
+from __future__ import annotations
+
+from typing import Callable, Optional
+
+from rtseg.accuracy.confusion import AccuracyResult, ConfusionMatrix
+from rtseg.datasets.labelled import LabelledDataset
+from rtseg.errors import DatasetError
+from rtseg.segmenter import Segmenter
+
+Progress = Callable[[int, int], None]
+"""Called with how many pictures are done and how many there are."""
+
+
+def validate(
+    segmenter: Segmenter,
+    dataset: LabelledDataset,
+    *,
+    limit: Optional[int] = None,
+    progress: Progress = lambda done, total: None,
+) -> AccuracyResult:
+    """Return mIoU, class IoUs and pixel accuracy at the labels' own resolution.
+
+    One confusion matrix over all pictures; nothing of a picture is kept, so memory does not grow
+    with their number. limit takes only the first pictures. Raises DatasetError where the classes of
+    the segmenter and of the dataset are not the same list.
+    """
+    ours, theirs = segmenter.output.classes, dataset.classes
+    if ours.names != theirs.names:
+        raise DatasetError(
+            "the artifact and the dataset speak of different classes",
+            got=f"{theirs.dataset} with {len(theirs)} classes",
+            expected=f"{ours.dataset or 'a list'} with {len(ours)} classes",
+            hint=f"--data {ours.dataset or 'DATASET'}:PATH",
+        )
+    matrix = ConfusionMatrix(theirs)
+    total = len(dataset) if limit is None else min(limit, len(dataset))
+    for index in range(total):
+        item = dataset[index]
+        matrix.add(item.labels, segmenter(item.image))
+        progress(index + 1, total)
+    return matrix.result()

@@ -1,0 +1,85 @@
+"""A benchmark run: networks or artifacts in, one JSON-able result with all rows out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from rtseg.accuracy.validation import validate
+from rtseg.artifacts import PathLike, read_manifest
+from rtseg.benchmarks.boundaries import BOUNDARIES
+from rtseg.benchmarks.environment import environment
+from rtseg.benchmarks.rows import BenchmarkRow, benchmark_artifact
+from rtseg.benchmarks.sampling import SamplingRule
+from rtseg.datasets.labelled import LabelledDataset
+from rtseg.datasets.streets import render_scene
+from rtseg.export.cache import cached_export
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.networks.registry import network_names, network_spec
+from rtseg.segmenter import load
+from rtseg.specs import Resolution
+
+SCENE = (7, 0)
+"""Seed and index of the picture everything is timed on."""
+
+
+class BenchmarkSession:
+    """Collects rows under one rule. The environment is noted before the first row."""
+
+    def __init__(
+        self,
+        rule: SamplingRule,
+        *,
+        threads: int = 0,
+        dataset: Optional[LabelledDataset] = None,
+        notify: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._rule = rule
+        self._threads = threads
+        self._dataset = dataset
+        self._notify = notify
+        self._environment = environment()
+        self._rows: list[BenchmarkRow] = []
+
+    def add_network(self, network: PreparedNetwork, resolution: Resolution) -> None:
+        """Time the network's scores, logits and whole frame, exported into the cache where need be."""
+        picture = render_scene(*SCENE, resolution.height, resolution.width)[0]
+        for interface in ("scores", "logits"):
+            self._notify(f"{network.name} {resolution}: exporting {interface}, unless it is in the cache")
+            self.add_artifact(cached_export(network, resolution, interface, images=[picture]))
+
+    def add_artifact(self, path: PathLike) -> None:
+        """Time every boundary of an exported file; measure its mIoU too where there is a dataset.
+
+        Raises ManifestError for a file that is not what its manifest tells of.
+        """
+        manifest = read_manifest(path, kind="onnx")
+        resolution = manifest.image.resolution
+        picture = render_scene(*SCENE, resolution.height, resolution.width)[0]
+        with load(path, threads=self._threads) as segmenter:
+            miou = None
+            if self._dataset is not None:
+                self._notify(f"{Path(path).name}: validating on {len(self._dataset)} pictures")
+                miou = validate(segmenter, self._dataset).miou
+            self._notify(f"{Path(path).name}: timing, up to {self._rule.max_seconds:g} s a row")
+            claims = _claims(manifest.network, resolution)
+            self._rows += benchmark_artifact(segmenter, manifest, picture, self._rule, claims=claims, miou=miou)
+
+    def result(self) -> dict[str, Any]:
+        """Return rule, environment, boundaries and rows as plain values."""
+        rows = [row.to_json() for row in self._rows]
+        return {
+            "resolution": ", ".join(sorted({row["resolution"] for row in rows})),
+            "rule": asdict(self._rule),
+            "environment": self._environment,
+            "boundaries": {name: BOUNDARIES[name] for name in BOUNDARIES if any(r["boundary"] == name for r in rows)},
+            "rows": rows,
+        }
+
+
+def _claims(network: str, resolution: Resolution) -> list[dict[str, Any]]:
+    if network not in network_names():
+        return []
+    claims = network_spec(network).claims
+    return [asdict(claim) for claim in claims if (claim.height, claim.width) == (resolution.height, resolution.width)]

@@ -1,0 +1,65 @@
+"""The command line: parse, call one function of the library, print."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn, Optional
+
+import click
+
+from rtseg import __version__
+from rtseg.cli.bench import bench
+from rtseg.cli.doctor import doctor
+from rtseg.cli.export import export
+from rtseg.cli.networks import networks
+from rtseg.cli.run import run
+from rtseg.cli.scenes import scenes
+from rtseg.cli.train import train
+from rtseg.cli.validate import validate
+from rtseg.errors import RtsegError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="rtseg")
+def cli() -> None:
+    """From a PyTorch segmentation network to a measured, validated engine.
+
+    \b
+    rtseg networks                         what can be built by name
+    rtseg train affnet --data camvid:DIR   weights
+    rtseg export affnet --resolution 512x1024 --checkpoint F
+    rtseg run F.onnx pictures/ -o labelled/
+    rtseg validate F.onnx --data camvid:DIR --split val
+    rtseg bench --resolution 1024x2048     ms and FPS beside the papers'
+    """
+
+
+for _command in (networks, train, export, run, validate, bench, scenes, doctor):
+    cli.add_command(_command)
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> NoReturn:
+    """Run the command line and exit: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
+    try:
+        cli.main(arguments, prog_name="rtseg", standalone_mode=False)
+    except click.exceptions.Exit as ended:
+        sys.exit(ended.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", 130)
+    except RtsegError as error:
+        _fail(str(error), 1)
+    except MemoryError as error:
+        _fail(f"out of memory{f': {error}' if str(error) else ''}. Try: a smaller resolution", 1)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of a pipe has left; there is nobody to tell
+        sys.exit(1)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"rtseg: error: {' '.join(message.split())}", err=True)
+    sys.exit(code)

@@ -1,0 +1,22 @@
+"""`rtseg doctor`."""
+
+from __future__ import annotations
+
+import click
+
+from rtseg.cli.console import print_json, stdout
+from rtseg.cli.options import json_option
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say what this installation can do, and what to install for the rest."""
+    from rtseg.installation import installation_facts
+    from rtseg.report.installation import installation_text
+
+    facts = installation_facts()
+    if as_json:
+        print_json(facts)
+    else:
+        installation_text(facts, stdout)

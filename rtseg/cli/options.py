@@ -1,0 +1,107 @@
+"""Options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
+
+import click
+
+from rtseg.errors import SpecError
+from rtseg.specs import Resolution
+
+if TYPE_CHECKING:
+    from rtseg.networks.prepared import PreparedNetwork
+    from rtseg.specs import ClassSpec
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class ResolutionType(click.ParamType):
+    """HEIGHTxWIDTH. Text that is none is wrong usage; a size no network is meant for is an error."""
+
+    name = "HxW"
+
+    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> Resolution:
+        """Return the resolution."""
+        if isinstance(value, Resolution):
+            return value
+        try:
+            return Resolution.parse(value)
+        except SpecError as error:
+            if str(error).startswith("not a resolution"):
+                self.fail(str(error), param, ctx)
+            raise
+
+
+class KeyValueType(click.ParamType):
+    """NAME=VALUE."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> tuple[str, str]:
+        """Return name and value."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, choice = value.partition("=")
+        if not separator or not name:
+            self.fail(f"{value!r} is not NAME=VALUE", param, ctx)
+        return name, choice
+
+
+def file_argument(name: str, **settings: Any) -> Callable[[Command], Command]:
+    """Return a decorator for a path argument."""
+    return click.argument(name, type=click.Path(path_type=Path), **settings)
+
+
+def network_options(command: Command) -> Command:
+    """Add NETWORK, --module, --checkpoint, --classes, --option and --seed."""
+    decorators = [
+        click.argument("network", required=False),
+        click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name."),
+        click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights: .safetensors or .pth."),
+        click.option(
+            "--classes", metavar="NAME|N", help="Class list: cityscapes, camvid, streets, or a number.  [cityscapes]"
+        ),
+        click.option("--option", "options", type=KeyValueType(), multiple=True, help="An option of the network."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights."),
+    ]
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def resolution_option(*, required: bool = True) -> Callable[[Command], Command]:
+    """Return a decorator for --resolution."""
+    return click.option(
+        "--resolution", type=ResolutionType(), required=required, help="Height x width, such as 512x1024."
+    )
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of a table.")
+threads_option = click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0 is all cores.")
+
+
+def selected_network(
+    network: Optional[str],
+    factory: Optional[str],
+    checkpoint: Optional[Path],
+    classes: Optional[str],
+    options: tuple[tuple[str, str], ...],
+    seed: int,
+    *,
+    default_classes: str = "cityscapes",
+) -> PreparedNetwork:
+    """Return the network that the shared options describe."""
+    from rtseg.datasets.registry import class_spec
+    from rtseg.networks.resolve import resolve_network
+
+    brings_classes = checkpoint is not None and checkpoint.suffix == ".safetensors"
+    chosen: Optional[ClassSpec] = None
+    if classes is not None:
+        chosen = class_spec(classes)
+    elif not brings_classes:
+        chosen = class_spec(default_classes)
+    return resolve_network(
+        network, chosen, factory=factory, checkpoint=checkpoint, options=dict(options), seed=seed
+    )

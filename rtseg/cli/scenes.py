@@ -1,0 +1,30 @@
+"""`rtseg scenes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rtseg.cli.console import counted
+from rtseg.cli.options import file_argument, resolution_option
+from rtseg.specs import Resolution
+
+
+@click.command()
+@file_argument("folder")
+@resolution_option()
+@click.option("--count", type=click.IntRange(1), default=6, show_default=True)
+@click.option("--split", default="val", show_default=True)
+def scenes(folder: Path, resolution: Resolution, count: int, split: str) -> None:
+    """Write rendered street scenes with labels, in CamVid's layout: pictures to try things on.
+
+    Example: rtseg scenes scenes/ --resolution 720x960 --count 10
+    """
+    from rtseg.datasets.camvid import write_camvid_layout
+    from rtseg.datasets.registry import open_dataset
+
+    dataset = open_dataset(f"streets:{resolution}", split)
+    with counted("rendering") as progress:
+        write_camvid_layout(dataset, folder, split, count=min(count, len(dataset)), progress=progress)
+    click.echo(folder)

@@ -1,0 +1,1 @@
+"""Labelled pictures, read from disk or rendered, one picture at a time."""

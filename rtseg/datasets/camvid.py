@@ -1,0 +1,102 @@
+"""CamVid as the SegNet tutorial laid it out: 11 classes and void, 360x480.
+
+    PATH/train/NAME.png, PATH/trainannot/NAME.png, and the same for val and test
+
+The label files hold 0 to 10 for the classes and 11 for void.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from rtseg.datasets.labelled import LabelledDataset, LabelledImage, checked
+from rtseg.errors import DatasetError
+from rtseg.images.files import read_image, read_label_map, write_image
+from rtseg.specs import ClassSpec
+
+CAMVID_CLASSES = ClassSpec(
+    dataset="camvid",
+    names=(
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "sign",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+    ),
+    palette=(
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+)
+
+VOID_IN_FILES = 11
+
+
+class CamVid:
+    """The pictures of one split, sorted by name; void becomes the ignore index."""
+
+    SPLITS = ("train", "val", "test")
+    classes = CAMVID_CLASSES
+
+    def __init__(self, root: Path, split: str) -> None:
+        images = sorted((root / split).glob("*.png"))
+        if not images:
+            raise DatasetError(
+                f"no CamVid pictures in {root / split}",
+                expected=f"{split}/*.png and {split}annot/*.png (the SegNet tutorial's layout)",
+                hint="camvid:PATH with the folder that holds train/ and trainannot/",
+            )
+        self._pairs = [(image, root / f"{split}annot" / image.name) for image in images]
+        missing = [labels for _, labels in self._pairs if not labels.is_file()]
+        if missing:
+            raise DatasetError(f"{len(missing)} label files are missing", got=f"no {missing[0]}")
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: int) -> LabelledImage:
+        """Return one picture. Raises DatasetError or ImageError for files that are not what they should be."""
+        image_path, labels_path = self._pairs[index]
+        labels = read_label_map(labels_path)
+        labels = np.where(labels == VOID_IN_FILES, np.uint8(self.classes.ignore_index), labels)
+        return checked(LabelledImage(image_path.stem, read_image(image_path), labels), self.classes)
+
+
+def write_camvid_layout(
+    dataset: LabelledDataset,
+    root: Path,
+    split: str,
+    *,
+    count: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Write the first pictures of a dataset with CamVid's classes so that CamVid(root, split) reads them.
+
+    Raises DatasetError for other classes and WriteError.
+    """
+    if dataset.classes.names != CAMVID_CLASSES.names:
+        raise DatasetError("CamVid's layout holds CamVid's classes only", got=dataset.classes.dataset)
+    for index in range(count):
+        item = dataset[index]
+        void = item.labels == dataset.classes.ignore_index
+        write_image(root / split / f"{item.name}.png", item.image)
+        write_image(root / f"{split}annot" / f"{item.name}.png", np.where(void, np.uint8(VOID_IN_FILES), item.labels))
+        progress(index + 1, count)

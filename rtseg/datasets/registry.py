@@ -1,0 +1,111 @@
+"""Datasets by name: `camvid:PATH`, `cityscapes:PATH`, and `streets`, which needs no files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+
+from rtseg.datasets.camvid import CAMVID_CLASSES, CamVid
+from rtseg.datasets.cityscapes import CITYSCAPES_CLASSES, Cityscapes
+from rtseg.datasets.labelled import LabelledDataset, LabelledImage
+from rtseg.datasets.streets import STREETS_CLASSES, render_scene
+from rtseg.errors import DatasetError, SpecError, UnknownNameError
+from rtseg.specs import ClassSpec, Resolution
+
+
+class Streets:
+    """Rendered road scenes. The splits share no scene; a scene is the same at every size."""
+
+    SPLITS = ("train", "val", "test")
+    DEFAULT_RESOLUTION = Resolution(360, 480)
+    classes = STREETS_CLASSES
+    _COUNTS = {"train": 400, "val": 60, "test": 60}
+
+    def __init__(self, split: str, resolution: Resolution = DEFAULT_RESOLUTION) -> None:
+        self._split = split
+        self._resolution = resolution
+
+    def __len__(self) -> int:
+        return self._COUNTS[self._split]
+
+    def __getitem__(self, index: int) -> LabelledImage:
+        """Return one scene. Raises IndexError past the end."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        seed = self.SPLITS.index(self._split)
+        image, labels = render_scene(seed, index, self._resolution.height, self._resolution.width)
+        return LabelledImage(f"{self._split}_{index:04d}", image, labels)
+
+
+def _open_streets(argument: str, split: str) -> LabelledDataset:
+    return Streets(split, Resolution.parse(argument) if argument else Streets.DEFAULT_RESOLUTION)
+
+
+def _open_camvid(argument: str, split: str) -> LabelledDataset:
+    return CamVid(_folder("camvid", argument), split)
+
+
+def _open_cityscapes(argument: str, split: str) -> LabelledDataset:
+    return Cityscapes(_folder("cityscapes", argument), split)
+
+
+_OPENERS: dict[str, tuple[Callable[[str, str], LabelledDataset], tuple[str, ...]]] = {
+    "camvid": (_open_camvid, CamVid.SPLITS),
+    "cityscapes": (_open_cityscapes, Cityscapes.SPLITS),
+    "streets": (_open_streets, Streets.SPLITS),
+}
+_CLASSES = {spec.dataset: spec for spec in (CAMVID_CLASSES, CITYSCAPES_CLASSES, STREETS_CLASSES)}
+
+
+def dataset_names() -> list[str]:
+    """Return the names of all datasets, sorted."""
+    return sorted(_OPENERS)
+
+
+def open_dataset(text: str, split: str) -> LabelledDataset:
+    """Return the split of the dataset written as NAME, or NAME:PATH, or streets:HEIGHTxWIDTH.
+
+    Raises UnknownNameError for another name or split and DatasetError for a folder without the layout.
+    """
+    name, _, argument = text.partition(":")
+    if name not in _OPENERS:
+        raise UnknownNameError("dataset", name, _OPENERS)
+    opener, splits = _OPENERS[name]
+    if split not in splits:
+        raise UnknownNameError(f"split of {name}", split, splits)
+    return opener(argument, split)
+
+
+def class_spec(text: str) -> ClassSpec:
+    """Return the classes of a dataset by its name, or a number of nameless classes.
+
+    Raises UnknownNameError for another name and SpecError for a number out of range.
+    """
+    if text.isdigit():
+        return _numbered_classes(int(text))
+    if text not in _CLASSES:
+        raise UnknownNameError("class list", text, [*_CLASSES, "a number from 2 to 256"])
+    return _CLASSES[text]
+
+
+def _numbered_classes(count: int) -> ClassSpec:
+    if not 2 <= count <= 256:
+        raise SpecError("the number of classes is out of range", got=count, expected="2 to 256")
+    return ClassSpec("", tuple(f"class {i}" for i in range(count)), tuple(_voc_colour(i) for i in range(count)))
+
+
+def _voc_colour(index: int) -> tuple[int, int, int]:
+    """Return the colour PASCAL VOC's development kit gives that index: its bits, spread over the channels."""
+    bits = np.array([(index >> shift) & 1 for shift in range(8)] + [0])
+    red, green, blue = (int(sum(bits[3 * k + channel] << (7 - k) for k in range(3))) for channel in range(3))
+    return red, green, blue
+
+
+def _folder(name: str, argument: str) -> Path:
+    if not argument:
+        raise DatasetError(f"{name} needs a folder", got=name, expected=f"{name}:PATH")
+    if not Path(argument).is_dir():
+        raise DatasetError(f"no folder {argument}", expected=f"{name}:PATH")
+    return Path(argument)

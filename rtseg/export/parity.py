@@ -1,0 +1,102 @@
+"""The proof that an exported file computes what the network computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.errors import ParityError
+from rtseg.images.preprocess import resized_image, tensor_from_image
+from rtseg.runners.protocol import Array, Runner
+from rtseg.specs import ImageSpec, OutputSpec
+from rtseg.tail import labels_from_logits
+
+MAX_RELATIVE_DIFFERENCE = 1e-3
+"""Of the largest logit. Folding BatchNorm and another order of summation give about 1e-6; a wrong
+resize rule or a lost bias gives more than 1e-2."""
+
+MIN_LABEL_AGREEMENT = 0.999
+"""Pixels whose two best classes tie to within rounding may go either way."""
+
+
+@dataclass(frozen=True)
+class InputParity:
+    """How far two runners differ on one input. relative_difference is null where labels are compared."""
+
+    input: str
+    max_difference: float
+    relative_difference: float
+    label_agreement: float
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """The comparison of a file with the network it came from, input by input."""
+
+    reference: str
+    candidate: str
+    inputs: tuple[InputParity, ...]
+
+    def require_agreement(self, label: str) -> None:
+        """Raise ParityError, with the worst input, unless all differences are those of rounding."""
+        for entry in self.inputs:
+            fits = entry.relative_difference <= MAX_RELATIVE_DIFFERENCE  # false for NaN
+            if not fits or entry.label_agreement < MIN_LABEL_AGREEMENT:
+                raise ParityError(
+                    f"{label} disagrees with {self.reference} on {entry.input}",
+                    got=f"a difference of {entry.relative_difference:.2e} of the largest logit, "
+                    f"{entry.label_agreement:.4%} equal labels",
+                    expected=f"at most {MAX_RELATIVE_DIFFERENCE:.0e} and at least {MIN_LABEL_AGREEMENT:.1%}",
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def compare(
+    reference: Runner,
+    candidate: Runner,
+    image: ImageSpec,
+    output: OutputSpec,
+    images: Sequence[NDArray[np.uint8]],
+    *,
+    seed: int = 0,
+) -> ParityReport:
+    """Run both on one random input and on each picture, and return how far they differ."""
+    random = np.random.default_rng(seed)
+    shape = reference.input.shape
+    if reference.input.dtype == "uint8":
+        cases: list[tuple[str, Array]] = [("random pixels", random.integers(0, 256, shape, np.uint8))]
+        cases += [(f"picture {i + 1}", resized_image(picture, image)[None]) for i, picture in enumerate(images)]
+    else:
+        cases = [("random input", random.standard_normal(shape, np.float32))]
+        cases += [(f"picture {i + 1}", tensor_from_image(picture, image)[None]) for i, picture in enumerate(images)]
+    return ParityReport(
+        reference.backend,
+        candidate.backend,
+        tuple(_compared(name, reference.infer(array), candidate.infer(array), image, output) for name, array in cases),
+    )
+
+
+def _compared(name: str, expected: Array, got: Array, image: ImageSpec, output: OutputSpec) -> InputParity:
+    if expected.shape != got.shape:
+        raise ParityError("the shapes of the outputs differ", got=got.shape, expected=expected.shape)
+    if output.interface == "labels":
+        return InputParity(name, 0.0, 0.0, float((expected == got).mean()))
+    difference = float(np.abs(expected - got).max())
+    largest = float(np.abs(expected).max())
+    labels = [
+        labels_from_logits(
+            np.ascontiguousarray(result[0]),
+            height=image.height,
+            width=image.width,
+            align_corners=output.align_corners,
+        )
+        for result in (expected, got)
+    ]
+    return InputParity(name, difference, difference / largest if largest else difference, float((labels[0] == labels[1]).mean()))

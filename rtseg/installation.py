@@ -1,0 +1,85 @@
+"""What this installation can do, asked of the packages themselves and not of their names."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from typing import Any, Callable
+
+from rtseg.artifacts import cache_folder, tool_versions
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried: whether it works, what was seen, and the command that mends it."""
+
+    name: str
+    works: bool
+    seen: str
+    mend: str = ""
+
+
+def installation_facts() -> dict[str, Any]:
+    """Return the versions and a finding for each part, as plain values."""
+    checks: tuple[Callable[[], Finding], ...] = (_native_core, _onnxruntime, _torch, _tensorrt)
+    return {
+        "python": sys.version.split()[0],
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "cache": str(cache_folder()),
+        "versions": tool_versions(),
+        "findings": [asdict(check()) for check in checks],
+    }
+
+
+def _native_core() -> Finding:
+    from rtseg.native_library import core, why_none
+
+    if core() is None:
+        mend = "install a C++17 compiler, then pip install --force-reinstall --no-deps rtseg"
+        return Finding("native core", False, f"NumPy does its work, several times slower: {why_none()}", mend)
+    return Finding("native core", True, "the compiled two ends are in use")
+
+
+def _onnxruntime() -> Finding:
+    from importlib import metadata
+
+    installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _has_distribution(name)]
+    if len(installed) == 2:
+        mend = "pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
+        return Finding("onnxruntime", False, "two packages are installed over each other", mend)
+    if not installed:
+        return Finding("onnxruntime", False, "not installed", "pip install 'rtseg[cpu]' or 'rtseg[gpu]'")
+    import onnxruntime
+
+    providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+    return Finding("onnxruntime", True, f"{installed[0]} {metadata.version(installed[0])}; compiled with: {providers}")
+
+
+def _has_distribution(name: str) -> bool:
+    from importlib import metadata
+
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _torch() -> Finding:
+    try:
+        import torch
+    except ImportError:
+        return Finding("torch", False, "not installed: no training and no export", "pip install torch")
+    if torch.cuda.is_available():
+        return Finding("torch", True, f"{torch.__version__} on {torch.cuda.get_device_name()}")
+    return Finding("torch", True, f"{torch.__version__}, CPU only")
+
+
+def _tensorrt() -> Finding:
+    try:
+        import tensorrt
+    except ImportError:
+        return Finding("tensorrt", False, "not installed: no engines", "pip install 'rtseg[gpu]' on a GPU machine")
+    return Finding("tensorrt", True, str(tensorrt.__version__))

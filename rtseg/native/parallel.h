@@ -1,0 +1,42 @@
+// Fork and join for one call: no pool, no state, nothing left running.
+#ifndef RTSEG_PARALLEL_H
+#define RTSEG_PARALLEL_H
+
+#include <algorithm>
+#include <atomic>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace rtseg {
+
+// How many threads a call uses: what was asked for (0: one per processor), never more than there are
+// tasks, and one where the work is too small to pay for starting more.
+inline int worker_count(int threads, int tasks, double work_items) {
+    constexpr double kItemsPerThread = 32 * 1024;
+    const int wanted = threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    const double useful = std::min(work_items / kItemsPerThread, static_cast<double>(tasks));
+    return std::max(1, static_cast<int>(std::min<double>(wanted, useful)));
+}
+
+// Call body(task, worker) once for each task below `tasks`; worker < workers tells the scratch to use.
+// body must not throw. Where the system refuses a thread, the others do its work.
+template <class Body>
+void parallel_for(int tasks, int workers, const Body& body) {
+    std::atomic<int> next{0};
+    const auto work = [&](int worker) {
+        for (int task = next.fetch_add(1); task < tasks; task = next.fetch_add(1)) body(task, worker);
+    };
+    std::vector<std::thread> others;
+    others.reserve(static_cast<size_t>(workers - 1));
+    try {
+        for (int worker = 1; worker < workers; ++worker) others.emplace_back(work, worker);
+    } catch (const std::system_error&) {
+    }
+    work(0);
+    for (std::thread& other : others) other.join();
+}
+
+}  // namespace rtseg
+
+#endif

@@ -1,0 +1,135 @@
+/* rtseg_core: the two ends of a segmentation frame, on the CPU.
+ *
+ *     uint8 image of any size  ->  normalised float32 tensor, channels first
+ *     float32 logits           ->  uint8 label map of any size
+ *
+ * A complete program:
+ *
+ *     #include <stdint.h>
+ *     #include <stdio.h>
+ *     #include "rtseg_core.h"
+ *
+ *     int main(void) {
+ *         static const uint8_t image[2 * 2 * 3] = {255, 0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0};
+ *         static const float mean[3] = {0.5f, 0.5f, 0.5f};
+ *         static const float std[3] = {0.5f, 0.5f, 0.5f};
+ *         static float tensor[3 * 4 * 8];
+ *         int code = rtseg_tensor_from_image(image, 2, 2, 2 * 3, 0, 4, 8, 1.0f / 255, mean, std, tensor, 0);
+ *         if (code != RTSEG_OK) {
+ *             fprintf(stderr, "%s\n", rtseg_core_message(code));
+ *             return 1;
+ *         }
+ *         // here a network turns the tensor into logits; these are of 2 classes, 2 x 2
+ *         static const float logits[2 * 2 * 2] = {1, 0, 1, 0, 0, 1, 0, 1};
+ *         static uint8_t labels[4 * 8];
+ *         code = rtseg_labels_from_logits(logits, 2, 2, 2, labels, 4, 8, 0, 0);
+ *         if (code != RTSEG_OK) {
+ *             fprintf(stderr, "%s\n", rtseg_core_message(code));
+ *             return 1;
+ *         }
+ *         for (int x = 0; x < 8; ++x) printf("%d", labels[x]);
+ *         printf(" %g %g\n", tensor[0], tensor[2 * 4 * 8]);
+ *         return 0;
+ *     }
+ *
+ * It prints "00001111 1 -1".
+ *
+ * Building. The library is tail.cpp and preprocess.cpp: C++17, the standard library and its threads,
+ * nothing else. Compile with -O3 -ffp-contract=off: without fused multiply-adds every machine gives
+ * the same bits. On x86 with GCC and glibc the hot loops are compiled for several instruction sets
+ * and chosen when the library is loaded; -DRTSEG_NO_TARGET_CLONES turns that off.
+ *
+ * Threads. There is no state: every function may be called from any number of threads at once, as
+ * long as no two calls write to the same output. A call starts its threads, uses them and joins them
+ * before it returns; small work stays on the caller's thread. The result does not depend on how many
+ * there are. After fork() the child may call as usual.
+ *
+ * Memory. Nothing is kept: all pointers may be freed when a call returns. Inputs are only read;
+ * outputs must not overlap inputs. A call takes a few rows of scratch per thread and returns them.
+ */
+
+#ifndef RTSEG_CORE_H
+#define RTSEG_CORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) && defined(RTSEG_CORE_BUILDING_DLL)
+#define RTSEG_API __declspec(dllexport)
+#elif defined(__GNUC__)
+#define RTSEG_API __attribute__((visibility("default")))
+#else
+#define RTSEG_API
+#endif
+
+/* Grows whenever a declaration below changes its meaning or its arguments. */
+#define RTSEG_CORE_ABI_VERSION 1
+
+#define RTSEG_MIN_CLASSES 2
+#define RTSEG_MAX_CLASSES 256
+/* Up to here a pixel's centre is an exact float32. */
+#define RTSEG_MAX_SIDE 8388608
+/* Logits beyond this count as this, so that no sum can overflow. */
+#define RTSEG_MAX_LOGIT 1e30f
+
+/* What every function that can fail returns. On any code but RTSEG_OK the output is untouched. */
+enum {
+    RTSEG_OK = 0,
+    RTSEG_NULL_POINTER = -1, /* an image, tensor, ... pointer is NULL */
+    RTSEG_BAD_SIZE = -2,     /* a height or width outside 1..RTSEG_MAX_SIDE, or rows that overlap */
+    RTSEG_BAD_CLASSES = -3,  /* classes outside RTSEG_MIN_CLASSES..RTSEG_MAX_CLASSES */
+    RTSEG_BAD_VALUE = -4,    /* threads below 0; scale or std not positive and finite; mean not finite */
+    RTSEG_NO_MEMORY = -5     /* the scratch rows could not be allocated */
+};
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Return RTSEG_CORE_ABI_VERSION as it was when the library was built. Cannot fail. */
+RTSEG_API int rtseg_core_abi_version(void);
+
+/* Return one English line on a code, without a full stop. Never NULL; static, so never freed. */
+RTSEG_API const char* rtseg_core_message(int code);
+
+/* Write the label map of height x width that the logits stand for.
+ *
+ * logits: classes x h x w, contiguous, channels first.
+ * labels: height x width, contiguous. Any size: smaller, larger or equal; no integer ratio needed.
+ * align_corners: 0 or not 0, as in torch.nn.functional.interpolate.
+ * threads: at most so many; 0 means one per processor.
+ *
+ * A label is the argmax over classes of the logits upsampled bilinearly in float32, the lowest class
+ * winning ties. Where two classes differ by less than float32 rounding, either may be given.
+ * A logit is read as clamped to -RTSEG_MAX_LOGIT..RTSEG_MAX_LOGIT, and NaN as -RTSEG_MAX_LOGIT: it wins
+ * against no finite logit and spoils no neighbour. Where all logits are NaN the label is 0.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER, RTSEG_BAD_SIZE, RTSEG_BAD_CLASSES, RTSEG_BAD_VALUE or
+ * RTSEG_NO_MEMORY.
+ */
+RTSEG_API int rtseg_labels_from_logits(const float* logits, int classes, int h, int w, uint8_t* labels, int height,
+                                       int width, int align_corners, int threads);
+
+/* Write the network's input that an image stands for.
+ *
+ * image: height rows of width pixels of 3 bytes. The next row begins row_bytes further on; negative
+ *     for an image stored bottom up, whose `image` then points at the top row. |row_bytes| >= 3 * width.
+ * swap_channels: not 0 exchanges the first and the third channel (BGR image, RGB tensor, or the reverse).
+ * scale, mean, std: each value becomes (pixel * scale - mean) / std; mean and std in the tensor's order.
+ * tensor: 3 x out_height x out_width, contiguous, channels first.
+ * threads: at most so many; 0 means one per processor.
+ *
+ * The image is resized bilinearly in float32: half-pixel centres, edges clamped, no antialiasing, no
+ * rounding back to bytes. An image of the tensor's size is not interpolated.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER, RTSEG_BAD_SIZE, RTSEG_BAD_VALUE or RTSEG_NO_MEMORY.
+ */
+RTSEG_API int rtseg_tensor_from_image(const uint8_t* image, int height, int width, ptrdiff_t row_bytes,
+                                      int swap_channels, int out_height, int out_width, float scale,
+                                      const float mean[3], const float std[3], float* tensor, int threads);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,274 @@
+// Logits to labels: upsample and argmax in one pass, interpolating only where it can matter.
+//
+// Bilinear interpolation is a convex combination of the four logits around a pixel. So between four
+// logits' pixels (a cell) whose argmax is the same class, that class wins everywhere: the cell is
+// filled. In the others, a class whose largest corner is below some other class's smallest corner
+// wins nowhere and is left out. Rounding is monotone, so both hold in float32 too, up to ties.
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <exception>
+#include <limits>
+#include <vector>
+
+#include "bilinear.h"
+#include "lanes.h"
+#include "parallel.h"
+#include "rtseg_core.h"
+#include "target.h"
+
+namespace {
+
+using rtseg::Axis;
+using rtseg::ClassLanes;
+using rtseg::kLanes;
+using rtseg::Lanes;
+
+constexpr size_t kLongestCell = 64;  // longer cells are cut, so that few large ones still spread over threads
+constexpr size_t kRowsPerTask = 64;  // output rows, about: cells are not cut for it
+constexpr size_t kRowPadding = 16;   // keeps the classes' rows from falling into the same cache sets
+
+// A run of output samples, along one axis, that lie between the same two logits.
+struct Cell {
+    size_t near, far;   // equal at the edge
+    size_t begin, end;  // at most kLongestCell apart
+};
+
+std::vector<Cell> cells_of(const Axis& axis) {
+    std::vector<Cell> cells;
+    for (size_t i = 0; i < axis.near.size(); ++i) {
+        const size_t near = static_cast<size_t>(axis.near[i]);
+        if (cells.empty() || cells.back().near != near || i - cells.back().begin == kLongestCell)
+            cells.push_back({near, static_cast<size_t>(axis.far[i]), i, i});
+        cells.back().end = i + 1;
+    }
+    return cells;
+}
+
+struct Logits {
+    const float* data;
+    int classes, h, w;
+
+    size_t plane() const { return static_cast<size_t>(h) * static_cast<size_t>(w); }
+    const float* row(size_t y) const { return data + y * static_cast<size_t>(w); }
+    size_t padded_row() const { return (static_cast<size_t>(w) / kRowPadding + 2) * kRowPadding; }
+};
+
+// One row of the logits, clamped, with its argmax.
+struct LogitRow {
+    static constexpr size_t kNone = static_cast<size_t>(-1);
+
+    size_t y = kNone;
+    std::vector<float> values;  // classes x padded_row()
+    std::vector<float> best;
+    std::vector<int32_t> winner;
+    std::vector<uint8_t> labels;
+
+    explicit LogitRow(const Logits& logits)
+        : values(static_cast<size_t>(logits.classes) * logits.padded_row()),
+          best(static_cast<size_t>(logits.w)),
+          winner(static_cast<size_t>(logits.w)),
+          labels(static_cast<size_t>(logits.w)) {}
+};
+
+RTSEG_INLINE float clamped(float logit) {
+    const float above = logit > -RTSEG_MAX_LOGIT ? logit : -RTSEG_MAX_LOGIT;  // NaN compares false
+    return above < RTSEG_MAX_LOGIT ? above : RTSEG_MAX_LOGIT;
+}
+
+RTSEG_TARGET_CLONES
+void read_row(const float* __restrict logits, size_t plane, int classes, int w, size_t stride, float* __restrict values,
+              float* __restrict best, int32_t* __restrict winner, uint8_t* __restrict labels) {
+    for (int x = 0; x < w; ++x) {
+        best[x] = values[x] = clamped(logits[x]);
+        winner[x] = 0;
+    }
+    for (int c = 1; c < classes; ++c) {
+        const float* __restrict from = logits + static_cast<size_t>(c) * plane;
+        float* __restrict to = values + static_cast<size_t>(c) * stride;
+        for (int x = 0; x < w; ++x) {
+            const float value = clamped(from[x]);
+            to[x] = value;
+            winner[x] = value > best[x] ? c : winner[x];
+            best[x] = value > best[x] ? value : best[x];
+        }
+    }
+    for (int x = 0; x < w; ++x) labels[x] = static_cast<uint8_t>(winner[x]);
+}
+
+// Label the pixels of one cell by interpolating the classes that can win in it.
+RTSEG_TARGET_CLONES
+void interpolate_cell(const float* top, const float* bottom, size_t stride, int classes, const Axis& rows,
+                      const Axis& columns, const Cell& row, const Cell& column, uint8_t* labels, size_t width) {
+    float corner[RTSEG_MAX_CLASSES][4], highest[RTSEG_MAX_CLASSES];
+    float certain = -std::numeric_limits<float>::infinity();  // every pixel's winner has at least this
+    for (int c = 0; c < classes; ++c) {
+        const size_t offset = static_cast<size_t>(c) * stride;
+        const float a = top[offset + column.near], b = top[offset + column.far];
+        const float d = bottom[offset + column.near], e = bottom[offset + column.far];
+        corner[c][0] = a, corner[c][1] = b, corner[c][2] = d, corner[c][3] = e;
+        highest[c] = std::max(std::max(a, b), std::max(d, e));
+        certain = std::max(certain, std::min(std::min(a, b), std::min(d, e)));
+    }
+    int candidates[RTSEG_MAX_CLASSES];
+    int count = 0;
+    for (int c = 0; c < classes; ++c) {
+        candidates[count] = c;
+        count += highest[c] >= certain;
+    }
+    Lanes upper[RTSEG_MAX_CLASSES], lower[RTSEG_MAX_CLASSES];
+    for (size_t x = column.begin; x < column.end; x += kLanes) {
+        Lanes near_x, far_x;
+        load(near_x, &columns.near_weight[x]);
+        load(far_x, &columns.far_weight[x]);
+        for (int k = 0; k < count; ++k) {
+            Lanes value[4];
+            for (int i = 0; i < 4; ++i) fill(value[i], corner[candidates[k]][i]);
+            weigh(upper[k], near_x, value[0], far_x, value[1]);
+            weigh(lower[k], near_x, value[2], far_x, value[3]);
+        }
+        const int in_use = static_cast<int>(std::min<size_t>(kLanes, column.end - x));
+        for (size_t y = row.begin; y < row.end; ++y) {
+            Lanes near_y, far_y, best, value;
+            fill(near_y, rows.near_weight[y]);
+            fill(far_y, rows.far_weight[y]);
+            ClassLanes winner, label;
+            fill(winner, candidates[0]);
+            weigh(best, near_y, upper[0], far_y, lower[0]);
+            for (int k = 1; k < count; ++k) {
+                fill(label, candidates[k]);
+                weigh(value, near_y, upper[k], far_y, lower[k]);
+                take_better(best, winner, value, label);
+            }
+            store(winner, labels + y * width + x, in_use);
+        }
+    }
+}
+
+constexpr int kMixed = -1;
+
+// Return the class that all four corners of a cell agree on, or kMixed.
+inline int agreed_label(const uint8_t* top, const uint8_t* bottom, const Cell& cell) {
+    const uint8_t label = top[cell.near];
+    return top[cell.far] == label && bottom[cell.near] == label && bottom[cell.far] == label ? label : kMixed;
+}
+
+// The two rows of logits around the output rows at hand; going down, the lower one becomes the upper.
+class RowPair {
+  public:
+    explicit RowPair(const Logits& logits) : logits_(logits), rows_{LogitRow(logits), LogitRow(logits)} {}
+
+    // Return row y, reading it unless it is held; row `kept`, if held, stays.
+    const LogitRow& row(size_t y, size_t kept) {
+        for (const LogitRow& held : rows_)
+            if (held.y == y) return held;
+        LogitRow& free = rows_[rows_[0].y == kept ? 1 : 0];
+        read_row(logits_.row(y), logits_.plane(), logits_.classes, logits_.w, logits_.padded_row(), free.values.data(),
+                 free.best.data(), free.winner.data(), free.labels.data());
+        free.y = y;
+        return free;
+    }
+
+  private:
+    const Logits& logits_;
+    LogitRow rows_[2];
+};
+
+// The whole resize, shared by the threads.
+struct Upsampling {
+    const Logits& logits;
+    Axis rows, columns;
+    std::vector<Cell> row_cells, column_cells;
+    uint8_t* labels;
+
+    size_t width() const { return columns.near.size(); }
+};
+
+// Label the output rows that lie between the same two rows of logits.
+void label_rows(const Upsampling& job, const Cell& row, RowPair& pair) {
+    const LogitRow& top = pair.row(row.near, row.far);
+    const LogitRow& bottom = pair.row(row.far, row.near);
+    const auto end = job.column_cells.end();
+    for (auto cell = job.column_cells.begin(); cell != end;) {
+        const int label = agreed_label(top.labels.data(), bottom.labels.data(), *cell);
+        if (label == kMixed) {
+            interpolate_cell(top.values.data(), bottom.values.data(), job.logits.padded_row(), job.logits.classes,
+                             job.rows, job.columns, row, *cell, job.labels, job.width());
+            ++cell;
+            continue;
+        }
+        const size_t first = cell->begin;
+        size_t past = cell->end;
+        for (++cell; cell != end && agreed_label(top.labels.data(), bottom.labels.data(), *cell) == label; ++cell)
+            past = cell->end;
+        for (size_t y = row.begin; y < row.end; ++y)
+            std::memset(job.labels + y * job.width() + first, label, past - first);
+    }
+}
+
+void upsample(const Logits& logits, uint8_t* labels, int height, int width, bool align_corners, int threads) {
+    Axis rows(logits.h, height, align_corners);
+    Axis columns(logits.w, width, align_corners, kLanes);
+    std::vector<Cell> row_cells = cells_of(rows), column_cells = cells_of(columns);
+    const Upsampling job{logits, std::move(rows), std::move(columns), std::move(row_cells), std::move(column_cells),
+                         labels};
+    const size_t cells = job.row_cells.size();
+    const size_t per_task = std::max<size_t>(1, cells * kRowsPerTask / static_cast<size_t>(height));
+    const int tasks = static_cast<int>((cells + per_task - 1) / per_task);
+    const int workers = rtseg::worker_count(threads, tasks, static_cast<double>(height) * width);
+    std::vector<RowPair> scratch(static_cast<size_t>(workers), RowPair(logits));
+    rtseg::parallel_for(tasks, workers, [&](int task, int worker) {
+        const size_t begin = static_cast<size_t>(task) * per_task, end = std::min(cells, begin + per_task);
+        for (size_t i = begin; i < end; ++i) label_rows(job, job.row_cells[i], scratch[static_cast<size_t>(worker)]);
+    });
+}
+
+// The output has the logits' size: no pixel lies between them.
+void argmax(const Logits& logits, uint8_t* labels, int threads) {
+    const int workers = rtseg::worker_count(threads, logits.h, static_cast<double>(logits.plane()));
+    std::vector<LogitRow> scratch(static_cast<size_t>(workers), LogitRow(logits, 0));
+    rtseg::parallel_for(logits.h, workers, [&](int y, int worker) {
+        LogitRow& row = scratch[static_cast<size_t>(worker)];
+        const size_t start = static_cast<size_t>(y) * static_cast<size_t>(logits.w);
+        read_row(logits.data + start, logits.plane(), logits.classes, logits.w, 0, row.values.data(), row.best.data(),
+                 row.winner.data(), labels + start);
+    });
+}
+
+bool is_side(int length) { return length >= 1 && length <= RTSEG_MAX_SIDE; }
+
+}  // namespace
+
+int rtseg_labels_from_logits(const float* logits, int classes, int h, int w, uint8_t* labels, int height, int width,
+                             int align_corners, int threads) {
+    if (logits == nullptr || labels == nullptr) return RTSEG_NULL_POINTER;
+    if (!is_side(h) || !is_side(w) || !is_side(height) || !is_side(width)) return RTSEG_BAD_SIZE;
+    if (classes < RTSEG_MIN_CLASSES || classes > RTSEG_MAX_CLASSES) return RTSEG_BAD_CLASSES;
+    if (threads < 0) return RTSEG_BAD_VALUE;
+    try {
+        const Logits source{logits, classes, h, w};
+        if (h == height && w == width) {
+            argmax(source, labels, threads);
+        } else {
+            upsample(source, labels, height, width, align_corners != 0, threads);
+        }
+    } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
+        return RTSEG_NO_MEMORY;
+    }
+    return RTSEG_OK;
+}
+
+int rtseg_core_abi_version(void) { return RTSEG_CORE_ABI_VERSION; }
+
+const char* rtseg_core_message(int code) {
+    switch (code) {
+        case RTSEG_OK: return "done";
+        case RTSEG_NULL_POINTER: return "a pointer is NULL";
+        case RTSEG_BAD_SIZE: return "a height or width is out of range, or the image's rows overlap";
+        case RTSEG_BAD_CLASSES: return "the number of classes is outside 2 to 256";
+        case RTSEG_BAD_VALUE: return "threads is negative, or scale, mean or std is not a usable number";
+        case RTSEG_NO_MEMORY: return "out of memory";
+        default: return "unknown code";
+    }
+}

@@ -1,0 +1,159 @@
+"""Weights on disk: safetensors with a manifest; .pth files as a source, never with code in them."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from rtseg.artifacts import Manifest, PathLike, read_manifest, sha256_of, write_manifest, written_atomically
+from rtseg.errors import CheckpointError
+from rtseg.networks.prepared import PreparedNetwork, network_from_factory, network_with_random_weights
+from rtseg.specs import ClassSpec, Resolution
+
+PTH_SUFFIXES = (".pth", ".pt")
+
+
+def save_checkpoint(
+    path: PathLike,
+    network: PreparedNetwork,
+    resolution: Resolution,
+    *,
+    precision: str = "fp32",
+    details: Optional[Mapping[str, Any]] = None,
+) -> Manifest:
+    """Write the weights as safetensors with their manifest, and return it.
+
+    precision "fp16" rounds the convolution kernels and keeps what has one dimension (biases and
+    batch statistics, whose small variances float16 cannot hold) in float32. Raises WriteError.
+    """
+    half = precision == "fp16"
+    tensors = {
+        key: (value.half() if half and value.is_floating_point() and value.ndim > 1 else value).cpu().contiguous()
+        for key, value in network.module.state_dict().items()
+        if not key.endswith("num_batches_tracked")
+    }
+    with written_atomically(path) as part:
+        part.write_bytes(save_tensors(tensors))
+    return write_manifest(
+        path,
+        Manifest(
+            kind="checkpoint",
+            network=network.name,
+            options=dict(network.options),
+            weights=network.weights,
+            precision=precision,
+            image=network.image_spec(resolution),
+            output=network.output_spec("logits"),
+            parent_sha256=network.parent_sha256,
+            details=dict(details or {}),
+        ),
+    )
+
+
+def network_from_checkpoint(path: PathLike, *, name: Optional[str] = None) -> PreparedNetwork:
+    """Return the network of a checkpoint written by save_checkpoint, in float32.
+
+    Its manifest names the network and its classes; where `name` is given they have to agree.
+    Raises ManifestError and CheckpointError.
+    """
+    manifest = read_manifest(path, kind="checkpoint")
+    if name is not None and name != manifest.network:
+        raise CheckpointError(
+            f"{path} holds another network", got=manifest.network, expected=name, hint=f"--network {manifest.network}"
+        )
+    network = _empty_network(manifest)
+    load_state(network, _read_safetensors(path), path)
+    return replace(
+        network,
+        normalization=manifest.image.normalization,
+        weights=manifest.weights,
+        parent_sha256=manifest.sha256,
+        details={**manifest.details, "resolution": str(manifest.image.resolution)},
+    )
+
+
+def network_from_pth(
+    path: PathLike, name: str, classes: ClassSpec, *, options: Optional[Mapping[str, str]] = None
+) -> PreparedNetwork:
+    """Return a registered network with the weights of a .pth file, official or plain.
+
+    The file is read with weights_only, so code in it is never run. A "module." prefix and a wrapping
+    dictionary ("model", "state_dict") are taken off; official names go through the network's key map.
+    Raises CheckpointError.
+    """
+    network = network_with_random_weights(name, classes, options=options)
+    assert network.spec is not None
+    state = read_pth_state(path)
+    if network.spec.official_keys is not None and not set(network.module.state_dict()) & set(state):
+        state = network.spec.official_keys(state)
+    load_state(network, state, path)
+    return replace(network, weights=f"imported from {Path(path).name}", parent_sha256=sha256_of(path))
+
+
+def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: PathLike) -> None:
+    """Copy the tensors into the network. Raises CheckpointError naming the keys that do not fit."""
+    own = {k: v for k, v in network.module.state_dict().items() if not k.endswith("num_batches_tracked")}
+    given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
+    missing, surplus = sorted(set(own) - set(given)), sorted(set(given) - set(own))
+    if missing or surplus:
+        raise CheckpointError(
+            f"{source} does not fit {network.name}",
+            got=_summary("unknown", surplus),
+            expected=_summary("missing", missing),
+            hint="the network it was trained for",
+        )
+    for key, value in given.items():
+        if own[key].shape != value.shape:
+            raise CheckpointError(
+                f"{source} does not fit {network.name} with {len(network.classes)} classes: {key}",
+                got=tuple(value.shape),
+                expected=tuple(own[key].shape),
+                hint="--classes with the number it was trained for",
+            )
+    network.module.load_state_dict({k: v.float() for k, v in given.items()}, strict=False)
+
+
+def _empty_network(manifest: Manifest) -> PreparedNetwork:
+    if ":" in manifest.network:
+        return network_from_factory(manifest.network, manifest.output.classes)
+    return network_with_random_weights(manifest.network, manifest.output.classes, options=manifest.options)
+
+
+def _read_safetensors(path: PathLike) -> dict[str, Tensor]:
+    try:
+        return load_tensors(Path(path).read_bytes())
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+
+
+def read_pth_state(path: PathLike) -> dict[str, Tensor]:
+    """Return the tensors of a .pth file by name, wrappers and prefixes taken off. Raises CheckpointError."""
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds more than weights and was not run",
+            expected="a state_dict of tensors",
+            hint="torch.save(network.state_dict(), ...) in a program you trust",
+        ) from error
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a PyTorch file: {(str(error) or 'empty').splitlines()[0][:200]}") from error
+    for wrapper in ("model", "state_dict"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+    if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):
+        raise CheckpointError(f"{path} is not a state_dict", got=type(loaded).__name__, expected="names to tensors")
+    return {str(key).removeprefix("module."): value for key, value in loaded.items()}
+
+
+def _summary(kind: str, keys: list[str]) -> str:
+    return f"{len(keys)} {kind} keys" + (f" ({keys[0]}, ...)" if keys else "")

@@ -1,0 +1,42 @@
+"""All registered networks as plain data: counts beside what their papers print."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rtseg.errors import SpecError
+from rtseg.networks.complexity import complexity
+from rtseg.networks.registry import network_names, network_spec
+from rtseg.networks.spec import NetworkSpec
+from rtseg.specs import Resolution
+
+
+def network_facts(resolution: Resolution, classes: int) -> list[dict[str, Any]]:
+    """Return one JSON-able dict for each network; macs is None where the resolution does not fit it."""
+    return [_facts(network_spec(name), resolution, classes) for name in network_names()]
+
+
+def _facts(spec: NetworkSpec, resolution: Resolution, classes: int) -> dict[str, Any]:
+    try:
+        macs: int | None = complexity(spec, resolution, classes=classes).inference_macs
+    except SpecError:
+        macs = None
+    nearest = Resolution(512, 1024)
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "paper": spec.paper,
+        "classes": classes,
+        "parameters": complexity(spec, nearest, classes=classes).parameters,
+        "published_parameters": spec.published_parameters,
+        "resolution": str(resolution),
+        "macs": macs,
+        "logits_stride": spec.stride,
+        "align_corners": spec.align_corners,
+        "loss": spec.loss,
+        "options": {name: list(option.choices) for name, option in spec.options.items()},
+        "stated": list(spec.stated),
+        "inferred": list(spec.inferred),
+        "claims": [asdict(claim) for claim in spec.claims],
+    }

@@ -1,0 +1,138 @@
+"""A network ready for use: the module with its weights, and the contracts that go with it.
+
+Wherever the command line takes a network it ends here, whether the name is a registered one, a
+checkpoint is given, or the user's own factory is (`--module package.module:factory`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+from torch import Tensor, nn
+
+from rtseg.errors import NetworkError
+from rtseg.networks.registry import network_spec
+from rtseg.networks.spec import NetworkSpec, SegmentationNetwork
+from rtseg.specs import ClassSpec, ImageSpec, Normalization, OutputSpec, Resolution
+
+STRIDES = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class PreparedNetwork:
+    """A module with weights. weights says where they come from; spec is None for a user's own network."""
+
+    name: str
+    module: SegmentationNetwork
+    classes: ClassSpec
+    normalization: Normalization
+    weights: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    spec: Optional[NetworkSpec] = None
+    parent_sha256: Optional[str] = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def image_spec(self, resolution: Resolution) -> ImageSpec:
+        """Return the image contract at resolution. Raises SpecError where the strides do not fit."""
+        resolution.require_multiple_of(self.module.stride, self.name)
+        return ImageSpec.of(resolution, self.normalization)
+
+    def output_spec(self, interface: str) -> OutputSpec:
+        """Return the output contract of one of the three interfaces."""
+        return OutputSpec(self.classes, interface, self.module.stride, self.module.align_corners)
+
+
+class FactoryNetwork(SegmentationNetwork):
+    """A user's module behind the contract of networks: the first output counts, the stride is measured."""
+
+    def __init__(self, module: nn.Module, classes: int, label: str) -> None:
+        super().__init__()
+        self.module = module
+        self.align_corners = bool(getattr(module, "align_corners", False))
+        self.stride = self._measured_stride(classes, label)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the module's output, or the first of several."""
+        return self.training_logits(images)[0]
+
+    def training_logits(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return all of the module's outputs."""
+        outputs = self.module(images)
+        if isinstance(outputs, Mapping):
+            outputs = tuple(outputs.values())
+        return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,)
+
+    def _measured_stride(self, classes: int, label: str) -> int:
+        side = 128
+        training = self.module.training
+        self.module.eval()
+        try:
+            with torch.inference_mode():
+                logits = self(torch.zeros(1, 3, side, side))
+        except Exception as error:
+            raise NetworkError(f"{label} fails on a float32 (1, 3, {side}, {side}) image: {error}") from error
+        finally:
+            self.module.train(training)
+        fitting = [stride for stride in STRIDES if tuple(logits.shape) == (1, classes, side // stride, side // stride)]
+        if not fitting:
+            raise NetworkError(
+                f"{label} gives another shape than logits",
+                got=tuple(logits.shape),
+                expected=f"(1, {classes}, {side}/s, {side}/s) with a stride s of 1 to 32",
+                hint="a factory that takes classes and builds a module with that many output channels",
+            )
+        return fitting[0]
+
+
+def network_with_random_weights(
+    name: str, classes: ClassSpec, *, options: Optional[Mapping[str, str]] = None, seed: int = 0
+) -> PreparedNetwork:
+    """Return a registered network as initialised by that seed. Raises UnknownNameError."""
+    spec = network_spec(name)
+    complete = spec.complete_options(options or {})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = spec.build(len(classes), **complete)
+    return PreparedNetwork(
+        name=name,
+        module=module.eval(),
+        classes=classes,
+        normalization=spec.normalization_for(classes.dataset),
+        weights=f"random (seed {seed})",
+        options=complete,
+        spec=spec,
+    )
+
+
+def network_from_factory(reference: str, classes: ClassSpec, *, seed: int = 0) -> PreparedNetwork:
+    """Return the network that `package.module:factory` builds when called with classes=N.
+
+    The current folder is importable, as for `python -m`. The module may offer `normalization` (a
+    rtseg.specs.Normalization) and `align_corners`. Raises NetworkError.
+    """
+    home, _, attribute = reference.partition(":")
+    if not home or not attribute:
+        raise NetworkError("not a reference to a factory", got=repr(reference), expected="package.module:factory")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        factory = getattr(importlib.import_module(home), attribute)
+    except (ImportError, AttributeError) as error:
+        raise NetworkError(f"cannot import {reference}: {error}", hint="run from the folder that holds it") from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            module = factory(classes=len(classes))
+        except Exception as error:
+            raise NetworkError(f"{reference}(classes={len(classes)}) failed: {error}") from error
+    if not isinstance(module, nn.Module):
+        raise NetworkError(f"{reference} built no module", got=type(module).__name__, expected="torch.nn.Module")
+    network = module if isinstance(module, SegmentationNetwork) else FactoryNetwork(module, len(classes), reference)
+    normalization = getattr(module, "normalization", Normalization())
+    return PreparedNetwork(reference, network.eval(), classes, normalization, f"as {attribute} built them")

@@ -1,0 +1,73 @@
+"""From what the user typed to a prepared network: a name, a checkpoint, or a factory of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Optional
+
+from rtseg.artifacts import PathLike, sha256_of
+from rtseg.errors import CheckpointError, NetworkError, UnknownNameError
+from rtseg.networks.checkpoints import PTH_SUFFIXES, load_state, network_from_checkpoint, network_from_pth, read_pth_state
+from rtseg.networks.prepared import PreparedNetwork, network_from_factory, network_with_random_weights
+from rtseg.networks.registry import network_names
+from rtseg.specs import ClassSpec
+
+
+def resolve_network(
+    name: Optional[str],
+    classes: Optional[ClassSpec],
+    *,
+    factory: Optional[str] = None,
+    checkpoint: Optional[PathLike] = None,
+    options: Optional[Mapping[str, str]] = None,
+    seed: int = 0,
+) -> PreparedNetwork:
+    """Return the network that name, factory and checkpoint describe together.
+
+    A safetensors checkpoint names its network and classes itself; name and classes, where given, must
+    agree. A .pth file holds weights only, so it needs the name or the factory, and the classes.
+    Raises UnknownNameError, NetworkError, CheckpointError and ManifestError.
+    """
+    if name is not None and factory is not None:
+        raise NetworkError("a network is named and a factory given", got=f"{name} and {factory}", expected="one of them")
+    if checkpoint is not None and Path(checkpoint).suffix not in PTH_SUFFIXES:
+        if name is not None and name not in network_names():
+            raise UnknownNameError("network", name, network_names())
+        network = network_from_checkpoint(checkpoint, name=factory or name)
+        _require_same(network, classes, options or {}, checkpoint)
+        return network
+    if classes is None:
+        raise NetworkError("the classes are not known", hint="--classes cityscapes, camvid, streets or a number")
+    if factory is not None:
+        network = network_from_factory(factory, classes, seed=seed)
+        if checkpoint is not None:
+            load_state(network, read_pth_state(checkpoint), checkpoint)
+            source = f"imported from {Path(checkpoint).name}"
+            network = replace(network, weights=source, parent_sha256=sha256_of(checkpoint))
+        return network
+    if name is None:
+        raise NetworkError(
+            "no network is named", expected=f"one of {', '.join(network_names())}, --module or --checkpoint"
+        )
+    if checkpoint is not None:
+        return network_from_pth(checkpoint, name, classes, options=options)
+    return network_with_random_weights(name, classes, options=options, seed=seed)
+
+
+def _require_same(
+    network: PreparedNetwork, classes: Optional[ClassSpec], options: Mapping[str, str], checkpoint: PathLike
+) -> None:
+    if classes is not None and classes.names != network.classes.names:
+        raise CheckpointError(
+            f"{checkpoint} was trained for other classes",
+            got=f"{network.classes.dataset or 'a list'} with {len(network.classes)}",
+            expected=f"{classes.dataset or 'a list'} with {len(classes)}",
+            hint="without --classes: the checkpoint brings its own",
+        )
+    for option, value in options.items():
+        if network.options.get(option) != value:
+            raise CheckpointError(
+                f"{checkpoint} was trained with another option {option}", got=network.options.get(option), expected=value
+            )

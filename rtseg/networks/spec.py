@@ -1,0 +1,96 @@
+"""What a network is: the module's contract, and the data beside it that says where it comes from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Callable, Optional
+
+from torch import Tensor, nn
+
+from rtseg.errors import UnknownNameError
+from rtseg.specs import IMAGENET_NORMALIZATION, Normalization
+
+
+class SegmentationNetwork(nn.Module, ABC):
+    """A module that turns normalised images into class logits.
+
+    stride is the image's side over the logits' side; images need sides that are multiples of it.
+    align_corners is the rule by which the network's paper upsamples the logits.
+    """
+
+    stride: int
+    align_corners: bool = False
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (batch, classes, height / stride, width / stride) for float32 NCHW images."""
+
+    def training_logits(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the main logits first, then those of the auxiliary heads, each at its own stride."""
+        return (self(images),)
+
+
+@dataclass(frozen=True)
+class PaperClaim:
+    """One speed or accuracy row of a paper, as printed; None where it prints nothing."""
+
+    source: str
+    gpu: str
+    framework: str
+    dataset: str
+    height: Optional[int] = None
+    width: Optional[int] = None
+    latency_ms: Optional[float] = None
+    fps: Optional[float] = None
+    miou_percent: Optional[float] = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class NetworkOption:
+    """A named choice a network offers; the first value is the default."""
+
+    choices: tuple[str, ...]
+    meaning: str
+
+    @property
+    def default(self) -> str:
+        """The value taken when the user names none."""
+        return self.choices[0]
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """The facts of a registered network. stated: what the paper says; inferred: what we chose."""
+
+    name: str
+    title: str
+    paper: str
+    build: Callable[..., SegmentationNetwork]
+    stride: int
+    align_corners: bool
+    loss: str
+    published_parameters: Optional[str]
+    stated: tuple[str, ...]
+    inferred: tuple[str, ...]
+    claims: tuple[PaperClaim, ...]
+    default_classes: int = 19
+    options: Mapping[str, NetworkOption] = field(default_factory=dict)
+    normalization: Normalization = IMAGENET_NORMALIZATION
+    official_keys: Optional[Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = None
+    normalization_by_dataset: Mapping[str, Normalization] = field(default_factory=dict)
+
+    def normalization_for(self, dataset: str) -> Normalization:
+        """Return how the network's authors normalise that dataset's images."""
+        return self.normalization_by_dataset.get(dataset, self.normalization)
+
+    def complete_options(self, options: Mapping[str, str]) -> dict[str, str]:
+        """Return every option with its value. Raises UnknownNameError for others and for other values."""
+        for name, value in options.items():
+            if name not in self.options:
+                raise UnknownNameError(f"option of {self.name}", name, self.options)
+            if value not in self.options[name].choices:
+                raise UnknownNameError(f"value of {self.name}'s option {name}", value, self.options[name].choices)
+        return {name: options.get(name, option.default) for name, option in self.options.items()}

@@ -1,0 +1,98 @@
+"""Training recipes: a TOML file becomes a frozen dataclass, and every field is checked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from rtseg.artifacts import PathLike
+from rtseg.errors import SpecError
+from rtseg.specs import Resolution
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+OPTIMIZERS = ("adam", "sgd")
+
+
+@dataclass(frozen=True)
+class TrainingRecipe:
+    """Everything that decides how a network is trained, so that the same recipe gives the same weights.
+
+    data is a dataset as the command line writes it, without its folder ("camvid", "streets:256x512").
+    crop is the size of a training sample, cut after scaling by a factor drawn from
+    scale_min..scale_max. The learning rate rises linearly over warmup_steps, then falls as
+    (1 - progress) ** poly_power. The jitters are the largest relative changes of brightness,
+    contrast and saturation.
+    """
+
+    network: str
+    data: str
+    epochs: int
+    options: Mapping[str, str] = field(default_factory=dict)
+    batch_size: int = 8
+    crop: str = "360x480"
+    optimizer: str = "adam"
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-4
+    warmup_steps: int = 100
+    poly_power: float = 0.9
+    scale_min: float = 0.75
+    scale_max: float = 2.0
+    flip: bool = True
+    jitter: float = 0.0
+    validate_every: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            expected = {"float": (int, float), "int": int, "str": str, "bool": bool}.get(str(entry.type), Mapping)
+            if not isinstance(value, expected) or (entry.type != "bool" and isinstance(value, bool)):
+                raise SpecError(f"the recipe's {entry.name} has the wrong type", got=repr(value), expected=entry.type)
+        positive = ("epochs", "batch_size", "learning_rate", "scale_min", "validate_every", "poly_power")
+        for name in positive:
+            if not getattr(self, name) > 0:
+                raise SpecError(f"the recipe's {name} must be positive", got=getattr(self, name))
+        for name in ("weight_decay", "warmup_steps", "jitter"):
+            if getattr(self, name) < 0:
+                raise SpecError(f"the recipe's {name} must not be negative", got=getattr(self, name))
+        if self.scale_max < self.scale_min:
+            raise SpecError("scale_max is below scale_min", got=self.scale_max, expected=f">= {self.scale_min}")
+        if self.optimizer not in OPTIMIZERS:
+            raise SpecError("unknown optimizer", got=repr(self.optimizer), expected=f"one of {', '.join(OPTIMIZERS)}")
+        Resolution.parse(self.crop)
+
+    @property
+    def crop_resolution(self) -> Resolution:
+        """The size of a training sample."""
+        return Resolution.parse(self.crop)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**asdict(self), "options": dict(self.options)}
+
+    def replaced(self, changes: Mapping[str, Any]) -> TrainingRecipe:
+        """Return the recipe with those fields changed, those that are None left as they are."""
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+
+def read_recipe(path: PathLike) -> TrainingRecipe:
+    """Return the recipe in a TOML file. Raises SpecError, naming the field that is wrong."""
+    try:
+        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} is not TOML: {error}") from error
+    known = {entry.name for entry in fields(TrainingRecipe)}
+    if unknown := sorted(set(data) - known):
+        raise SpecError(f"{path} has unknown fields", got=", ".join(unknown), expected=", ".join(sorted(known)))
+    if missing := sorted({"network", "data", "epochs"} - set(data)):
+        raise SpecError(f"{path} lacks fields", expected=", ".join(missing))
+    return TrainingRecipe(**data)

@@ -1,0 +1,118 @@
+"""What every backend offers: run a graph on arrays, and a bound step that can be timed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.errors import RunnerError
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, static shape and NumPy dtype of a graph's input or output."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class Step(ABC):
+    """One inference on buffers that are already in place.
+
+    Calling it runs the graph once and returns when the output is complete. It reads `input` and
+    overwrites `output`; both stay the same buffers for the life of the step. One thread at a time.
+    """
+
+    input: Array
+    output: Array
+
+    @abstractmethod
+    def __call__(self) -> None: ...
+
+
+class Runner(ABC):
+    """A graph with one input and one output, ready to run. Use it as a context manager.
+
+    Constructing is cheap; the graph is loaded by open() and freed by close(). device says what it
+    runs on, in words that can stand in a table. infer may be called from several threads.
+    """
+
+    device: str
+    backend: str
+
+    def __init__(self) -> None:
+        self._open = False
+
+    @property
+    @abstractmethod
+    def input(self) -> TensorSpec:
+        """The graph's input. Valid while open."""
+
+    @property
+    @abstractmethod
+    def output(self) -> TensorSpec:
+        """The graph's output. Valid while open."""
+
+    def open(self) -> None:
+        """Load the graph. Raises RunnerError. Opening an open runner does nothing."""
+        if not self._open:
+            self._load()
+            self._open = True
+
+    def close(self) -> None:
+        """Free the graph. Closing a closed runner does nothing."""
+        if self._open:
+            self._open = False
+            self._free()
+
+    def infer(self, array: Array) -> Array:
+        """Return the graph's output for the input, as a new array. Raises RunnerError for another shape or dtype."""
+        self._require(array)
+        return self._infer(array)
+
+    def bind(self, array: Array) -> Step:
+        """Return a step that runs on a copy of array. Raises RunnerError for another shape or dtype."""
+        self._require(array)
+        return self._bind(array)
+
+    @abstractmethod
+    def _load(self) -> None: ...
+
+    @abstractmethod
+    def _free(self) -> None: ...
+
+    @abstractmethod
+    def _infer(self, array: Array) -> Array: ...
+
+    @abstractmethod
+    def _bind(self, array: Array) -> Step: ...
+
+    def _require(self, array: Array) -> None:
+        if not self._open:
+            raise RunnerError(f"the {self.backend} runner is not open", hint="with runner: ...")
+        if array.shape != self.input.shape or array.dtype != np.dtype(self.input.dtype):
+            raise RunnerError(
+                f"the input {self.input.name} does not fit",
+                got=f"{array.dtype} {array.shape}",
+                expected=f"{self.input.dtype} {self.input.shape}",
+            )
+
+    def __enter__(self) -> Runner:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()

@@ -1,0 +1,144 @@
+"""An image in, a label map out, over any runner."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.artifacts import Manifest, PathLike, read_manifest
+from rtseg.errors import ManifestError, RunnerError
+from rtseg.images.geometry import resize_labels
+from rtseg.images.preprocess import resized_image, tensor_from_image
+from rtseg.runners.protocol import Runner
+from rtseg.specs import ImageSpec, OutputSpec, contract_metadata
+from rtseg.tail import labels_from_logits
+
+Pixels = NDArray[np.uint8]
+
+
+class Segmenter:
+    """The whole frame: preprocessing, the runner, and the tail that turns logits into labels.
+
+    Safe to call from several threads at once. threads bounds the cores the two ends use; 0 is all.
+    """
+
+    def __init__(self, runner: Runner, image: ImageSpec, output: OutputSpec, *, threads: int = 0) -> None:
+        runner.open()
+        expected = _shapes(image, output)
+        for side, got, shape in zip(("input", "output"), (runner.input.shape, runner.output.shape), expected):
+            if got != shape:
+                runner.close()
+                raise RunnerError(f"the graph's {side} is not what its manifest says", got=got, expected=shape)
+        self.runner = runner
+        self.image = image
+        self.output = output
+        self.threads = threads
+
+    def __call__(self, image: Pixels) -> Pixels:
+        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image of any size.
+
+        Labels come at the image's own size: logits and scores are interpolated straight to it, a
+        graph that gives labels itself has them resized to the nearest. Raises ImageError.
+        """
+        return self.labels(self.runner.infer(self.tensor(image)), height=image.shape[0], width=image.shape[1])
+
+    def tensor(self, image: Pixels) -> NDArray[Any]:
+        """Return what the graph takes for that image, batch axis included. Raises ImageError."""
+        if self.output.interface == "labels":
+            return resized_image(image, self.image)[None]
+        return tensor_from_image(image, self.image, threads=self.threads)[None]
+
+    def labels(self, result: NDArray[Any], *, height: int, width: int) -> Pixels:
+        """Return the label map of a graph's result at that size."""
+        if self.output.interface == "labels":
+            return resize_labels(result[0], height, width)
+        return labels_from_logits(
+            result[0], height=height, width=width, align_corners=self.output.align_corners, threads=self.threads
+        )
+
+    def bind(self, image: Pixels) -> FrameStep:
+        """Return the whole frame as a step: that image in host memory in, its label map out.
+
+        All buffers are made once; `labels` of the step is overwritten by each call. One thread at a time.
+        """
+        return FrameStep(self, image)
+
+    def close(self) -> None:
+        """Free the runner."""
+        self.runner.close()
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+
+class FrameStep:
+    """A frame on buffers that are already in place: call it, then read `labels`."""
+
+    def __init__(self, segmenter: Segmenter, image: Pixels) -> None:
+        self.image = np.array(image, order="C")
+        self.labels = segmenter(self.image)
+        self._segmenter = segmenter
+        self._step = segmenter.runner.bind(segmenter.tensor(self.image))
+
+    def __call__(self) -> None:
+        segmenter, step = self._segmenter, self._step
+        if segmenter.output.interface == "labels":
+            step.input[0] = resized_image(self.image, segmenter.image)
+            step()
+            self.labels[...] = resize_labels(step.output[0], *self.labels.shape)
+            return
+        tensor_from_image(self.image, segmenter.image, threads=segmenter.threads, out=step.input[0])
+        step()
+        labels_from_logits(
+            step.output[0],
+            height=self.labels.shape[0],
+            width=self.labels.shape[1],
+            align_corners=segmenter.output.align_corners,
+            threads=segmenter.threads,
+            out=self.labels,
+        )
+
+
+def load(path: PathLike, *, threads: int = 0) -> Segmenter:
+    """Return a segmenter for an exported ONNX file, whose manifest is verified first.
+
+    Raises ManifestError for a file that is not what its manifest tells of, and RunnerError.
+    """
+    from rtseg.runners.onnxruntime import OnnxRuntimeRunner
+
+    manifest = read_manifest(path, kind="onnx")
+    runner = OnnxRuntimeRunner(path, threads=threads)
+    runner.open()
+    _require_same_contract(path, manifest, runner.metadata)
+    return Segmenter(runner, manifest.image, manifest.output, threads=threads)
+
+
+def _require_same_contract(path: PathLike, manifest: Manifest, metadata: dict[str, str]) -> None:
+    expected = contract_metadata(manifest.image, manifest.output)
+    for key, value in expected.items():
+        if metadata.get(key) != value:
+            raise ManifestError(
+                f"{path} and its manifest state different contracts: {key}",
+                got=metadata.get(key, "nothing"),
+                expected=value,
+                hint=f"rtseg export {manifest.network} --resolution {manifest.image.resolution}",
+            )
+
+
+def _shapes(image: ImageSpec, output: OutputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    height, width = image.height, image.width
+    if output.interface == "labels":
+        return (1, height, width, 3), (1, height, width)
+    stride = output.stride if output.interface == "logits" else 1
+    return (1, 3, height, width), (1, len(output.classes), height // stride, width // stride)

@@ -1,0 +1,245 @@
+"""The two contracts that travel with every artifact: how an image goes in, what comes out.
+
+Nothing here imports a third-party package: the specs are read on the deployment target too.
+Sizes are always (height, width), written HEIGHTxWIDTH.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
+
+from rtseg.errors import SpecError
+
+INTERFACES = ("logits", "scores", "labels")
+COLOUR_ORDERS = ("RGB", "BGR")
+RESIZE_RULES = ("bilinear",)
+UPSAMPLING_RULES = ("bilinear",)
+
+MAX_CLASSES = 256
+"""Label maps are uint8."""
+
+MIN_SIDE = 16
+MAX_SIDE = 16_384
+MAX_PIXELS = 64 * 1024 * 1024
+"""Beyond this the full-resolution float32 scores of 19 classes alone pass 5 GB."""
+
+Colour = tuple[int, int, int]
+SpecType = TypeVar("SpecType", bound="_Spec")
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """A static image size in pixels. Raises SpecError for sizes no network could be meant for."""
+
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        for side, length in (("height", self.height), ("width", self.width)):
+            if not MIN_SIDE <= length <= MAX_SIDE:
+                raise SpecError(
+                    f"the {side} of a resolution is out of range",
+                    got=str(self),
+                    expected=f"{MIN_SIDE} to {MAX_SIDE} pixels",
+                    hint="512x1024 (height x width)",
+                )
+        if self.height * self.width > MAX_PIXELS:
+            raise SpecError(
+                "the resolution has too many pixels",
+                got=f"{self} = {self.height * self.width} pixels",
+                expected=f"at most {MAX_PIXELS}",
+                hint="1024x2048 (height x width)",
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Resolution:
+        """Return the resolution written as HEIGHTxWIDTH, such as 512x1024."""
+        match = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", text.strip())
+        if match is None:
+            raise SpecError("not a resolution", got=repr(text), expected="HEIGHTxWIDTH", hint="512x1024")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.height}x{self.width}"
+
+    def require_multiple_of(self, stride: int, network: str) -> None:
+        """Raise SpecError, naming the nearest size that fits, unless both sides are multiples of stride."""
+        if self.height % stride == 0 and self.width % stride == 0:
+            return
+        nearest = "x".join(str(max(stride, round(side / stride) * stride)) for side in (self.height, self.width))
+        raise SpecError(
+            f"{network} needs sides that are multiples of {stride}", got=str(self), expected=f"such as {nearest}"
+        )
+
+
+@dataclass(frozen=True)
+class _Spec:
+    """A dataclass that goes to JSON and comes back, refusing unknown and missing fields."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, strings and numbers."""
+        return _plain(asdict(self))  # type: ignore[no-any-return]
+
+    @classmethod
+    def from_json(cls: type[SpecType], data: object) -> SpecType:
+        """Return the spec that to_json described. Raises SpecError for other fields or values."""
+        if not isinstance(data, Mapping):
+            raise SpecError(f"{cls.__name__} is not an object", got=type(data).__name__)
+        expected = [field.name for field in fields(cls)]
+        if set(data) != set(expected):
+            raise SpecError(
+                f"the fields of {cls.__name__} do not match", got=sorted(map(str, data)), expected=sorted(expected)
+            )
+        try:
+            return cls(**{name: _frozen(value) for name, value in data.items()})
+        except TypeError as error:
+            raise SpecError(f"{cls.__name__} has a field of the wrong type: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """How pixel values become the network's input: (pixel * scale - mean) / std, channel by channel.
+
+    mean and std are given in the order of colour_order, which is also the order of the tensor's
+    channels, and in the units the scaled pixel has.
+    """
+
+    colour_order: str = "RGB"
+    scale: float = 1 / 255
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+IMAGENET_NORMALIZATION = Normalization()
+
+
+@dataclass(frozen=True)
+class ImageSpec(_Spec):
+    """What happens to a uint8 image before the network sees it. The one preprocessing contract.
+
+    The image, of any size, is resized to height x width by the resize rule ("bilinear": half-pixel
+    centres, edges clamped, no antialiasing, no rounding back to uint8), its channels are brought
+    into colour_order, and each value becomes (pixel * scale - mean) / std.
+    """
+
+    height: int
+    width: int
+    colour_order: str = "RGB"
+    scale: float = 1 / 255
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    resize: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        Resolution(self.height, self.width)
+        _require_choice("colour order", self.colour_order, COLOUR_ORDERS)
+        _require_choice("resize rule", self.resize, RESIZE_RULES)
+        if len(self.mean) != 3 or len(self.std) != 3:
+            raise SpecError("mean and std have one value per channel", got=(self.mean, self.std), expected="3 each")
+        if not self.scale > 0 or not all(value > 0 for value in self.std):
+            raise SpecError("scale and std must be positive", got=(self.scale, self.std))
+
+    @classmethod
+    def of(cls, resolution: Resolution, normalization: Normalization) -> ImageSpec:
+        """Return the contract for images resized to resolution and normalised so."""
+        return cls(
+            resolution.height,
+            resolution.width,
+            normalization.colour_order,
+            normalization.scale,
+            normalization.mean,
+            normalization.std,
+        )
+
+    @property
+    def resolution(self) -> Resolution:
+        """The size the network sees."""
+        return Resolution(self.height, self.width)
+
+    @property
+    def normalization(self) -> Normalization:
+        """The part of the contract that does not depend on the size."""
+        return Normalization(self.colour_order, self.scale, self.mean, self.std)
+
+
+@dataclass(frozen=True)
+class ClassSpec(_Spec):
+    """The classes a label map speaks of: index i is names[i], drawn in palette[i] (RGB)."""
+
+    dataset: str
+    names: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    ignore_index: int = 255
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.names) <= MAX_CLASSES:
+            raise SpecError("the number of classes is out of range", got=len(self.names), expected="2 to 256")
+        if len(self.palette) != len(self.names):
+            raise SpecError("a palette has one colour per class", got=len(self.palette), expected=len(self.names))
+        for colour in self.palette:
+            if len(colour) != 3 or not all(isinstance(v, int) and 0 <= v <= 255 for v in colour):
+                raise SpecError("a palette colour is three integers", got=colour, expected="0 to 255 each")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class OutputSpec(_Spec):
+    """What the network gives and how it becomes a label map. The one output contract.
+
+    logits: float32 (batch, classes, height / stride, width / stride).
+    scores: float32 (batch, classes, height, width), the logits upsampled in the graph.
+    labels: uint8 (batch, height, width); the input is then uint8 (batch, height, width, 3), already
+    resized and in the image contract's colour order.
+    Labels are the argmax over classes of the logits upsampled by the rule and align_corners,
+    the lowest index winning ties.
+    """
+
+    classes: ClassSpec
+    interface: str
+    stride: int
+    align_corners: bool
+    upsampling: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        _require_choice("interface", self.interface, INTERFACES)
+        _require_choice("upsampling rule", self.upsampling, UPSAMPLING_RULES)
+        if self.stride not in (1, 2, 4, 8, 16, 32):
+            raise SpecError("the stride of the logits is out of range", got=self.stride, expected="1 to 32, a power of 2")
+
+    @classmethod
+    def from_json(cls, data: object) -> OutputSpec:
+        """Return the spec that to_json described. Raises SpecError for other fields or values."""
+        if not isinstance(data, Mapping) or "classes" not in data:
+            raise SpecError("an output contract lacks its classes", got=type(data).__name__)
+        return super().from_json({**data, "classes": ClassSpec.from_json(data["classes"])})
+
+
+def contract_metadata(image: ImageSpec, output: OutputSpec) -> dict[str, str]:
+    """Return both contracts as the two metadata properties every exported graph carries."""
+    return {
+        "rtseg.image": json.dumps(image.to_json(), sort_keys=True),
+        "rtseg.output": json.dumps(output.to_json(), sort_keys=True),
+    }
+
+
+def _require_choice(kind: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SpecError(f"unknown {kind}", got=repr(value), expected=f"one of {', '.join(choices)}")

@@ -1,0 +1,1 @@
+"""Train a network by a recipe: minimal, seeded, resumable."""

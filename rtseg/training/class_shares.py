@@ -1,0 +1,44 @@
+"""How often each class occurs, and the weights that the papers derive from it."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.datasets.labelled import LabelledDataset
+from rtseg.errors import TrainingError
+
+Shares = NDArray[np.float64]
+
+
+def class_shares(dataset: LabelledDataset, progress: Callable[[int, int], None] = lambda done, total: None) -> Shares:
+    """Return each class's share of the labelled pixels, float64 (classes,), summing to 1.
+
+    Raises TrainingError when nothing is labelled.
+    """
+    counts = np.zeros(256, np.int64)
+    for index in range(len(dataset)):
+        counts += np.bincount(dataset[index].labels.ravel(), minlength=256)
+        progress(index + 1, len(dataset))
+    labelled = counts[: len(dataset.classes)]
+    if not labelled.sum():
+        raise TrainingError("the training split has no labelled pixel")
+    return labelled / labelled.sum()
+
+
+def inverse_log_weights(shares: Shares, c: float) -> Shares:
+    """Return 1 / ln(c + share) for each class (Paszke et al., ENet, section 5.2)."""
+    return 1 / np.log(c + shares)
+
+
+def focal_exponents(shares: Shares) -> Shares:
+    """Return the order of magnitude of each class's share over the smallest one (OWFL, equation 6).
+
+    The order of magnitude is floor(log10): the only rule that gives the three groups of AFFNet's
+    Table VIII on Cityscapes. A class that never occurs gets 0, and does not count as the smallest.
+    """
+    present = shares > 0
+    ratios = np.where(present, shares, 1) / shares[present].min()
+    return np.where(present, np.floor(np.log10(ratios)), 0.0)

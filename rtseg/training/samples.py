@@ -1,0 +1,44 @@
+"""One epoch of training samples, in an order and with augmentations that only the seed decides."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from rtseg.datasets.labelled import LabelledDataset
+from rtseg.recipes import TrainingRecipe
+from rtseg.training.augmentation import augmented
+
+Sample = tuple[Tensor, Tensor]
+
+
+class EpochSamples(Dataset[Sample]):
+    """The pictures of one epoch, shuffled. A sample depends on (seed, epoch, picture) and nothing else."""
+
+    def __init__(self, dataset: LabelledDataset, recipe: TrainingRecipe, epoch: int) -> None:
+        self._dataset = dataset
+        self._recipe = recipe
+        self._epoch = epoch
+        self._order = np.random.default_rng([recipe.seed, epoch]).permutation(len(dataset))
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, position: int) -> Sample:
+        """Return an image, uint8 (3, height, width), and its labels, uint8 (height, width)."""
+        index = int(self._order[position])
+        rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
+        image, labels = augmented(
+            self._dataset[index], self._recipe, self._dataset.classes.ignore_index, rng
+        )
+        return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(labels)
+
+
+def epoch_batches(
+    dataset: LabelledDataset, recipe: TrainingRecipe, epoch: int, *, workers: int
+) -> DataLoader[Sample]:
+    """Return the batches of one epoch; the last, incomplete one is left out."""
+    samples = EpochSamples(dataset, recipe, epoch)
+    return DataLoader(samples, batch_size=recipe.batch_size, drop_last=True, num_workers=workers)

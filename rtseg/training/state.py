@@ -1,0 +1,57 @@
+"""What a killed training run needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional
+
+import torch
+
+from rtseg.artifacts import written_atomically
+from rtseg.errors import TrainingError
+from rtseg.recipes import TrainingRecipe
+
+
+@dataclass
+class TrainingState:
+    """Everything after `epoch` complete epochs. best_* is the state that validated best so far."""
+
+    epoch: int
+    module: dict[str, Any]
+    optimizer: dict[str, Any]
+    shares: list[float]
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best_module: Optional[dict[str, Any]] = None
+    best_epoch: int = 0
+
+
+def state_path(output: Path) -> Path:
+    """Return where the state of a run towards that checkpoint lies."""
+    return output.with_name(f"{output.name}.state")
+
+
+def write_state(path: Path, recipe: TrainingRecipe, state: TrainingState) -> None:
+    """Write the state so that a kill leaves either the last one or this one. Raises WriteError."""
+    with written_atomically(path) as part:
+        torch.save({"recipe": recipe.to_json(), **vars(state)}, part)
+
+
+def read_state(path: Path, recipe: TrainingRecipe) -> TrainingState:
+    """Return the state at path. Raises TrainingError when it is unreadable or of another recipe."""
+    try:
+        loaded = torch.load(path, weights_only=True)
+        recorded = loaded.pop("recipe")
+        state = TrainingState(**loaded)
+    except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+        raise TrainingError(f"{path} is not the state of a training run: {error}") from error
+    changed = [name for name, value in recipe.to_json().items() if recorded.get(name) != value]
+    if changed:
+        raise TrainingError(
+            f"{path} belongs to another recipe",
+            got=", ".join(f"{name}={recorded.get(name)!r}" for name in changed),
+            expected=", ".join(f"{name}={recipe.to_json()[name]!r}" for name in changed),
+            hint="the same recipe, or another output file",
+        )
+    return state

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from rtseg.errors import CheckpointError
+from rtseg.networks.registry import network_spec
+from rtseg.networks.s2fpn import S2FPN
+from rtseg.networks.s2fpn_checkpoint import official_keys
+from rtseg.networks.s2fpn_modules import ScaleAwareStripAttention
+
+FACTS = Path(__file__).parents[2].parent / "shared" / "facts" / "s2fpn"
+KEYS = FACTS / "s2fpn_keys_v1_S2FPN18_19cls.txt"
+VECTORS = FACTS / "ref_v1_S2FPN18.npz"
+needs_keys = pytest.mark.skipif(not KEYS.exists(), reason="the official key list is not beside the repository")
+needs_vectors = pytest.mark.skipif(not VECTORS.exists(), reason="the reference vectors are not beside the repository")
+
+TOLERANCE = 1e-4
+"""Absolute, on logits of up to 53: float32 convolutions summed in another order."""
+
+OFFICIAL_V0 = 17_979_890
+"""Parameters of the official S2-FPN18 for 19 classes, before it got down2 to down5."""
+
+DOWN = 12_535_680
+"""Parameters of down2 to down5."""
+
+MACS = {(18, True): 27.809e9, (34, True): 47.137e9, (34, False): 184.824e9}
+"""Of the main output at 512x1024 by depth and maximum, as measured on the official code."""
+
+
+def uncalled_parameters(classes: int = 19) -> int:
+    """Return how many parameters the official v0 owns and never calls, module by module."""
+    total = 2 * classes  # classifier.fc.bn
+    for width in (256, 128, 64, 32):
+        total += width  # sa.conv_sh.bias
+        total += width * width + width  # sa.conv_res
+        total += 2 * width  # sa.fuse.bn
+        total += 2 * (width // 4) + 2 * width  # ca.conv_pool.0.bn and .2.bn
+        total += 2 * classes  # classifier.2.bn
+        total += 2 * width  # gfu.conv2.0.bn
+    return total
+
+
+def meta_network(*, depth: int = 18, max_pool: bool = True, classes: int = 19) -> S2FPN:
+    with torch.device("meta"):
+        return S2FPN(classes, depth=depth, max_pool=max_pool)
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def official_shapes() -> dict[str, tuple[int, ...]]:
+    rows = [line.split("\t") for line in KEYS.read_text().splitlines()]
+    return {key: tuple(int(n) for n in shape.strip("()").split(",") if n.strip()) for key, shape, _ in rows}
+
+
+def reference_tensor(key: str, shape: tuple[int, ...], statistics: Any) -> Tensor:
+    """Return the reference weights of an official key: random numbers seeded by the key's name."""
+    random = np.random.RandomState(zlib.crc32(key.encode()))
+    if f"stat/{key}" in statistics:
+        value = statistics[f"stat/{key}"]
+    elif key.endswith("num_batches_tracked"):
+        value = np.zeros(shape)
+    elif key.endswith("gamma"):
+        value = np.full(shape, 0.5)
+    elif len(shape) == 4:
+        value = random.randn(*shape) * np.sqrt(2 / np.prod(shape[1:]))
+    elif key.endswith("bias"):
+        value = 0.1 * random.randn(*shape)
+    else:
+        value = 0.5 + random.rand(*shape)
+    return torch.from_numpy(np.asarray(value, dtype=np.float32))
+
+
+@pytest.fixture(scope="module")
+def reference_network() -> S2FPN:
+    with np.load(VECTORS) as vectors:
+        official = {key: reference_tensor(key, shape, vectors) for key, shape in official_shapes().items()}
+    network = S2FPN(19)
+    network.load_state_dict(official_keys(official))
+    return network.eval()
+
+
+def version_1_key() -> dict[str, Tensor]:
+    return {"apf1.sa.gamma": torch.zeros(1)}
+
+
+@pytest.mark.parametrize("classes", [19, 11])
+def test_the_parameters_are_the_official_ones_less_the_uncalled(classes: int) -> None:
+    official = {19: OFFICIAL_V0, 11: 17_975_714}[classes]
+    assert count(meta_network(classes=classes)) == official - uncalled_parameters(classes)
+
+
+def test_training_uses_17_888_580_parameters_and_the_main_output_17_095_140() -> None:
+    network = meta_network()
+    assert (count(network), count(network) - count(network.heads)) == (17_888_580, 17_095_140)
+
+
+@pytest.mark.parametrize("max_pool", [True, False])
+def test_the_deeper_trunk_has_27_996_740_parameters_with_and_without_its_maximum(max_pool: bool) -> None:
+    assert count(meta_network(depth=34, max_pool=max_pool)) == 27_996_740
+
+
+@pytest.mark.parametrize(("depth", "max_pool"), MACS)
+def test_the_multiply_accumulates_of_the_main_output_are_the_official_ones(depth: int, max_pool: bool) -> None:
+    # The counter sees convolutions and matrix products, two operations for each multiply-accumulate;
+    # normalisation, pooling, resizing and element-wise products are in neither number.
+    network = meta_network(depth=depth, max_pool=max_pool).eval()
+    images = torch.zeros(1, 3, 512, 1024, device="meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(images)
+    assert counter.get_total_flops() / 2 == pytest.approx(MACS[depth, max_pool], rel=1e-3)
+
+
+@pytest.mark.parametrize(("height", "width"), [(512, 1024), (360, 480), (20, 36)])
+def test_the_logits_are_a_quarter_of_any_size_that_4_divides(height: int, width: int) -> None:
+    network = meta_network().eval()
+    assert network(torch.zeros(2, 3, height, width, device="meta")).shape == (2, 19, height // 4, width // 4)
+
+
+def test_without_the_maximum_the_logits_are_half_the_image() -> None:
+    network = meta_network(depth=34, max_pool=False).eval()
+    logits = network(torch.zeros(1, 3, 64, 96, device="meta"))
+    assert (network.stride, tuple(logits.shape)) == (2, (1, 19, 32, 48))
+
+
+def test_the_auxiliary_logits_come_coarsest_first_at_their_own_strides() -> None:
+    logits = meta_network().training_logits(torch.zeros(2, 3, 360, 480, device="meta"))
+    sizes = [tuple(x.shape[2:]) for x in logits]
+    assert sizes == [(90, 120), (12, 15), (23, 30), (45, 60), (90, 120)]
+
+
+def test_camvids_size_runs_and_training_and_plain_forward_agree() -> None:
+    torch.manual_seed(0)
+    network = S2FPN(11).eval()
+    images = torch.randn(1, 3, 360, 480)
+    with torch.inference_mode():
+        assert torch.equal(network(images), network.training_logits(images)[0])
+
+
+def test_gradients_flow_to_every_parameter() -> None:
+    torch.manual_seed(0)
+    network = S2FPN(11)
+    for module in network.modules():
+        if isinstance(module, ScaleAwareStripAttention):
+            torch.nn.init.constant_(module.gamma, 0.5)  # at its initial 0 nothing reaches what it multiplies
+    logits = network.training_logits(torch.randn(2, 3, 64, 96))
+    sum((x**2).mean() for x in logits).backward()  # type: ignore[union-attr]
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_strip_attention_starts_as_a_rectifier() -> None:
+    x = torch.randn(2, 32, 5, 7)
+    assert torch.equal(ScaleAwareStripAttention(32)(x), F.relu(x))
+
+
+@needs_vectors
+@pytest.mark.parametrize(("height", "width"), [(64, 128), (104, 136)])
+def test_the_logits_equal_the_official_ones(reference_network: S2FPN, height: int, width: int) -> None:
+    images = torch.from_numpy(np.random.RandomState(1234).randn(1, 3, height, width).astype(np.float32))
+    with torch.inference_mode():
+        ours = reference_network.training_logits(images)
+    with np.load(VECTORS) as vectors:
+        for name, logits in zip(("main", "sup1", "sup2", "sup3", "sup4"), ours):
+            upsampled = F.interpolate(logits, size=(height, width), mode="bilinear", align_corners=True).numpy()
+            step = 1 if name == "main" else 8
+            expected = vectors[f"{height}x{width}/{name}"]
+            np.testing.assert_allclose(upsampled[:, :, ::step, ::step], expected, rtol=0, atol=TOLERANCE, err_msg=name)
+
+
+@needs_keys
+def test_the_official_names_become_all_of_ours() -> None:
+    official = {key: torch.empty(shape, device="meta") for key, shape in official_shapes().items()}
+    ours = {key: value.shape for key, value in meta_network().state_dict().items()}
+    assert {key: value.shape for key, value in official_keys(official).items()} == ours
+
+
+@needs_keys
+def test_the_deeper_official_names_become_all_of_ours() -> None:
+    rows = (FACTS / "s2fpn_keys_v1_S2FPN34M_19cls.txt").read_text().splitlines()
+    official = {row.split("\t")[0]: torch.empty(0) for row in rows}
+    assert set(official_keys(official)) == set(meta_network(depth=34, max_pool=False).state_dict())
+
+
+@needs_keys
+def test_what_is_dropped_is_what_the_official_code_never_calls() -> None:
+    shapes = official_shapes()
+    dropped = [key for key in shapes if not official_keys({key: torch.empty(0)})]
+    parameters = [key for key in dropped if not key.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    assert sum(int(np.prod(shapes[key])) for key in parameters) == uncalled_parameters() + DOWN
+
+
+@needs_keys
+def test_no_official_name_is_one_of_ours() -> None:
+    # network_from_pth asks for the key map only where the two sets of names are disjoint.
+    assert set(official_shapes()).isdisjoint(meta_network().state_dict())
+
+
+def test_names_that_no_official_checkpoint_has_stay_as_they_are() -> None:
+    assert set(official_keys({"backbone.weight": torch.zeros(1)})) == {"backbone.weight"}
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["seghead.fc.conv.weight", "apf1.sa.tr.0.attn.gamma", "apf2.sa.dconv1.conv.weight", "fab.0.act.weight"],
+)
+def test_a_checkpoint_of_version_2_is_refused_by_name(foreign: str) -> None:
+    with pytest.raises(CheckpointError, match="version 2") as raised:
+        official_keys({**version_1_key(), foreign: torch.zeros(1)})
+    assert foreign in str(raised.value)
+
+
+def test_the_authors_mean_colours_are_subtracted_and_nothing_is_divided() -> None:
+    spec = network_spec("s2fpn18")
+    cityscapes, camvid = spec.normalization_for("cityscapes"), spec.normalization_for("camvid")
+    assert cityscapes.mean == (73.45284, 83.212006, 72.78043)
+    assert camvid.mean == (99.625404, 103.329834, 105.65775)
+    assert {(n.colour_order, n.scale, n.std) for n in (cityscapes, camvid)} == {("RGB", 1.0, (1.0, 1.0, 1.0))}
