@@ -38,7 +38,9 @@ setup(
         Extension(
             "rtseg.native.rtseg_core",
             sources=[str(NATIVE / name) for name in ("tail.cpp", "preprocess.cpp")],
-            depends=[str(NATIVE / name) for name in ("rtseg_core.h", "bilinear.h", "parallel.h")],
+            depends=[
+                str(NATIVE / name) for name in ("rtseg_core.h", "bilinear.h", "lanes.h", "parallel.h", "target.h")
+            ],
             define_macros=[("RTSEG_CORE_BUILDING_DLL", None)] if sys.platform == "win32" else [],
             language="c++",
             py_limited_api=True,  # it uses no Python at all: one build serves every version

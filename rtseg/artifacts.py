@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 from rtseg.errors import ManifestError, SpecError, WriteError
 from rtseg.specs import ImageSpec, OutputSpec
@@ -38,7 +38,7 @@ class Manifest:
     image: ImageSpec
     output: OutputSpec
     sha256: str = ""
-    parent_sha256: Optional[str] = None
+    parent_sha256: str | None = None
     device: str = ""
     tools: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)

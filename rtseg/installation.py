@@ -79,7 +79,7 @@ def _torch() -> Finding:
 
 def _tensorrt() -> Finding:
     try:
-        import tensorrt
+        import tensorrt  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return Finding("tensorrt", False, "not installed: no engines", "pip install 'rtseg[gpu]' on a GPU machine")
     return Finding("tensorrt", True, str(tensorrt.__version__))

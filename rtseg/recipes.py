@@ -19,6 +19,8 @@ else:  # pragma: no cover
 
 OPTIMIZERS = ("adam", "sgd")
 
+_ACCEPTED: dict[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
+
 
 @dataclass(frozen=True)
 class TrainingRecipe:
@@ -52,7 +54,7 @@ class TrainingRecipe:
     def __post_init__(self) -> None:
         for entry in fields(self):
             value = getattr(self, entry.name)
-            expected = {"float": (int, float), "int": int, "str": str, "bool": bool}.get(str(entry.type), Mapping)
+            expected = _ACCEPTED.get(str(entry.type), (Mapping,))
             if not isinstance(value, expected) or (entry.type != "bool" and isinstance(value, bool)):
                 raise SpecError(f"the recipe's {entry.name} has the wrong type", got=repr(value), expected=entry.type)
         positive = ("epochs", "batch_size", "learning_rate", "scale_min", "validate_every", "poly_power")

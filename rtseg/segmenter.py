@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,9 +75,9 @@ class Segmenter:
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -92,6 +92,7 @@ class FrameStep:
         self._step = segmenter.runner.bind(segmenter.tensor(self.image))
 
     def __call__(self) -> None:
+        """Take the image through preprocessing, graph and tail once."""
         segmenter, step = self._segmenter, self._step
         if segmenter.output.interface == "labels":
             step.input[0] = resized_image(self.image, segmenter.image)

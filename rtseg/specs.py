@@ -222,7 +222,9 @@ class OutputSpec(_Spec):
         _require_choice("interface", self.interface, INTERFACES)
         _require_choice("upsampling rule", self.upsampling, UPSAMPLING_RULES)
         if self.stride not in (1, 2, 4, 8, 16, 32):
-            raise SpecError("the stride of the logits is out of range", got=self.stride, expected="1 to 32, a power of 2")
+            raise SpecError(
+                "the stride of the logits is out of range", got=self.stride, expected="1 to 32, a power of 2"
+            )
 
     @classmethod
     def from_json(cls, data: object) -> OutputSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from typing import Callable
 
 from rtseg.accuracy.confusion import AccuracyResult, ConfusionMatrix
 from rtseg.datasets.labelled import LabelledDataset
@@ -17,7 +17,7 @@ def validate(
     segmenter: Segmenter,
     dataset: LabelledDataset,
     *,
-    limit: Optional[int] = None,
+    limit: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> AccuracyResult:
     """Return mIoU, class IoUs and pixel accuracy at the labels' own resolution.

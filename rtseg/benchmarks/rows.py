@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class BenchmarkRow:
     artifact_sha256: str
     samples: Samples
     claims: Sequence[dict[str, Any]]
-    miou: Optional[float] = None
+    miou: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values: the identity, the summary, and the raw samples."""
@@ -56,7 +56,7 @@ def benchmark_artifact(
     rule: SamplingRule,
     *,
     claims: Sequence[dict[str, Any]] = (),
-    miou: Optional[float] = None,
+    miou: float | None = None,
 ) -> list[BenchmarkRow]:
     """Return a row for each boundary that the artifact's interface has, all on the same image.
 

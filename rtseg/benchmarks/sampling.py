@@ -85,6 +85,15 @@ class SamplingRule:
             if not getattr(self, name) >= 0:
                 raise SpecError(f"{name} must not be negative", got=getattr(self, name))
 
+    @classmethod
+    def within(cls, seconds: float) -> SamplingRule:
+        """Return the rule that spends at most that long on a step: a quarter to warm up, the rest to sample.
+
+        A step so slow that 5 samples take longer is sampled 5 times all the same.
+        """
+        sampling = 0.75 * seconds
+        return cls(min_seconds=min(1.0, sampling), max_seconds=sampling, warmup_seconds=min(3.0, 0.25 * seconds))
+
 
 @dataclass(frozen=True)
 class Samples:

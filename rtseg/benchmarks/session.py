@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from rtseg.accuracy.validation import validate
 from rtseg.artifacts import PathLike, read_manifest
@@ -32,7 +32,7 @@ class BenchmarkSession:
         rule: SamplingRule,
         *,
         threads: int = 0,
-        dataset: Optional[LabelledDataset] = None,
+        dataset: LabelledDataset | None = None,
         notify: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._rule = rule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, Optional
+from typing import NoReturn
 
 import click
 
@@ -39,7 +39,7 @@ for _command in (networks, train, export, run, validate, bench, scenes, doctor):
     cli.add_command(_command)
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> NoReturn:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
     try:
         cli.main(arguments, prog_name="rtseg", standalone_mode=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rtseg.cli.console import print_json, say, stdout
+from rtseg.cli.console import print_json, say, table_console
 from rtseg.cli.options import file_argument, json_option, resolution_option, threads_option
 from rtseg.specs import Resolution
 
@@ -18,8 +18,13 @@ from rtseg.specs import Resolution
 @click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights of the one network.")
 @click.option("--classes", metavar="NAME|N", help="Class list.  [cityscapes]")
 @resolution_option(required=False)
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), default=10.0, show_default=True,
-              help="Time budget of each row; at least 5 samples are taken.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Time budget of each row; at least 5 samples are taken.",
+)
 @click.option("--data", help="Also measure mIoU of the same files on this dataset.")
 @click.option("--split", default="val", show_default=True)
 @threads_option
@@ -57,7 +62,7 @@ def bench(
     if not artifacts and resolution is None:
         raise click.UsageError("without artifacts --resolution is needed, such as 512x1024")
     session = BenchmarkSession(
-        SamplingRule(min_seconds=min(1.0, seconds), max_seconds=seconds, warmup_seconds=min(3.0, seconds)),
+        SamplingRule.within(seconds),
         threads=threads,
         dataset=open_dataset(data, split) if data else None,
         notify=say,
@@ -77,4 +82,4 @@ def bench(
     if as_json:
         print_json(result)
     else:
-        benchmark_text(result, stdout)
+        benchmark_text(result, table_console())

@@ -1,8 +1,9 @@
-"""What a person sees while a command works: on standard error, so that standard output stays data."""
+"""What a person sees: tables on standard output, everything passing on standard error."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable
@@ -11,8 +12,14 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-stdout = Console(highlight=False, markup=False)
-stderr = Console(stderr=True, highlight=False, markup=False)
+FILE_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe, where nothing limits them."""
+
+
+def table_console() -> Console:
+    """Return a console for tables on standard output: as wide as the terminal, or wide enough for a file."""
+    width = None if sys.stdout.isatty() else FILE_WIDTH
+    return Console(highlight=False, markup=False, width=width)
 
 
 def print_json(data: Any) -> None:
@@ -26,7 +33,7 @@ def say(text: str) -> None:
 
 
 def progress_bar() -> Progress:
-    """Return a progress display with a free text column, elapsed time and time to go."""
+    """Return a progress display on standard error, with a free text column and the time to go."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
@@ -35,7 +42,7 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         TextColumn("eta"),
         TimeRemainingColumn(),
-        console=stderr,
+        console=Console(stderr=True, highlight=False, markup=False),
         transient=True,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rtseg.cli.console import print_json, stdout
+from rtseg.cli.console import print_json, table_console
 from rtseg.cli.options import json_option
 
 
@@ -19,4 +19,4 @@ def doctor(as_json: bool) -> None:
     if as_json:
         print_json(facts)
     else:
-        installation_text(facts, stdout)
+        installation_text(facts, table_console())

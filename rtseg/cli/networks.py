@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from rtseg.cli.console import print_json, stdout
+from rtseg.cli.console import print_json, table_console
 from rtseg.cli.options import json_option, resolution_option
 from rtseg.specs import Resolution
 
@@ -25,4 +25,4 @@ def networks(resolution: Resolution | None, class_count: int, as_json: bool) -> 
     if as_json:
         print_json(facts)
     else:
-        networks_text(facts, stdout)
+        networks_text(facts, table_console())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import click
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class ResolutionType(click.ParamType):
+class ResolutionType(click.ParamType[Resolution]):
     """HEIGHTxWIDTH. Text that is none is wrong usage; a size no network is meant for is an error."""
 
     name = "HxW"
 
-    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> Resolution:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Resolution:
         """Return the resolution."""
         if isinstance(value, Resolution):
             return value
@@ -34,12 +34,12 @@ class ResolutionType(click.ParamType):
             raise
 
 
-class KeyValueType(click.ParamType):
+class KeyValueType(click.ParamType["tuple[str, str]"]):
     """NAME=VALUE."""
 
     name = "NAME=VALUE"
 
-    def convert(self, value: Any, param: Optional[click.Parameter], ctx: Optional[click.Context]) -> tuple[str, str]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
         """Return name and value."""
         if isinstance(value, tuple):
             return value
@@ -83,10 +83,10 @@ threads_option = click.option("--threads", type=click.IntRange(0), default=0, he
 
 
 def selected_network(
-    network: Optional[str],
-    factory: Optional[str],
-    checkpoint: Optional[Path],
-    classes: Optional[str],
+    network: str | None,
+    factory: str | None,
+    checkpoint: Path | None,
+    classes: str | None,
     options: tuple[tuple[str, str], ...],
     seed: int,
     *,
@@ -97,11 +97,9 @@ def selected_network(
     from rtseg.networks.resolve import resolve_network
 
     brings_classes = checkpoint is not None and checkpoint.suffix == ".safetensors"
-    chosen: Optional[ClassSpec] = None
+    chosen: ClassSpec | None = None
     if classes is not None:
         chosen = class_spec(classes)
     elif not brings_classes:
         chosen = class_spec(default_classes)
-    return resolve_network(
-        network, chosen, factory=factory, checkpoint=checkpoint, options=dict(options), seed=seed
-    )
+    return resolve_network(network, chosen, factory=factory, checkpoint=checkpoint, options=dict(options), seed=seed)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rtseg.cli.console import counted, print_json, say, stdout
+from rtseg.cli.console import counted, print_json, say, table_console
 from rtseg.cli.options import file_argument, json_option, threads_option
 from rtseg.errors import ImageError
 
@@ -36,7 +36,7 @@ def run(artifact: Path, inputs: tuple[Path, ...], folder: Path, threads: int, as
     if as_json:
         print_json(data)
     else:
-        prediction_text(data, stdout)
+        prediction_text(data, table_console())
         say(f"wrote {folder}")
     if summary.failures:
         first = summary.failures[0]["error"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rtseg.cli.console import counted, print_json, stdout
+from rtseg.cli.console import counted, print_json, table_console
 from rtseg.cli.options import file_argument, json_option, threads_option
 
 
@@ -42,4 +42,4 @@ def validate(artifact: Path, data: str, split: str, limit: int | None, threads: 
     if as_json:
         print_json(facts)
     else:
-        accuracy_text(facts, stdout)
+        accuracy_text(facts, table_console())

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rtseg.datasets.labelled import LabelledImage, checked
+from rtseg.datasets.labelled import LabelledImage, Labels, checked
 from rtseg.errors import DatasetError
 from rtseg.images.files import read_image, read_label_map
 from rtseg.specs import ClassSpec
@@ -107,9 +107,10 @@ def _labels_of(root: Path, split: str, image: Path) -> Path:
     raise DatasetError("a label file is missing", got=f"no {stem}_gtFine_labelIds.png")
 
 
-def _train_ids(label_ids: np.ndarray, path: Path) -> np.ndarray:
+def _train_ids(label_ids: Labels, path: Path) -> Labels:
     if label_ids.size and int(label_ids.max()) > LAST_LABEL_ID:
         raise DatasetError(f"{path} is not a labelIds file", got=int(label_ids.max()), expected=f"0 to {LAST_LABEL_ID}")
     table = np.full(256, CITYSCAPES_CLASSES.ignore_index, np.uint8)
     table[list(LABEL_IDS_OF_TRAIN_IDS)] = np.arange(len(CITYSCAPES_CLASSES), dtype=np.uint8)
-    return table[label_ids]
+    train_ids: Labels = table[label_ids]
+    return train_ids

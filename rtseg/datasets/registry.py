@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable
+from typing import Callable, ClassVar
 
 import numpy as np
 
@@ -21,7 +21,7 @@ class Streets:
     SPLITS = ("train", "val", "test")
     DEFAULT_RESOLUTION = Resolution(360, 480)
     classes = STREETS_CLASSES
-    _COUNTS = {"train": 400, "val": 60, "test": 60}
+    _COUNTS: ClassVar[dict[str, int]] = {"train": 400, "val": 60, "test": 60}
 
     def __init__(self, split: str, resolution: Resolution = DEFAULT_RESOLUTION) -> None:
         self._split = split

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Optional
 
 import numpy as np
 import onnx
@@ -84,15 +82,14 @@ def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
     writes 18 and warns.
     """
     dtype = torch.uint8 if source.dtype == "uint8" else torch.float32
-    example: Optional[torch.Tensor] = torch.zeros(source.shape, dtype=dtype)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the deprecation of this exporter; int(x.shape[-1]), which is meant
         try:
             torch.onnx.export(
                 module,
-                (example,),
-                buffer,
+                (torch.zeros(source.shape, dtype=dtype),),
+                buffer,  # type: ignore[arg-type]  # a stream is taken too, by this exporter
                 opset_version=OPSET,
                 dynamo=False,
                 input_names=[source.name],
@@ -103,5 +100,3 @@ def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise OnnxError(f"PyTorch cannot export this network: {first}") from error
     return onnx.load_model_from_string(buffer.getvalue())
-
-

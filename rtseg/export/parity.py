@@ -99,4 +99,6 @@ def _compared(name: str, expected: Array, got: Array, image: ImageSpec, output: 
         )
         for result in (expected, got)
     ]
-    return InputParity(name, difference, difference / largest if largest else difference, float((labels[0] == labels[1]).mean()))
+    return InputParity(
+        name, difference, difference / largest if largest else difference, float((labels[0] == labels[1]).mean())
+    )

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <system_error>
+#include <cstddef>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -31,7 +32,7 @@ void parallel_for(int tasks, int workers, const Body& body) {
     others.reserve(static_cast<size_t>(workers - 1));
     try {
         for (int worker = 1; worker < workers; ++worker) others.emplace_back(work, worker);
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {  // std::thread's constructor
     }
     work(0);
     for (std::thread& other : others) other.join();

@@ -10,14 +10,13 @@
 #include "bilinear.h"
 #include "parallel.h"
 #include "rtseg_core.h"
+#include "target.h"
 
 namespace {
 
 using rtseg::Axis;
-using rtseg::Cell;
 
 constexpr int kRowsPerTask = 32;
-constexpr int kLongestCell = 64;
 
 struct Image {
     const uint8_t* data;
@@ -69,15 +68,20 @@ struct WideRow {
 };
 
 void widen_row(const uint8_t* row, const int channel[3], const Axis& columns, int width, float* __restrict values) {
-    for (const Cell& cell : columns.cells) {
-        const uint8_t* near = row + 3 * static_cast<ptrdiff_t>(cell.near);
-        const uint8_t* far = row + 3 * static_cast<ptrdiff_t>(cell.far);
-        for (int c = 0; c < 3; ++c) {
-            const float a = near[channel[c]], b = far[channel[c]];
-            float* __restrict to = values + static_cast<ptrdiff_t>(c) * width;
-            for (int x = cell.begin; x < cell.end; ++x)
-                to[x] = columns.near_weight[static_cast<size_t>(x)] * a + columns.far_weight[static_cast<size_t>(x)] * b;
-        }
+    const int* near = columns.near.data();
+    const int* far = columns.far.data();
+    const float* near_weight = columns.near_weight.data();
+    const float* far_weight = columns.far_weight.data();
+    const uint8_t* from[3] = {row + channel[0], row + channel[1], row + channel[2]};
+    float* __restrict to0 = values;
+    float* __restrict to1 = values + width;
+    float* __restrict to2 = values + 2 * static_cast<ptrdiff_t>(width);
+    for (int x = 0; x < width; ++x) {
+        const ptrdiff_t a = 3 * static_cast<ptrdiff_t>(near[x]), b = 3 * static_cast<ptrdiff_t>(far[x]);
+        const float p = near_weight[x], q = far_weight[x];
+        to0[x] = p * from[0][a] + q * from[0][b];
+        to1[x] = p * from[1][a] + q * from[1][b];
+        to2[x] = p * from[2][a] + q * from[2][b];
     }
 }
 
@@ -114,26 +118,21 @@ class RowPair {
 };
 
 void resize(const Image& image, const Normalization& normalize, int height, int width, float* tensor, int threads) {
-    const Axis rows(image.height, height, false, kLongestCell);
-    const Axis columns(image.width, width, false, kLongestCell);
+    const Axis rows(image.height, height, false);
+    const Axis columns(image.width, width, false);
     const size_t plane = static_cast<size_t>(height) * static_cast<size_t>(width);
-    const int cells = static_cast<int>(rows.cells.size());
-    const int per_task = std::max(1, static_cast<int>(static_cast<int64_t>(cells) * kRowsPerTask / height));
-    const int tasks = (cells + per_task - 1) / per_task;
+    const int tasks = (height + kRowsPerTask - 1) / kRowsPerTask;
     const int workers = rtseg::worker_count(threads, tasks, static_cast<double>(plane));
-    std::vector<RowPair> scratch;
-    scratch.reserve(static_cast<size_t>(workers));
-    for (int i = 0; i < workers; ++i) scratch.emplace_back(width);
+    std::vector<RowPair> scratch(static_cast<size_t>(workers), RowPair(width));
     rtseg::parallel_for(tasks, workers, [&](int task, int worker) {
         RowPair& pair = scratch[static_cast<size_t>(worker)];
-        const int end = std::min(cells, (task + 1) * per_task);
-        for (int i = task * per_task; i < end; ++i) {
-            const Cell& cell = rows.cells[static_cast<size_t>(i)];
-            const float* near = pair.row(image, cell.near, cell.far, columns, width);
-            const float* far = pair.row(image, cell.far, cell.near, columns, width);
-            for (int y = cell.begin; y < cell.end; ++y)
-                blend_rows(near, far, rows.near_weight[static_cast<size_t>(y)], rows.far_weight[static_cast<size_t>(y)],
-                           width, normalize, tensor + static_cast<size_t>(y) * static_cast<size_t>(width), plane);
+        const int end = std::min(height, (task + 1) * kRowsPerTask);
+        for (int i = task * kRowsPerTask; i < end; ++i) {
+            const size_t y = static_cast<size_t>(i);
+            const float* near = pair.row(image, rows.near[y], rows.far[y], columns, width);
+            const float* far = pair.row(image, rows.far[y], rows.near[y], columns, width);
+            blend_rows(near, far, rows.near_weight[y], rows.far_weight[y], width, normalize,
+                       tensor + y * static_cast<size_t>(width), plane);
         }
     });
 }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "bilinear.h"
@@ -27,7 +28,7 @@ using rtseg::Lanes;
 
 constexpr size_t kLongestCell = 64;  // longer cells are cut, so that few large ones still spread over threads
 constexpr size_t kRowsPerTask = 64;  // output rows, about: cells are not cut for it
-constexpr size_t kRowPadding = 16;   // keeps the classes' rows from falling into the same cache sets
+constexpr size_t kCacheLine = 16;    // in floats
 
 // A run of output samples, along one axis, that lie between the same two logits.
 struct Cell {
@@ -52,7 +53,8 @@ struct Logits {
 
     size_t plane() const { return static_cast<size_t>(h) * static_cast<size_t>(w); }
     const float* row(size_t y) const { return data + y * static_cast<size_t>(w); }
-    size_t padded_row() const { return (static_cast<size_t>(w) / kRowPadding + 2) * kRowPadding; }
+    // An odd number of cache lines, so that a pixel's classes do not all fall into the same cache sets.
+    size_t padded_row() const { return ((static_cast<size_t>(w) + kCacheLine - 1) / kCacheLine | 1) * kCacheLine; }
 };
 
 // One row of the logits, clamped, with its argmax.
@@ -60,13 +62,13 @@ struct LogitRow {
     static constexpr size_t kNone = static_cast<size_t>(-1);
 
     size_t y = kNone;
-    std::vector<float> values;  // classes x padded_row()
+    std::vector<float> values;  // kept classes x padded_row()
     std::vector<float> best;
     std::vector<int32_t> winner;
     std::vector<uint8_t> labels;
 
-    explicit LogitRow(const Logits& logits)
-        : values(static_cast<size_t>(logits.classes) * logits.padded_row()),
+    LogitRow(const Logits& logits, int kept_classes)
+        : values(static_cast<size_t>(kept_classes) * logits.padded_row()),
           best(static_cast<size_t>(logits.w)),
           winner(static_cast<size_t>(logits.w)),
           labels(static_cast<size_t>(logits.w)) {}
@@ -77,6 +79,7 @@ RTSEG_INLINE float clamped(float logit) {
     return above < RTSEG_MAX_LOGIT ? above : RTSEG_MAX_LOGIT;
 }
 
+// Read one row: clamp it to `values` (class c at c * stride; all over the first where stride is 0) and take its argmax.
 RTSEG_TARGET_CLONES
 void read_row(const float* __restrict logits, size_t plane, int classes, int w, size_t stride, float* __restrict values,
               float* __restrict best, int32_t* __restrict winner, uint8_t* __restrict labels) {
@@ -157,7 +160,7 @@ inline int agreed_label(const uint8_t* top, const uint8_t* bottom, const Cell& c
 // The two rows of logits around the output rows at hand; going down, the lower one becomes the upper.
 class RowPair {
   public:
-    explicit RowPair(const Logits& logits) : logits_(logits), rows_{LogitRow(logits), LogitRow(logits)} {}
+    explicit RowPair(const Logits& logits) : logits_(logits), rows_{{logits, logits.classes}, {logits, logits.classes}} {}
 
     // Return row y, reading it unless it is held; row `kept`, if held, stays.
     const LogitRow& row(size_t y, size_t kept) {
@@ -227,7 +230,7 @@ void upsample(const Logits& logits, uint8_t* labels, int height, int width, bool
 // The output has the logits' size: no pixel lies between them.
 void argmax(const Logits& logits, uint8_t* labels, int threads) {
     const int workers = rtseg::worker_count(threads, logits.h, static_cast<double>(logits.plane()));
-    std::vector<LogitRow> scratch(static_cast<size_t>(workers), LogitRow(logits, 0));
+    std::vector<LogitRow> scratch(static_cast<size_t>(workers), LogitRow(logits, 1));
     rtseg::parallel_for(logits.h, workers, [&](int y, int worker) {
         LogitRow& row = scratch[static_cast<size_t>(worker)];
         const size_t start = static_cast<size_t>(y) * static_cast<size_t>(logits.w);

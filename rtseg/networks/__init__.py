@@ -1,0 +1,1 @@
+"""Segmentation networks: their modules, the facts beside them, and weights from disk."""

@@ -57,9 +57,7 @@ class AttendedFeatures(nn.Sequential):
 class Branch(nn.Module):
     """Prepare each input by its own module, bring all to the first one's size, join and merge them."""
 
-    def __init__(
-        self, prepare: Sequence[nn.Module], join: Callable[[list[Tensor]], Tensor], merge: nn.Module
-    ) -> None:
+    def __init__(self, prepare: Sequence[nn.Module], join: Callable[[list[Tensor]], Tensor], merge: nn.Module) -> None:
         super().__init__()
         self.prepare = nn.ModuleList(prepare)
         self.join = join
@@ -149,7 +147,9 @@ def concat_ewa(channels: Sequence[int]) -> nn.Module:
 def ewa_concat(channels: Sequence[int]) -> nn.Module:
     """The roles exchanged: attention maps added, raw pooled maps concatenated and merged 3x3."""
     return TwoBranchFusion(
-        Branch([nn.Sequential(ChannelSpatialAttention(c), ConvBNAct(c, CHANNELS, 1)) for c in channels], add, nn.Identity()),
+        Branch(
+            [nn.Sequential(ChannelSpatialAttention(c), ConvBNAct(c, CHANNELS, 1)) for c in channels], add, nn.Identity()
+        ),
         Branch([maximum_5x5() for _ in channels], concatenate, ConvBNAct(sum(channels), CHANNELS, 3)),
         add,
         nn.Identity(),
@@ -171,9 +171,7 @@ def ewa(channels: Sequence[int]) -> nn.Module:
     """Both branches added; only inputs narrower than 128 channels are widened."""
     return TwoBranchFusion(
         Branch([AttendedFeatures(c) for c in channels], add, ConvBNAct(CHANNELS, CHANNELS, 3)),
-        Branch(
-            [nn.Sequential(_widen(c), maximum_5x5()) for c in channels], add, ConvBNAct(CHANNELS, CHANNELS, 3)
-        ),
+        Branch([nn.Sequential(_widen(c), maximum_5x5()) for c in channels], add, ConvBNAct(CHANNELS, CHANNELS, 3)),
         add,
         nn.Identity(),
     )

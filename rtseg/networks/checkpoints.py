@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rtseg.artifacts import Manifest, PathLike, read_manifest, sha256_of, write_manifest, written_atomically
 from rtseg.errors import CheckpointError
-from rtseg.networks.prepared import PreparedNetwork, network_from_factory, network_with_random_weights
+from rtseg.networks.prepared import PreparedNetwork, build_network, network_from_factory
 from rtseg.specs import ClassSpec, Resolution
 
 PTH_SUFFIXES = (".pth", ".pt")
@@ -28,7 +28,7 @@ def save_checkpoint(
     resolution: Resolution,
     *,
     precision: str = "fp32",
-    details: Optional[Mapping[str, Any]] = None,
+    details: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write the weights as safetensors with their manifest, and return it.
 
@@ -59,7 +59,7 @@ def save_checkpoint(
     )
 
 
-def network_from_checkpoint(path: PathLike, *, name: Optional[str] = None) -> PreparedNetwork:
+def network_from_checkpoint(path: PathLike, *, name: str | None = None) -> PreparedNetwork:
     """Return the network of a checkpoint written by save_checkpoint, in float32.
 
     Its manifest names the network and its classes; where `name` is given they have to agree.
@@ -82,7 +82,7 @@ def network_from_checkpoint(path: PathLike, *, name: Optional[str] = None) -> Pr
 
 
 def network_from_pth(
-    path: PathLike, name: str, classes: ClassSpec, *, options: Optional[Mapping[str, str]] = None
+    path: PathLike, name: str, classes: ClassSpec, *, options: Mapping[str, str] | None = None
 ) -> PreparedNetwork:
     """Return a registered network with the weights of a .pth file, official or plain.
 
@@ -90,7 +90,7 @@ def network_from_pth(
     dictionary ("model", "state_dict") are taken off; official names go through the network's key map.
     Raises CheckpointError.
     """
-    network = network_with_random_weights(name, classes, options=options)
+    network = build_network(name, classes, options=options)
     assert network.spec is not None
     state = read_pth_state(path)
     if network.spec.official_keys is not None and not set(network.module.state_dict()) & set(state):
@@ -125,7 +125,7 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
 def _empty_network(manifest: Manifest) -> PreparedNetwork:
     if ":" in manifest.network:
         return network_from_factory(manifest.network, manifest.output.classes)
-    return network_with_random_weights(manifest.network, manifest.output.classes, options=manifest.options)
+    return build_network(manifest.network, manifest.output.classes, options=manifest.options)
 
 
 def _read_safetensors(path: PathLike) -> dict[str, Tensor]:
@@ -146,7 +146,9 @@ def read_pth_state(path: PathLike) -> dict[str, Tensor]:
             hint="torch.save(network.state_dict(), ...) in a program you trust",
         ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} is not a PyTorch file: {(str(error) or 'empty').splitlines()[0][:200]}") from error
+        raise CheckpointError(
+            f"{path} is not a PyTorch file: {(str(error) or 'empty').splitlines()[0][:200]}"
+        ) from error
     for wrapper in ("model", "state_dict"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,8 +34,8 @@ class PreparedNetwork:
     normalization: Normalization
     weights: str
     options: Mapping[str, str] = field(default_factory=dict)
-    spec: Optional[NetworkSpec] = None
-    parent_sha256: Optional[str] = None
+    spec: NetworkSpec | None = None
+    parent_sha256: str | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def image_spec(self, resolution: Resolution) -> ImageSpec:
@@ -90,10 +90,13 @@ class FactoryNetwork(SegmentationNetwork):
         return fitting[0]
 
 
-def network_with_random_weights(
-    name: str, classes: ClassSpec, *, options: Optional[Mapping[str, str]] = None, seed: int = 0
+def build_network(
+    name: str, classes: ClassSpec, *, options: Mapping[str, str] | None = None, seed: int = 0
 ) -> PreparedNetwork:
-    """Return a registered network as initialised by that seed. Raises UnknownNameError."""
+    """Return a registered network as its author initialises it, to be filled or trained.
+
+    Raises UnknownNameError.
+    """
     spec = network_spec(name)
     complete = spec.complete_options(options or {})
     with torch.random.fork_rng(devices=[]):
@@ -108,6 +111,39 @@ def network_with_random_weights(
         options=complete,
         spec=spec,
     )
+
+
+def network_with_random_weights(
+    name: str, classes: ClassSpec, *, options: Mapping[str, str] | None = None, seed: int = 0
+) -> PreparedNetwork:
+    """Return a registered network that nobody trained, fit to be exported and timed.
+
+    Its batch statistics are those of noise. Without them nothing keeps the activations in bounds:
+    multiplicative attention overflows, and on a CPU even the speed is another one.
+    Raises UnknownNameError.
+    """
+    network = build_network(name, classes, options=options, seed=seed)
+    settle_batch_statistics(network.module, network.normalization, seed=seed)
+    return network
+
+
+def settle_batch_statistics(module: SegmentationNetwork, normalization: Normalization, *, seed: int = 0) -> None:
+    """Set the running mean and variance of every batch normalisation to those of seeded noise images."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (normalization.mean, normalization.std))
+    training = module.training
+    module.train()
+    for layer in layers:
+        layer.momentum = None  # the plain average over all batches seen
+        layer.reset_running_stats()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        pixels = torch.randint(0, 256, (2, 3, 128, 128)).float()
+        module.training_logits(pixels * (normalization.scale / std) - mean / std)
+    for layer, momentum in zip(layers, momenta):
+        layer.momentum = momentum
+    module.train(training)
 
 
 def network_from_factory(reference: str, classes: ClassSpec, *, seed: int = 0) -> PreparedNetwork:

@@ -5,23 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Optional
 
 from rtseg.artifacts import PathLike, sha256_of
 from rtseg.errors import CheckpointError, NetworkError, UnknownNameError
-from rtseg.networks.checkpoints import PTH_SUFFIXES, load_state, network_from_checkpoint, network_from_pth, read_pth_state
+from rtseg.networks.checkpoints import (
+    PTH_SUFFIXES,
+    load_state,
+    network_from_checkpoint,
+    network_from_pth,
+    read_pth_state,
+)
 from rtseg.networks.prepared import PreparedNetwork, network_from_factory, network_with_random_weights
 from rtseg.networks.registry import network_names
 from rtseg.specs import ClassSpec
 
 
 def resolve_network(
-    name: Optional[str],
-    classes: Optional[ClassSpec],
+    name: str | None,
+    classes: ClassSpec | None,
     *,
-    factory: Optional[str] = None,
-    checkpoint: Optional[PathLike] = None,
-    options: Optional[Mapping[str, str]] = None,
+    factory: str | None = None,
+    checkpoint: PathLike | None = None,
+    options: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> PreparedNetwork:
     """Return the network that name, factory and checkpoint describe together.
@@ -31,7 +36,9 @@ def resolve_network(
     Raises UnknownNameError, NetworkError, CheckpointError and ManifestError.
     """
     if name is not None and factory is not None:
-        raise NetworkError("a network is named and a factory given", got=f"{name} and {factory}", expected="one of them")
+        raise NetworkError(
+            "a network is named and a factory given", got=f"{name} and {factory}", expected="one of them"
+        )
     if checkpoint is not None and Path(checkpoint).suffix not in PTH_SUFFIXES:
         if name is not None and name not in network_names():
             raise UnknownNameError("network", name, network_names())
@@ -57,7 +64,7 @@ def resolve_network(
 
 
 def _require_same(
-    network: PreparedNetwork, classes: Optional[ClassSpec], options: Mapping[str, str], checkpoint: PathLike
+    network: PreparedNetwork, classes: ClassSpec | None, options: Mapping[str, str], checkpoint: PathLike
 ) -> None:
     if classes is not None and classes.names != network.classes.names:
         raise CheckpointError(
@@ -69,5 +76,7 @@ def _require_same(
     for option, value in options.items():
         if network.options.get(option) != value:
             raise CheckpointError(
-                f"{checkpoint} was trained with another option {option}", got=network.options.get(option), expected=value
+                f"{checkpoint} was trained with another option {option}",
+                got=network.options.get(option),
+                expected=value,
             )

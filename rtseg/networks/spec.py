@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Callable, Optional
+from typing import Callable
 
 from torch import Tensor, nn
 
@@ -40,11 +40,11 @@ class PaperClaim:
     gpu: str
     framework: str
     dataset: str
-    height: Optional[int] = None
-    width: Optional[int] = None
-    latency_ms: Optional[float] = None
-    fps: Optional[float] = None
-    miou_percent: Optional[float] = None
+    height: int | None = None
+    width: int | None = None
+    latency_ms: float | None = None
+    fps: float | None = None
+    miou_percent: float | None = None
     note: str = ""
 
 
@@ -72,14 +72,14 @@ class NetworkSpec:
     stride: int
     align_corners: bool
     loss: str
-    published_parameters: Optional[str]
+    published_parameters: str | None
     stated: tuple[str, ...]
     inferred: tuple[str, ...]
     claims: tuple[PaperClaim, ...]
     default_classes: int = 19
     options: Mapping[str, NetworkOption] = field(default_factory=dict)
     normalization: Normalization = IMAGENET_NORMALIZATION
-    official_keys: Optional[Callable[[Mapping[str, Tensor]], dict[str, Tensor]]] = None
+    official_keys: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = None
     normalization_by_dataset: Mapping[str, Normalization] = field(default_factory=dict)
 
     def normalization_for(self, dataset: str) -> Normalization:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 
-def percent(value: Optional[float]) -> str:
+def percent(value: float | None) -> str:
     """Return a fraction as percent, or a dash where there is none."""
     return "-" if value is None else f"{value * 100:.2f} %"
 

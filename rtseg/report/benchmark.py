@@ -5,73 +5,91 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from rtseg.report.accuracy import percent
 
+LEFT, RIGHT = "left", "right"
+
 
 def benchmark_text(result: Mapping[str, Any], console: Console) -> None:
-    """Print one row for each boundary, the paper's row beside it, and what each column means."""
-    table = Table(title=f"latency of one image, {result['resolution']}")
-    for heading, justify in (
-        ("network", "left"),
-        ("weights", "left"),
-        ("boundary", "left"),
-        ("device", "left"),
-        ("median ms", "right"),
-        ("p90", "right"),
-        ("p99", "right"),
-        ("FPS", "right"),
-        ("CoV", "right"),
-        ("n", "right"),
-        ("status", "left"),
-        ("mIoU", "right"),
-        ("paper", "left"),
-    ):
-        table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
-    previous = None
-    for row in result["rows"]:
-        if previous not in (None, row["network"]):
+    """Print one row for each boundary, the paper's row beside it, then what the words mean."""
+    rows = result["rows"]
+    table = Table(title=f"latency of one image in ms, {result['resolution']}", box=box.SIMPLE_HEAD, padding=(0, 1))
+    columns = [("network", LEFT), ("weights", LEFT), ("boundary", LEFT), ("on", LEFT)]
+    columns += [(name, RIGHT) for name in ("median", "p90", "p99", "FPS", "CoV", "n")]
+    columns += [("", LEFT), ("mIoU", RIGHT), ("paper", LEFT)]
+    for heading, justify in columns:
+        table.add_column(heading, justify=justify, no_wrap=heading != "paper")  # type: ignore[arg-type]
+    previous = rows[0]["network"]
+    for row in rows:
+        if row["network"] != previous:
             table.add_section()
         previous = row["network"]
-        summary = row["summary"]
-        table.add_row(
-            f"{row['network']} {row['precision']}",
-            row["weights"],
-            row["boundary"],
-            f"{row['device']}, {row['backend']}",
-            f"{summary['median_ms']:.2f}",
-            f"{summary['p90_ms']:.2f}",
-            f"{summary['p99_ms']:.2f}",
-            "-" if summary["fps"] is None else f"{summary['fps']:.1f}",
-            percent(summary["cv"]),
-            str(summary["count"]),
-            row["status"],
-            percent(row["miou"]),
-            "\n".join(paper_text(claim) for claim in row["paper"]) or "-",
-        )
+        table.add_row(*_cells(row))
     console.print(table)
-    for name, meaning in result["boundaries"].items():
-        console.print(f"{name:<8} {meaning}", soft_wrap=True)
-    for row in result["rows"]:
-        if row["status"] != "STABLE":
-            console.print(f"{row['network']} {row['boundary']} is {row['status']}: {row['reason']}", soft_wrap=True)
-    if any(row["paper"] for row in result["rows"]):
-        console.print("The paper's row is another GPU, framework and boundary: beside, not against.", soft_wrap=True)
-    console.print(_circumstances(result["environment"]), soft_wrap=True)
+    _legend(result, console)
 
 
 def paper_text(claim: Mapping[str, Any]) -> str:
-    """Return a paper's row in a few words: ms, FPS, mIoU, GPU, where it stands."""
-    parts = []
-    if claim["latency_ms"] is not None:
-        parts.append(f"{claim['latency_ms']:g} ms")
-    if claim["fps"] is not None:
-        parts.append(f"{claim['fps']:g} FPS")
-    if claim["miou_percent"] is not None:
-        parts.append(f"{claim['miou_percent']:g} % mIoU {claim['dataset']}")
-    return f"{', '.join(parts)} on {claim['gpu']} ({claim['source']})"
+    """Return a paper's row in a few words: ms, FPS and the GPU."""
+    figures = [(claim["latency_ms"], "ms"), (claim["fps"], "FPS")]
+    parts = [f"{value:g} {unit}" for value, unit in figures if value is not None]
+    return f"{' '.join(parts) or '-'} {_short_gpu(claim['gpu'])}"
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    summary = row["summary"]
+    return [
+        row["network"],
+        row["weights"].split()[0],
+        row["boundary"],
+        row["device"].split()[0],
+        f"{summary['median_ms']:.2f}",
+        f"{summary['p90_ms']:.2f}",
+        f"{summary['p99_ms']:.2f}",
+        "-" if summary["fps"] is None else f"{summary['fps']:.1f}",
+        "-" if summary["cv"] is None else f"{summary['cv']:.1%}",
+        str(summary["count"]),
+        "" if row["status"] == "STABLE" else row["status"],
+        percent(row["miou"]),
+        "\n".join(dict.fromkeys(paper_text(claim) for claim in row["paper"])) or "-",
+    ]
+
+
+def _legend(result: Mapping[str, Any], console: Console) -> None:
+    def line(text: str) -> None:
+        console.print(text, soft_wrap=True)
+
+    rows = result["rows"]
+    for name, meaning in result["boundaries"].items():
+        line(f"{name:<8} {meaning}")
+    for text in dict.fromkeys(
+        f"{row['network']}: {row['precision']}, weights {row['weights']}; {row['backend']} on {row['device']}"
+        for row in rows
+    ):
+        line(text)
+    for row in rows:
+        if row["status"] != "STABLE":
+            line(f"{row['status']}: {row['network']} {row['boundary']}, {row['reason']}")
+    for text in dict.fromkeys(_claim_line(row["network"], claim) for row in rows for claim in row["paper"]):
+        line(text)
+    line(_circumstances(result["environment"]))
+
+
+def _claim_line(network: str, claim: Mapping[str, Any]) -> str:
+    accuracy = f", {claim['miou_percent']:g} % mIoU on {claim['dataset']}" if claim["miou_percent"] is not None else ""
+    note = f" ({claim['note']})" if claim["note"] else ""
+    return (
+        f"paper, {network}: {claim['source']}, {claim['gpu']}, {claim['framework']}, boundary network{accuracy}{note}; "
+        "other hardware: beside, not against"
+    )
+
+
+def _short_gpu(name: str) -> str:
+    return name.replace("NVIDIA ", "").replace("GeForce ", "")
 
 
 def _circumstances(environment: Mapping[str, Any]) -> str:
@@ -80,7 +98,6 @@ def _circumstances(environment: Mapping[str, Any]) -> str:
     gpus = ", ".join(gpu["name"] for gpu in environment["gpus"]) or "no GPU"
     load = environment["load_average"]
     return (
-        f"{cpu['model']}, {cpu['available_cores']} cores, {gpus}; "
-        f"torch {tools.get('torch', '-')}, onnxruntime {tools.get('onnxruntime', '-')}; "
-        f"load {load[0] if load else '-'} before the run"
+        f"machine: {cpu['model']}, {cpu['available_cores']} cores, {gpus}; torch {tools.get('torch', '-')}, "
+        f"onnxruntime {tools.get('onnxruntime', '-')}; load {load[0] if load else '-'} before the run"
     )

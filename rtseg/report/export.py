@@ -14,8 +14,9 @@ def export_text(path: Path, manifest: Manifest, report: ParityReport, pictures: 
     least = min(report.inputs, key=lambda entry: entry.label_agreement)
     size = path.stat().st_size / 1e6
     difference = (
-        "" if manifest.output.interface == "labels" else f"largest difference {worst.relative_difference:.1e} of the "
-        f"largest logit ({worst.input}), "
+        ""
+        if manifest.output.interface == "labels"
+        else f"largest difference {worst.relative_difference:.1e} of the largest logit ({worst.input}), "
     )
     return (
         f"{manifest.network} {manifest.image.resolution} {manifest.output.interface}, weights {manifest.weights}, "

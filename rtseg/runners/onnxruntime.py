@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,7 +31,7 @@ class OnnxRuntimeRunner(Runner):
         self._path = Path(path)
         self._threads = threads
         self._provider = provider
-        self._session: Optional[ort.InferenceSession] = None
+        self._session: ort.InferenceSession | None = None
         self.device = _device_name(provider, threads)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,8 @@ class Step(ABC):
     output: Array
 
     @abstractmethod
-    def __call__(self) -> None: ...
+    def __call__(self) -> None:
+        """Run the graph once, from `input` to `output`."""
 
 
 class Runner(ABC):
@@ -111,8 +112,8 @@ class Runner(ABC):
 
     def __exit__(
         self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        traceback: Optional[TracebackType],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         self.close()

@@ -22,8 +22,9 @@ def augmented(item: LabelledImage, recipe: TrainingRecipe, ignore_index: int, rn
     scale = float(np.exp(rng.uniform(np.log(recipe.scale_min), np.log(recipe.scale_max))))
     height, width = (max(1, round(side * scale)) for side in item.labels.shape)
     crop = recipe.crop_resolution
-    top, left = (int(rng.integers(0, max(0, have - want) + 1)) for have, want in
-                 ((height, crop.height), (width, crop.width)))
+    top, left = (
+        int(rng.integers(0, max(0, have - want) + 1)) for have, want in ((height, crop.height), (width, crop.width))
+    )
     image = resize_image(item.image, height, width)[top : top + crop.height, left : left + crop.width]
     labels = resize_labels(item.labels, height, width)[top : top + crop.height, left : left + crop.width]
     if recipe.flip and rng.random() < 0.5:
@@ -44,4 +45,5 @@ def _relit(image: Image, strength: float, rng: Generator) -> Image:
     values = image.astype(np.float32) * brightness
     values = (values - values.mean()) * contrast + values.mean()
     grey = values.mean(2, keepdims=True)
-    return np.clip((values - grey) * saturation + grey, 0, 255).astype(np.uint8)
+    relit: Image = np.clip((values - grey) * saturation + grey, 0, 255).astype(np.uint8)
+    return relit

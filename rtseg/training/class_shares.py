@@ -25,7 +25,8 @@ def class_shares(dataset: LabelledDataset, progress: Callable[[int, int], None] 
     labelled = counts[: len(dataset.classes)]
     if not labelled.sum():
         raise TrainingError("the training split has no labelled pixel")
-    return labelled / labelled.sum()
+    shares: Shares = labelled / labelled.sum()
+    return shares
 
 
 def inverse_log_weights(shares: Shares, c: float) -> Shares:

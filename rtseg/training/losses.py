@@ -78,9 +78,7 @@ class WeightedCrossEntropy(SegmentationLoss):
     def forward(self, logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
         """Return the sum of the losses of all outputs."""
         losses = [
-            F.cross_entropy(
-                self.upsampled(output, labels), labels, weight=self.weight, ignore_index=self.ignore_index
-            )
+            F.cross_entropy(self.upsampled(output, labels), labels, weight=self.weight, ignore_index=self.ignore_index)
             for output in logits
         ]
         return torch.stack(losses).sum()
@@ -95,8 +93,7 @@ class PlainCrossEntropy(SegmentationLoss):
     def forward(self, logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
         """Return the sum of the losses of all outputs."""
         losses = [
-            F.cross_entropy(self.upsampled(output, labels), labels, ignore_index=self.ignore_index)
-            for output in logits
+            F.cross_entropy(self.upsampled(output, labels), labels, ignore_index=self.ignore_index) for output in logits
         ]
         return torch.stack(losses).sum()
 

@@ -30,15 +30,11 @@ class EpochSamples(Dataset[Sample]):
         """Return an image, uint8 (3, height, width), and its labels, uint8 (height, width)."""
         index = int(self._order[position])
         rng = np.random.default_rng([self._recipe.seed, self._epoch, index])
-        image, labels = augmented(
-            self._dataset[index], self._recipe, self._dataset.classes.ignore_index, rng
-        )
+        image, labels = augmented(self._dataset[index], self._recipe, self._dataset.classes.ignore_index, rng)
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), torch.from_numpy(labels)
 
 
-def epoch_batches(
-    dataset: LabelledDataset, recipe: TrainingRecipe, epoch: int, *, workers: int
-) -> DataLoader[Sample]:
+def epoch_batches(dataset: LabelledDataset, recipe: TrainingRecipe, epoch: int, *, workers: int) -> DataLoader[Sample]:
     """Return the batches of one epoch; the last, incomplete one is left out."""
     samples = EpochSamples(dataset, recipe, epoch)
     return DataLoader(samples, batch_size=recipe.batch_size, drop_last=True, num_workers=workers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import torch
 
@@ -23,7 +23,7 @@ class TrainingState:
     optimizer: dict[str, Any]
     shares: list[float]
     history: list[dict[str, Any]] = field(default_factory=list)
-    best_module: Optional[dict[str, Any]] = None
+    best_module: dict[str, Any] | None = None
     best_epoch: int = 0
 
 

@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from rtseg.datasets.registry import class_spec
 from rtseg.errors import CheckpointError
+from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_spec
 from rtseg.networks.s2fpn import S2FPN
 from rtseg.networks.s2fpn_checkpoint import official_keys
@@ -161,6 +163,15 @@ def test_gradients_flow_to_every_parameter() -> None:
 def test_strip_attention_starts_as_a_rectifier() -> None:
     x = torch.randn(2, 32, 5, 7)
     assert torch.equal(ScaleAwareStripAttention(32)(x), F.relu(x))
+
+
+def test_an_untrained_network_stays_in_the_range_of_half_precision() -> None:
+    network = network_with_random_weights("s2fpn18", class_spec("cityscapes"))
+    mean = torch.tensor(network.normalization.mean).view(1, 3, 1, 1)
+    images = torch.randint(0, 256, (1, 3, 64, 128), generator=torch.Generator().manual_seed(1)).float()
+    with torch.inference_mode():
+        largest = max(float(x.abs().max()) for x in network.module.training_logits(images - mean))
+    assert 0.01 < largest < torch.finfo(torch.float16).max / 2
 
 
 @needs_vectors
