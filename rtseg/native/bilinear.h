@@ -6,7 +6,11 @@
 #include <cstddef>
 #include <vector>
 
+#include "rtseg_core.h"
+
 namespace rtseg {
+
+inline bool is_side(int length) { return length >= 1 && length <= RTSEG_MAX_SIDE; }
 
 // Output sample i is near_weight[i] * input[near[i]] + far_weight[i] * input[far[i]].
 struct Axis {

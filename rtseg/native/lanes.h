@@ -29,8 +29,8 @@ RTSEG_INLINE void take_better(Lanes& best, ClassLanes& winner, const Lanes& valu
     best = better ? value : best;
 }
 
-RTSEG_INLINE void fill(Lanes& lanes, float value) { lanes = Lanes{} + value; }
-RTSEG_INLINE void fill(ClassLanes& lanes, int32_t value) { lanes = ClassLanes{} + value; }
+RTSEG_INLINE void fill(Lanes& lanes, float v) { lanes = Lanes{v, v, v, v, v, v, v, v}; }
+RTSEG_INLINE void fill(ClassLanes& lanes, int32_t v) { lanes = ClassLanes{v, v, v, v, v, v, v, v}; }
 
 #else
 

@@ -12,9 +12,8 @@
 #include "rtseg_core.h"
 #include "target.h"
 
+namespace rtseg {
 namespace {
-
-using rtseg::Axis;
 
 constexpr int kRowsPerTask = 32;
 
@@ -122,9 +121,9 @@ void resize(const Image& image, const Normalization& normalize, int height, int 
     const Axis columns(image.width, width, false);
     const size_t plane = static_cast<size_t>(height) * static_cast<size_t>(width);
     const int tasks = (height + kRowsPerTask - 1) / kRowsPerTask;
-    const int workers = rtseg::worker_count(threads, tasks, static_cast<double>(plane));
+    const int workers = worker_count(threads, tasks, static_cast<double>(plane));
     std::vector<RowPair> scratch(static_cast<size_t>(workers), RowPair(width));
-    rtseg::parallel_for(tasks, workers, [&](int task, int worker) {
+    parallel_for(tasks, workers, [&](int task, int worker) {
         RowPair& pair = scratch[static_cast<size_t>(worker)];
         const int end = std::min(height, (task + 1) * kRowsPerTask);
         for (int i = task * kRowsPerTask; i < end; ++i) {
@@ -141,16 +140,14 @@ void look_up(const Image& image, const Normalization& normalize, float* tensor, 
     const Lookup lookup(normalize);
     const size_t plane = static_cast<size_t>(image.height) * static_cast<size_t>(image.width);
     const int tasks = (image.height + kRowsPerTask - 1) / kRowsPerTask;
-    const int workers = rtseg::worker_count(threads, tasks, static_cast<double>(plane));
-    rtseg::parallel_for(tasks, workers, [&](int task, int) {
+    const int workers = worker_count(threads, tasks, static_cast<double>(plane));
+    parallel_for(tasks, workers, [&](int task, int) {
         const int end = std::min(image.height, (task + 1) * kRowsPerTask);
         for (int y = task * kRowsPerTask; y < end; ++y)
             look_up_row(image.row(y), image.channel, image.width, lookup,
                         tensor + static_cast<size_t>(y) * static_cast<size_t>(image.width), plane);
     });
 }
-
-bool is_side(int length) { return length >= 1 && length <= RTSEG_MAX_SIDE; }
 
 bool is_usable(const Normalization& normalize) {
     bool usable = std::isfinite(normalize.scale) && normalize.scale > 0;
@@ -160,6 +157,9 @@ bool is_usable(const Normalization& normalize) {
 }
 
 }  // namespace
+}  // namespace rtseg
+
+using namespace rtseg;  // the C functions lie outside
 
 int rtseg_tensor_from_image(const uint8_t* image, int height, int width, ptrdiff_t row_bytes, int swap_channels,
                             int out_height, int out_width, float scale, const float mean[3], const float std[3],

@@ -19,12 +19,8 @@
 #include "rtseg_core.h"
 #include "target.h"
 
+namespace rtseg {
 namespace {
-
-using rtseg::Axis;
-using rtseg::ClassLanes;
-using rtseg::kLanes;
-using rtseg::Lanes;
 
 constexpr size_t kLongestCell = 64;  // longer cells are cut, so that few large ones still spread over threads
 constexpr size_t kRowsPerTask = 64;  // output rows, about: cells are not cut for it
@@ -219,9 +215,9 @@ void upsample(const Logits& logits, uint8_t* labels, int height, int width, bool
     const size_t cells = job.row_cells.size();
     const size_t per_task = std::max<size_t>(1, cells * kRowsPerTask / static_cast<size_t>(height));
     const int tasks = static_cast<int>((cells + per_task - 1) / per_task);
-    const int workers = rtseg::worker_count(threads, tasks, static_cast<double>(height) * width);
+    const int workers = worker_count(threads, tasks, static_cast<double>(height) * width);
     std::vector<RowPair> scratch(static_cast<size_t>(workers), RowPair(logits));
-    rtseg::parallel_for(tasks, workers, [&](int task, int worker) {
+    parallel_for(tasks, workers, [&](int task, int worker) {
         const size_t begin = static_cast<size_t>(task) * per_task, end = std::min(cells, begin + per_task);
         for (size_t i = begin; i < end; ++i) label_rows(job, job.row_cells[i], scratch[static_cast<size_t>(worker)]);
     });
@@ -229,9 +225,9 @@ void upsample(const Logits& logits, uint8_t* labels, int height, int width, bool
 
 // The output has the logits' size: no pixel lies between them.
 void argmax(const Logits& logits, uint8_t* labels, int threads) {
-    const int workers = rtseg::worker_count(threads, logits.h, static_cast<double>(logits.plane()));
+    const int workers = worker_count(threads, logits.h, static_cast<double>(logits.plane()));
     std::vector<LogitRow> scratch(static_cast<size_t>(workers), LogitRow(logits, 1));
-    rtseg::parallel_for(logits.h, workers, [&](int y, int worker) {
+    parallel_for(logits.h, workers, [&](int y, int worker) {
         LogitRow& row = scratch[static_cast<size_t>(worker)];
         const size_t start = static_cast<size_t>(y) * static_cast<size_t>(logits.w);
         read_row(logits.data + start, logits.plane(), logits.classes, logits.w, 0, row.values.data(), row.best.data(),
@@ -239,9 +235,10 @@ void argmax(const Logits& logits, uint8_t* labels, int threads) {
     });
 }
 
-bool is_side(int length) { return length >= 1 && length <= RTSEG_MAX_SIDE; }
-
 }  // namespace
+}  // namespace rtseg
+
+using namespace rtseg;  // the C functions lie outside
 
 int rtseg_labels_from_logits(const float* logits, int classes, int h, int w, uint8_t* labels, int height, int width,
                              int align_corners, int threads) {

@@ -1,0 +1,219 @@
+"""What holds for every registered network; a new one adds a spec, not a test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from rtseg.artifacts import read_manifest
+from rtseg.datasets.registry import class_spec
+from rtseg.errors import SpecError
+from rtseg.export.interfaces import interface_module
+from rtseg.export.onnx_file import export_onnx
+from rtseg.networks.checkpoints import network_from_checkpoint, save_checkpoint
+from rtseg.networks.complexity import complexity
+from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
+from rtseg.networks.registry import network_names, network_spec
+from rtseg.runners.onnxruntime import OnnxRuntimeRunner
+from rtseg.specs import Resolution, contract_metadata
+
+CLASSES = class_spec("camvid")
+SMALL = Resolution(64, 96)
+CAMVID = Resolution(360, 480)
+
+RELATIVE_TOLERANCE = 2e-4
+"""Of the largest logit. Folded BatchNorm and another order of summation give 1e-6 to 3e-5 here."""
+
+SAME_LABELS = 0.999
+"""Share of pixels; two classes that tie to within rounding may go either way."""
+
+SHAPE_OPERATORS = {"Shape", "Size", "Gather", "NonZero", "If", "Loop", "Scan"}
+
+
+@pytest.fixture(scope="module", params=network_names())
+def network(request: pytest.FixtureRequest) -> PreparedNetwork:
+    """The network with random weights, none of them zero, so that every part has a say in the output."""
+    prepared = network_with_random_weights(request.param, CLASSES, seed=1)
+    wake(prepared.module)
+    return prepared
+
+
+def wake(module: nn.Module) -> None:
+    random = torch.Generator().manual_seed(2)
+    for parameter in module.parameters():
+        if not parameter.detach().any():
+            parameter.data += 0.1 * torch.randn(parameter.shape, generator=random)
+
+
+def images(resolution: Resolution, batch: int = 1) -> torch.Tensor:
+    random = torch.Generator().manual_seed(3)
+    return torch.randn(batch, 3, resolution.height, resolution.width, generator=random)
+
+
+def logits_of(network: PreparedNetwork, resolution: Resolution) -> torch.Tensor:
+    with torch.inference_mode():
+        return network.module.eval()(images(resolution))
+
+
+
+# What a network is
+
+
+def test_the_same_seed_gives_the_same_weights_and_logits(network: PreparedNetwork) -> None:
+    one, other = (network_with_random_weights(network.name, CLASSES, seed=7) for _ in range(2))
+    assert torch.equal(logits_of(one, SMALL), logits_of(other, SMALL))
+
+
+def test_another_seed_gives_other_weights(network: PreparedNetwork) -> None:
+    one, other = (network_with_random_weights(network.name, CLASSES, seed=seed) for seed in (7, 8))
+    assert not torch.equal(logits_of(one, SMALL), logits_of(other, SMALL))
+
+
+def test_building_a_network_leaves_torchs_random_numbers_alone(network: PreparedNetwork) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    network_with_random_weights(network.name, CLASSES, seed=9)
+    assert torch.equal(torch.rand(1), expected)
+
+
+@pytest.mark.parametrize("multiples", [(8, 12), (9, 13), (11, 7)])
+def test_the_logits_are_the_image_over_the_stride(network: PreparedNetwork, multiples: tuple[int, int]) -> None:
+    stride = network.module.stride
+    resolution = Resolution(*(max(n, 32 // stride) * stride for n in multiples))
+    logits = logits_of(network, resolution)
+    assert logits.shape == (1, len(CLASSES), resolution.height // stride, resolution.width // stride)
+    assert logits.isfinite().all()
+
+
+def test_camvids_size_has_logits_at_the_stride(network: PreparedNetwork) -> None:
+    stride = network.module.stride
+    assert logits_of(network, CAMVID).shape == (1, len(CLASSES), 360 // stride, 480 // stride)
+
+
+def test_an_image_whose_sides_the_stride_does_not_divide_is_refused(network: PreparedNetwork) -> None:
+    with pytest.raises(SpecError, match=rf"multiples of {network.module.stride}; got 65x96"):
+        network.image_spec(Resolution(65, 96))
+
+
+def test_stride_and_align_corners_of_the_module_are_those_of_its_facts(network: PreparedNetwork) -> None:
+    spec = network_spec(network.name)
+    assert (network.module.stride, network.module.align_corners) == (spec.stride, spec.align_corners)
+
+
+def test_logits_of_a_picture_do_not_depend_on_its_neighbours_in_the_batch(network: PreparedNetwork) -> None:
+    pictures = images(SMALL, batch=3)
+    with torch.inference_mode():
+        together = network.module.eval()(pictures)
+        alone = network.module(pictures[1:2])
+    torch.testing.assert_close(together[1:2], alone, rtol=0, atol=RELATIVE_TOLERANCE * float(alone.abs().max()))
+
+
+def test_the_gradient_of_the_training_logits_reaches_every_parameter(network: PreparedNetwork) -> None:
+    copy = network_with_random_weights(network.name, CLASSES, seed=1).module.train()
+    wake(copy)
+    torch.manual_seed(0)
+    outputs = copy.training_logits(images(Resolution(64, 128), batch=2))
+    torch.stack([(output**2).mean() for output in outputs]).sum().backward()
+    assert [name for name, p in copy.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+def test_the_first_training_logits_are_the_networks_own(network: PreparedNetwork) -> None:
+    with torch.inference_mode():
+        first = network.module.eval().training_logits(images(SMALL))[0]
+    assert torch.equal(first, logits_of(network, SMALL))
+
+
+def test_a_checkpoint_gives_the_same_logits_bit_for_bit(network: PreparedNetwork, tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "weights.safetensors", network, SMALL)
+    loaded = network_from_checkpoint(tmp_path / "weights.safetensors")
+    assert torch.equal(logits_of(loaded, SMALL), logits_of(network, SMALL))
+
+
+def test_the_parameters_are_counted_as_they_are(network: PreparedNetwork) -> None:
+    counted = complexity(network_spec(network.name), SMALL, classes=len(CLASSES))
+    assert counted.parameters == sum(parameter.numel() for parameter in network.module.parameters())
+
+
+def test_four_times_the_pixels_are_about_four_times_the_multiply_accumulates(network: PreparedNetwork) -> None:
+    # Not exactly: what is pooled to fixed bins or to one value costs the same at every size.
+    spec = network_spec(network.name)
+    small, large = (complexity(spec, Resolution(*s), classes=11).inference_macs for s in ((256, 512), (512, 1024)))
+    assert large / small == pytest.approx(4, rel=0.01)
+
+
+# What an export is
+
+
+def held_to_the_contract(
+    network: PreparedNetwork, resolution: Resolution, path: Path, interface: str
+) -> tuple[float, float]:
+    """Export, check the file with ONNX alone, and return (relative difference, share of equal labels)."""
+    export_onnx(network, resolution, path, interface=interface)
+    manifest = read_manifest(path, kind="onnx")
+    model = onnx.load(path)
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
+    assert model.ir_version == 8
+    assert not {node.op_type for node in model.graph.node} & SHAPE_OPERATORS
+    assert all(side.HasField("dim_value") for side in model.graph.input[0].type.tensor_type.shape.dim)
+    carried = {entry.key: entry.value for entry in model.metadata_props}
+    assert carried == contract_metadata(network.image_spec(resolution), network.output_spec(interface))
+    assert json.loads(carried["rtseg.output"]) == manifest.output.to_json()
+
+    module, source = interface_module(network, interface, resolution)
+    random = np.random.default_rng(11)  # not the input the export itself compared
+    if source.dtype == "uint8":
+        array = random.integers(0, 256, source.shape, np.uint8)
+    else:
+        array = random.standard_normal(source.shape, np.float32)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(array)).numpy()
+    with OnnxRuntimeRunner(path, threads=2) as runner:
+        result = runner.infer(array)
+    assert result.shape == expected.shape
+    assert result.dtype == expected.dtype
+    if interface == "labels":
+        return 0.0, float(np.mean(result == expected))
+    return (
+        float(np.abs(result - expected).max() / np.abs(expected).max()),
+        float(np.mean(result.argmax(1) == expected.argmax(1))),
+    )
+
+
+@pytest.mark.parametrize("interface", ["logits", "scores", "labels"])
+def test_every_interface_exports_to_the_canonical_file_that_agrees(
+    network: PreparedNetwork, interface: str, tmp_path: Path
+) -> None:
+    difference, same = held_to_the_contract(network, SMALL, tmp_path / "small.onnx", interface)
+    assert difference < RELATIVE_TOLERANCE
+    assert same > SAME_LABELS
+
+
+def test_camvids_size_exports_to_the_canonical_file_that_agrees(network: PreparedNetwork, tmp_path: Path) -> None:
+    difference, same = held_to_the_contract(network, CAMVID, tmp_path / "camvid.onnx", "logits")
+    assert difference < RELATIVE_TOLERANCE
+    assert same > SAME_LABELS
+
+
+@pytest.mark.parametrize("size", ["512x512", "512x1024", "1024x2048"])
+def test_affnet_exports_at_the_papers_sizes(affnet: PreparedNetwork, size: str, tmp_path: Path) -> None:
+    path = tmp_path / "large.onnx"
+    resolution = Resolution.parse(size)
+    manifest, report = export_onnx(affnet, resolution, path)
+    assert report.inputs[0].relative_difference < RELATIVE_TOLERANCE
+    assert report.inputs[0].label_agreement > SAME_LABELS
+    assert manifest.image.resolution == resolution
+    output = onnx.load(path, load_external_data=False).graph.output[0].type.tensor_type.shape
+    assert [side.dim_value for side in output.dim] == [1, 11, resolution.height // 8, resolution.width // 8]
+
+
+def test_an_export_at_a_size_that_does_not_fit_writes_nothing(network: PreparedNetwork, tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="multiples of"):
+        export_onnx(network, Resolution(65, 96), tmp_path / "odd.onnx")
+    assert list(tmp_path.iterdir()) == []
