@@ -42,7 +42,12 @@ def bench(
     threads: int,
     as_json: bool,
 ) -> None:
-    """Time networks or exported files: one row for each boundary, the paper's figures beside it.
+    """Time networks or exported files, the papers' figures beside.
+
+    \b
+    network  normalised tensor -> full-resolution scores, what the papers time
+    engine   normalised tensor -> logits at the head's own stride
+    frame    uint8 image -> uint8 label map, both in host memory
 
     Without arguments every registered network is exported, once, into the user's cache and timed.
 

@@ -11,7 +11,7 @@ from rtseg.cli.options import json_option
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Say what this installation can do, and what to install for the rest."""
+    """Say what works in this installation, and what mends the rest."""
     from rtseg.installation import installation_facts
     from rtseg.report.installation import installation_text
 

@@ -31,7 +31,9 @@ def export(
     as_json: bool,
     **network: Any,
 ) -> None:
-    """Write a network as canonical ONNX, proven equal to PyTorch before the file gets its name.
+    """Write a network as ONNX, proven equal to PyTorch.
+
+    The file gets its name only after ONNX Runtime and PyTorch agree on it.
 
     \b
     logits  float32 NCHW in, logits at the head's own stride out (the fastest whole frame)

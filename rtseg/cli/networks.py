@@ -14,7 +14,9 @@ from rtseg.specs import Resolution
 @click.option("--classes", "class_count", type=click.IntRange(2, 256), default=19, show_default=True)
 @json_option
 def networks(resolution: Resolution | None, class_count: int, as_json: bool) -> None:
-    """List what can be built by name: parameters, multiply-accumulates, paper, what is inferred.
+    """List what can be built by name.
+
+    Parameters and multiply-accumulates, the paper, what it states and what was inferred.
 
     Example: rtseg networks --resolution 1024x2048
     """

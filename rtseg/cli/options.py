@@ -74,7 +74,11 @@ def network_options(command: Command) -> Command:
 def resolution_option(*, required: bool = True) -> Callable[[Command], Command]:
     """Return a decorator for --resolution."""
     return click.option(
-        "--resolution", type=ResolutionType(), required=required, help="Height x width, such as 512x1024."
+        "--resolution",
+        type=ResolutionType(),
+        metavar="HxW",
+        required=required,
+        help="Height x width, such as 512x1024.",
     )
 
 

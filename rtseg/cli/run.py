@@ -19,7 +19,9 @@ from rtseg.errors import ImageError
 @threads_option
 @json_option
 def run(artifact: Path, inputs: tuple[Path, ...], folder: Path, threads: int, as_json: bool) -> None:
-    """Label images, folders of images and videos: indexed label PNGs, overlays and summary.json.
+    """Label images, folders of images and videos.
+
+    Writes an indexed label PNG and an overlay for each, and summary.json with pixel shares.
 
     Example: rtseg run affnet.onnx pictures/ clip.mp4 -o labelled/
     """

@@ -13,18 +13,20 @@ from rtseg.specs import Resolution
 
 @click.command()
 @file_argument("folder")
-@resolution_option()
+@resolution_option(required=False)
 @click.option("--count", type=click.IntRange(1), default=6, show_default=True)
 @click.option("--split", default="val", show_default=True)
-def scenes(folder: Path, resolution: Resolution, count: int, split: str) -> None:
-    """Write rendered street scenes with labels, in CamVid's layout: pictures to try things on.
+def scenes(folder: Path, resolution: Resolution | None, count: int, split: str) -> None:
+    """Write rendered street scenes with labels, to try things on.
+
+    The folder has CamVid's layout: --data camvid:FOLDER reads it.
 
     Example: rtseg scenes scenes/ --resolution 720x960 --count 10
     """
     from rtseg.datasets.camvid import write_camvid_layout
     from rtseg.datasets.registry import open_dataset
 
-    dataset = open_dataset(f"streets:{resolution}", split)
+    dataset = open_dataset(f"streets:{resolution or Resolution(720, 960)}", split)
     with counted("rendering") as progress:
         write_camvid_layout(dataset, folder, split, count=min(count, len(dataset)), progress=progress)
     click.echo(folder)

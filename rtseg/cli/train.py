@@ -47,7 +47,9 @@ def train(
     as_json: bool,
     **changes: Any,
 ) -> None:
-    """Train a network with its own loss; the checkpoint is the epoch that validates best.
+    """Train a network with its paper's loss.
+
+    The checkpoint is the epoch that validates best; --resume goes on after a kill.
 
     \b
     Example: rtseg train affnet --data camvid:CamVid --epochs 100

@@ -18,7 +18,9 @@ from rtseg.cli.options import file_argument, json_option, threads_option
 @threads_option
 @json_option
 def validate(artifact: Path, data: str, split: str, limit: int | None, threads: int, as_json: bool) -> None:
-    """Measure mIoU, class IoUs and pixel accuracy of an artifact at the labels' own resolution.
+    """Measure mIoU, class IoUs and pixel accuracy of an artifact.
+
+    All pictures count in one confusion matrix, at the labels' own resolution; void does not count.
 
     Example: rtseg validate affnet.onnx --data camvid:CamVid --split val
     """

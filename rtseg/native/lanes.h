@@ -17,20 +17,17 @@ constexpr int kLanes = 8;
 typedef float Lanes __attribute__((vector_size(kLanes * sizeof(float))));
 typedef int32_t ClassLanes __attribute__((vector_size(kLanes * sizeof(int32_t))));
 
-// a * x + b * y, lane by lane. Three roundings: see -ffp-contract=off in rtseg_core.h.
-RTSEG_INLINE void weigh(Lanes& result, const Lanes& a, const Lanes& x, const Lanes& b, const Lanes& y) {
-    result = a * x + b * y;
-}
+// x * a + y * b, lane by lane. Three roundings: see -ffp-contract=off in rtseg_core.h.
+RTSEG_INLINE void weigh(Lanes& result, const Lanes& x, float a, const Lanes& y, float b) { result = x * a + y * b; }
 
-// Where value beats best, take it and its class; an equal value leaves the earlier class.
-RTSEG_INLINE void take_better(Lanes& best, ClassLanes& winner, const Lanes& value, const ClassLanes& label) {
+RTSEG_INLINE void repeat(ClassLanes& lanes, int32_t label) { lanes = label + ClassLanes{}; }
+
+// Take value and its class where it beats best; an equal value leaves the earlier class.
+RTSEG_INLINE void take_better(Lanes& best, ClassLanes& winner, const Lanes& value, int32_t label) {
     const auto better = value > best;
-    winner = better ? label : winner;
+    winner = better ? label + ClassLanes{} : winner;
     best = better ? value : best;
 }
-
-RTSEG_INLINE void fill(Lanes& lanes, float v) { lanes = Lanes{v, v, v, v, v, v, v, v}; }
-RTSEG_INLINE void fill(ClassLanes& lanes, int32_t v) { lanes = ClassLanes{v, v, v, v, v, v, v, v}; }
 
 #else
 
@@ -43,23 +40,20 @@ struct ClassLanes {
     int32_t operator[](int i) const { return lane[i]; }
 };
 
-inline void weigh(Lanes& result, const Lanes& a, const Lanes& x, const Lanes& b, const Lanes& y) {
-    for (int i = 0; i < kLanes; ++i) result.lane[i] = a.lane[i] * x.lane[i] + b.lane[i] * y.lane[i];
+inline void weigh(Lanes& result, const Lanes& x, float a, const Lanes& y, float b) {
+    for (int i = 0; i < kLanes; ++i) result.lane[i] = x.lane[i] * a + y.lane[i] * b;
 }
 
-inline void take_better(Lanes& best, ClassLanes& winner, const Lanes& value, const ClassLanes& label) {
+inline void repeat(ClassLanes& lanes, int32_t label) {
+    for (int32_t& lane : lanes.lane) lane = label;
+}
+
+inline void take_better(Lanes& best, ClassLanes& winner, const Lanes& value, int32_t label) {
     for (int i = 0; i < kLanes; ++i) {
         const bool better = value.lane[i] > best.lane[i];
-        winner.lane[i] = better ? label.lane[i] : winner.lane[i];
+        winner.lane[i] = better ? label : winner.lane[i];
         best.lane[i] = better ? value.lane[i] : best.lane[i];
     }
-}
-
-inline void fill(Lanes& lanes, float value) {
-    for (float& lane : lanes.lane) lane = value;
-}
-inline void fill(ClassLanes& lanes, int32_t value) {
-    for (int32_t& lane : lanes.lane) lane = value;
 }
 
 #endif

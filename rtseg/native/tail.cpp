@@ -122,23 +122,20 @@ void interpolate_cell(const float* top, const float* bottom, size_t stride, int 
         load(near_x, &columns.near_weight[x]);
         load(far_x, &columns.far_weight[x]);
         for (int k = 0; k < count; ++k) {
-            Lanes value[4];
-            for (int i = 0; i < 4; ++i) fill(value[i], corner[candidates[k]][i]);
-            weigh(upper[k], near_x, value[0], far_x, value[1]);
-            weigh(lower[k], near_x, value[2], far_x, value[3]);
+            const float* at = corner[candidates[k]];
+            weigh(upper[k], near_x, at[0], far_x, at[1]);
+            weigh(lower[k], near_x, at[2], far_x, at[3]);
         }
         const int in_use = static_cast<int>(std::min<size_t>(kLanes, column.end - x));
         for (size_t y = row.begin; y < row.end; ++y) {
-            Lanes near_y, far_y, best, value;
-            fill(near_y, rows.near_weight[y]);
-            fill(far_y, rows.far_weight[y]);
-            ClassLanes winner, label;
-            fill(winner, candidates[0]);
-            weigh(best, near_y, upper[0], far_y, lower[0]);
+            const float near_y = rows.near_weight[y], far_y = rows.far_weight[y];
+            Lanes best, value;
+            ClassLanes winner;
+            weigh(best, upper[0], near_y, lower[0], far_y);
+            repeat(winner, candidates[0]);
             for (int k = 1; k < count; ++k) {
-                fill(label, candidates[k]);
-                weigh(value, near_y, upper[k], far_y, lower[k]);
-                take_better(best, winner, value, label);
+                weigh(value, upper[k], near_y, lower[k], far_y);
+                take_better(best, winner, value, candidates[k]);
             }
             store(winner, labels + y * width + x, in_use);
         }

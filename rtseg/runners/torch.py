@@ -7,6 +7,7 @@ import platform
 import numpy as np
 import torch
 
+from rtseg.errors import RunnerError
 from rtseg.runners.protocol import Array, Runner, Step, TensorSpec
 
 
@@ -34,14 +35,20 @@ class TorchRunner(Runner):
 
     def _load(self) -> None:
         self._module.to(self._target).eval()
-        shape = self._run(torch.zeros(self._input.shape, dtype=_torch_dtype(self._input), device=self._target))
-        self._output = TensorSpec("output", tuple(shape.shape), str(shape.dtype).removeprefix("torch."))
+        zeros = torch.zeros(self._input.shape, dtype=_torch_dtype(self._input), device=self._target)
+        try:
+            result = self._run(zeros)
+        except Exception as error:  # a network of the user's own raises what it likes
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise RunnerError(f"PyTorch fails on {self._input.dtype} {self._input.shape}: {first}") from error
+        self._output = TensorSpec("output", tuple(result.shape), str(result.dtype).removeprefix("torch."))
 
     def _free(self) -> None:
         pass
 
     def _infer(self, array: Array) -> Array:
-        return self._run(torch.from_numpy(np.ascontiguousarray(array)).to(self._target)).cpu().numpy().copy()
+        writeable = np.require(array, requirements=("C", "W"))  # PyTorch warns of arrays it must not write to
+        return self._run(torch.from_numpy(writeable).to(self._target)).cpu().numpy().copy()
 
     def _bind(self, array: Array) -> Step:
         return _BoundModule(self, array)

@@ -12,6 +12,9 @@ from rtseg.errors import TrainingError
 
 Shares = NDArray[np.float64]
 
+ROUNDING = 1e-9
+"""Added to a logarithm, so that a ratio of exactly 10 that was rounded to just below it counts as 10."""
+
 
 def class_shares(dataset: LabelledDataset, progress: Callable[[int, int], None] = lambda done, total: None) -> Shares:
     """Return each class's share of the labelled pixels, float64 (classes,), summing to 1.
@@ -42,4 +45,4 @@ def focal_exponents(shares: Shares) -> Shares:
     """
     present = shares > 0
     ratios = np.where(present, shares, 1) / shares[present].min()
-    return np.where(present, np.floor(np.log10(ratios)), 0.0)
+    return np.where(present, np.floor(np.log10(ratios) + ROUNDING), 0.0)

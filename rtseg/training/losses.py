@@ -29,6 +29,17 @@ class SegmentationLoss(nn.Module):
         size = (int(labels.shape[-2]), int(labels.shape[-1]))
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=self.align_corners)
 
+    def cross_entropy(self, logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+        """Return the weighted mean of one output over the labelled pixels, 0 where there is none.
+
+        Weights are 1 or more. PyTorch's own mean is NaN for a batch that is all void.
+        """
+        labelled = labels != self.ignore_index
+        total = F.cross_entropy(
+            self.upsampled(logits, labels), labels, weight, ignore_index=self.ignore_index, reduction="sum"
+        )
+        return total / weight[labels[labelled]].sum().clamp(min=1)
+
 
 class ObjectWeightedFocalLoss(SegmentationLoss):
     """OWFL + 0.5 CE, the loss of AFFNet (Kuang et al., equations 3 to 7; OWFL by Wang et al., 2020).
@@ -77,25 +88,21 @@ class WeightedCrossEntropy(SegmentationLoss):
 
     def forward(self, logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
         """Return the sum of the losses of all outputs."""
-        losses = [
-            F.cross_entropy(self.upsampled(output, labels), labels, weight=self.weight, ignore_index=self.ignore_index)
-            for output in logits
-        ]
-        return torch.stack(losses).sum()
+        return torch.stack([self.cross_entropy(output, labels, self.weight) for output in logits]).sum()
 
 
 class PlainCrossEntropy(SegmentationLoss):
     """Unweighted cross-entropy on every output: what a network of the user's own is trained with."""
 
+    weight: Tensor
+
     def __init__(self, shares: Shares, *, ignore_index: int, align_corners: bool) -> None:
         super().__init__(ignore_index=ignore_index, align_corners=align_corners)
+        self.register_buffer("weight", torch.ones(len(shares), dtype=torch.float32))
 
     def forward(self, logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
         """Return the sum of the losses of all outputs."""
-        losses = [
-            F.cross_entropy(self.upsampled(output, labels), labels, ignore_index=self.ignore_index) for output in logits
-        ]
-        return torch.stack(losses).sum()
+        return torch.stack([self.cross_entropy(output, labels, self.weight) for output in logits]).sum()
 
 
 LOSSES: dict[str, Callable[..., SegmentationLoss]] = {

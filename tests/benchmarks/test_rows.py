@@ -1,0 +1,132 @@
+"""Rows: boundaries of real artifacts on ONNX Runtime, timed for a moment and never judged by the time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtseg.artifacts import read_manifest
+from rtseg.benchmarks.boundaries import BOUNDARIES, boundaries_of, boundary_step
+from rtseg.benchmarks.rows import benchmark_artifact
+from rtseg.benchmarks.sampling import SamplingRule
+from rtseg.benchmarks.session import BenchmarkSession
+from rtseg.datasets.registry import class_spec, open_dataset
+from rtseg.datasets.streets import render_scene
+from rtseg.export.onnx_file import export_onnx
+from rtseg.networks.prepared import network_with_random_weights
+from rtseg.segmenter import load
+from rtseg.specs import INTERFACES, Resolution
+
+AT_ONCE = SamplingRule(min_seconds=0, max_seconds=0.01, min_samples=5, warmup_seconds=0)
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("artifacts")
+    network = network_with_random_weights("affnet", class_spec("streets"))
+    paths = {interface: folder / f"{interface}.onnx" for interface in INTERFACES}
+    for interface, path in paths.items():
+        export_onnx(network, Resolution(64, 96), path, interface=interface)
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("interface", "boundaries"), [("logits", ["engine", "frame"]), ("scores", ["network"]), ("labels", ["frame"])]
+)
+def test_an_artifact_gives_a_row_for_each_boundary_of_its_interface(
+    artifacts: dict[str, Path], interface: str, boundaries: list[str]
+) -> None:
+    path = artifacts[interface]
+    image = render_scene(0, 0, 64, 96)[0]
+    with load(path) as segmenter:
+        rows = benchmark_artifact(segmenter, read_manifest(path, kind="onnx"), image, AT_ONCE)
+    assert [row.boundary for row in rows] == boundaries
+    assert set(boundaries) <= set(BOUNDARIES)
+
+
+def test_a_row_has_at_least_five_samples_however_small_the_budget(artifacts: dict[str, Path]) -> None:
+    session = BenchmarkSession(SamplingRule.within(1e-6))
+    session.add_artifact(artifacts["scores"])
+    assert session.result()["rows"][0]["summary"]["count"] >= 5
+
+
+def test_a_row_on_the_cpu_says_so_and_random_weights_are_called_random(artifacts: dict[str, Path]) -> None:
+    session = BenchmarkSession(AT_ONCE)
+    session.add_artifact(artifacts["scores"])
+    row = session.result()["rows"][0]
+    assert row["device"].startswith("CPU")
+    assert row["weights"].startswith("random")
+
+
+def test_a_row_carries_the_digest_of_the_file_that_was_timed(artifacts: dict[str, Path]) -> None:
+    session = BenchmarkSession(AT_ONCE)
+    session.add_artifact(artifacts["labels"])
+    assert session.result()["rows"][0]["artifact_sha256"] == read_manifest(artifacts["labels"], kind="onnx").sha256
+
+
+def test_the_miou_beside_the_latency_is_that_of_the_same_file(artifacts: dict[str, Path]) -> None:
+    class Three:
+        full = open_dataset("streets:64x96", "val")
+        classes = full.classes
+
+        def __len__(self) -> int:
+            return 3
+
+        def __getitem__(self, index: int) -> object:
+            return self.full[index]
+
+    session = BenchmarkSession(AT_ONCE, dataset=Three())  # type: ignore[arg-type]
+    session.add_artifact(artifacts["logits"])
+    mious = {row["miou"] for row in session.result()["rows"]}
+    assert len(mious) == 1
+    assert 0 <= mious.pop() <= 1
+
+
+def test_the_frame_step_gives_the_labels_of_the_plain_call(artifacts: dict[str, Path]) -> None:
+    image = render_scene(0, 1, 64, 96)[0]
+    with load(artifacts["logits"]) as segmenter:
+        step = boundary_step(segmenter, "frame", image)
+        step()
+        assert np.array_equal(step.labels, segmenter(image))  # type: ignore[attr-defined]
+
+
+def test_an_export_for_a_benchmark_is_made_once_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
+    network = network_with_random_weights("affnet", class_spec("streets"))
+    times = []
+    for _ in range(2):
+        session = BenchmarkSession(AT_ONCE)
+        session.add_network(network, Resolution(64, 96))
+        assert [row["boundary"] for row in session.result()["rows"]] == ["network", "engine", "frame"]
+        times.append({path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.onnx")})
+    assert times[0] == times[1]
+    assert len(times[0]) == 2
+
+
+def test_a_damaged_export_in_the_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
+    network = network_with_random_weights("affnet", class_spec("streets"))
+    BenchmarkSession(AT_ONCE).add_network(network, Resolution(64, 96))
+    damaged = sorted(tmp_path.rglob("*.onnx"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    BenchmarkSession(AT_ONCE).add_network(network, Resolution(64, 96))
+    assert read_manifest(damaged, kind="onnx").kind == "onnx"
+
+
+def test_the_papers_row_stands_beside_only_at_the_papers_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
+    network = network_with_random_weights("affnet", class_spec("cityscapes"))
+    session = BenchmarkSession(AT_ONCE)
+    session.add_network(network, Resolution(64, 96))
+    session.add_network(network, Resolution(512, 512))
+    claims = {row["resolution"]: row["paper"] for row in session.result()["rows"]}
+    assert claims["64x96"] == []
+    assert [(claim["latency_ms"], claim["fps"]) for claim in claims["512x512"]] == [(6.0, 166.6)]
+
+
+def test_every_interface_has_boundaries() -> None:
+    assert all(boundaries_of(interface) for interface in INTERFACES)

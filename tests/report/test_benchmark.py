@@ -1,0 +1,91 @@
+"""The benchmark table, from a result as the harness gives it."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich.console import Console
+
+from rtseg.report.benchmark import benchmark_text, paper_text
+
+CLAIM: dict[str, Any] = {
+    "source": "Table VI",
+    "gpu": "NVIDIA GeForce RTX 2080",
+    "framework": "PyTorch",
+    "dataset": "cityscapes",
+    "latency_ms": 28.0,
+    "fps": 35.7,
+    "miou_percent": 70.8,
+    "note": "",
+}
+
+
+def result(**changes: Any) -> dict[str, Any]:
+    summary = {"median_ms": 12.5, "p90_ms": 13.0, "p99_ms": 15.25, "fps": 80.0, "cv": 0.042, "count": 37}
+    row = {
+        "network": "affnet",
+        "weights": "random (seed 0)",
+        "precision": "fp32",
+        "boundary": "network",
+        "backend": "onnxruntime",
+        "device": "CPU (x86_64, 2 threads)",
+        "status": "STABLE",
+        "reason": "the median is known",
+        "miou": None,
+        "summary": summary,
+        "paper": [CLAIM],
+        **changes,
+    }
+    environment = {
+        "cpu": {"model": "a CPU", "available_cores": 2},
+        "tools": {},
+        "gpus": [],
+        "load_average": [0.5, 0, 0],
+    }
+    return {
+        "resolution": "1024x2048",
+        "environment": environment,
+        "boundaries": {"network": "tensor -> scores"},
+        "rows": [row],
+    }
+
+
+def printed(data: dict[str, Any]) -> str:
+    stream = io.StringIO()
+    benchmark_text(data, Console(file=stream, width=160, markup=False, highlight=False))
+    return stream.getvalue()
+
+
+def row_of(text: str) -> str:
+    return next(line for line in text.splitlines() if line.lstrip().startswith("affnet  "))
+
+
+def test_a_row_shows_latency_percentiles_fps_spread_and_count() -> None:
+    assert row_of(printed(result())).split()[4:10] == ["12.50", "13.00", "15.25", "80.0", "4.2%", "37"]
+
+
+def test_a_row_says_on_what_it_ran_and_that_its_weights_are_random() -> None:
+    assert row_of(printed(result())).split()[1:4] == ["random", "network", "CPU"]
+
+
+def test_the_paper_stands_beside_with_its_gpu() -> None:
+    assert "28 ms 35.7 FPS RTX 2080" in row_of(printed(result()))
+
+
+def test_an_unstable_row_is_called_so_and_says_why() -> None:
+    text = printed(result(status="UNSTABLE", reason="the median drifted"))
+    assert "UNSTABLE" in row_of(text)
+    assert "the median drifted" in text
+
+
+def test_the_miou_is_shown_in_percent() -> None:
+    assert "61.25 %" in row_of(printed(result(miou=0.6125)))
+
+
+def test_a_claim_without_latency_shows_its_fps() -> None:
+    assert paper_text({**CLAIM, "latency_ms": None}) == "35.7 FPS RTX 2080"
+
+
+def test_a_table_in_a_file_keeps_each_row_on_one_line() -> None:
+    assert len([line for line in printed(result()).splitlines() if "12.50" in line and "RTX 2080" in line]) == 1

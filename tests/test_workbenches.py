@@ -1,0 +1,91 @@
+"""Recipes, shipped checkpoints, results and the README: what lies beside the library keeps working."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from rtseg.artifacts import read_manifest
+from rtseg.cli import cli
+from rtseg.networks.checkpoints import network_from_checkpoint
+from rtseg.networks.registry import network_names
+from rtseg.recipes import read_recipe
+
+ROOT = Path(__file__).resolve().parents[1]
+RECIPES = sorted((ROOT / "export").glob("*.toml"))
+CHECKPOINTS = sorted((ROOT / "export" / "checkpoints").glob("*.safetensors"))
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
+
+
+def commands_in(page: Path) -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def rtseg_commands() -> list[str]:
+    quoted = re.findall(r"`(rtseg [a-z]+ [^`]*)`", "\n".join(page.read_text() for page in PAGES))
+    shown = [line for page in PAGES for line in commands_in(page) if line.startswith("rtseg ")]
+    return sorted({*shown, *(line for line in quoted if ">" not in line and "..." not in line)})
+
+
+def name_of(path: Path) -> str:
+    return path.name
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_a_recipe_is_read_and_names_a_registered_network(path: Path) -> None:
+    recipe = read_recipe(path)
+    assert recipe.network in network_names()
+    assert path.stem == f"{recipe.network}-{recipe.data.partition(':')[0]}"
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=name_of)
+def test_a_shipped_checkpoint_is_intact_and_was_trained_by_the_recipe_beside_it(path: Path) -> None:
+    manifest = read_manifest(path, kind="checkpoint")
+    assert manifest.details["recipe"] == read_recipe(ROOT / "export" / f"{path.stem}.toml").to_json()
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=name_of)
+def test_a_shipped_checkpoint_loads(path: Path) -> None:
+    assert network_from_checkpoint(path).weights.startswith("trained on")
+
+
+@pytest.mark.parametrize("path", CHECKPOINTS, ids=name_of)
+def test_a_shipped_checkpoint_has_a_card_with_its_miou_and_a_word_on_the_licence(path: Path) -> None:
+    card = path.with_suffix(".md").read_text()
+    miou = read_manifest(path, kind="checkpoint").details["validation_miou"]
+    assert f"{miou:.1%}".replace("%", " %") in card
+    assert "licence" in card.lower()
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=name_of)
+def test_a_result_says_by_which_command_and_on_which_machine_it_was_made(path: Path) -> None:
+    result = json.loads(path.read_text())
+    assert {"command", "environment"} <= set(result) or {"rule", "environment", "rows"} <= set(result)
+
+
+@pytest.mark.parametrize("line", rtseg_commands())
+def test_a_command_in_the_documentation_is_one_the_command_line_takes(line: str) -> None:
+    words = shlex.split(line)[1:]
+    command = cli.get_command(click.Context(cli), words[0])
+    assert command is not None
+    command.make_context(words[0], words[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_to_a_file_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_readmes_make_commands_exist() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"\bmake ([a-z]+)", (ROOT / "README.md").read_text())
+    assert named and set(named) <= set(targets)
