@@ -28,7 +28,7 @@ class BuildCore(build_ext):
             else:
                 # no contraction: every machine, and NumPy, gives the same bits
                 extension.extra_compile_args = ["-O3", "-std=c++17", "-ffp-contract=off", "-fvisibility=hidden"]
-                extension.extra_compile_args += ["-pthread"]
+                extension.extra_compile_args += ["-pthread", "-g0"]
                 extension.extra_link_args = ["-pthread"]
         super().build_extensions()
 

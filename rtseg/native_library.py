@@ -10,10 +10,14 @@ import functools
 import importlib.machinery
 import os
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 ABI_VERSION = 1
 """Of native/rtseg_core.h. A library of another version is left aside."""
+
+NO_MEMORY = -5
+"""RTSEG_NO_MEMORY of the same."""
 
 CHOICE = "RTSEG_CORE"
 """The environment variable that, set to numpy, does without the library."""
@@ -36,12 +40,12 @@ def why_none() -> str:
     return f"{CHOICE}=numpy is set" if _numpy_is_asked_for() else _found().reason
 
 
+@dataclass(frozen=True)
 class _Found:
     """The library, or the reason why there is none."""
 
-    def __init__(self, library: ctypes.CDLL | None, reason: str) -> None:
-        self.library = library
-        self.reason = reason
+    library: ctypes.CDLL | None
+    reason: str
 
 
 def _numpy_is_asked_for() -> bool:
@@ -95,12 +99,10 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
 def require_done(library: ctypes.CDLL, code: int) -> None:
     """Raise MemoryError or RuntimeError unless code is RTSEG_OK.
 
-    Arguments are checked before the library is called, so only want of memory is to be expected.
+    Arguments are checked before the library is called, so only want of memory is to be expected:
+    anything else is a bug.
     """
     if code == 0:
         return
     message = library.rtseg_core_message(code).decode()
     raise MemoryError(message) if code == NO_MEMORY else RuntimeError(f"rtseg_core: {message} ({code})")
-
-
-NO_MEMORY = -5

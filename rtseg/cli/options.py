@@ -83,7 +83,7 @@ def resolution_option(*, required: bool = True) -> Callable[[Command], Command]:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of a table.")
-threads_option = click.option("--threads", type=click.IntRange(0), default=0, help="CPU threads; 0 is all cores.")
+threads_option = click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads; 0 is all cores.")
 
 
 def selected_network(

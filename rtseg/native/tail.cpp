@@ -153,7 +153,8 @@ inline int agreed_label(const uint8_t* top, const uint8_t* bottom, const Cell& c
 // The two rows of logits around the output rows at hand; going down, the lower one becomes the upper.
 class RowPair {
   public:
-    explicit RowPair(const Logits& logits) : logits_(logits), rows_{{logits, logits.classes}, {logits, logits.classes}} {}
+    explicit RowPair(const Logits& logits)
+        : logits_(logits), rows_{{logits, logits.classes}, {logits, logits.classes}} {}
 
     // Return row y, reading it unless it is held; row `kept`, if held, stays.
     const LogitRow& row(size_t y, size_t kept) {

@@ -15,8 +15,8 @@ from rtseg.bilinear import Axis
 
 MAX_LOGIT = np.float32(1e30)
 LONGEST_CELL = 64
-PIXELS_AT_ONCE = 1 << 17
-"""Of mixed cells: bounds the memory, and keeps the intermediates in the cache."""
+VALUES_AT_ONCE = 1 << 17
+"""Pixels, or corners, of mixed cells: bounds the memory, and keeps the intermediates in the cache."""
 
 Labels = NDArray[np.uint8]
 Indices = NDArray[np.intp]
@@ -25,7 +25,7 @@ Logits = NDArray[np.float32]
 
 def numpy_labels(logits: Logits, labels: Labels, *, align_corners: bool) -> None:
     """Fill labels, of any size, from valid logits (see labels_from_logits)."""
-    logits = np.maximum(np.minimum(np.where(np.isnan(logits), -MAX_LOGIT, logits), MAX_LOGIT), -MAX_LOGIT)
+    logits = _clamped(logits)
     winners = _argmax(logits)
     if winners.shape == labels.shape:
         labels[:] = winners
@@ -39,7 +39,8 @@ def numpy_labels(logits: Logits, labels: Labels, *, align_corners: bool) -> None
     mixed |= agreed != lower[:, columns.far]
     labels[:] = np.repeat(np.repeat(agreed, columns.length, axis=1), rows.length, axis=0)
     cell_rows, cell_columns = np.nonzero(mixed)
-    at_once = max(1, PIXELS_AT_ONCE // (rows.sample.shape[1] * columns.sample.shape[1]))
+    values_of_a_cell = max(len(logits), rows.sample.shape[1] * columns.sample.shape[1])
+    at_once = max(1, VALUES_AT_ONCE // values_of_a_cell)
     for start in range(0, len(cell_rows), at_once):
         some = slice(start, start + at_once)
         _interpolate(logits, labels, rows.take(cell_rows[some]), columns.take(cell_columns[some]))
@@ -60,10 +61,10 @@ class _Cells:
     def of(cls, axis: Axis) -> _Cells:
         outputs = len(axis.near)
         longest = min(LONGEST_CELL, -(-outputs // (int(axis.near[-1]) + 1)))
-        position = np.arange(outputs)
-        run_starts = np.flatnonzero(np.diff(axis.near, prepend=-1))
-        run_of = np.cumsum(np.isin(position, run_starts)) - 1
-        starts = np.flatnonzero((position - run_starts[run_of]) % longest == 0)
+        begins = np.diff(axis.near, prepend=-1) != 0
+        run = np.cumsum(begins) - 1
+        place_in_run = np.arange(outputs) - np.flatnonzero(begins)[run]
+        starts = np.flatnonzero(place_in_run % longest == 0)
         length = np.diff(starts, append=outputs)
         sample = starts[:, None] + np.minimum(np.arange(longest), length[:, None] - 1)
         return cls(
@@ -71,14 +72,13 @@ class _Cells:
         )
 
     def take(self, cells: Indices) -> _Cells:
-        return _Cells(
-            self.near[cells],
-            self.far[cells],
-            self.length[cells],
-            self.sample[cells],
-            self.near_weight[cells],
-            self.far_weight[cells],
-        )
+        """Return these cells, in this order, repeated where asked for twice."""
+        return _Cells(**{name: values[cells] for name, values in vars(self).items()})
+
+
+def _clamped(logits: Logits) -> Logits:
+    clamped: Logits = np.where(np.isnan(logits), -MAX_LOGIT, logits)
+    return np.clip(clamped, -MAX_LOGIT, MAX_LOGIT, out=clamped)
 
 
 def _argmax(logits: Logits) -> Labels:

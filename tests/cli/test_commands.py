@@ -148,12 +148,15 @@ def test_bench_keeps_the_rule_the_environment_and_every_sample(run: Run, artifac
 
 
 def test_train_export_and_validate_make_one_way(run: Run, tmp_path: Path) -> None:
+    for split, count in (("train", 8), ("val", 3)):
+        run("scenes", tmp_path, "--split", split, "--resolution", "64x96", "--count", count)
+    data = f"camvid:{tmp_path}"
     recipe = tmp_path / "tiny.toml"
-    recipe.write_text('network = "affnet"\ndata = "streets:64x96"\nepochs = 1\nbatch_size = 100\ncrop = "32x48"\n')
+    recipe.write_text('network = "affnet"\ndata = "camvid"\nepochs = 2\nbatch_size = 4\ncrop = "64x64"\n')
     checkpoint, exported = tmp_path / "affnet.safetensors", tmp_path / "affnet.onnx"
-    run("train", "--recipe", recipe, "-o", checkpoint)
+    run("train", "--recipe", recipe, "--data", data, "-o", checkpoint)
     run("export", "--checkpoint", checkpoint, "--resolution", "64x96", "-o", exported)
-    facts = json.loads(run("validate", exported, "--data", "streets:64x96", "--json"))
+    facts = json.loads(run("validate", exported, "--data", data, "--json"))
     trained = read_manifest(checkpoint, kind="checkpoint")
     assert facts["miou"] == pytest.approx(trained.details["validation_miou"], abs=1e-3)
     assert read_manifest(exported, kind="onnx").parent_sha256 == trained.sha256

@@ -1,0 +1,120 @@
+"""The C interface as its header tells of it, from C and with arguments Python never passes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import rtseg
+from rtseg import native_library
+
+NATIVE = Path(rtseg.__file__).parent / "native"
+HEADER = (NATIVE / "rtseg_core.h").read_text()
+CC, CXX = shutil.which("cc"), shutil.which("c++")
+CODES = {name: int(code) for name, code in re.findall(r"^    (RTSEG_\w+) = (-?\d+)", HEADER, re.MULTILINE)}
+
+needs_compilers = pytest.mark.skipif(CC is None or CXX is None, reason="no C and C++ compilers (cc, c++)")
+
+
+@pytest.fixture(scope="module")
+def library():
+    found = native_library.core()
+    if found is None:
+        pytest.skip(native_library.why_none())
+    return found
+
+
+def defined(name: str) -> int:
+    match = re.search(rf"^#define {name} (\d+)$", HEADER, re.MULTILINE)
+    assert match, name
+    return int(match[1])
+
+
+@needs_compilers
+def test_the_headers_example_compiles_as_c_and_prints_what_it_says(tmp_path: Path) -> None:
+    example = HEADER.partition(" * A complete program:\n")[2].partition(" * It prints ")
+    source = "\n".join(line[2:].removeprefix("     ") for line in example[0].splitlines())
+    promised = example[2].partition('"')[2].partition('"')[0]
+    (tmp_path / "example.c").write_text(source)
+    strict = ["-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{NATIVE}"]
+    subprocess.run([CC, "-std=c99", *strict, "-c", "example.c", "-o", "example.o"], cwd=tmp_path, check=True)
+    sources = [NATIVE / "tail.cpp", NATIVE / "preprocess.cpp"]
+    link = [CXX, "-std=c++17", "-O0", *strict, "-pthread", "example.o", *sources, "-o", "example"]
+    subprocess.run(link, cwd=tmp_path, check=True)
+    ran = subprocess.run([tmp_path / "example"], capture_output=True, text=True, check=True)
+    assert ran.stdout == promised + "\n"
+
+
+def test_python_expects_the_headers_abi_version(library) -> None:
+    assert defined("RTSEG_CORE_ABI_VERSION") == native_library.ABI_VERSION == library.rtseg_core_abi_version()
+
+
+def test_python_knows_the_headers_codes_and_limits() -> None:
+    from rtseg.bilinear import MAX_SIDE
+    from rtseg.specs import MAX_CLASSES
+
+    assert CODES["RTSEG_NO_MEMORY"] == native_library.NO_MEMORY
+    assert defined("RTSEG_MAX_SIDE") == MAX_SIDE
+    assert defined("RTSEG_MAX_CLASSES") == MAX_CLASSES
+
+
+def test_every_code_has_its_own_message(library) -> None:
+    messages = {library.rtseg_core_message(code) for code in [*CODES.values(), 12345]}
+    assert len(messages) == len(CODES) + 1
+
+
+LOGITS = np.zeros((3, 4, 5), np.float32)
+LABELS = np.full((8, 9), 77, np.uint8)
+TAIL = [LOGITS.ctypes.data, 3, 4, 5, LABELS.ctypes.data, 8, 9, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "code"),
+    [
+        (0, None, "RTSEG_NULL_POINTER"),
+        (4, None, "RTSEG_NULL_POINTER"),
+        (1, 1, "RTSEG_BAD_CLASSES"),
+        (1, 257, "RTSEG_BAD_CLASSES"),
+        (1, -3, "RTSEG_BAD_CLASSES"),
+        *((position, value, "RTSEG_BAD_SIZE") for position in (2, 3, 5, 6) for value in (0, -1, 8388609, 2**31 - 1)),
+        (8, -1, "RTSEG_BAD_VALUE"),
+    ],
+)
+def test_the_tail_answers_a_bad_argument_with_its_code(library, position: int, value, code: str) -> None:
+    arguments = [*TAIL[:position], value, *TAIL[position + 1 :]]
+    assert library.rtseg_labels_from_logits(*arguments) == CODES[code]
+    assert (LABELS == 77).all()
+
+
+IMAGE = np.zeros((4, 5, 3), np.uint8)
+MEAN, STD = np.zeros(3, np.float32), np.ones(3, np.float32)
+BAD = np.array([1, np.nan, 1], np.float32)
+TENSOR = np.full((3, 8, 9), 77, np.float32)
+PREPROCESS = [
+    *(IMAGE.ctypes.data, 4, 5, 15, 0, 8, 9),
+    *(1.0, MEAN.ctypes.data, STD.ctypes.data, TENSOR.ctypes.data, 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "code"),
+    [
+        *((position, None, "RTSEG_NULL_POINTER") for position in (0, 8, 9, 10)),
+        *((position, value, "RTSEG_BAD_SIZE") for position in (1, 2, 5, 6) for value in (0, -1, 8388609, 2**31 - 1)),
+        *((3, row_bytes, "RTSEG_BAD_SIZE") for row_bytes in (0, 14, -14)),
+        *((7, scale, "RTSEG_BAD_VALUE") for scale in (0.0, -1.0, float("nan"), float("inf"))),
+        (8, BAD.ctypes.data, "RTSEG_BAD_VALUE"),
+        (9, BAD.ctypes.data, "RTSEG_BAD_VALUE"),
+        (9, MEAN.ctypes.data, "RTSEG_BAD_VALUE"),
+        (11, -1, "RTSEG_BAD_VALUE"),
+    ],
+)
+def test_the_preprocessing_answers_a_bad_argument_with_its_code(library, position: int, value, code: str) -> None:
+    arguments = [*PREPROCESS[:position], value, *PREPROCESS[position + 1 :]]
+    assert library.rtseg_tensor_from_image(*arguments) == CODES[code]
+    assert (TENSOR == 77).all()
