@@ -1,8 +1,9 @@
 """A file and its manifest: what it is, where it came from, and proof that it is still the same.
 
-Every artifact is a file plus the sidecar `<file>.json`. Both are written to a temporary name in the
-same folder, flushed to disk and renamed, so a reader never meets half a file; a process killed in
-between leaves at most a hidden file with `.part` in its name. On load the digest is compared before anything is parsed.
+Every artifact is a file plus the sidecar `<file>.json`. Both are written to temporary names in the
+same folder, flushed to disk and renamed together, so a reader never meets half a file; a process killed
+in between leaves at most hidden files with `.part` in their names. On load the digest is compared
+before the file is parsed.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from rtseg.errors import ManifestError, SpecError, WriteError
-from rtseg.specs import ImageSpec, OutputSpec
+from rtseg.specs import ImageSpec, OutputSpec, require_field_types
 
 FORMAT = "rtseg/1"
 KINDS = ("checkpoint", "onnx")
 PathLike = Union[str, "os.PathLike[str]"]
+Digest = Optional[str]
+"""Hexadecimal SHA-256; None where there is nothing to take it of."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Manifest:
     image: ImageSpec
     output: OutputSpec
     sha256: str = ""
-    parent_sha256: str | None = None
+    parent_sha256: Digest = None
     device: str = ""
     tools: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -61,12 +64,16 @@ class Manifest:
     def from_json(cls, data: object) -> Manifest:
         """Return the manifest that to_json described. Raises ManifestError or SpecError."""
         expected = {entry.name for entry in fields(cls)}
-        if not isinstance(data, Mapping) or set(data) != expected:
-            got = sorted(map(str, data)) if isinstance(data, Mapping) else type(data).__name__
-            raise ManifestError("the fields of the manifest do not match", got=got, expected=sorted(expected))
+        if not isinstance(data, Mapping):
+            raise ManifestError("a manifest is an object", got=type(data).__name__)
+        if missing := sorted(expected - set(data)):
+            raise ManifestError("the manifest lacks fields", expected=", ".join(missing))
+        if unknown := sorted(set(data) - expected):
+            raise ManifestError("the manifest has unknown fields", got=", ".join(map(str, unknown)))
         values = dict(data)
         values["image"] = ImageSpec.from_json(values["image"])
         values["output"] = OutputSpec.from_json(values["output"])
+        require_field_types(cls, values)
         return cls(**values)
 
 
@@ -85,29 +92,57 @@ def sha256_of(path: PathLike) -> str:
 
 
 @contextlib.contextmanager
-def written_atomically(path: PathLike) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on leaving without an error it becomes `path`.
+def written_together(*paths: PathLike) -> Iterator[tuple[Path, ...]]:
+    """Give a temporary path beside each of `paths`; on leaving without an error they become `paths`.
 
-    The temporary file is flushed to disk before the rename and removed after an error. Missing
-    folders are made. Raises WriteError for anything the file system refuses.
+    The temporary files are all flushed to disk before the first is renamed, and removed after an
+    error. Missing folders are made. Raises WriteError for anything the file system refuses.
     """
-    target = Path(path)
-    part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+    targets = [Path(path) for path in paths]
+    parts: list[Path] = []
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.is_dir():
-            raise IsADirectoryError(f"{target} is a folder")
-        yield part
-        with open(part, "rb+") as stream:
-            os.fsync(stream.fileno())
-        os.replace(part, target)
+        parts += [_part_of(target) for target in targets]
+        yield tuple(parts)
+        for part in parts:
+            with open(part, "rb+") as stream:
+                os.fsync(stream.fileno())
+        for part, target in zip(parts, targets):
+            os.replace(part, target)
     except OSError as error:
-        raise WriteError(
-            f"cannot write {target}: {error.strerror or error}", hint="another folder, or free some space"
-        ) from error
+        raise _refused(targets[0], error) from error
     finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+        for part in parts:
+            with contextlib.suppress(OSError):
+                part.unlink()
+
+
+def _part_of(target: Path) -> Path:
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
+
+
+def _refused(target: Path, error: OSError) -> WriteError:
+    return WriteError(f"cannot write {target}: {error.strerror or error}", hint="another folder, or free some space")
+
+
+@contextlib.contextmanager
+def written_atomically(path: PathLike) -> Iterator[Path]:
+    """Give a temporary path beside `path`; on leaving without an error it becomes `path`. Raises WriteError."""
+    with written_together(path) as (part,):
+        yield part
+
+
+def require_writable(path: PathLike) -> None:
+    """Raise WriteError where no file could be written at path: for work that takes long before it writes."""
+    target = Path(path)
+    try:
+        part = _part_of(target)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise _refused(target, error) from error
 
 
 def write_text_atomically(path: PathLike, text: str) -> None:
@@ -116,13 +151,16 @@ def write_text_atomically(path: PathLike, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def write_manifest(path: PathLike, manifest: Manifest) -> Manifest:
-    """Write the sidecar of the finished file at path and return it with digest and tools filled in."""
+def write_manifest(path: PathLike, manifest: Manifest, *, sidecar: Path | None = None) -> Manifest:
+    """Write the sidecar of the finished file at path and return it with digest and tools filled in.
+
+    A file that does not have its name yet says where its sidecar goes.
+    """
     values = {entry.name: getattr(manifest, entry.name) for entry in fields(manifest)}
     values["sha256"] = sha256_of(path)
     values["tools"] = {**tool_versions(), **manifest.tools}
     complete = Manifest(**values)
-    write_text_atomically(manifest_path(path), json.dumps(complete.to_json(), indent=2) + "\n")
+    write_text_atomically(sidecar or manifest_path(path), json.dumps(complete.to_json(), indent=2) + "\n")
     return complete
 
 
@@ -134,17 +172,20 @@ def read_manifest(path: PathLike, *, kind: str) -> Manifest:
     """
     sidecar = manifest_path(path)
     try:
-        text = sidecar.read_text(encoding="utf-8")
         digest = sha256_of(path)
-    except (OSError, UnicodeDecodeError) as error:
-        missing = Path(path) if not Path(path).exists() else sidecar
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+    except OSError as error:
+        raise ManifestError(f"cannot read {path}: {error.strerror}", hint=f"the path of an {kind} file") from error
+    try:
+        text = sidecar.read_text(encoding="utf-8")
+    except OSError as error:
         raise ManifestError(
-            f"cannot read {missing}: {reason}", hint="export it again; file and manifest travel together"
+            f"cannot read {sidecar}: {error.strerror}", hint="copy both; file and manifest travel together"
         ) from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{sidecar} is not a manifest of rtseg (not UTF-8 text)") from error
     try:
         manifest = Manifest.from_json(json.loads(text))
-    except (json.JSONDecodeError, SpecError, ManifestError) as error:
+    except (ValueError, RecursionError, SpecError, ManifestError) as error:  # ValueError: not JSON
         raise ManifestError(f"{sidecar} is not a manifest of rtseg ({error})") from error
     if manifest.kind != kind:
         raise ManifestError(f"{path} is another kind of artifact", got=manifest.kind, expected=kind)

@@ -42,10 +42,11 @@ def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
 
     Raises InputError for a path that does not exist and a folder with nothing to label.
     """
+    suffixes = IMAGE_SUFFIXES + VIDEO_SUFFIXES
     files: list[Path] = []
     for path in inputs:
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+            found = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
             if not found:
                 raise InputError(
                     f"no image or video in {path}", expected=f"files ending in {', '.join(IMAGE_SUFFIXES[:3])}, ..."
@@ -68,12 +69,16 @@ def predict_files(
     """Write NAME_labels.png and NAME_overlay.png for each image into folder; return the summary.
 
     A video gives NAME_labels/000000.png, ... and NAME_overlay.mp4. An input that cannot be read is
-    recorded and the rest goes on. Raises InputError where two inputs would write the same file, and
-    WriteError.
+    recorded and the rest goes on. Raises InputError where two inputs would write the same file or one
+    of the inputs, and WriteError.
     """
     stems = [path.stem for path in inputs]
     if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
         raise InputError("several inputs have the same name", got=", ".join(twice), hint="one run for each folder")
+    kinds = ("labels.png", "overlay.png", "overlay.mp4")
+    results = {(folder / f"{stem}_{kind}").resolve() for stem in stems for kind in kinds}
+    if lost := sorted(str(path) for path in inputs if path.resolve() in results):
+        raise InputError(f"labelling would overwrite the input {lost[0]}", hint="-o with another folder")
     summary = PredictionSummary(segmenter.output.classes.names)
     for done, path in enumerate(inputs, 1):
         label = _label_video if path.suffix.lower() in VIDEO_SUFFIXES else _label_image

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from rtseg.artifacts import PathLike
 from rtseg.errors import SpecError
-from rtseg.specs import Resolution
+from rtseg.specs import MAX_SEED, Resolution
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -57,13 +58,21 @@ class TrainingRecipe:
             expected = _ACCEPTED.get(str(entry.type), (Mapping,))
             if not isinstance(value, expected) or (entry.type != "bool" and isinstance(value, bool)):
                 raise SpecError(f"the recipe's {entry.name} has the wrong type", got=repr(value), expected=entry.type)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SpecError(f"the recipe's {entry.name} is not finite", got=value)
+        if not all(isinstance(text, str) for pair in self.options.items() for text in pair):
+            raise SpecError("the recipe's options are not text", got=dict(self.options), expected="names and values")
         positive = ("epochs", "batch_size", "learning_rate", "scale_min", "validate_every", "poly_power")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise SpecError(f"the recipe's {name} must be positive", got=getattr(self, name))
-        for name in ("weight_decay", "warmup_steps", "jitter"):
+        for name in ("weight_decay", "warmup_steps", "jitter", "seed"):
             if getattr(self, name) < 0:
                 raise SpecError(f"the recipe's {name} must not be negative", got=getattr(self, name))
+        if self.seed > MAX_SEED:
+            raise SpecError("the recipe's seed is out of range", got=self.seed, expected=f"0 to {MAX_SEED}")
+        if self.jitter > 1:
+            raise SpecError("the recipe's jitter is a change of more than all", got=self.jitter, expected="0 to 1")
         if self.scale_max < self.scale_min:
             raise SpecError("scale_max is below scale_min", got=self.scale_max, expected=f">= {self.scale_min}")
         if self.optimizer not in OPTIMIZERS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import reprlib
 from types import TracebackType
 from typing import Any
 
@@ -121,7 +123,11 @@ def load(path: PathLike, *, threads: int = 0) -> Segmenter:
     manifest = read_manifest(path, kind="onnx")
     runner = OnnxRuntimeRunner(path, threads=threads)
     runner.open()
-    _require_same_contract(path, manifest, runner.metadata)
+    try:
+        _require_same_contract(path, manifest, runner.metadata)
+    except ManifestError:
+        runner.close()
+        raise
     return Segmenter(runner, manifest.image, manifest.output, threads=threads)
 
 
@@ -129,12 +135,33 @@ def _require_same_contract(path: PathLike, manifest: Manifest, metadata: dict[st
     expected = contract_metadata(manifest.image, manifest.output)
     for key, value in expected.items():
         if metadata.get(key) != value:
+            got, wanted = _difference(metadata.get(key, ""), value)
             raise ManifestError(
                 f"{path} and its manifest state different contracts: {key}",
-                got=metadata.get(key, "nothing"),
-                expected=value,
+                got=got,
+                expected=wanted,
                 hint=f"rtseg export {manifest.network} --resolution {manifest.image.resolution}",
             )
+
+
+def _difference(stated: str, expected: str) -> tuple[str, str]:
+    """Return the fields in which two contracts differ, each side in words."""
+    wanted = _flat(json.loads(expected))
+    try:
+        got = _flat(json.loads(stated))
+    except (ValueError, RecursionError):
+        return (reprlib.repr(stated) if stated else "nothing"), "a contract in JSON"
+    differing = [name for name in [*wanted, *got] if got.get(name) != wanted.get(name)]
+    sides = ({name: side[name] for name in dict.fromkeys(differing) if name in side} for side in (got, wanted))
+    first, second = (reprlib.repr(side) for side in sides)
+    return first, second
+
+
+def _flat(contract: Any) -> dict[str, Any]:
+    """Return a contract's fields, those of its class list beside them."""
+    fields = dict(contract) if isinstance(contract, dict) else {"contract": contract}
+    classes = fields.pop("classes", {})
+    return {**fields, **(classes if isinstance(classes, dict) else {"classes": classes})}
 
 
 def _shapes(image: ImageSpec, output: OutputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from rtseg.errors import SpecError
 
@@ -26,6 +27,9 @@ MIN_SIDE = 16
 MAX_SIDE = 16_384
 MAX_PIXELS = 64 * 1024 * 1024
 """Beyond this the full-resolution float32 scores of 19 classes alone pass 5 GB."""
+
+MAX_SEED = 2**32 - 1
+"""What every random generator in use takes."""
 
 Colour = tuple[int, int, int]
 SpecType = TypeVar("SpecType", bound="_Spec")
@@ -94,10 +98,44 @@ class _Spec:
             raise SpecError(
                 f"the fields of {cls.__name__} do not match", got=sorted(map(str, data)), expected=sorted(expected)
             )
-        try:
-            return cls(**{name: _frozen(value) for name, value in data.items()})
-        except TypeError as error:
-            raise SpecError(f"{cls.__name__} has a field of the wrong type: {error}") from error
+        values = {name: _frozen(value) for name, value in data.items()}
+        require_field_types(cls, values)
+        return cls(**values)
+
+
+def require_field_types(dataclass_type: type, values: Mapping[str, object]) -> None:
+    """Raise SpecError, naming the field, unless each value is of the type that the dataclass annotates."""
+    for name, expected in get_type_hints(dataclass_type).items():
+        if not _is_of_type(values[name], expected):
+            words = getattr(expected, "__name__", "") if not get_args(expected) else str(expected)
+            raise SpecError(
+                f"{dataclass_type.__name__}'s {name} has the wrong type",
+                got=reprlib.repr(values[name]),
+                expected=words.replace("typing.", "").replace("collections.abc.", ""),
+            )
+
+
+def _is_of_type(value: object, expected: Any) -> bool:
+    """Return whether value is of the annotated type, as far as JSON can tell: a float may be written as an integer."""
+    origin, inner = get_origin(expected), get_args(expected)
+    if expected is Any:
+        return True
+    if origin is Union:
+        return any(_is_of_type(value, choice) for choice in inner)
+    if origin is tuple:
+        if not isinstance(value, tuple):
+            return False
+        types = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        return len(types) == len(value) and all(map(_is_of_type, value, types))
+    if origin is not None:
+        return (
+            isinstance(value, Mapping)
+            and all(_is_of_type(key, inner[0]) for key in value)
+            and all(_is_of_type(item, inner[1]) for item in value.values())
+        )
+    if expected is float:
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
 
 
 def _plain(value: Any) -> Any:

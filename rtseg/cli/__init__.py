@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -41,6 +43,8 @@ for _command in (networks, train, export, run, validate, bench, scenes, doctor):
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # what OpenCV tells of a bad file is told by our one line
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         cli.main(arguments, prog_name="rtseg", standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -57,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe has left; there is nobody to tell
         sys.exit(1)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EFBIG):
+            raise
+        # A full disk under a file is a WriteError; under no file it is that of redirected standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in its buffer
+        _fail(f"cannot write standard output: {error.strerror}. Try: free some space", 1)
     sys.exit(0)
 
 

@@ -34,6 +34,7 @@ def say(text: str) -> None:
 
 def progress_bar() -> Progress:
     """Return a progress display on standard error, with a free text column and the time to go."""
+    console = Console(stderr=True, highlight=False, markup=False)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
@@ -42,8 +43,9 @@ def progress_bar() -> Progress:
         TimeElapsedColumn(),
         TextColumn("eta"),
         TimeRemainingColumn(),
-        console=Console(stderr=True, highlight=False, markup=False),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 

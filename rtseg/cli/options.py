@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 import click
 
 from rtseg.errors import SpecError
-from rtseg.specs import Resolution
+from rtseg.specs import MAX_SEED, Resolution
 
 if TYPE_CHECKING:
     from rtseg.networks.prepared import PreparedNetwork
@@ -64,7 +64,9 @@ def network_options(command: Command) -> Command:
             "--classes", metavar="NAME|N", help="Class list: cityscapes, camvid, streets, or a number.  [cityscapes]"
         ),
         click.option("--option", "options", type=KeyValueType(), multiple=True, help="An option of the network."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of random weights."),
+        click.option(
+            "--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Seed of random weights."
+        ),
     ]
     for decorator in reversed(decorators):
         command = decorator(command)

@@ -39,7 +39,7 @@ def run(artifact: Path, inputs: tuple[Path, ...], folder: Path, threads: int, as
         print_json(data)
     else:
         prediction_text(data, table_console())
-        say(f"wrote {folder}")
     if summary.failures:
         first = summary.failures[0]["error"]
         raise ImageError(f"{len(summary.failures)} of {len(files)} inputs could not be labelled: {first}")
+    say(f"wrote {folder}")

@@ -61,6 +61,8 @@ def train(
     from rtseg.report.training import training_text
     from rtseg.training.fit import default_device, fit
 
+    if network and factory:
+        raise click.UsageError("NETWORK and --module exclude each other")
     changes["network"] = network or factory
     if options:
         changes["options"] = dict(options)

@@ -83,7 +83,7 @@ def class_spec(text: str) -> ClassSpec:
 
     Raises UnknownNameError for another name and SpecError for a number out of range.
     """
-    if text.isdigit():
+    if text.isdecimal():
         return _numbered_classes(int(text))
     if text not in _CLASSES:
         raise UnknownNameError("class list", text, [*_CLASSES, "a number from 2 to 256"])

@@ -23,13 +23,13 @@ SHAPE_OPERATORS = frozenset({"Shape", "Size", "NonZero", "If", "Loop", "Scan"})
 """Operators that a static graph has no use for; one left over means a shape was not constant."""
 
 
-def read_canonical(path: PathLike) -> onnx.ModelProto:
-    """Return the model in the file. Raises OnnxError where it is not ONNX or breaks the contract."""
+def read_canonical(path: PathLike, *, label: str = "") -> onnx.ModelProto:
+    """Return the model in the file, called label. Raises OnnxError where it is not ONNX or breaks the contract."""
     try:
         model = onnx.load(Path(path))
     except (OSError, DecodeError, ValueError) as error:
-        raise OnnxError(f"{path} is not an ONNX file: {error}") from error
-    require_canonical(model, str(path))
+        raise OnnxError(f"{label or path} is not an ONNX file: {error}") from error
+    require_canonical(model, label or str(path))
     return model
 
 
@@ -42,7 +42,7 @@ def require_canonical(model: onnx.ModelProto, label: str) -> None:
         raise OnnxError(f"{label} has another IR version", got=model.ir_version, expected=IR_VERSION)
     try:
         onnx.checker.check_model(model, full_check=True)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise OnnxError(f"{label} is not valid ONNX: {str(error).splitlines()[0]}") from error
     for values in (model.graph.input, model.graph.output):
         if len(values) != 1:

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from rtseg.artifacts import Manifest, PathLike, write_manifest, written_atomically
-from rtseg.errors import OnnxError
+from rtseg.artifacts import Manifest, PathLike, manifest_path, write_manifest, written_together
+from rtseg.errors import NetworkError, OnnxError
 from rtseg.export.canonical import OPSET, read_canonical, static_copy
 from rtseg.export.interfaces import interface_module
 from rtseg.export.parity import ParityReport, compare
@@ -46,21 +46,21 @@ def export_onnx(
 
     The file is compared with the network in eager PyTorch on a random input and on the given uint8
     RGB images before it gets its name, so a path that exists holds a graph that agrees. Raises
-    SpecError for a resolution that does not fit, OnnxError, ParityError and WriteError.
+    SpecError for a resolution that does not fit, NetworkError, OnnxError, ParityError and WriteError.
     """
     image, output = network.image_spec(resolution), network.output_spec(interface)
     module, source = interface_module(network, interface, resolution)
     reference = TorchRunner(module, source)
-    with reference, written_atomically(path) as part:
+    with reference, written_together(path, manifest_path(path)) as (part, sidecar):
+        if interface == "logits":
+            _require_stride(network, resolution, reference.output)
         model = static_copy(_traced(module, source), reference.output, contract_metadata(image, output))
         part.write_bytes(model.SerializeToString())
-        read_canonical(part)
+        read_canonical(part, label=str(path))
         with OnnxRuntimeRunner(part) as exported:
             report = compare(reference, exported, image, output, images, seed=seed)
         report.require_agreement(str(path))
-    manifest = write_manifest(
-        path,
-        Manifest(
+        manifest = Manifest(
             kind="onnx",
             network=network.name,
             options=dict(network.options),
@@ -70,9 +70,21 @@ def export_onnx(
             output=output,
             parent_sha256=network.parent_sha256,
             details={"parity": report.to_json()},
-        ),
-    )
+        )
+        manifest = write_manifest(part, manifest, sidecar=sidecar)
     return manifest, report
+
+
+def _require_stride(network: PreparedNetwork, resolution: Resolution, result: TensorSpec) -> None:
+    stride = network.module.stride
+    expected = (1, len(network.classes), resolution.height // stride, resolution.width // stride)
+    if result.shape != expected:
+        raise NetworkError(
+            f"{network.name} gives logits of another size at {resolution} than its stride {stride} says",
+            got=result.shape,
+            expected=expected,
+            hint="a network whose output follows its input, or the interface scores",
+        )
 
 
 def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
@@ -83,6 +95,8 @@ def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
     """
     dtype = torch.uint8 if source.dtype == "uint8" else torch.float32
     buffer = io.BytesIO()
+    # Of a graph it cannot write PyTorch 2.7 to 2.13 prints every node, whatever is asked: not among our output.
+    torch._C._jit_set_onnx_log_output_stream("stderr")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the deprecation of this exporter; int(x.shape[-1]), which is meant
         try:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtseg.artifacts import PathLike, written_atomically
-from rtseg.errors import ImageError
+from rtseg.errors import ImageError, WriteError
 
 Pixels = NDArray[np.uint8]
 
@@ -62,13 +62,13 @@ class VideoWriter:
         self._writer: cv2.VideoWriter | None = None
 
     def add(self, frame: Pixels) -> None:
-        """Append a uint8 RGB frame; the first one decides the size. Raises ImageError."""
+        """Append a uint8 RGB frame; the first one decides the size. Raises WriteError."""
         height, width = frame.shape[:2]
         if self._writer is None:
             codec = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, (width, height))
             if not self._writer.isOpened():
-                raise ImageError(f"OpenCV cannot write the video {self._path}")
+                raise WriteError(f"OpenCV cannot write the video {self._path}")
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
@@ -86,3 +86,13 @@ def video_written_to(path: PathLike, fps: float) -> Iterator[VideoWriter]:
             yield writer
         finally:
             writer.close()
+        _require_complete(part, Path(path))
+
+
+def _require_complete(part: Path, path: Path) -> None:
+    """Raise WriteError unless the finished file opens: of a full disk OpenCV says nothing, but leaves out the index."""
+    capture = cv2.VideoCapture(str(part))
+    complete = capture.isOpened()
+    capture.release()
+    if not complete:
+        raise WriteError(f"cannot write {path} to its end", hint="another folder, or free some space")

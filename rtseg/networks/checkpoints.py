@@ -14,7 +14,15 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from rtseg.artifacts import Manifest, PathLike, read_manifest, sha256_of, write_manifest, written_atomically
+from rtseg.artifacts import (
+    Manifest,
+    PathLike,
+    manifest_path,
+    read_manifest,
+    sha256_of,
+    write_manifest,
+    written_together,
+)
 from rtseg.errors import CheckpointError
 from rtseg.networks.prepared import PreparedNetwork, build_network, network_from_factory
 from rtseg.specs import ClassSpec, Resolution
@@ -41,22 +49,20 @@ def save_checkpoint(
         for key, value in network.module.state_dict().items()
         if not key.endswith("num_batches_tracked")
     }
-    with written_atomically(path) as part:
-        part.write_bytes(save_tensors(tensors))
-    return write_manifest(
-        path,
-        Manifest(
-            kind="checkpoint",
-            network=network.name,
-            options=dict(network.options),
-            weights=network.weights,
-            precision=precision,
-            image=network.image_spec(resolution),
-            output=network.output_spec("logits"),
-            parent_sha256=network.parent_sha256,
-            details=dict(details or {}),
-        ),
+    manifest = Manifest(
+        kind="checkpoint",
+        network=network.name,
+        options=dict(network.options),
+        weights=network.weights,
+        precision=precision,
+        image=network.image_spec(resolution),
+        output=network.output_spec("logits"),
+        parent_sha256=network.parent_sha256,
+        details=dict(details or {}),
     )
+    with written_together(path, manifest_path(path)) as (part, sidecar):
+        part.write_bytes(save_tensors(tensors))
+        return write_manifest(part, manifest, sidecar=sidecar)
 
 
 def network_from_checkpoint(path: PathLike, *, name: str | None = None) -> PreparedNetwork:
@@ -68,7 +74,7 @@ def network_from_checkpoint(path: PathLike, *, name: str | None = None) -> Prepa
     manifest = read_manifest(path, kind="checkpoint")
     if name is not None and name != manifest.network:
         raise CheckpointError(
-            f"{path} holds another network", got=manifest.network, expected=name, hint=f"--network {manifest.network}"
+            f"{path} holds another network", got=manifest.network, expected=name, hint=f"the name {manifest.network}"
         )
     network = _empty_network(manifest)
     load_state(network, _read_safetensors(path), path)
@@ -131,23 +137,29 @@ def _empty_network(manifest: Manifest) -> PreparedNetwork:
 def _read_safetensors(path: PathLike) -> dict[str, Tensor]:
     try:
         return load_tensors(Path(path).read_bytes())
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a safetensors file: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a whole safetensors file: {error}", hint="a fresh copy") from error
 
 
 def read_pth_state(path: PathLike) -> dict[str, Tensor]:
     """Return the tensors of a .pth file by name, wrappers and prefixes taken off. Raises CheckpointError."""
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} holds more than weights and was not run",
+            f"{path} holds more than weights, or is damaged; nothing in it was run",
             expected="a state_dict of tensors",
             hint="torch.save(network.state_dict(), ...) in a program you trust",
         ) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # what torch.load raises depends on the byte at which it gives up
         raise CheckpointError(
-            f"{path} is not a PyTorch file: {(str(error) or 'empty').splitlines()[0][:200]}"
+            f"{path} is not a PyTorch file, or only a part of one",
+            expected="what torch.save writes",
+            hint="a fresh copy",
         ) from error
     for wrapper in ("model", "state_dict"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rtseg.errors import NetworkError
 from rtseg.networks.registry import network_spec
 from rtseg.networks.spec import NetworkSpec, SegmentationNetwork
-from rtseg.specs import ClassSpec, ImageSpec, Normalization, OutputSpec, Resolution
+from rtseg.specs import ClassSpec, ImageSpec, Normalization, OutputSpec, Resolution, require_field_types
 
 STRIDES = (1, 2, 4, 8, 16, 32)
 
@@ -55,7 +55,7 @@ class FactoryNetwork(SegmentationNetwork):
         super().__init__()
         self.module = module
         self.align_corners = bool(getattr(module, "align_corners", False))
-        self.stride = self._measured_stride(classes, label)
+        self.stride = _measured_stride(self, classes, label)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the module's output, or the first of several."""
@@ -68,26 +68,33 @@ class FactoryNetwork(SegmentationNetwork):
             outputs = tuple(outputs.values())
         return tuple(outputs) if isinstance(outputs, (list, tuple)) else (outputs,)
 
-    def _measured_stride(self, classes: int, label: str) -> int:
-        side = 128
-        training = self.module.training
-        self.module.eval()
-        try:
-            with torch.inference_mode():
-                logits = self(torch.zeros(1, 3, side, side))
-        except Exception as error:
-            raise NetworkError(f"{label} fails on a float32 (1, 3, {side}, {side}) image: {error}") from error
-        finally:
-            self.module.train(training)
-        fitting = [stride for stride in STRIDES if tuple(logits.shape) == (1, classes, side // stride, side // stride)]
-        if not fitting:
-            raise NetworkError(
-                f"{label} gives another shape than logits",
-                got=tuple(logits.shape),
-                expected=f"(1, {classes}, {side}/s, {side}/s) with a stride s of 1 to 32",
-                hint="a factory that takes classes and builds a module with that many output channels",
-            )
-        return fitting[0]
+
+def _measured_stride(network: SegmentationNetwork, classes: int, label: str) -> int:
+    side = 128
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            logits: object = network(torch.zeros(1, 3, side, side))
+    except Exception as error:  # a network of the user's own raises what it likes
+        raise NetworkError(f"{label} fails on a float32 (1, 3, {side}, {side}) image: {_told(error)}") from error
+    finally:
+        network.train(training)
+    if not isinstance(logits, Tensor) or logits.dtype != torch.float32:
+        raise NetworkError(
+            f"{label} gives no logits",
+            got=logits.dtype if isinstance(logits, Tensor) else type(logits).__name__,
+            expected="a float32 tensor, or several of which it is the first",
+        )
+    fitting = [stride for stride in STRIDES if tuple(logits.shape) == (1, classes, side // stride, side // stride)]
+    if not fitting:
+        raise NetworkError(
+            f"{label} gives another shape than logits",
+            got=tuple(logits.shape),
+            expected=f"(1, {classes}, {side}/s, {side}/s) with a stride s of 1 to 32",
+            hint="a factory that takes classes and builds a module with that many output channels",
+        )
+    return fitting[0]
 
 
 def build_network(
@@ -153,7 +160,7 @@ def network_from_factory(reference: str, classes: ClassSpec, *, seed: int = 0) -
     rtseg.specs.Normalization) and `align_corners`. Raises NetworkError.
     """
     home, _, attribute = reference.partition(":")
-    if not home or not attribute:
+    if not home or home.startswith(".") or not attribute:
         raise NetworkError("not a reference to a factory", got=repr(reference), expected="package.module:factory")
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -161,14 +168,40 @@ def network_from_factory(reference: str, classes: ClassSpec, *, seed: int = 0) -
         factory = getattr(importlib.import_module(home), attribute)
     except (ImportError, AttributeError) as error:
         raise NetworkError(f"cannot import {reference}: {error}", hint="run from the folder that holds it") from error
+    except (Exception, SystemExit) as error:  # the user's own code raises what it likes
+        raise NetworkError(f"importing {home} failed: {_told(error)}") from error
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             module = factory(classes=len(classes))
-        except Exception as error:
-            raise NetworkError(f"{reference}(classes={len(classes)}) failed: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise NetworkError(f"{reference}(classes={len(classes)}) failed: {_told(error)}") from error
     if not isinstance(module, nn.Module):
         raise NetworkError(f"{reference} built no module", got=type(module).__name__, expected="torch.nn.Module")
-    network = module if isinstance(module, SegmentationNetwork) else FactoryNetwork(module, len(classes), reference)
+    network = _behind_the_contract(module, len(classes), reference)
     normalization = getattr(module, "normalization", Normalization())
+    if not isinstance(normalization, Normalization):
+        raise NetworkError(
+            f"{reference} offers a normalization of another type",
+            got=type(normalization).__name__,
+            expected="rtseg.specs.Normalization",
+        )
+    require_field_types(Normalization, vars(normalization))
     return PreparedNetwork(reference, network.eval(), classes, normalization, f"as {attribute} built them")
+
+
+def _behind_the_contract(module: nn.Module, classes: int, label: str) -> SegmentationNetwork:
+    if not isinstance(module, SegmentationNetwork):
+        return FactoryNetwork(module, classes, label)
+    measured = _measured_stride(module, classes, label)
+    if getattr(module, "stride", None) != measured:
+        raise NetworkError(
+            f"{label} states another stride than its logits have",
+            got=getattr(module, "stride", None),
+            expected=measured,
+        )
+    return module
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -48,6 +48,10 @@ def resolve_network(
     if classes is None:
         raise NetworkError("the classes are not known", hint="--classes cityscapes, camvid, streets or a number")
     if factory is not None:
+        if options:
+            raise NetworkError(
+                "a network of your own has no options", got=", ".join(options), hint="a factory for each variant"
+            )
         network = network_from_factory(factory, classes, seed=seed)
         if checkpoint is not None:
             load_state(network, read_pth_state(checkpoint), checkpoint)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from rtseg.accuracy.validation import validate
-from rtseg.artifacts import Manifest
+from rtseg.artifacts import Manifest, require_writable
 from rtseg.datasets.labelled import LabelledDataset
-from rtseg.errors import TrainingError
+from rtseg.errors import DatasetError, TrainingError
 from rtseg.networks.checkpoints import save_checkpoint
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.recipes import TrainingRecipe
@@ -82,7 +82,7 @@ def fit(
     """Train the network's module in place and write the checkpoint of the best validated epoch.
 
     The state is kept beside output after each epoch; with resume a killed run goes on from there to
-    the same weights as one that was never killed. Raises TrainingError and WriteError.
+    the same weights as one that was never killed. Raises SpecError, DatasetError, TrainingError and WriteError.
     """
     observer = observer or TrainingObserver()
     steps = len(train) // recipe.batch_size
@@ -91,7 +91,10 @@ def fit(
             "the training split is smaller than one batch", got=len(train), expected=f"at least {recipe.batch_size}"
         )
     recipe.crop_resolution.require_multiple_of(network.module.stride, network.name)
+    _require_same_classes(network, train, val)
     validated_at = _validation_resolution(val, network)
+    require_writable(output)
+    _require_device(device)
     model = NormalizedNetwork(network).to(device)
     if device == "cpu":
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -100,8 +103,14 @@ def fit(
     path = state_path(output)
     if resume and path.exists():
         state = read_state(path, recipe)
-        model.load_state_dict(state.module)
-        optimizer.load_state_dict(state.optimizer)
+        try:
+            model.load_state_dict(state.module)
+            optimizer.load_state_dict(state.optimizer)
+        except (RuntimeError, ValueError) as error:
+            raise TrainingError(
+                f"{path} does not fit {network.name}: {str(error).splitlines()[0]}",
+                hint="the network it was begun with, or another output file",
+            ) from error
         observer.resumed(state.epoch)
     else:
         shares = class_shares(train, observer.counting)
@@ -173,7 +182,7 @@ def _train_epoch(
         rate = recipe.learning_rate * learning_rate_factor(recipe, epoch * steps + step, recipe.epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        value = loss(model(images.to(device)), labels.to(device).long())
+        value = loss(_training_logits(model, images.to(device)), labels.to(device).long())
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         optimizer.step()
@@ -185,6 +194,17 @@ def _train_epoch(
         total += current
         observer.step(epoch + 1, step + 1, steps, current)
     return {"epoch": epoch + 1, "loss": total / steps, "learning_rate": rate}
+
+
+def _training_logits(model: NormalizedNetwork, images: Tensor) -> tuple[Tensor, ...]:
+    try:
+        return model(images)  # type: ignore[no-any-return]
+    except ValueError as error:  # batch normalisation of a map that pooling left one value per channel
+        batch, _, height, width = images.shape
+        raise TrainingError(
+            f"the network cannot be trained on batches of {batch} at {height}x{width}: {error}",
+            hint="--batch-size 2 or more",
+        ) from error
 
 
 def _optimizer(recipe: TrainingRecipe, model: nn.Module) -> torch.optim.Optimizer:
@@ -202,6 +222,24 @@ def _validated(network: PreparedNetwork, val: LabelledDataset, resolution: Resol
     if miou is None:
         raise TrainingError("the validation split has no labelled pixel")
     return miou
+
+
+def _require_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # an AssertionError says that this PyTorch has no CUDA
+        first = str(error).splitlines()[0]
+        raise TrainingError(f"cannot train on {device!r}: {first}", expected="cpu, or cuda with a GPU") from error
+
+
+def _require_same_classes(network: PreparedNetwork, train: LabelledDataset, val: LabelledDataset) -> None:
+    for split, dataset in (("training", train), ("validation", val)):
+        if dataset.classes.names != network.classes.names:
+            raise DatasetError(
+                f"the network and the {split} split speak of different classes",
+                got=f"{dataset.classes.dataset or 'a list'} with {len(dataset.classes)}",
+                expected=f"{network.classes.dataset or 'a list'} with {len(network.classes)}",
+            )
 
 
 def _validation_resolution(val: LabelledDataset, network: PreparedNetwork) -> Resolution:

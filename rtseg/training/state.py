@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +36,9 @@ def state_path(output: Path) -> Path:
 def write_state(path: Path, recipe: TrainingRecipe, state: TrainingState) -> None:
     """Write the state so that a kill leaves either the last one or this one. Raises WriteError."""
     with written_atomically(path) as part:
-        torch.save({"recipe": recipe.to_json(), **vars(state)}, part)
+        content = io.BytesIO()  # of a full disk PyTorch's own writer tells by a RuntimeError without the reason
+        torch.save({"recipe": recipe.to_json(), **vars(state)}, content)
+        part.write_bytes(content.getbuffer())
 
 
 def read_state(path: Path, recipe: TrainingRecipe) -> TrainingState:

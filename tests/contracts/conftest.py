@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ from rtseg.datasets.registry import class_spec
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 
 
-@pytest.fixture(scope="session", autouse=True)
-def few_threads() -> None:
-    """Keep eager PyTorch to two cores: the pictures here are too small to share among more."""
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    """Threads that each start PyTorch's own threads on pictures this small mostly wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

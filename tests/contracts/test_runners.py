@@ -26,7 +26,7 @@ BACKENDS = ("torch", "onnxruntime")
 Make = Callable[[], Runner]
 
 
-@pytest.fixture(scope="module", params=[(backend, interface) for backend in BACKENDS for interface in SHAPES], ids=str)
+@pytest.fixture(scope="module", params=[(b, i) for b in BACKENDS for i in SHAPES], ids="-".join)
 def graph(request: pytest.FixtureRequest, affnet: PreparedNetwork, exports: Path) -> tuple[str, Make]:
     """An interface's name and a function that makes a fresh runner for it."""
     backend, interface = request.param
@@ -36,7 +36,7 @@ def graph(request: pytest.FixtureRequest, affnet: PreparedNetwork, exports: Path
     path = exports / f"contract.{interface}.onnx"
     if not path.exists():
         export_onnx(affnet, SIZE, path, interface=interface)
-    return interface, lambda: OnnxRuntimeRunner(path, threads=2)
+    return interface, lambda: OnnxRuntimeRunner(path, threads=1)
 
 
 @pytest.fixture()
@@ -76,7 +76,6 @@ def test_a_result_is_not_touched_by_the_next_inference(runner: Runner) -> None:
     second = runner.infer(array_for(runner.input, 2))
     assert not np.array_equal(second, kept)
     np.testing.assert_array_equal(first, kept)
-    assert first.flags.owndata or first.base is not None
     assert not np.shares_memory(first, second)
 
 
@@ -248,7 +247,7 @@ def test_a_file_that_is_no_onnx_is_refused_on_opening_and_not_before(tmp_path: P
 
 
 def test_a_provider_that_is_not_installed_is_refused_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(RunnerError, match="lacks a provider; got .*CPUExecutionProvider"):
+    with pytest.raises(RunnerError, match=r"lacks a provider; got .*CPUExecutionProvider"):
         OnnxRuntimeRunner(tmp_path / "any.onnx", provider="NoSuchExecutionProvider").open()
 
 
@@ -266,3 +265,11 @@ def test_a_module_that_fails_on_the_inputs_shape_is_refused_on_opening() -> None
 def test_the_metadata_of_a_closed_onnx_runner_is_not_to_be_had(tmp_path: Path) -> None:
     with pytest.raises(RunnerError, match="is not open"):
         _ = OnnxRuntimeRunner(tmp_path / "any.onnx").metadata
+
+
+def test_a_module_that_returns_its_input_still_gives_a_new_array() -> None:
+    array = np.ones((1, 3, 4, 4), np.float32)
+    with TorchRunner(torch.nn.Identity(), TensorSpec("image", array.shape, "float32")) as runner:
+        result = runner.infer(array)
+    assert not np.shares_memory(result, array)
+    np.testing.assert_array_equal(result, array)

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from rtseg.accuracy.validation import validate
+from rtseg.datasets.labelled import LabelledImage
+from rtseg.datasets.registry import class_spec
+from rtseg.errors import DatasetError
+from rtseg.export.onnx_file import export_onnx
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.networks.spec import SegmentationNetwork
+from rtseg.segmenter import Segmenter, load
+from rtseg.specs import Normalization, Resolution
+
+TWO = class_spec("2")
+SIZE = Resolution(32, 48)
+
+
+class Brightness(SegmentationNetwork):
+    """Class 1 where the red is more than half, at stride 1."""
+
+    stride = 1
+    align_corners = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1)
+        self.conv.weight.data = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]).view(2, 3, 1, 1)
+        self.conv.bias.data = torch.tensor([0.5, 0.0])
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.conv(images)  # type: ignore[no-any-return]
+
+
+class Halves:
+    """Pictures whose left half is bright; `wrong` columns of the truth say otherwise."""
+
+    classes = TWO
+
+    def __init__(self, count: int, height: int = 32, width: int = 48, wrong: int = 0) -> None:
+        self._shape = (count, height, width)
+        self._wrong = wrong
+        self.read: list[int] = []
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def __getitem__(self, index: int) -> LabelledImage:
+        self.read.append(index)
+        _, height, width = self._shape
+        labels = np.zeros((height, width), np.uint8)
+        labels[:, : width // 2] = 1
+        image = np.repeat(labels[..., None] * np.uint8(255), 3, axis=2)
+        labels[:, width - self._wrong :] = 1
+        return LabelledImage(str(index), image, labels)
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
+    plain = Normalization("RGB", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    network = PreparedNetwork("mine:brightness", Brightness().eval(), TWO, plain, "made by hand")
+    path: Path = tmp_path_factory.mktemp("export") / "brightness.onnx"
+    export_onnx(network, SIZE, path)
+    return load(path, threads=1)
+
+
+def test_a_network_that_is_right_everywhere_has_a_miou_of_one(segmenter: Segmenter) -> None:
+    result = validate(segmenter, Halves(3))
+    assert (result.miou, result.pixel_accuracy, result.pixels) == (1, 1, 3 * 32 * 48)
+
+
+def test_wrong_pixels_lower_the_figures_by_their_number(segmenter: Segmenter) -> None:
+    # 24 columns of each class, of which 6 of class 0 are called 1 by the truth: IoU 18/24 and 24/30.
+    result = validate(segmenter, Halves(2, wrong=6))
+    assert result.class_iou == (18 / 24, 24 / 30)
+    assert result.pixel_accuracy == 42 / 48
+
+
+@pytest.mark.parametrize("size", [(64, 96), (16, 24), (160, 240)])
+def test_labels_are_compared_at_their_own_resolution(segmenter: Segmenter, size: tuple[int, int]) -> None:
+    result = validate(segmenter, Halves(1, *size))
+    assert result.pixels == size[0] * size[1]
+    assert result.miou == 1
+
+
+def test_a_limit_takes_the_first_pictures_only(segmenter: Segmenter) -> None:
+    dataset = Halves(5)
+    assert validate(segmenter, dataset, limit=2).pixels == 2 * 32 * 48
+    assert dataset.read == [0, 1]
+
+
+def test_a_limit_beyond_the_end_takes_all(segmenter: Segmenter) -> None:
+    assert validate(segmenter, Halves(3), limit=99).pixels == 3 * 32 * 48
+
+
+def test_progress_is_told_picture_by_picture(segmenter: Segmenter) -> None:
+    told: list[tuple[int, int]] = []
+    validate(segmenter, Halves(5), limit=3, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_other_classes_are_refused_with_both_lists_before_anything_is_read(segmenter: Segmenter) -> None:
+    class Camvid(Halves):
+        classes = class_spec("camvid")
+
+    dataset = Camvid(1)
+    with pytest.raises(DatasetError, match="different classes; got camvid with 11 classes; expected a list with 2"):
+        validate(segmenter, dataset)
+    assert dataset.read == []
+
+
+def peak_bytes(segmenter: Segmenter, pictures: int) -> int:
+    dataset = Halves(pictures, 320, 480)
+    tracemalloc.start()
+    try:
+        validate(segmenter, dataset)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_number_of_pictures(segmenter: Segmenter) -> None:
+    peak_bytes(segmenter, 2)  # whatever is made once
+    few, many = peak_bytes(segmenter, 2), peak_bytes(segmenter, 12)
+    one_picture = 320 * 480 * 4  # its pixels and its labels
+    assert few > one_picture
+    assert many - few < one_picture / 2

@@ -1,0 +1,163 @@
+"""Weights that are damaged, belong to another network, or carry code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save
+from torch import nn
+
+from rtseg.artifacts import manifest_path, read_manifest, write_manifest
+from rtseg.datasets.registry import class_spec
+from rtseg.networks.checkpoints import save_checkpoint
+from rtseg.networks.prepared import build_network
+from rtseg.specs import Resolution
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def export_refused(refused: Refused, tmp_path: Path) -> Callable[..., str]:
+    """Export affnet with a bad checkpoint, which has to fail and to leave nothing at the target."""
+
+    def message(checkpoint: Path, *arguments: str, network: str = "affnet") -> str:
+        target = tmp_path / "target" / "x.onnx"
+        told = refused(
+            "export", network, "--resolution", "64x64", "--checkpoint", checkpoint, "-o", target, *arguments
+        )
+        assert not target.parent.exists()
+        return told
+
+    return message
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "affnet.safetensors"
+    save_checkpoint(path, build_network("affnet", class_spec("camvid")), Resolution(64, 64))
+    return path
+
+
+@pytest.fixture
+def checkpoint(weights: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "affnet.safetensors"
+    path.write_bytes(weights.read_bytes())
+    manifest_path(path).write_bytes(manifest_path(weights).read_bytes())
+    return path
+
+
+def replace_content(path: Path, content: bytes) -> None:
+    """Put other bytes under the manifest and sign it anew."""
+    manifest = read_manifest(path, kind="checkpoint")
+    path.write_bytes(content)
+    write_manifest(path, manifest)
+
+
+class Payload:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str, str]]:
+        return open, (str(self.path), "w")
+
+
+def test_code_in_a_pickle_is_never_run(export_refused: Callable[..., str], tmp_path: Path) -> None:
+    torch.save({"weight": Payload(tmp_path / "created")}, tmp_path / "evil.pth")
+    assert "holds more than weights, or is damaged; nothing in it was run" in export_refused(tmp_path / "evil.pth")
+    assert not (tmp_path / "created").exists()
+
+
+def test_a_whole_pickled_module_is_refused(export_refused: Callable[..., str], tmp_path: Path) -> None:
+    torch.save(nn.Conv2d(3, 4, 1), tmp_path / "module.pth")
+    message = export_refused(tmp_path / "module.pth")
+    assert message.endswith("Try: torch.save(network.state_dict(), ...) in a program you trust")
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["today's format", "the old format"])
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.99])
+def test_a_truncated_pth_is_refused(
+    export_refused: Callable[..., str], tmp_path: Path, share: float, zipped: bool
+) -> None:
+    path = tmp_path / "cut.pth"
+    torch.save({"weight": torch.zeros(64, 64)}, path, _use_new_zipfile_serialization=zipped)
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    assert "is not a PyTorch file, or only a part of one" in export_refused(path)
+
+
+@pytest.mark.parametrize("content", [b"hello world", b"\x80\x02", b"PK\x03\x04"], ids=["text", "pickle", "zip"])
+def test_what_is_no_pth_is_refused(export_refused: Callable[..., str], tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.pth").write_bytes(content)
+    assert export_refused(tmp_path / "x.pth").startswith(f"{tmp_path / 'x.pth'} ")
+
+
+@pytest.mark.parametrize("content", [{}, [1, 2], {"a": 1}, torch.zeros(3)], ids=["empty", "list", "number", "tensor"])
+def test_a_pth_of_something_else_is_refused(
+    export_refused: Callable[..., str], tmp_path: Path, content: object
+) -> None:
+    torch.save(content, tmp_path / "x.pth")
+    assert "is not a state_dict" in export_refused(tmp_path / "x.pth")
+
+
+def test_a_pth_of_another_network_is_refused(export_refused: Callable[..., str], tmp_path: Path) -> None:
+    torch.save(nn.Conv2d(3, 4, 1).state_dict(), tmp_path / "other.pth")
+    message = export_refused(tmp_path / "other.pth")
+    assert "other.pth does not fit affnet; got 2 unknown keys (bias, ...); expected" in message
+
+
+def test_a_pth_for_another_number_of_classes_is_refused(
+    export_refused: Callable[..., str], weights: Path, tmp_path: Path
+) -> None:
+    torch.save(load_file(weights), tmp_path / "camvid.pth")
+    message = export_refused(tmp_path / "camvid.pth", "--classes", "cityscapes")
+    assert "does not fit affnet with 19 classes" in message
+    assert message.endswith("Try: --classes with the number it was trained for")
+
+
+@pytest.mark.parametrize("name", ["none.pth", "none.safetensors"])
+def test_a_checkpoint_that_does_not_exist_is_refused(
+    export_refused: Callable[..., str], tmp_path: Path, name: str
+) -> None:
+    assert export_refused(tmp_path / name).startswith(f"cannot read {tmp_path / name}: No such file")
+
+
+def test_a_folder_is_no_checkpoint(export_refused: Callable[..., str], tmp_path: Path) -> None:
+    assert export_refused(tmp_path).startswith(f"cannot read {tmp_path}: Is a directory")
+
+
+def test_an_exported_file_is_no_checkpoint(export_refused: Callable[..., str], exported: Path) -> None:
+    assert export_refused(exported).endswith("is another kind of artifact; got onnx; expected checkpoint")
+
+
+def test_a_safetensors_of_another_network_is_refused(export_refused: Callable[..., str], checkpoint: Path) -> None:
+    message = export_refused(checkpoint, network="s2fpn18")
+    assert message.endswith("holds another network; got affnet; expected s2fpn18. Try: the name affnet")
+
+
+def test_a_safetensors_of_other_classes_is_refused(export_refused: Callable[..., str], checkpoint: Path) -> None:
+    message = export_refused(checkpoint, "--classes", "cityscapes")
+    assert "was trained for other classes; got camvid with 11; expected cityscapes with 19" in message
+
+
+def test_a_safetensors_without_its_manifest_is_refused(export_refused: Callable[..., str], checkpoint: Path) -> None:
+    manifest_path(checkpoint).unlink()
+    assert export_refused(checkpoint).startswith(f"cannot read {manifest_path(checkpoint)}: No such file")
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999])
+def test_a_truncated_safetensors_is_refused_even_when_signed(
+    export_refused: Callable[..., str], checkpoint: Path, share: float
+) -> None:
+    replace_content(checkpoint, checkpoint.read_bytes()[: int(checkpoint.stat().st_size * share)])
+    assert "is not a whole safetensors file" in export_refused(checkpoint)
+
+
+def test_a_safetensors_of_other_tensors_is_refused_even_when_signed(
+    export_refused: Callable[..., str], checkpoint: Path
+) -> None:
+    replace_content(checkpoint, save({"weight": torch.zeros(3)}))
+    assert "does not fit affnet; got 1 unknown keys (weight, ...)" in export_refused(checkpoint)

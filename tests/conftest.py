@@ -1,0 +1,141 @@
+"""The command line as tests call it, and one exported file for all of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+
+from rtseg.artifacts import manifest_path
+from rtseg.cli import main
+
+PREFIX = "rtseg: error: "
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Refused = Callable[..., str]
+"""Called with the arguments of a command that has to fail; returns its message."""
+
+
+def error_of(outcome: Outcome) -> str:
+    """Return the message of an outcome that has to be one line, exit code 1 and no traceback."""
+    assert "Traceback" not in outcome.err + outcome.out
+    assert outcome.err.startswith(PREFIX), outcome.err
+    assert outcome.err.count("\n") == 1 and outcome.err.endswith("\n"), outcome.err
+    assert outcome.code == 1
+    return outcome.err[len(PREFIX) : -1]
+
+
+@pytest.fixture
+def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run a command in this process."""
+
+    def ran(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+
+    return ran
+
+
+@pytest.fixture
+def refused(cli: Callable[..., Outcome]) -> Refused:
+    """Run a command in this process that has to fail with one line; return its message."""
+    return lambda *arguments: error_of(cli(*arguments))
+
+
+@pytest.fixture
+def misused(cli: Callable[..., Outcome]) -> Refused:
+    """Run a command in this process that has to be told it is wrong usage; return what it is told."""
+
+    def told(*arguments: object) -> str:
+        outcome = cli(*arguments)
+        assert outcome.code == 2, outcome
+        assert outcome.err.startswith("Usage: rtseg") and "Traceback" not in outcome.err
+        return outcome.err.splitlines()[-1]
+
+    return told
+
+
+def process(*arguments: object, before: tuple[str, ...] = (), **settings: Any) -> subprocess.Popen[str]:
+    """Start `python -m rtseg` as a process of its own, its two streams piped unless settings say otherwise."""
+    command = [*before, sys.executable, "-m", "rtseg", *map(str, arguments)]
+    settings = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **settings}
+    return subprocess.Popen(command, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, **settings)
+
+
+def outcome_of(running: subprocess.Popen[str]) -> Outcome:
+    """Wait for a process and return how it ended."""
+    out, err = running.communicate(timeout=120)
+    return Outcome(running.returncode, out or "", err or "")
+
+
+@pytest.fixture
+def started() -> Callable[..., subprocess.Popen[str]]:
+    """Start a command as a process of its own."""
+    return process
+
+
+@pytest.fixture
+def ended() -> Callable[..., Outcome]:
+    """Run a command as a process of its own, to its end."""
+    return lambda *arguments, **settings: outcome_of(process(*arguments, **settings))
+
+
+@pytest.fixture
+def refused_process() -> Refused:
+    """Run a command as a process of its own that has to fail with one line; return its message."""
+    return lambda *arguments, **settings: error_of(outcome_of(process(*arguments, **settings)))
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """affnet at 64x64 with CamVid's classes; not to be changed."""
+    path = tmp_path_factory.mktemp("exported") / "affnet.onnx"
+    with pytest.raises(SystemExit) as done:
+        main(["export", "affnet", "--classes", "camvid", "--resolution", "64x64", "--images", "0", "-o", str(path)])
+    assert done.value.code == 0
+    return path
+
+
+@pytest.fixture
+def export_copy(exported: Path, tmp_path: Path) -> Path:
+    """The exported file with its manifest, for a test that damages it."""
+    path = tmp_path / "copy.onnx"
+    shutil.copy(exported, path)
+    shutil.copy(manifest_path(exported), manifest_path(path))
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """A small colour PNG."""
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
+    return path
+
+
+def left_in(folder: Path) -> list[str]:
+    """Return every file below a folder, hidden ones too."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def files_in() -> Callable[[Path], list[str]]:
+    """List every file below a folder, hidden ones too."""
+    return left_in

@@ -1,0 +1,54 @@
+"""A handful of small pictures and the networks that are trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from rtseg.datasets.labelled import LabelledImage
+from rtseg.datasets.registry import Streets, class_spec
+from rtseg.networks.prepared import PreparedNetwork, build_network
+from rtseg.specs import ClassSpec, Resolution
+
+
+class Listed:
+    """A dataset of pictures that are already in memory."""
+
+    def __init__(self, classes: ClassSpec, items: list[LabelledImage]) -> None:
+        self.classes = classes
+        self._items = items
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> LabelledImage:
+        return self._items[index]
+
+
+@pytest.fixture(scope="session")
+def six_scenes() -> Listed:
+    streets = Streets("train", Resolution(64, 96))
+    return Listed(streets.classes, [streets[index] for index in range(6)])
+
+
+@pytest.fixture(scope="session")
+def two_scenes() -> Listed:
+    streets = Streets("val", Resolution(64, 96))
+    return Listed(streets.classes, [streets[index] for index in range(2)])
+
+
+@pytest.fixture()
+def affnet() -> PreparedNetwork:
+    """A fresh one for each test: training changes the weights in place."""
+    return build_network("affnet", class_spec("streets"), seed=3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_core() -> Iterator[None]:
+    """Pictures this small are not worth sharing among threads, and one core is the same everywhere."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,433 @@
+from __future__ import annotations
+
+import copy
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from torch import Tensor, nn
+
+from rtseg.accuracy.validation import validate
+from rtseg.artifacts import read_manifest
+from rtseg.datasets.labelled import LabelledDataset, LabelledImage
+from rtseg.datasets.registry import class_spec
+from rtseg.errors import DatasetError, SpecError, TrainingError
+from rtseg.export.onnx_file import export_onnx
+from rtseg.networks.checkpoints import network_from_checkpoint
+from rtseg.networks.prepared import PreparedNetwork, build_network
+from rtseg.networks.spec import SegmentationNetwork
+from rtseg.recipes import TrainingRecipe
+from rtseg.segmenter import load
+from rtseg.specs import Normalization, Resolution
+from rtseg.training.fit import TrainingObserver, fit
+from rtseg.training.state import state_path
+
+RECIPE = TrainingRecipe(
+    "affnet", "streets:64x96", 3, batch_size=2, crop="64x96", scale_min=0.8, scale_max=1.4, jitter=0.1, warmup_steps=2
+)
+"""Three epochs of three steps on six scenes."""
+
+WHOLE = replace(RECIPE, scale_min=1, scale_max=1, flip=False, jitter=0)
+"""The pictures as they are."""
+
+
+class Killed(BaseException):
+    """Ends a run as a kill does: nothing in the package may catch it."""
+
+
+class Witness(TrainingObserver):
+    """Keeps what it is told; ends the run at one step, if told to."""
+
+    def __init__(self, killed_at: tuple[int, int] | None = None) -> None:
+        self.losses: list[float] = []
+        self.records: list[dict[str, Any]] = []
+        self.resumed_after: list[int] = []
+        self.counted: list[tuple[int, int]] = []
+        self._killed_at = killed_at
+
+    def counting(self, done: int, total: int) -> None:
+        self.counted.append((done, total))
+
+    def resumed(self, epoch: int) -> None:
+        self.resumed_after.append(epoch)
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        self.losses.append(loss)
+        if (epoch, step) == self._killed_at:
+            raise Killed
+
+    def epoch(self, record: dict[str, Any]) -> None:
+        self.records.append(record)
+
+
+def fresh_affnet() -> PreparedNetwork:
+    return build_network("affnet", class_spec("streets"), seed=3)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The checkpoint of RECIPE, trained in one go."""
+    path = tmp_path_factory.mktemp("uninterrupted") / "affnet.safetensors"
+    fit(fresh_affnet(), RECIPE, six_scenes, two_scenes, path)
+    return path
+
+
+def test_training_lowers_the_loss(
+    affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    witness = Witness()
+    recipe = replace(WHOLE, epochs=8, learning_rate=2e-3, validate_every=8)
+    fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors", observer=witness)
+    first, last = witness.records[0]["loss"], witness.records[-1]["loss"]
+    assert last < 0.7 * first
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_the_observer_is_told_every_step_and_epoch(
+    optimizer: str, affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    witness = Witness()
+    recipe = replace(RECIPE, epochs=2, optimizer=optimizer, validate_every=2)
+    fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors", observer=witness)
+    assert len(witness.losses) == 6
+    assert [record["epoch"] for record in witness.records] == [1, 2]
+    assert witness.records[0]["loss"] == pytest.approx(sum(witness.losses[:3]) / 3)
+    assert ["miou" in record for record in witness.records] == [False, True]
+    assert witness.counted[-1] == (6, 6)
+
+
+def test_the_last_epoch_is_validated_even_if_it_is_not_its_turn(
+    affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, epochs=3, validate_every=2)
+    manifest = fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors")
+    assert ["miou" in record for record in manifest.details["history"]] == [False, True, True]
+
+
+# The checkpoint
+
+
+def test_the_checkpoint_tells_how_it_was_trained(uninterrupted: Path) -> None:
+    manifest = read_manifest(uninterrupted, kind="checkpoint")
+    assert manifest.details["recipe"] == RECIPE.to_json()
+    assert len(manifest.details["history"]) == 3
+    assert sum(manifest.details["class_shares"]) == pytest.approx(1)
+    assert (manifest.details["train_pictures"], manifest.details["validation_pictures"]) == (6, 2)
+    assert manifest.output.classes == class_spec("streets")
+    assert str(manifest.image.resolution) == "64x96"
+
+
+def test_no_state_is_left_after_a_finished_run(uninterrupted: Path) -> None:
+    assert not state_path(uninterrupted).exists()
+    assert sorted(p.name for p in uninterrupted.parent.iterdir()) == [uninterrupted.name, f"{uninterrupted.name}.json"]
+
+
+def test_the_checkpoint_validates_as_its_manifest_says(
+    uninterrupted: Path, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    # Through the whole chain: checkpoint, export, ONNX Runtime.
+    network = network_from_checkpoint(uninterrupted)
+    export_onnx(network, Resolution(64, 96), tmp_path / "trained.onnx")
+    with load(tmp_path / "trained.onnx", threads=1) as segmenter:
+        miou = validate(segmenter, two_scenes).miou
+    expected = read_manifest(uninterrupted, kind="checkpoint").details["validation_miou"]
+    assert miou == pytest.approx(expected, abs=2e-3)  # a pixel of rounding in a rare class
+
+
+def test_a_half_checkpoint_keeps_its_statistics_in_float32(
+    affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "half.safetensors"
+    manifest = fit(affnet, replace(RECIPE, epochs=1), six_scenes, two_scenes, path, precision="fp16")
+    tensors = load_file(path)
+    assert manifest.precision == "fp16"
+    assert {str(value.dtype) for value in tensors.values() if value.ndim == 4} == {"float16"}
+    assert {str(value.dtype) for value in tensors.values() if value.ndim == 1} == {"float32"}
+    assert {value.ndim for value in tensors.values()} == {1, 4}
+
+
+def test_a_half_checkpoint_loads_as_the_rounded_weights(
+    affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "half.safetensors"
+    fit(affnet, replace(RECIPE, epochs=1), six_scenes, two_scenes, path, precision="fp16")
+    loaded = network_from_checkpoint(path).module.state_dict()
+    for name, trained in affnet.module.state_dict().items():
+        if trained.is_floating_point():
+            expected = trained.half().float() if trained.ndim == 4 else trained
+            assert loaded[name].dtype == torch.float32
+            assert torch.equal(loaded[name], expected), name
+
+
+class Constant(SegmentationNetwork):
+    """Logits from one 1x1 convolution at stride 1, at first in favour of class 0."""
+
+    stride = 1
+    align_corners = False
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, classes, 1)
+        nn.init.zeros_(self.conv.weight)
+        self.conv.bias.data = torch.tensor([2.0] + [0.0] * (classes - 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.conv(images)  # type: ignore[no-any-return]
+
+
+class Grey:
+    """Pictures that are all grey, with one label everywhere."""
+
+    classes = class_spec("2")
+
+    def __init__(self, count: int, label: int) -> None:
+        self._count = count
+        self._label = label
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> LabelledImage:
+        image = np.full((16, 16, 3), 128, np.uint8)
+        return LabelledImage(str(index), image, np.full((16, 16), self._label, np.uint8))
+
+
+def constant() -> PreparedNetwork:
+    return PreparedNetwork("mine:constant", Constant(2), Grey.classes, Normalization(), "made by hand")
+
+
+TOWARDS_ONE = TrainingRecipe(
+    "mine:constant", "grey", 6, batch_size=2, crop="16x16", optimizer="sgd", learning_rate=0.3, warmup_steps=0
+)
+"""Trains towards class 1 on pictures of class 1."""
+
+
+def test_the_checkpoint_is_the_epoch_that_validated_best_and_not_the_last(tmp_path: Path) -> None:
+    # Validated against class 0: right at first, wrong as soon as the training has turned the network to class 1.
+    network = constant()
+    manifest = fit(network, TOWARDS_ONE, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors")
+    mious = [record["miou"] for record in manifest.details["history"]]
+    assert mious[0] == 1
+    assert mious[-1] == 0
+    assert manifest.details["selected_epoch"] == 1
+    assert manifest.details["validation_miou"] == 1
+    bias = load_file(tmp_path / "out.safetensors")["conv.bias"]
+    assert bias[0] > bias[1]
+
+
+def test_the_module_ends_with_the_weights_of_the_checkpoint(tmp_path: Path) -> None:
+    network = constant()
+    fit(network, TOWARDS_ONE, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors")
+    for name, value in load_file(tmp_path / "out.safetensors").items():
+        np.testing.assert_array_equal(network.module.state_dict()[name].numpy(), value)
+    assert not network.module.training
+
+
+def test_pictures_in_bgr_are_trained_in_the_order_the_artifact_will_get_them(tmp_path: Path) -> None:
+    # Red pictures are class 1, blue ones class 0; a network for BGR must see blue first.
+    class RedOrBlue(Grey):
+        def __getitem__(self, index: int) -> LabelledImage:
+            image = np.zeros((16, 16, 3), np.uint8)
+            image[..., 0 if index % 2 else 2] = 255
+            return LabelledImage(str(index), image, np.full((16, 16), index % 2, np.uint8))
+
+    bgr = Normalization("BGR", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    network = replace(constant(), normalization=bgr)
+    recipe = replace(TOWARDS_ONE, learning_rate=1.0, epochs=10)
+    manifest = fit(network, recipe, RedOrBlue(8, 0), RedOrBlue(2, 0), tmp_path / "out.safetensors")
+    assert manifest.details["validation_miou"] == 1
+    weight = network.module.conv.weight.detach()[..., 0, 0]
+    assert weight[1, 2] > weight[0, 2]  # the third channel is red
+
+
+# Killed and resumed
+
+
+def same_as_uninterrupted(path: Path, uninterrupted: Path) -> None:
+    assert path.read_bytes() == uninterrupted.read_bytes()
+    got, expected = (read_manifest(p, kind="checkpoint").details for p in (path, uninterrupted))
+    assert got == expected
+
+
+@pytest.mark.parametrize("killed_at", [(1, 2), (2, 1), (3, 3)])
+def test_a_run_that_ended_in_an_epoch_goes_on_to_the_same_weights(
+    killed_at: tuple[int, int],
+    uninterrupted: Path,
+    six_scenes: LabelledDataset,
+    two_scenes: LabelledDataset,
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "affnet.safetensors"
+    with pytest.raises(Killed):
+        fit(fresh_affnet(), RECIPE, six_scenes, two_scenes, path, observer=Witness(killed_at))
+    assert not path.exists()
+    witness = Witness()
+    fit(fresh_affnet(), RECIPE, six_scenes, two_scenes, path, resume=True, observer=witness)
+    assert witness.resumed_after == ([killed_at[0] - 1] if killed_at[0] > 1 else [])
+    same_as_uninterrupted(path, uninterrupted)
+
+
+KILLED_RUN = """
+import os, signal, sys
+from pathlib import Path
+import torch
+sys.path[:0] = [sys.argv[1]]
+from conftest import Listed
+from test_fit import RECIPE, TrainingObserver, fit, fresh_affnet
+from rtseg.datasets.registry import Streets
+from rtseg.specs import Resolution
+
+class Kill(TrainingObserver):
+    def step(self, epoch, step, steps, loss):
+        if (epoch, step) == (3, 2):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def scenes(split, count):
+    streets = Streets(split, Resolution(64, 96))
+    return Listed(streets.classes, [streets[index] for index in range(count)])
+
+torch.set_num_threads(1)
+fit(fresh_affnet(), RECIPE, scenes("train", 6), scenes("val", 2), Path(sys.argv[2]), observer=Kill())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+def test_a_killed_process_goes_on_to_the_same_weights(
+    uninterrupted: Path, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "affnet.safetensors"
+    command = [sys.executable, "-c", KILLED_RUN, str(Path(__file__).parent), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ}, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert state_path(path).exists()
+    witness = Witness()
+    fit(fresh_affnet(), RECIPE, six_scenes, two_scenes, path, resume=True, observer=witness)
+    assert witness.resumed_after == [2]
+    same_as_uninterrupted(path, uninterrupted)
+
+
+def test_a_run_killed_after_its_last_epoch_only_writes_the_checkpoint(tmp_path: Path) -> None:
+    class AtTheEnd(TrainingObserver):
+        def epoch(self, record: dict[str, Any]) -> None:
+            if record["epoch"] == TOWARDS_ONE.epochs:
+                raise Killed
+
+    path = tmp_path / "out.safetensors"
+    with pytest.raises(Killed):
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, observer=AtTheEnd())
+    witness = Witness()
+    manifest = fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True, observer=witness)
+    assert witness.losses == []
+    assert manifest.details["selected_epoch"] == 1
+
+
+def test_without_resume_a_state_is_not_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "out.safetensors"
+    with pytest.raises(Killed):
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, observer=Witness((3, 1)))
+    witness = Witness()
+    fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, observer=witness)
+    assert witness.resumed_after == []
+    assert len(witness.records) == TOWARDS_ONE.epochs
+
+
+def interrupted(tmp_path: Path) -> Path:
+    path = tmp_path / "out.safetensors"
+    with pytest.raises(Killed):
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, observer=Witness((3, 1)))
+    return path
+
+
+def test_resuming_with_another_recipe_is_refused_with_what_differs(tmp_path: Path) -> None:
+    path = interrupted(tmp_path)
+    other = replace(TOWARDS_ONE, learning_rate=0.2, seed=4)
+    with pytest.raises(
+        TrainingError, match=r"another recipe; got learning_rate=0.3, seed=0; expected learning_rate=0.2"
+    ):
+        fit(constant(), other, Grey(4, 1), Grey(1, 0), path, resume=True)
+
+
+def test_resuming_another_network_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    path = interrupted(tmp_path)
+    changed = constant()
+    changed.module.extra = nn.Linear(2, 2)
+    with pytest.raises(TrainingError, match=r"does not fit mine:constant"):
+        fit(changed, TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a state", b"PK\x03\x04 half a zip"])
+def test_a_state_that_cannot_be_read_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = interrupted(tmp_path)
+    state_path(path).write_bytes(content)
+    with pytest.raises(TrainingError, match="is not the state of a training run"):
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True)
+
+
+# Runs that cannot be
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
+    recipe = replace(TOWARDS_ONE, learning_rate=1e38)
+    with pytest.raises(
+        TrainingError, match=r"the loss is (nan|inf) in epoch \d, step \d\. Try: a lower --learning-rate"
+    ):
+        fit(constant(), recipe, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors")
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_fewer_pictures_than_a_batch_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="smaller than one batch; got 3; expected at least 4"):
+        fit(constant(), replace(TOWARDS_ONE, batch_size=4), Grey(3, 1), Grey(1, 0), tmp_path / "out.safetensors")
+
+
+def test_an_empty_validation_split_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    witness = Witness()
+    with pytest.raises(TrainingError, match="the validation split is empty"):
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(0, 0), tmp_path / "out.safetensors", observer=witness)
+    assert witness.losses == []
+
+
+def test_a_validation_split_of_void_only_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="the validation split has no labelled pixel"):
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 255), tmp_path / "out.safetensors")
+
+
+def test_a_crop_that_the_stride_does_not_divide_is_refused(
+    affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(SpecError, match="affnet needs sides that are multiples of 8; got 60x96"):
+        fit(affnet, replace(RECIPE, crop="60x96"), six_scenes, two_scenes, tmp_path / "out.safetensors")
+
+
+def test_pictures_of_other_classes_than_the_networks_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    witness = Witness()
+    network = replace(constant(), module=Constant(3), classes=class_spec("3"))
+    with pytest.raises(DatasetError, match="the training split speak of different classes"):
+        fit(network, TOWARDS_ONE, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors", observer=witness)
+    assert witness.losses == []
+
+
+def test_a_batch_too_small_for_batch_statistics_is_refused(
+    affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    # Pyramid pooling over one bin leaves one value per channel and picture, of which there is no variance.
+    with pytest.raises(TrainingError, match=r"cannot be trained on batches of 1 at 64x96.*Try: --batch-size 2"):
+        fit(affnet, replace(RECIPE, batch_size=1), six_scenes, two_scenes, tmp_path / "out.safetensors")
+
+
+def test_training_leaves_the_weights_it_started_from_to_whoever_copied_them(tmp_path: Path) -> None:
+    network = constant()
+    before = copy.deepcopy(network.module.state_dict())
+    fit(network, TOWARDS_ONE, Grey(4, 1), Grey(1, 1), tmp_path / "out.safetensors")
+    after = network.module.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
