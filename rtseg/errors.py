@@ -54,7 +54,9 @@ class UnknownNameError(RtsegError):
         names = sorted(known)
         closest = difflib.get_close_matches(name, names, n=1)
         hint = f"{closest[0]!r}" if closest else ""
-        super().__init__(f"unknown {kind}", got=repr(name), expected=f"one of {', '.join(names)}", hint=hint)
+        super().__init__(
+            f"unknown {kind}", got=repr(name), expected=f"one of {', '.join(names)}" if names else "none", hint=hint
+        )
 
 
 class ArtifactError(RtsegError):

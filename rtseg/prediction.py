@@ -45,17 +45,21 @@ def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
     suffixes = IMAGE_SUFFIXES + VIDEO_SUFFIXES
     files: list[Path] = []
     for path in inputs:
-        if path.is_dir():
+        try:
+            if not path.is_dir():
+                path.stat()
+                files.append(path)
+                continue
             found = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
-            if not found:
-                raise InputError(
-                    f"no image or video in {path}", expected=f"files ending in {', '.join(IMAGE_SUFFIXES[:3])}, ..."
-                )
-            files += found
-        elif path.is_file():
-            files.append(path)
-        else:
-            raise InputError(f"no such file or folder: {path}")
+        except FileNotFoundError as error:
+            raise InputError(f"no such file or folder: {path}") from error
+        except OSError as error:
+            raise InputError(f"cannot read {path}: {error.strerror}") from error
+        if not found:
+            raise InputError(
+                f"no image or video in {path}", expected=f"files ending in {', '.join(IMAGE_SUFFIXES[:3])}, ..."
+            )
+        files += found
     return files
 
 

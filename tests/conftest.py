@@ -16,6 +16,7 @@ import pytest
 
 from rtseg.artifacts import manifest_path
 from rtseg.cli import main
+from rtseg.specs import Resolution
 
 PREFIX = "rtseg: error: "
 
@@ -101,6 +102,18 @@ def ended() -> Callable[..., Outcome]:
 def refused_process() -> Refused:
     """Run a command as a process of its own that has to fail with one line; return its message."""
     return lambda *arguments, **settings: error_of(outcome_of(process(*arguments, **settings)))
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of affnet with CamVid's classes; not to be changed."""
+    from rtseg.datasets.registry import class_spec
+    from rtseg.networks.checkpoints import save_checkpoint
+    from rtseg.networks.prepared import build_network
+
+    path = tmp_path_factory.mktemp("weights") / "affnet.safetensors"
+    save_checkpoint(path, build_network("affnet", class_spec("camvid")), Resolution(64, 64))
+    return path
 
 
 @pytest.fixture(scope="session")

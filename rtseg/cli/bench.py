@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from rtseg.cli.console import print_json, say, table_console
-from rtseg.cli.options import file_argument, json_option, resolution_option, threads_option
+from rtseg.cli.options import ANY_PATH, file_argument, json_option, resolution_option, selected_network, threads_option
 from rtseg.specs import Resolution
 
 
@@ -15,7 +15,7 @@ from rtseg.specs import Resolution
 @file_argument("artifacts", nargs=-1)
 @click.option("--network", "networks", multiple=True, help="A registered network; several allowed.  [all]")
 @click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name.")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights of the one network.")
+@click.option("--checkpoint", type=ANY_PATH, help="Weights of the one network.")
 @click.option("--classes", metavar="NAME|N", help="Class list.  [cityscapes]")
 @resolution_option(required=False)
 @click.option(
@@ -57,9 +57,8 @@ def bench(
     """
     from rtseg.benchmarks.sampling import SamplingRule
     from rtseg.benchmarks.session import BenchmarkSession
-    from rtseg.datasets.registry import class_spec, open_dataset
+    from rtseg.datasets.registry import open_dataset
     from rtseg.networks.registry import network_names
-    from rtseg.networks.resolve import resolve_network
     from rtseg.report.benchmark import benchmark_text
 
     if artifacts and (networks or factory or checkpoint or resolution or classes):
@@ -78,11 +77,8 @@ def bench(
     else:
         assert resolution is not None
         names: list[str | None] = list(networks) or ([None] if factory or checkpoint else [*network_names()])
-        chosen = class_spec(classes) if classes else None
-        default = None if checkpoint else class_spec("cityscapes")
         for name in names:
-            prepared = resolve_network(name, chosen or default, factory=factory, checkpoint=checkpoint)
-            session.add_network(prepared, resolution)
+            session.add_network(selected_network(name, factory, checkpoint, classes, (), 0), resolution)
     result = session.result()
     if as_json:
         print_json(result)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from rtseg.cli.console import print_json, say
-from rtseg.cli.options import json_option, network_options, resolution_option, selected_network
+from rtseg.cli.options import ANY_PATH, json_option, network_options, resolution_option, selected_network
 from rtseg.specs import INTERFACES, Resolution
 
 
@@ -16,7 +16,7 @@ from rtseg.specs import INTERFACES, Resolution
 @network_options
 @resolution_option()
 @click.option("--interface", type=click.Choice(INTERFACES), default="logits", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file.  [NETWORK-CLASSES-HxW.onnx]")
+@click.option("-o", "--output", type=ANY_PATH, help="The file.  [NETWORK-CLASSES-HxW.onnx]")
 @click.option("--data", default="streets", show_default=True, help="Whose pictures the parity check runs on.")
 @click.option("--split", default="val", show_default=True)
 @click.option("--images", "count", type=click.IntRange(0), default=2, show_default=True, help="How many of them.")
@@ -46,8 +46,8 @@ def export(
     from rtseg.export.onnx_file import default_name, export_onnx
     from rtseg.report.export import export_text
 
-    prepared = selected_network(**network)
     dataset = open_dataset(data, split)
+    prepared = selected_network(**network)
     images = [dataset[index].image for index in range(min(count, len(dataset)))]
     path = output or Path(default_name(prepared, resolution, interface))
     manifest, report = export_onnx(prepared, resolution, path, interface=interface, images=images)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+ANY_PATH = click.Path(path_type=Path, readable=False)
+"""A path of any kind: the library says what is wrong with it, and a file it may not read is no wrong usage."""
+
 
 class ResolutionType(click.ParamType[Resolution]):
     """HEIGHTxWIDTH. Text that is none is wrong usage; a size no network is meant for is an error."""
@@ -51,7 +54,7 @@ class KeyValueType(click.ParamType["tuple[str, str]"]):
 
 def file_argument(name: str, **settings: Any) -> Callable[[Command], Command]:
     """Return a decorator for a path argument."""
-    return click.argument(name, type=click.Path(path_type=Path), **settings)
+    return click.argument(name, type=ANY_PATH, **settings)
 
 
 def network_options(command: Command) -> Command:
@@ -59,7 +62,7 @@ def network_options(command: Command) -> Command:
     decorators = [
         click.argument("network", required=False),
         click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name."),
-        click.option("--checkpoint", type=click.Path(path_type=Path), help="Weights: .safetensors or .pth."),
+        click.option("--checkpoint", type=ANY_PATH, help="Weights: .safetensors or .pth."),
         click.option(
             "--classes", metavar="NAME|N", help="Class list: cityscapes, camvid, streets, or a number.  [cityscapes]"
         ),

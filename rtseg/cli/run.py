@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from rtseg.cli.console import counted, print_json, say, table_console
-from rtseg.cli.options import file_argument, json_option, threads_option
+from rtseg.cli.options import ANY_PATH, file_argument, json_option, threads_option
 from rtseg.errors import ImageError
 
 
 @click.command()
 @file_argument("artifact")
 @file_argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="The folder to write.")
+@click.option("-o", "--output", "folder", type=ANY_PATH, required=True, help="The folder to write.")
 @threads_option
 @json_option
 def run(artifact: Path, inputs: tuple[Path, ...], folder: Path, threads: int, as_json: bool) -> None:

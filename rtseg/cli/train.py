@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rtseg.cli.console import print_json, progress_bar, say
-from rtseg.cli.options import KeyValueType, json_option
+from rtseg.cli.options import ANY_PATH, KeyValueType, json_option
 from rtseg.errors import TrainingError
 
 
 @click.command()
 @click.argument("network", required=False)
 @click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name.")
-@click.option("--recipe", "recipe_file", type=click.Path(path_type=Path), help="A TOML recipe; options override it.")
+@click.option("--recipe", "recipe_file", type=ANY_PATH, help="A TOML recipe; options override it.")
 @click.option("--data", help="camvid:PATH, cityscapes:PATH or streets.")
 @click.option("--epochs", type=click.IntRange(1))
 @click.option("--batch-size", type=click.IntRange(1))
@@ -25,12 +26,12 @@ from rtseg.errors import TrainingError
 @click.option("--optimizer", type=click.Choice(("adam", "sgd")))
 @click.option("--seed", type=int)
 @click.option("--option", "options", type=KeyValueType(), multiple=True, help="An option of the network.")
-@click.option("--init", type=click.Path(path_type=Path), help="Start from these weights instead of random ones.")
+@click.option("--init", type=ANY_PATH, help="Start from these weights instead of random ones.")
 @click.option("--device", help="cpu or cuda.  [cuda where there is a GPU]")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read pictures.")
 @click.option("--precision", type=click.Choice(("fp32", "fp16")), default="fp32", show_default=True)
 @click.option("--resume", is_flag=True, help="Go on with a run that was killed.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The checkpoint.  [NETWORK-DATA.safetensors]")
+@click.option("-o", "--output", type=ANY_PATH, help="The checkpoint.  [NETWORK-DATA.safetensors]")
 @json_option
 def train(
     network: str | None,
@@ -87,7 +88,7 @@ def train(
         seed=recipe.seed,
     )
     path = output or Path(f"{recipe.network.replace(':', '-')}-{recipe.data.partition(':')[0]}.safetensors")
-    if path.exists():
+    if os.path.exists(path):  # never raises, as Path.exists does where a folder may not be entered
         raise TrainingError(f"{path} exists already", hint="-o with another name")
     with progress_bar() as bar:
         manifest = fit(

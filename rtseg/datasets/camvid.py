@@ -7,45 +7,16 @@ The label files hold 0 to 10 for the classes and 11 for void.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
 
+from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage, checked
 from rtseg.errors import DatasetError
 from rtseg.images.files import read_image, read_label_map, write_image
-from rtseg.specs import ClassSpec
-
-CAMVID_CLASSES = ClassSpec(
-    dataset="camvid",
-    names=(
-        "sky",
-        "building",
-        "pole",
-        "road",
-        "pavement",
-        "tree",
-        "sign",
-        "fence",
-        "car",
-        "pedestrian",
-        "bicyclist",
-    ),
-    palette=(
-        (128, 128, 128),
-        (128, 0, 0),
-        (192, 192, 128),
-        (128, 64, 128),
-        (60, 40, 222),
-        (128, 128, 0),
-        (192, 128, 128),
-        (64, 64, 128),
-        (64, 0, 128),
-        (64, 64, 0),
-        (0, 128, 192),
-    ),
-)
 
 VOID_IN_FILES = 11
 
@@ -65,7 +36,7 @@ class CamVid:
                 hint="camvid:PATH with the folder that holds train/ and trainannot/",
             )
         self._pairs = [(image, root / f"{split}annot" / image.name) for image in images]
-        missing = [labels for _, labels in self._pairs if not labels.is_file()]
+        missing = [labels for _, labels in self._pairs if not os.path.isfile(labels)]
         if missing:
             raise DatasetError(f"{len(missing)} label files are missing", got=f"no {missing[0]}")
 

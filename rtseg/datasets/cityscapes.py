@@ -9,6 +9,7 @@ files exist the labelTrainIds are taken, which say the same.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def _labels_of(root: Path, split: str, image: Path) -> Path:
     stem = root / "gtFine" / split / image.parent.name / image.name[: -len(IMAGE_SUFFIX)]
     for kind in ("labelTrainIds", "labelIds"):
         path = stem.with_name(f"{stem.name}_gtFine_{kind}.png")
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     raise DatasetError("a label file is missing", got=f"no {stem}_gtFine_labelIds.png")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Callable, ClassVar
 
 import numpy as np
 
-from rtseg.datasets.camvid import CAMVID_CLASSES, CamVid
+from rtseg.datasets.camvid import CamVid
+from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.cityscapes import CITYSCAPES_CLASSES, Cityscapes
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage
 from rtseg.datasets.streets import STREETS_CLASSES, render_scene
@@ -106,6 +108,6 @@ def _voc_colour(index: int) -> tuple[int, int, int]:
 def _folder(name: str, argument: str) -> Path:
     if not argument:
         raise DatasetError(f"{name} needs a folder", got=name, expected=f"{name}:PATH")
-    if not Path(argument).is_dir():
+    if not os.path.isdir(argument):  # never raises, as Path.is_dir does where a folder may not be entered
         raise DatasetError(f"no folder {argument}", expected=f"{name}:PATH")
     return Path(argument)

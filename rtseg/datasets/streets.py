@@ -6,40 +6,16 @@ one works on the other and nothing has to be downloaded to try it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.streets_light import Pixels, develop
 from rtseg.datasets.streets_scene import MIN_SIDE, compose
 from rtseg.errors import SpecError
-from rtseg.specs import MAX_PIXELS, ClassSpec
+from rtseg.specs import MAX_PIXELS
 
-STREETS_CLASSES = ClassSpec(
-    dataset="streets",
-    names=(
-        "sky",
-        "building",
-        "pole",
-        "road",
-        "pavement",
-        "tree",
-        "sign",
-        "fence",
-        "car",
-        "pedestrian",
-        "bicyclist",
-    ),
-    palette=(
-        (128, 128, 128),
-        (128, 0, 0),
-        (192, 192, 128),
-        (128, 64, 128),
-        (60, 40, 222),
-        (128, 128, 0),
-        (192, 128, 128),
-        (64, 64, 128),
-        (64, 0, 128),
-        (64, 64, 0),
-        (0, 128, 192),
-    ),
-)
+STREETS_CLASSES = replace(CAMVID_CLASSES, dataset="streets")
+"""CamVid's classes, so that what is trained on one can be tried on the other."""
 
 
 def render_scene(seed: int, index: int, height: int, width: int) -> tuple[Pixels, Pixels]:

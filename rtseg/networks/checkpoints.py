@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Mapping
 from dataclasses import replace
@@ -68,13 +69,18 @@ def save_checkpoint(
 def network_from_checkpoint(path: PathLike, *, name: str | None = None) -> PreparedNetwork:
     """Return the network of a checkpoint written by save_checkpoint, in float32.
 
-    Its manifest names the network and its classes; where `name` is given they have to agree.
+    Its manifest names the network and its classes; where `name` is given they have to agree. A
+    user's own network has to be named: a data file does not decide which code is imported.
     Raises ManifestError and CheckpointError.
     """
     manifest = read_manifest(path, kind="checkpoint")
     if name is not None and name != manifest.network:
         raise CheckpointError(
             f"{path} holds another network", got=manifest.network, expected=name, hint=f"the name {manifest.network}"
+        )
+    if name is None and ":" in manifest.network:
+        raise CheckpointError(
+            f"{path} holds the weights of a network of your own", hint=f"--module {manifest.network}, if you trust it"
         )
     network = _empty_network(manifest)
     load_state(network, _read_safetensors(path), path)
@@ -146,9 +152,11 @@ def _read_safetensors(path: PathLike) -> dict[str, Tensor]:
 def read_pth_state(path: PathLike) -> dict[str, Tensor]:
     """Return the tensors of a .pth file by name, wrappers and prefixes taken off. Raises CheckpointError."""
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        content = io.BytesIO(Path(path).read_bytes())
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        loaded = torch.load(content, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} holds more than weights, or is damaged; nothing in it was run",

@@ -91,7 +91,9 @@ def test_an_output_of_another_shape_is_refused_even_when_signed(
     output.type.tensor_type.shape.dim[1].dim_value *= 2
     onnx.save(model, export_copy)
     sign(export_copy)
-    assert run_refused() == "the graph's output is not what its manifest says; got (1, 22, 8, 8); expected (1, 11, 8, 8)"
+    assert (
+        run_refused() == "the graph's output is not what its manifest says; got (1, 22, 8, 8); expected (1, 11, 8, 8)"
+    )
 
 
 def test_a_file_without_its_manifest_is_refused(run_refused: Callable[[], str], export_copy: Path) -> None:
@@ -104,9 +106,7 @@ def test_a_file_without_its_manifest_is_refused(run_refused: Callable[[], str], 
     [b"", b"hello", b"null", b"[]", b"3", b"{}", b"\xff\xfe\x00", b"[" * 100_000, b"1" * 10_000, b'{"kind": "onnx"'],
     ids=["empty", "text", "null", "list", "number", "no field", "no text", "deep", "long number", "cut"],
 )
-def test_a_manifest_that_is_none_is_refused(
-    run_refused: Callable[[], str], export_copy: Path, content: bytes
-) -> None:
+def test_a_manifest_that_is_none_is_refused(run_refused: Callable[[], str], export_copy: Path, content: bytes) -> None:
     manifest_path(export_copy).write_bytes(content)
     assert run_refused().startswith(f"{manifest_path(export_copy)} is not a manifest of rtseg (")
 
@@ -164,9 +164,7 @@ def test_a_manifest_with_a_wrong_value_is_refused_and_the_field_named(
 
 
 @pytest.mark.parametrize("name", ["kind", "sha256", "image", "output", "details"])
-def test_a_manifest_that_lacks_a_field_is_refused(
-    run_refused: Callable[[], str], export_copy: Path, name: str
-) -> None:
+def test_a_manifest_that_lacks_a_field_is_refused(run_refused: Callable[[], str], export_copy: Path, name: str) -> None:
     data = json.loads(manifest_path(export_copy).read_text())
     del data[name]
     manifest_path(export_copy).write_text(json.dumps(data))

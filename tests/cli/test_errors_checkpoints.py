@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 from rtseg.artifacts import manifest_path, read_manifest, write_manifest
 from rtseg.datasets.registry import class_spec
 from rtseg.networks.checkpoints import save_checkpoint
-from rtseg.networks.prepared import build_network
+from rtseg.networks.prepared import network_with_random_weights
 from rtseg.specs import Resolution
 
 Refused = Callable[..., str]
@@ -25,20 +26,11 @@ def export_refused(refused: Refused, tmp_path: Path) -> Callable[..., str]:
 
     def message(checkpoint: Path, *arguments: str, network: str = "affnet") -> str:
         target = tmp_path / "target" / "x.onnx"
-        told = refused(
-            "export", network, "--resolution", "64x64", "--checkpoint", checkpoint, "-o", target, *arguments
-        )
+        told = refused("export", network, "--resolution", "64x64", "--checkpoint", checkpoint, "-o", target, *arguments)
         assert not target.parent.exists()
         return told
 
     return message
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "affnet.safetensors"
-    save_checkpoint(path, build_network("affnet", class_spec("camvid")), Resolution(64, 64))
-    return path
 
 
 @pytest.fixture
@@ -161,3 +153,16 @@ def test_a_safetensors_of_other_tensors_is_refused_even_when_signed(
 ) -> None:
     replace_content(checkpoint, save({"weight": torch.zeros(3)}))
     assert "does not fit affnet; got 1 unknown keys (weight, ...)" in export_refused(checkpoint)
+
+
+def test_a_checkpoint_does_not_decide_which_code_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
+) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "planted.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    planted = replace(network_with_random_weights("affnet", class_spec("camvid")), name="planted:factory")
+    save_checkpoint(tmp_path / "planted.safetensors", planted, Resolution(64, 64))
+    monkeypatch.chdir(tmp_path)
+    message = refused("export", "--checkpoint", "planted.safetensors", "--resolution", "64x64")
+    assert message.endswith("Try: --module planted:factory, if you trust it")
+    assert not ran.exists()

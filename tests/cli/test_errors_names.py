@@ -25,7 +25,8 @@ def nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_in
 )
 def test_a_mistyped_network_is_refused_with_the_closest_one(refused: Refused, command: tuple[str, ...]) -> None:
     message = refused(*command)
-    assert message == "unknown network; got 'afnet'; expected one of affnet, s2fpn18. Try: 'affnet'"
+    assert message.startswith("unknown network; got 'afnet'; expected one of affnet, ")
+    assert message.endswith(". Try: 'affnet'")
 
 
 def test_a_name_that_is_close_to_nothing_gets_the_list_and_no_guess(refused: Refused) -> None:

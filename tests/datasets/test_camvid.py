@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from rtseg.datasets.camvid import CAMVID_CLASSES, CamVid, write_camvid_layout
+from rtseg.datasets.camvid import CamVid, write_camvid_layout
+from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.registry import Streets, class_spec
 from rtseg.errors import DatasetError, ImageError, WriteError
 from rtseg.specs import Resolution

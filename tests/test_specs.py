@@ -1,0 +1,189 @@
+"""The contracts that travel: what they refuse, and that JSON gives back what it was given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rtseg.errors import SpecError
+from rtseg.specs import (
+    COLOUR_ORDERS,
+    INTERFACES,
+    MAX_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
+    ClassSpec,
+    ImageSpec,
+    Normalization,
+    OutputSpec,
+    Resolution,
+    contract_metadata,
+    require_field_types,
+)
+
+SIDES = st.integers(MIN_SIDE, 4096)
+RESOLUTIONS = st.builds(Resolution, SIDES, SIDES)
+FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+POSITIVE = st.floats(min_value=1e-6, max_value=1e6)
+BYTES = st.integers(0, 255)
+IMAGES = st.builds(
+    ImageSpec,
+    SIDES,
+    SIDES,
+    st.sampled_from(COLOUR_ORDERS),
+    POSITIVE,
+    st.tuples(FINITE, FINITE, FINITE),
+    st.tuples(POSITIVE, POSITIVE, POSITIVE),
+)
+CLASSES = st.integers(2, 20).flatmap(
+    lambda count: st.builds(
+        ClassSpec,
+        st.text(max_size=10),
+        st.tuples(*[st.text(max_size=10)] * count),
+        st.tuples(*[st.tuples(BYTES, BYTES, BYTES)] * count),
+        BYTES,
+    )
+)
+OUTPUTS = st.builds(
+    OutputSpec, CLASSES, st.sampled_from(INTERFACES), st.sampled_from([1, 2, 4, 8, 16, 32]), st.booleans()
+)
+TWO = ClassSpec("", ("a", "b"), ((0, 0, 0), (1, 1, 1)))
+ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=3)
+
+
+# Resolutions
+
+
+@given(RESOLUTIONS)
+def test_a_resolution_is_written_as_it_is_read(resolution: Resolution) -> None:
+    assert Resolution.parse(str(resolution)) == resolution
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_resolution_or_a_spec_error(text: str) -> None:
+    try:
+        parsed = Resolution.parse(text)
+    except SpecError:
+        return
+    assert min(parsed.height, parsed.width) >= MIN_SIDE and parsed.height * parsed.width <= MAX_PIXELS
+
+
+@pytest.mark.parametrize("size", [(0, 0), (15, 64), (64, MAX_SIDE + 1), (-64, 64), (MAX_SIDE, MAX_SIDE)])
+def test_a_resolution_no_network_is_meant_for_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(SpecError, match="Try: "):
+        Resolution(*size)
+
+
+@given(RESOLUTIONS, st.sampled_from([1, 2, 4, 8, 16, 32]))
+def test_the_resolution_that_is_suggested_fits_and_is_the_nearest(resolution: Resolution, stride: int) -> None:
+    try:
+        resolution.require_multiple_of(stride, "net")
+    except SpecError as error:
+        suggested = Resolution.parse(str(error).rpartition("such as ")[2])
+        suggested.require_multiple_of(stride, "net")
+        assert abs(suggested.height - resolution.height) <= max(stride / 2, stride - resolution.height)
+        assert abs(suggested.width - resolution.width) <= max(stride / 2, stride - resolution.width)
+    else:
+        assert resolution.height % stride == resolution.width % stride == 0
+
+
+# JSON
+
+
+@given(IMAGES)
+def test_an_image_contract_survives_json(spec: ImageSpec) -> None:
+    assert ImageSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    assert ImageSpec.of(spec.resolution, spec.normalization) == spec
+
+
+@given(OUTPUTS)
+def test_an_output_contract_survives_json(spec: OutputSpec) -> None:
+    assert OutputSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@given(IMAGES, OUTPUTS)
+def test_the_metadata_of_a_graph_hold_both_contracts(image: ImageSpec, output: OutputSpec) -> None:
+    metadata = contract_metadata(image, output)
+    assert ImageSpec.from_json(json.loads(metadata["rtseg.image"])) == image
+    assert OutputSpec.from_json(json.loads(metadata["rtseg.output"])) == output
+
+
+@given(ANYTHING | st.dictionaries(st.text(), ANYTHING, max_size=3))
+def test_anything_else_is_a_spec_error(data: object) -> None:
+    for kind in (ImageSpec, OutputSpec, ClassSpec):
+        with pytest.raises(SpecError):
+            kind.from_json(data)
+
+
+@pytest.mark.parametrize("spec", [ImageSpec(64, 64), OutputSpec(TWO, "logits", 8, False), TWO], ids=type)
+@given(data=st.data())
+def test_any_value_in_any_field_is_accepted_or_a_spec_error(spec: Any, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([field.name for field in fields(spec)]))
+    changed = {**spec.to_json(), name: data.draw(ANYTHING)}
+    try:
+        read = type(spec).from_json(changed)
+    except SpecError:
+        return
+    assert read.to_json() == changed
+
+
+@pytest.mark.parametrize("change", [{"surplus": 1}, {"height": None}])
+def test_unknown_and_missing_fields_are_refused(change: Mapping[str, object]) -> None:
+    data = {**ImageSpec(64, 64).to_json(), **change}
+    with pytest.raises(SpecError, match="ImageSpec"):
+        ImageSpec.from_json(data)
+    del data["width"]
+    with pytest.raises(SpecError, match="the fields of ImageSpec do not match"):
+        ImageSpec.from_json(data)
+
+
+def test_an_integer_may_stand_for_a_float_but_never_the_other_way_round() -> None:
+    values = {"colour_order": "RGB", "scale": 1, "mean": (0, 0.5, 1), "std": (1.0, 1.0, 1.0)}
+    require_field_types(Normalization, values)
+    with pytest.raises(SpecError, match=r"Normalization's mean has the wrong type; got .0, True, 1.; expected tuple"):
+        require_field_types(Normalization, {**values, "mean": (0, True, 1)})
+    with pytest.raises(SpecError, match=r"ImageSpec's height has the wrong type; got 64.0; expected int"):
+        ImageSpec.from_json({**ImageSpec(64, 64).to_json(), "height": 64.0})
+
+
+# What no contract allows
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"colour_order": "GBR"},
+        {"resize": "area"},
+        {"scale": 0.0},
+        {"scale": float("nan")},
+        {"std": (1.0, -1.0, 1.0)},
+        {"mean": (0.0, 0.0)},
+        {"height": 8},
+    ],
+    ids=str,
+)
+def test_an_image_contract_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(SpecError):
+        ImageSpec(**{"height": 64, "width": 64, **change})
+
+
+@pytest.mark.parametrize("change", [{"interface": "masks"}, {"stride": 3}, {"stride": 64}, {"upsampling": "nearest"}])
+def test_an_output_contract_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(SpecError):
+        OutputSpec(**{"classes": TWO, "interface": "logits", "stride": 8, "align_corners": False, **change})
+
+
+@pytest.mark.parametrize(
+    ("names", "palette"),
+    [(("a",), ((0, 0, 0),)), (("a", "b"), ((0, 0, 0),)), (("a", "b"), ((0, 0, 0), (0, 0, 256)))],
+    ids=["one class", "one colour", "no byte"],
+)
+def test_a_class_list_that_cannot_be_is_refused(names: tuple[str, ...], palette: Any) -> None:
+    with pytest.raises(SpecError):
+        ClassSpec("", names, palette)
