@@ -101,7 +101,11 @@ def fit(
     optimizer = _optimizer(recipe, model)
 
     path = state_path(output)
-    if resume and path.exists():
+    if path.exists() and not resume:
+        raise TrainingError(
+            f"{path} is what an unfinished run left", hint="--resume to go on with it, or delete it to begin anew"
+        )
+    if path.exists():
         state = read_state(path, recipe)
         try:
             model.load_state_dict(state.module)

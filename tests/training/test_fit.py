@@ -331,14 +331,12 @@ def test_a_run_killed_after_its_last_epoch_only_writes_the_checkpoint(tmp_path: 
     assert manifest.details["selected_epoch"] == 1
 
 
-def test_without_resume_a_state_is_not_taken_up(tmp_path: Path) -> None:
-    path = tmp_path / "out.safetensors"
-    with pytest.raises(Killed):
-        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, observer=Witness((3, 1)))
-    witness = Witness()
-    fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, observer=witness)
-    assert witness.resumed_after == []
-    assert len(witness.records) == TOWARDS_ONE.epochs
+def test_without_resume_an_unfinished_run_is_neither_taken_up_nor_lost(tmp_path: Path) -> None:
+    path = interrupted(tmp_path)
+    state = state_path(path).read_bytes()
+    with pytest.raises(TrainingError, match=r"unfinished run left\. Try: --resume to go on"):
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path)
+    assert state_path(path).read_bytes() == state
 
 
 def interrupted(tmp_path: Path) -> Path:
