@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -50,11 +51,12 @@ def export_onnx(
     """
     image, output = network.image_spec(resolution), network.output_spec(interface)
     module, source = interface_module(network, interface, resolution)
+    rewritten, _ = interface_module(replace(network, module=network.module.for_inference()), interface, resolution)
     reference = TorchRunner(module, source)
     with reference, written_together(path, manifest_path(path)) as (part, sidecar):
         if interface == "logits":
             _require_stride(network, resolution, reference.output)
-        model = static_copy(_traced(module, source), reference.output, contract_metadata(image, output))
+        model = static_copy(_traced(rewritten, source), reference.output, contract_metadata(image, output))
         part.write_bytes(model.SerializeToString())
         read_canonical(part, label=str(path))
         with OnnxRuntimeRunner(part) as exported:

@@ -13,13 +13,15 @@ multiply-accumulates at 512x1024 come out as printed; see AFFNET.inferred.
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rtseg.networks.affnet_fusion import CHANNELS, FUSIONS
+from rtseg.networks.affnet_fusion import CHANNELS, FUSIONS, Branch, concatenate
+from rtseg.networks.affnet_inference import ConvOfUpsampled, SummedInitialUnit
 from rtseg.networks.layers import ConvBNAct, DepthwiseSeparableConv, InvertedResidual, PyramidPooling, initialize
 from rtseg.networks.spec import NetworkOption, NetworkSpec, PaperClaim, SegmentationNetwork
 
@@ -90,6 +92,17 @@ class AFFNet(SegmentationNetwork):
         deep = self.unit2(middle)
         context = self.pyramid(self.unit3(deep))
         return self.classifier(self.fusion([low, middle, deep, context]))  # type: ignore[no-any-return]
+
+    def for_inference(self) -> AFFNet:
+        """Return a copy whose initial unit and attention branch are rewritten; see affnet_inference."""
+        network = copy.deepcopy(self).eval()
+        initial = network.down[0]
+        assert isinstance(initial, InitialUnit)
+        network.down[0] = SummedInitialUnit(initial.conv, initial.norm)
+        branch = getattr(network.fusion, "attention", None)
+        if isinstance(branch, Branch) and isinstance(branch.merge, ConvBNAct) and branch.join is concatenate:
+            network.fusion.attention = ConvOfUpsampled(branch.prepare, self.WIDTHS, branch.merge, low=2)
+        return network
 
 
 _claim = partial(

@@ -31,6 +31,13 @@ class SegmentationNetwork(nn.Module, ABC):
         """Return the main logits first, then those of the auxiliary heads, each at its own stride."""
         return (self(images),)
 
+    def for_inference(self) -> SegmentationNetwork:
+        """Return a network with the same logits up to rounding, for less work; self where there is none.
+
+        It is what gets exported. Its parameters are no longer those of a checkpoint.
+        """
+        return self
+
 
 @dataclass(frozen=True)
 class PaperClaim:
