@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "export").glob("*.toml"))
 CHECKPOINTS = sorted((ROOT / "export" / "checkpoints").glob("*.safetensors"))
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-PAGES = sorted(path for path in ROOT.glob("**/*.md") if ".venv" not in path.parts)
+PAGES = sorted(path for path in ROOT.glob("**/*.md") if not path.relative_to(ROOT).parts[0].startswith("."))
 
 
 def commands_in(page: Path) -> list[str]:
