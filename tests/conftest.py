@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +38,17 @@ def error_of(outcome: Outcome) -> str:
     assert outcome.err.count("\n") == 1 and outcome.err.endswith("\n"), outcome.err
     assert outcome.code == 1
     return outcome.err[len(PREFIX) : -1]
+
+
+@pytest.fixture(scope="module")
+def one_core() -> Iterator[None]:
+    """Keep PyTorch to one thread: on small pictures several mostly wait for one another."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+import rtseg.bilinear
 import rtseg.export
 import rtseg.networks
 from rtseg import __version__
@@ -58,6 +59,7 @@ def _digest(network: PreparedNetwork) -> str:
 def _sources(network: PreparedNetwork) -> list[Path]:
     packages = [Path(package.__path__[0]) for package in (rtseg.networks, rtseg.export)]
     files = [file for folder in packages for file in sorted(folder.glob("*.py"))]
+    files.append(Path(rtseg.bilinear.__file__))
     for module in network.module.modules():
         with contextlib.suppress(TypeError, OSError):
             file = Path(inspect.getfile(type(module)))

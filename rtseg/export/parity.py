@@ -16,8 +16,8 @@ from rtseg.specs import ImageSpec, OutputSpec
 from rtseg.tail import labels_from_logits
 
 MAX_RELATIVE_DIFFERENCE = 1e-3
-"""Of the largest logit. Folding BatchNorm and another order of summation give about 1e-6; a wrong
-resize rule or a lost bias gives more than 1e-2."""
+"""Of the largest logit. Folding BatchNorm and another order of summation give some 1e-6 on the networks here;
+the rest is room for deeper ones."""
 
 MIN_LABEL_AGREEMENT = 0.999
 """Pixels whose two best classes tie to within rounding may go either way."""

@@ -89,7 +89,6 @@ def network_from_checkpoint(path: PathLike, *, name: str | None = None) -> Prepa
         normalization=manifest.image.normalization,
         weights=manifest.weights,
         parent_sha256=manifest.sha256,
-        details={**manifest.details, "resolution": str(manifest.image.resolution)},
     )
 
 

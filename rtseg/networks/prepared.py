@@ -11,7 +11,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +35,6 @@ class PreparedNetwork:
     options: Mapping[str, str] = field(default_factory=dict)
     spec: NetworkSpec | None = None
     parent_sha256: str | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
 
     def image_spec(self, resolution: Resolution) -> ImageSpec:
         """Return the image contract at resolution. Raises SpecError where the strides do not fit."""

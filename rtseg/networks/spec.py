@@ -83,7 +83,6 @@ class NetworkSpec:
     stated: tuple[str, ...]
     inferred: tuple[str, ...]
     claims: tuple[PaperClaim, ...]
-    default_classes: int = 19
     options: Mapping[str, NetworkOption] = field(default_factory=dict)
     normalization: Normalization = IMAGENET_NORMALIZATION
     official_keys: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = None

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from rtseg.datasets.registry import class_spec
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_core() -> Iterator[None]:
-    """Threads that each start PyTorch's own threads on pictures this small mostly wait for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def small_pictures(one_core: None) -> None:
+    """Every test here computes on pictures that are not worth sharing among threads."""
 
 
 @pytest.fixture(scope="session")

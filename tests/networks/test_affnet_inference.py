@@ -17,7 +17,7 @@ from rtseg.networks.affnet_inference import upsampled_taps
 from rtseg.networks.prepared import network_with_random_weights
 
 ROUNDING = 1e-4
-"""Of the largest value: another order of summation in float32; a wrong tap or edge gives more than 1e-2."""
+"""Of the largest value: what another order of summation in float32 may come to."""
 
 sides = st.integers(1, 9)
 

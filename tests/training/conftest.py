@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-import torch
 
 from rtseg.datasets.labelled import LabelledImage
 from rtseg.datasets.registry import Streets, class_spec
@@ -46,9 +43,5 @@ def affnet() -> PreparedNetwork:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_core() -> Iterator[None]:
-    """Pictures this small are not worth sharing among threads, and one core is the same everywhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def small_pictures(one_core: None) -> None:
+    """Every test here computes on pictures that are not worth sharing among threads."""
