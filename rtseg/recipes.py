@@ -19,6 +19,7 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 OPTIMIZERS = ("adam", "sgd")
+AUTOCASTS = ("off", "bfloat16")
 
 _ACCEPTED: dict[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
@@ -31,7 +32,8 @@ class TrainingRecipe:
     crop is the size of a training sample, cut after scaling by a factor drawn from
     scale_min..scale_max. The learning rate rises linearly over warmup_steps, then falls as
     (1 - progress) ** poly_power. The jitters are the largest relative changes of brightness,
-    contrast and saturation.
+    contrast and saturation. autocast "bfloat16" computes what torch.autocast deems safe in that type;
+    weights, batch statistics and the loss stay in float32.
     """
 
     network: str
@@ -50,6 +52,7 @@ class TrainingRecipe:
     flip: bool = True
     jitter: float = 0.0
     validate_every: int = 1
+    autocast: str = "off"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -77,6 +80,8 @@ class TrainingRecipe:
             raise SpecError("scale_max is below scale_min", got=self.scale_max, expected=f">= {self.scale_min}")
         if self.optimizer not in OPTIMIZERS:
             raise SpecError("unknown optimizer", got=repr(self.optimizer), expected=f"one of {', '.join(OPTIMIZERS)}")
+        if self.autocast not in AUTOCASTS:
+            raise SpecError("unknown autocast", got=repr(self.autocast), expected=f"one of {', '.join(AUTOCASTS)}")
         Resolution.parse(self.crop)
 
     @property

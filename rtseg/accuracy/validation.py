@@ -23,11 +23,12 @@ def validate(
     """Return mIoU, class IoUs and pixel accuracy at the labels' own resolution.
 
     One confusion matrix over all pictures; nothing of a picture is kept, so memory does not grow
-    with their number. limit takes only the first pictures. Raises DatasetError where the classes of
-    the segmenter and of the dataset are not the same list.
+    with their number. limit takes only the first pictures. A segmenter may have more classes after
+    the dataset's own, such as void: to predict one of them is a miss of the true class. Raises
+    DatasetError where its first classes are not the dataset's.
     """
     ours, theirs = segmenter.output.classes, dataset.classes
-    if ours.names != theirs.names:
+    if ours.names[: len(theirs)] != theirs.names:
         raise DatasetError(
             "the artifact and the dataset speak of different classes",
             got=f"{theirs.dataset} with {len(theirs)} classes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Callable, ClassVar
 
@@ -81,15 +82,18 @@ def open_dataset(text: str, split: str) -> LabelledDataset:
 
 
 def class_spec(text: str) -> ClassSpec:
-    """Return the classes of a dataset by its name, or a number of nameless classes.
+    """Return the classes of a dataset by its name, NAME+void, or a number of nameless classes.
 
-    Raises UnknownNameError for another name and SpecError for a number out of range.
+    With "+void" a last class stands for what the dataset leaves unlabelled: some published networks
+    have an output for it. Raises UnknownNameError for another name and SpecError for a number out of range.
     """
     if text.isdecimal():
         return _numbered_classes(int(text))
-    if text not in _CLASSES:
-        raise UnknownNameError("class list", text, [*_CLASSES, "a number from 2 to 256"])
-    return _CLASSES[text]
+    name, plus, void = text.partition("+")
+    if name not in _CLASSES or (plus and void != "void"):
+        raise UnknownNameError("class list", text, [*_CLASSES, "NAME+void", "a number from 2 to 256"])
+    spec = _CLASSES[name]
+    return replace(spec, names=(*spec.names, "void"), palette=(*spec.palette, (0, 0, 0))) if plus else spec
 
 
 def _numbered_classes(count: int) -> ClassSpec:

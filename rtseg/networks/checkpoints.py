@@ -25,6 +25,7 @@ from rtseg.artifacts import (
     written_together,
 )
 from rtseg.errors import CheckpointError
+from rtseg.networks.official import KeyReport, our_tensors
 from rtseg.networks.prepared import PreparedNetwork, build_network, network_from_factory
 from rtseg.specs import ClassSpec, Resolution
 
@@ -95,7 +96,14 @@ def network_from_checkpoint(path: PathLike, *, name: str | None = None) -> Prepa
 def network_from_pth(
     path: PathLike, name: str, classes: ClassSpec, *, options: Mapping[str, str] | None = None
 ) -> PreparedNetwork:
-    """Return a registered network with the weights of a .pth file, official or plain.
+    """Return a registered network with the weights of a .pth file; see import_pth."""
+    return import_pth(path, name, classes, options=options)[0]
+
+
+def import_pth(
+    path: PathLike, name: str, classes: ClassSpec, *, options: Mapping[str, str] | None = None
+) -> tuple[PreparedNetwork, KeyReport]:
+    """Return a registered network with the weights of a .pth file, and what became of each key.
 
     The file is read with weights_only, so code in it is never run. A "module." prefix and a wrapping
     dictionary ("model", "state_dict") are taken off; official names go through the network's key map.
@@ -103,11 +111,10 @@ def network_from_pth(
     """
     network = build_network(name, classes, options=options)
     assert network.spec is not None
-    state = read_pth_state(path)
-    if network.spec.official_keys is not None and not set(network.module.state_dict()) & set(state):
-        state = network.spec.official_keys(state)
+    state, report = our_tensors(network.spec, network.module.state_dict(), read_pth_state(path))
     load_state(network, state, path)
-    return replace(network, weights=f"imported from {Path(path).name}", parent_sha256=sha256_of(path))
+    weights = f"imported from {Path(path).name}"
+    return replace(network, weights=weights, parent_sha256=sha256_of(path)), report
 
 
 def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: PathLike) -> None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rtseg.errors import SpecError
-from rtseg.networks.complexity import complexity
+from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.registry import network_names, network_spec
 from rtseg.networks.spec import NetworkSpec
 from rtseg.specs import Resolution
@@ -18,22 +18,25 @@ def network_facts(resolution: Resolution, classes: int) -> list[dict[str, Any]]:
 
 
 def _facts(spec: NetworkSpec, resolution: Resolution, classes: int) -> dict[str, Any]:
+    network = meta_network(spec, classes)
+    parameters = count_parameters(network)
     try:
-        macs: int | None = complexity(spec, resolution, classes=classes).inference_macs
+        macs: int | None = count_macs(network, resolution, spec.name)
     except SpecError:
         macs = None
-    nearest = Resolution(512, 1024)
     return {
         "name": spec.name,
         "title": spec.title,
         "paper": spec.paper,
         "classes": classes,
-        "parameters": complexity(spec, nearest, classes=classes).parameters,
+        "parameters": parameters.trained,
+        "deployed_parameters": parameters.deployed,
         "published_parameters": spec.published_parameters,
         "resolution": str(resolution),
         "macs": macs,
-        "logits_stride": spec.stride,
-        "align_corners": spec.align_corners,
+        "logits_stride": network.stride,
+        "align_corners": network.align_corners,
+        "backbone": network.backbone,
         "loss": spec.loss,
         "options": {name: list(option.choices) for name, option in spec.options.items()},
         "stated": list(spec.stated),

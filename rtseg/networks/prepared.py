@@ -38,7 +38,7 @@ class PreparedNetwork:
 
     def image_spec(self, resolution: Resolution) -> ImageSpec:
         """Return the image contract at resolution. Raises SpecError where the strides do not fit."""
-        resolution.require_multiple_of(self.module.stride, self.name)
+        resolution.require_multiple_of(self.module.multiple, self.name)
         return ImageSpec.of(resolution, self.normalization)
 
     def output_spec(self, interface: str) -> OutputSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtseg.errors import UnknownNameError
 from rtseg.networks.affnet import AFFNET
-from rtseg.networks.s2fpn import S2FPN18
+from rtseg.networks.s2fpn import S2FPN18, S2FPN34, S2FPN34M
 from rtseg.networks.spec import NetworkSpec
 
 _SPECS: dict[str, NetworkSpec] = {}
@@ -18,7 +18,12 @@ def register(spec: NetworkSpec) -> NetworkSpec:
     return spec
 
 
-for _spec in (AFFNET, S2FPN18):
+for _spec in (
+    AFFNET,
+    S2FPN18,
+    S2FPN34,
+    S2FPN34M,
+):
     register(_spec)
 
 

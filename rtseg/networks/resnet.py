@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rtseg.errors import CheckpointError
+from rtseg.networks.imagenet import load_imagenet
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 """Basic blocks per stage, by depth."""
@@ -50,6 +50,7 @@ class ResNet(nn.Module):
 
     def __init__(self, depth: int, *, max_pool: bool = True) -> None:
         super().__init__()
+        self.name = f"resnet{depth}"
         self.max_pool = max_pool
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -70,20 +71,8 @@ class ResNet(nn.Module):
         return x2, x3, x4, self.layer4(x4)
 
     def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
-        """Copy the weights of torchvision's classifier of this depth, its last layer dropped.
-
-        Raises CheckpointError for the weights of another network.
-        """
-        own = {k: v for k, v in self.state_dict().items() if not k.endswith("num_batches_tracked")}
-        given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked") and not k.startswith("fc.")}
-        unfit = sorted(set(own) ^ set(given)) or sorted(k for k, v in own.items() if v.shape != given[k].shape)
-        if unfit:
-            raise CheckpointError(
-                "these are not the weights of this ResNet",
-                got=f"{len(unfit)} parameters that differ ({unfit[0]}, ...)",
-                expected="torchvision's state_dict of the same depth",
-            )
-        self.load_state_dict(given, strict=False)
+        """Copy the weights of torchvision's classifier of this depth. Raises CheckpointError for others."""
+        load_imagenet(self, state, model=self.name, classifier=("fc.",))
 
 
 def _stage(in_channels: int, out_channels: int, blocks: int, *, stride: int) -> nn.Sequential:

@@ -16,16 +16,16 @@ Only what the output depends on is built; the official modules own layers that t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from torch import Tensor, nn
 
 from rtseg.networks.layers import ConvBNAct, initialize
 from rtseg.networks.resnet import ResNet
-from rtseg.networks.s2fpn_checkpoint import official_keys
+from rtseg.networks.s2fpn_checkpoint import official_names
 from rtseg.networks.s2fpn_modules import DROPOUT, AttentionPyramidFusion, AuxiliaryHead, GlobalFeatureUpsample
-from rtseg.networks.spec import NetworkSpec, PaperClaim, SegmentationNetwork
+from rtseg.networks.spec import NetworkSpec, SegmentationNetwork
 from rtseg.specs import Normalization
 
 
@@ -41,6 +41,7 @@ class S2FPN(SegmentationNetwork):
         super().__init__()
         self.stride = 4 if max_pool else 2
         self.trunk = ResNet(depth, max_pool=max_pool)
+        self.backbone = self.trunk.name
         self.coarse = nn.Sequential(ConvBNAct(512, 512, 3, stride=2, groups=512), nn.Dropout(DROPOUT))
         self.adaptation = nn.Sequential(ConvBNAct(512, 256, 3, groups=256), nn.Dropout(DROPOUT))
         self.fusions = nn.ModuleList(AttentionPyramidFusion(2 * width, width) for width in self.WIDTHS)
@@ -60,6 +61,10 @@ class S2FPN(SegmentationNetwork):
         """Return the main logits, then the four heads', from 1/32 to the main one's own stride."""
         pyramid, gated, adapted = self._encoded(images)
         return (self._decoded(pyramid, adapted), *(head(x) for head, x in zip(self.heads, gated)))
+
+    def load_backbone(self, state: Mapping[str, Tensor]) -> None:
+        """Copy the ImageNet weights of torchvision's ResNet of the same depth into the trunk."""
+        self.trunk.load_imagenet(state)
 
     def _encoded(self, images: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Return the fused maps and the gated sums, coarsest first, and the last stage's adapted features."""
@@ -83,62 +88,36 @@ def _pixels_minus(red: float, green: float, blue: float) -> Normalization:
     return Normalization(colour_order="RGB", scale=1.0, mean=(red, green, blue), std=(1.0, 1.0, 1.0))
 
 
-_claim = partial(PaperClaim, gpu="NVIDIA GeForce GTX 1080 Ti", framework="PyTorch 1.0, CUDA 10.1")
-_TWO_SIZES = "speed at 512x1024, accuracy at 1024x2048 in the official code; GPU and size from its README"
+def _spec(name: str, title: str, published: str, *, depth: int, max_pool: bool, stated: str) -> NetworkSpec:
+    return NetworkSpec(
+        name=name,
+        title=title,
+        paper='Elhassan et al., "S2-FPN: Scale-ware Strip Attention Guided Feature Pyramid Network", arXiv 2206.07298',
+        build=partial(S2FPN, depth=depth, max_pool=max_pool),
+        loss="weighted-ce",
+        published_parameters=f"{published} (counted in the official code)",
+        stated=(
+            f"abstract and figures: {stated}, pyramid fusion with strip and channel attention, global feature upsample",
+            "official code, version 1: every width, the order of operations, both rules of align_corners, dropout 0.15",
+            f"parameters of the official code: {published} in June 2022; since then 12.54 M more, down2 to down5, "
+            "which it never calls",
+            "loss of the official code: cross-entropy weighted 1 / ln(1.10 + share), on main and auxiliary outputs",
+            "official code: pixels minus the dataset's mean colour, no scale, no deviation",
+        ),
+        inferred=(
+            "only abstract, figures and code were at hand; where figure and code differ, the code is followed",
+            "the layers the official code never calls are left out",
+            "initial weights (He et al., fan-out); the official training overwrites the ImageNet weights it loads",
+            "datasets other than CamVid are normalised by the mean of Cityscapes",
+        ),
+        normalization=_pixels_minus(73.45284, 83.212006, 72.78043),
+        normalization_by_dataset={"camvid": _pixels_minus(99.625404, 103.329834, 105.65775)},
+        official_names=official_names,
+    )
 
-S2FPN18 = NetworkSpec(
-    name="s2fpn18",
-    title="S2-FPN18",
-    paper='Elhassan et al., "S2-FPN: Scale-ware Strip Attention Guided Feature Pyramid Network", arXiv 2206.07298',
-    build=S2FPN,
-    stride=S2FPN.stride,
-    align_corners=S2FPN.align_corners,
-    loss="weighted-ce",
-    published_parameters="17.98 M (counted in the official code)",
-    stated=(
-        "abstract and figures: ResNet-18, pyramid fusion with strip and channel attention, global feature upsample",
-        "official code, version 1: every width, the order of operations, both rules of align_corners, dropout 0.15",
-        "parameters of the official code: 17.98 M in June 2022, 30.52 M since down2 to down5, which it never calls",
-        "loss of the official code: cross-entropy weighted 1 / ln(1.10 + share), main and four auxiliary outputs alike",
-        "official code: pixels minus the dataset's mean colour, no scale, no deviation",
-    ),
-    inferred=(
-        "only abstract, figures and code were at hand; where figure and code differ, the code is followed",
-        "the layers the official code never calls are left out",
-        "initial weights (He et al., fan-out); the official training overwrites the ImageNet weights it loads",
-        "datasets other than CamVid are normalised by the mean of Cityscapes",
-    ),
-    claims=(
-        _claim(
-            "abstract",
-            dataset="cityscapes",
-            height=512,
-            width=1024,
-            fps=87.3,
-            miou_percent=76.2,
-            note=_TWO_SIZES,
-        ),
-        _claim(
-            "README, S2FPNv1",
-            dataset="cityscapes",
-            height=512,
-            width=1024,
-            fps=87.3,
-            miou_percent=76.3,
-            note=_TWO_SIZES,
-        ),
-        _claim("abstract", dataset="camvid", miou_percent=69.6, note="prints no speed and no size"),
-        _claim(
-            "README, S2FPNv1",
-            dataset="camvid",
-            height=360,
-            width=480,
-            fps=124.2,
-            miou_percent=70.1,
-            note="the size is inferred from the official code",
-        ),
-    ),
-    normalization=_pixels_minus(73.45284, 83.212006, 72.78043),
-    normalization_by_dataset={"camvid": _pixels_minus(99.625404, 103.329834, 105.65775)},
-    official_keys=official_keys,
+
+S2FPN18 = _spec("s2fpn18", "S2-FPN18", "17.98 M", depth=18, max_pool=True, stated="ResNet-18")
+S2FPN34 = _spec("s2fpn34", "S2-FPN34", "28.09 M", depth=34, max_pool=True, stated="ResNet-34")
+S2FPN34M = _spec(
+    "s2fpn34m", "S2-FPN34M", "28.09 M", depth=34, max_pool=False, stated="ResNet-34 without its maximum, maps doubled"
 )

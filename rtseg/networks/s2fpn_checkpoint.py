@@ -6,9 +6,7 @@ strip attention's conv_res, and a batch normalisation, sometimes a bias, beside 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from torch import Tensor
+from collections.abc import Collection
 
 from rtseg.errors import CheckpointError
 
@@ -16,13 +14,13 @@ _VERSION_2 = ("seghead.", ".sa.tr.0.", ".sa.dconv1.", ".sa.augmment_conv.", ".ac
 """Parts of names that only version 2 has; the spelling is the authors'."""
 
 
-def official_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under our names, those of layers that are never called left out.
+def official_names(names: Collection[str]) -> dict[str, str | None]:
+    """Return our name for each, None for those of layers that are never called.
 
     Names that no official checkpoint has stay as they are. Raises CheckpointError for version 2 of
     October 2023, whose strip attention and upsampling are other modules.
     """
-    foreign = next((key for key in state if any(part in key for part in _VERSION_2)), None)
+    foreign = next((key for key in names if any(part in key for part in _VERSION_2)), None)
     if foreign is not None:
         raise CheckpointError(
             "these are weights of S2-FPN version 2 (October 2023), which is another network",
@@ -30,8 +28,7 @@ def official_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             expected="version 1, the paper's",
             hint="a checkpoint that the official README lists under S2FPNv1",
         )
-    renamed = {_our_key(key): tensor for key, tensor in state.items()}
-    return {key: tensor for key, tensor in renamed.items() if key is not None}
+    return {name: _our_key(name) for name in names}
 
 
 def _our_key(key: str) -> str | None:

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Callable
 
 from torch import Tensor, nn
 
-from rtseg.errors import UnknownNameError
+from rtseg.errors import CheckpointError, UnknownNameError
 from rtseg.specs import IMAGENET_NORMALIZATION, Normalization
 
 
 class SegmentationNetwork(nn.Module, ABC):
     """A module that turns normalised images into class logits.
 
-    stride is the image's side over the logits' side; images need sides that are multiples of it.
-    align_corners is the rule by which the network's paper upsamples the logits.
+    stride is the image's side over the logits' side. align_corners is the rule by which the network's
+    paper upsamples the logits. backbone is torchvision's name of the classifier whose ImageNet
+    weights load_backbone takes, "" where there is none.
     """
 
     stride: int
     align_corners: bool = False
+    backbone: str = ""
+
+    @property
+    def multiple(self) -> int:
+        """What an image's sides have to be multiples of: the stride, unless a network needs more."""
+        return self.stride
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
@@ -30,6 +37,13 @@ class SegmentationNetwork(nn.Module, ABC):
     def training_logits(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the main logits first, then those of the auxiliary heads, each at its own stride."""
         return (self(images),)
+
+    def load_backbone(self, state: Mapping[str, Tensor]) -> None:
+        """Copy the weights of torchvision's ImageNet classifier into the backbone.
+
+        Raises CheckpointError for the weights of another model, and where there is no such backbone.
+        """
+        raise CheckpointError(f"{type(self).__name__} has no backbone with ImageNet weights")
 
     def for_inference(self) -> SegmentationNetwork:
         """Return a network with the same logits up to rounding, for less work; self where there is none.
@@ -70,22 +84,24 @@ class NetworkOption:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The facts of a registered network. stated: what the paper says; inferred: what we chose."""
+    """The facts of a registered network. stated: what the paper says; inferred: what we chose.
+
+    official_names maps the parameter names of the authors' own checkpoints to ours, and to None where
+    their code owns a layer that it never calls; a name it does not know stays as it is.
+    """
 
     name: str
     title: str
     paper: str
     build: Callable[..., SegmentationNetwork]
-    stride: int
-    align_corners: bool
     loss: str
     published_parameters: str | None
     stated: tuple[str, ...]
     inferred: tuple[str, ...]
-    claims: tuple[PaperClaim, ...]
+    claims: tuple[PaperClaim, ...] = ()
     options: Mapping[str, NetworkOption] = field(default_factory=dict)
     normalization: Normalization = IMAGENET_NORMALIZATION
-    official_keys: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] | None = None
+    official_names: Callable[[Collection[str]], dict[str, str | None]] | None = None
     normalization_by_dataset: Mapping[str, Normalization] = field(default_factory=dict)
 
     def normalization_for(self, dataset: str) -> Normalization:

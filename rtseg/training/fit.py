@@ -90,7 +90,7 @@ def fit(
         raise TrainingError(
             "the training split is smaller than one batch", got=len(train), expected=f"at least {recipe.batch_size}"
         )
-    recipe.crop_resolution.require_multiple_of(network.module.stride, network.name)
+    recipe.crop_resolution.require_multiple_of(network.module.multiple, network.name)
     _require_same_classes(network, train, val)
     validated_at = _validation_resolution(val, network)
     require_writable(output)
@@ -186,7 +186,9 @@ def _train_epoch(
         rate = recipe.learning_rate * learning_rate_factor(recipe, epoch * steps + step, recipe.epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        value = loss(_training_logits(model, images.to(device)), labels.to(device).long())
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.autocast == "bfloat16"):
+            logits = _training_logits(model, images.to(device))
+        value = loss(tuple(output.float() for output in logits), labels.to(device).long())
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         optimizer.step()
@@ -250,8 +252,8 @@ def _validation_resolution(val: LabelledDataset, network: PreparedNetwork) -> Re
     """Return the size of the validation pictures, rounded to what the network takes."""
     if len(val) == 0:
         raise TrainingError("the validation split is empty")
-    stride = network.module.stride
-    height, width = (max(stride, round(side / stride) * stride) for side in val[0].labels.shape)
+    multiple = network.module.multiple
+    height, width = (max(multiple, round(side / multiple) * multiple) for side in val[0].labels.shape)
     return Resolution(height, width)
 
 

@@ -16,7 +16,7 @@ from rtseg.errors import CheckpointError
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_spec
 from rtseg.networks.s2fpn import S2FPN
-from rtseg.networks.s2fpn_checkpoint import official_keys
+from rtseg.networks.s2fpn_checkpoint import official_names
 from rtseg.networks.s2fpn_modules import ScaleAwareStripAttention
 
 FACTS = Path(__file__).parents[2].parent / "shared" / "facts" / "s2fpn"
@@ -90,6 +90,12 @@ def reference_network() -> S2FPN:
     network = S2FPN(19)
     network.load_state_dict(official_keys(official))
     return network.eval()
+
+
+def official_keys(official: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under our names."""
+    names = official_names(list(official))
+    return {ours: official[key] for key, ours in names.items() if ours is not None}
 
 
 def version_1_key() -> dict[str, Tensor]:
