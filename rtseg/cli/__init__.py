@@ -14,6 +14,7 @@ from rtseg import __version__
 from rtseg.cli.bench import bench
 from rtseg.cli.doctor import doctor
 from rtseg.cli.export import export
+from rtseg.cli.import_checkpoint import import_checkpoint
 from rtseg.cli.networks import networks
 from rtseg.cli.run import run
 from rtseg.cli.scenes import scenes
@@ -30,6 +31,7 @@ def cli() -> None:
     \b
     rtseg networks                         what can be built by name
     rtseg train affnet --data camvid:DIR   weights
+    rtseg import-checkpoint espnet F.pth --classes camvid+void
     rtseg export affnet --resolution 512x1024 --checkpoint F
     rtseg run F.onnx pictures/ -o labelled/
     rtseg validate F.onnx --data camvid:DIR --split val
@@ -37,7 +39,7 @@ def cli() -> None:
     """
 
 
-for _command in (networks, train, export, run, validate, bench, scenes, doctor):
+for _command in (networks, train, import_checkpoint, export, run, validate, bench, scenes, doctor):
     cli.add_command(_command)
 
 

@@ -64,7 +64,9 @@ def network_options(command: Command) -> Command:
         click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name."),
         click.option("--checkpoint", type=ANY_PATH, help="Weights: .safetensors or .pth."),
         click.option(
-            "--classes", metavar="NAME|N", help="Class list: cityscapes, camvid, streets, or a number.  [cityscapes]"
+            "--classes",
+            metavar="NAME|N",
+            help="Class list: cityscapes, camvid, voc, streets, NAME+void, or a number.  [cityscapes]",
         ),
         click.option("--option", "options", type=KeyValueType(), multiple=True, help="An option of the network."),
         click.option(

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from rtseg.artifacts import PathLike
 from rtseg.errors import OnnxError
+from rtseg.export.simplify import fold_batch_norms, without_identities
 from rtseg.runners.protocol import TensorSpec
 
 OPSET = 17
@@ -61,9 +62,11 @@ def require_canonical(model: onnx.ModelProto, label: str) -> None:
 
 
 def static_copy(model: onnx.ModelProto, result: TensorSpec, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    """Return the model with constant resize sizes, a named static output and the metadata properties."""
+    """Return the model simplified, with constant resize sizes, a named static output and the metadata properties."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
+    without_identities(copy)
+    fold_batch_norms(copy)
     _fold_resize_sizes(copy)
     _drop_unused(copy)
     del copy.graph.value_info[:]

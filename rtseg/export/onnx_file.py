@@ -18,6 +18,7 @@ from rtseg.errors import NetworkError, OnnxError
 from rtseg.export.canonical import OPSET, read_canonical, static_copy
 from rtseg.export.interfaces import interface_module
 from rtseg.export.parity import ParityReport, compare
+from rtseg.export.tensorrt_operators import unsupported_operators
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.protocol import TensorSpec
@@ -71,7 +72,7 @@ def export_onnx(
             image=image,
             output=output,
             parent_sha256=network.parent_sha256,
-            details={"parity": report.to_json()},
+            details={"parity": report.to_json(), "unsupported_by_tensorrt_8_5": unsupported_operators(model)},
         )
         manifest = write_manifest(part, manifest, sidecar=sidecar)
     return manifest, report

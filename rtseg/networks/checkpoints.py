@@ -135,7 +135,7 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
                 f"{source} does not fit {network.name} with {len(network.classes)} classes: {key}",
                 got=tuple(value.shape),
                 expected=tuple(own[key].shape),
-                hint="--classes with the number it was trained for",
+                hint="--classes with the number it was trained for; NAME+void has one more",
             )
     network.module.load_state_dict({k: v.float() for k, v in given.items()}, strict=False)
 

@@ -107,7 +107,7 @@ def test_a_pth_for_another_number_of_classes_is_refused(
     torch.save(load_file(weights), tmp_path / "camvid.pth")
     message = export_refused(tmp_path / "camvid.pth", "--classes", "cityscapes")
     assert "does not fit affnet with 19 classes" in message
-    assert message.endswith("Try: --classes with the number it was trained for")
+    assert "Try: --classes with the number it was trained for" in message
 
 
 @pytest.mark.parametrize("name", ["none.pth", "none.safetensors"])

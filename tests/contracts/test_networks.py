@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,18 @@ from rtseg.datasets.registry import class_spec
 from rtseg.errors import SpecError
 from rtseg.export.interfaces import interface_module
 from rtseg.export.onnx_file import export_onnx
+from rtseg.export.tensorrt_operators import unsupported_operators
 from rtseg.networks.checkpoints import network_from_checkpoint, save_checkpoint
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.networks.registry import network_names, network_spec
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
-from rtseg.specs import Resolution, contract_metadata
+from rtseg.specs import INTERFACES, Resolution, contract_metadata
 
 CLASSES = class_spec("camvid")
 SMALL = Resolution(64, 96)
 CAMVID = Resolution(360, 480)
+PAPERS_SIZES = ("512x512", "512x1024", "1024x2048")
 
 RELATIVE_TOLERANCE = 2e-4
 """Of the largest logit. Folded BatchNorm and another order of summation give 1e-6 to 3e-5 here."""
@@ -158,6 +161,8 @@ def held_to_the_contract(
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
     assert model.ir_version == 8
     assert not {node.op_type for node in model.graph.node} & SHAPE_OPERATORS
+    assert unsupported_operators(model) == manifest.details["unsupported_by_tensorrt_8_5"] == []
+    assert normalised_convolutions(model) == []
     assert all(side.HasField("dim_value") for side in model.graph.input[0].type.tensor_type.shape.dim)
     carried = {entry.key: entry.value for entry in model.metadata_props}
     assert carried == contract_metadata(network.image_spec(resolution), network.output_spec(interface))
@@ -183,7 +188,15 @@ def held_to_the_contract(
     )
 
 
-@pytest.mark.parametrize("interface", ["logits", "scores", "labels"])
+def normalised_convolutions(model: onnx.ModelProto) -> list[str]:
+    """Return the BatchNormalizations that follow a convolution nobody else reads: those that fold."""
+    producers = {name: node.op_type for node in model.graph.node for name in node.output}
+    readers = Counter(name for node in model.graph.node for name in node.input)
+    norms = [node for node in model.graph.node if node.op_type == "BatchNormalization"]
+    return [n.name for n in norms if "Conv" in producers.get(n.input[0], "") and readers[n.input[0]] == 1]
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
 def test_every_interface_exports_to_the_canonical_file_that_agrees(
     network: PreparedNetwork, interface: str, tmp_path: Path
 ) -> None:
@@ -198,7 +211,18 @@ def test_camvids_size_exports_to_the_canonical_file_that_agrees(network: Prepare
     assert same > SAME_LABELS
 
 
-@pytest.mark.parametrize("size", ["512x512", "512x1024", "1024x2048"])
+@pytest.mark.slow
+@pytest.mark.parametrize("interface", INTERFACES)
+@pytest.mark.parametrize("size", PAPERS_SIZES)
+def test_every_network_exports_at_the_papers_sizes(
+    network: PreparedNetwork, size: str, interface: str, tmp_path: Path
+) -> None:
+    difference, same = held_to_the_contract(network, Resolution.parse(size), tmp_path / "large.onnx", interface)
+    assert difference < RELATIVE_TOLERANCE
+    assert same > SAME_LABELS
+
+
+@pytest.mark.parametrize("size", PAPERS_SIZES)
 def test_affnet_exports_at_the_papers_sizes(affnet: PreparedNetwork, size: str, tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     resolution = Resolution.parse(size)

@@ -1,0 +1,75 @@
+"""Rewritings of a traced graph that keep what it computes and leave less of it.
+
+PyTorch's exporter folds batch normalisation into convolutions, but not into transposed ones, and names
+a tensor that two nodes share by an Identity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import numpy_helper
+
+Values = NDArray[np.float32]
+
+
+def without_identities(model: onnx.ModelProto) -> None:
+    """Let every reader of an Identity read its source, in place; one that gives the output stays."""
+    graph = model.graph
+    outputs = {value.name for value in graph.output}
+    renamed: dict[str, str] = {}
+    for node in list(graph.node):
+        for index, name in enumerate(node.input):
+            node.input[index] = renamed.get(name, name)
+        if node.op_type == "Identity" and node.output[0] not in outputs:
+            renamed[node.output[0]] = node.input[0]
+            graph.node.remove(node)
+
+
+def fold_batch_norms(model: onnx.ModelProto) -> None:
+    """Fold each BatchNormalization into the Conv or ConvTranspose whose only reader it is, in place.
+
+    y = (x - mean) * a + beta with a = gamma / sqrt(variance + epsilon), so the kernel of every output
+    channel is multiplied by a, and the bias becomes (bias - mean) * a + beta.
+    """
+    graph = model.graph
+    constants = {entry.name: entry for entry in graph.initializer}
+    producers = {name: node for node in graph.node for name in node.output}
+    readers: dict[str, int] = {value.name: 1 for value in graph.output}
+    for node in graph.node:
+        for name in node.input:
+            readers[name] = readers.get(name, 0) + 1
+    for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
+        convolution = producers.get(norm.input[0])
+        if convolution is None or convolution.op_type not in ("Conv", "ConvTranspose") or readers[norm.input[0]] > 1:
+            continue
+        if not all(name in constants for name in [*convolution.input[1:], *norm.input[1:]]):
+            continue
+        arrays = [numpy_helper.to_array(constants[name]) for name in [*convolution.input[1:], *norm.input[1:]]]
+        weight, bias = arrays[0], arrays[1] if len(convolution.input) > 2 else None
+        epsilon = next((entry.f for entry in norm.attribute if entry.name == "epsilon"), 1e-5)
+        folded = _folded(convolution, weight, bias, arrays[-4:], epsilon)
+        names = [f"{norm.output[0]}_{part}" for part in ("weight", "bias")]
+        graph.initializer.extend(numpy_helper.from_array(v, name) for v, name in zip(folded, names))
+        del convolution.input[1:]
+        convolution.input.extend(names)
+        convolution.output[0] = norm.output[0]
+        graph.node.remove(norm)
+
+
+def _folded(
+    convolution: onnx.NodeProto, weight: Values, bias: Values | None, norm: list[Values], epsilon: float
+) -> tuple[Values, Values]:
+    """Return the kernel and the bias that give what convolution and normalisation give one after the other."""
+    gamma, beta, mean, variance = (values.astype(np.float64) for values in norm)
+    factor = gamma / np.sqrt(variance + epsilon)
+    shifted = (0 if bias is None else bias) - mean
+    if convolution.op_type == "Conv":
+        kernel = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    else:  # (in, out / groups, ...): a group's input channels meet that group's outputs
+        groups = len(factor) // weight.shape[1]
+        grouped = weight.reshape(groups, -1, *weight.shape[1:])
+        scale = factor.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
+        kernel = (grouped * scale).reshape(weight.shape)
+    return kernel.astype(np.float32), (shifted * factor + beta).astype(np.float32)
