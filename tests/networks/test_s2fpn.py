@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import CheckpointError
+from rtseg.networks import complexity
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_spec
 from rtseg.networks.s2fpn import S2FPN
@@ -242,3 +243,49 @@ def test_the_authors_mean_colours_are_subtracted_and_nothing_is_divided() -> Non
     assert cityscapes.mean == (73.45284, 83.212006, 72.78043)
     assert camvid.mean == (99.625404, 103.329834, 105.65775)
     assert {(n.colour_order, n.scale, n.std) for n in (cityscapes, camvid)} == {("RGB", 1.0, (1.0, 1.0, 1.0))}
+
+
+# By name
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "deployed"),
+    [("s2fpn18", 4, 17_095_140), ("s2fpn34", 4, 27_203_300), ("s2fpn34m", 2, 27_203_300)],
+)
+def test_the_registered_variants_have_the_official_parameters_and_strides(
+    name: str, stride: int, deployed: int
+) -> None:
+    network = complexity.meta_network(network_spec(name), 19)
+    assert (network.stride, complexity.count_parameters(network).deployed) == (stride, deployed)
+
+
+@pytest.mark.parametrize(("name", "trace"), [("s2fpn18", "S2FPN18"), ("s2fpn34m", "S2FPN34M")])
+@needs_keys
+def test_every_convolution_has_the_output_shape_it_has_in_the_official_code(name: str, trace: str) -> None:
+    rows = [row.split("\t") for row in (FACTS / f"s2fpn_trace_v1_{trace}_512x1024.txt").read_text().splitlines()]
+    official = {f"{row[0]}.weight": row[2].rsplit("-> ")[1] for row in rows if row[1] == "Conv2d"}
+    names = official_names(list(official))
+    expected = {ours.removesuffix(".weight"): official[key] for key, ours in names.items() if ours is not None}
+
+    network = complexity.meta_network(network_spec(name), 19)
+    seen: dict[str, str] = {}
+    for path, module in network.named_modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(lambda _, __, out, path=path: seen.update({path: str(tuple(out.shape))}))
+    network.training_logits(torch.zeros(1, 3, 512, 1024, device="meta"))
+    assert len(expected) > 60
+    # the strip attention's shared convolution is called on strips, and in the official code as a function
+    assert {path: shape for path, shape in seen.items() if not path.endswith(".shared")} == expected
+
+
+@pytest.mark.parametrize("name", ["s2fpn18", "s2fpn34", "s2fpn34m"])
+def test_imagenet_weights_of_the_same_depth_fill_the_trunk(name: str) -> None:
+    network = network_spec(name).build(2)
+    state = {key: torch.full_like(value, 0.5) for key, value in network.trunk.state_dict().items()}
+    network.load_backbone({**state, "fc.weight": torch.zeros(1000, 512), "fc.bias": torch.zeros(1000)})
+    assert all(bool((value == 0.5).all()) for key, value in network.trunk.state_dict().items() if "num_" not in key)
+
+
+def test_imagenet_weights_of_another_depth_are_refused() -> None:
+    with pytest.raises(CheckpointError, match="not the ImageNet weights of resnet34"):
+        network_spec("s2fpn34").build(2).load_backbone(network_spec("s2fpn18").build(2).trunk.state_dict())
