@@ -127,7 +127,7 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
             f"{source} does not fit {network.name}",
             got=_summary("unknown", surplus),
             expected=_summary("missing", missing),
-            hint="the network it was trained for",
+            hint="the network, and the --option of it, that it was trained for",
         )
     for key, value in given.items():
         if own[key].shape != value.shape:
@@ -135,7 +135,7 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
                 f"{source} does not fit {network.name} with {len(network.classes)} classes: {key}",
                 got=tuple(value.shape),
                 expected=tuple(own[key].shape),
-                hint="--classes with the number it was trained for; NAME+void has one more",
+                hint="--classes with the number it was trained for (NAME+void has one more), or another --option",
             )
     network.module.load_state_dict({k: v.float() for k, v in given.items()}, strict=False)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Optional
 
 from torch import Tensor
 
@@ -25,6 +25,28 @@ class KeyReport:
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {**asdict(self), "renamed": dict(self.renamed)}
+
+
+Modules = Mapping[str, Optional[str]]
+"""Official modules, or single tensors, with our names; None for those that are never called."""
+
+
+def our_names(names: Collection[str], modules: Modules) -> dict[str, str | None]:
+    """Return our name for each official parameter: that of the longest module known, with what follows it.
+
+    None for a layer that is never called; a name that no module explains stays as it is.
+    """
+    return {name: _our_name(name, modules) for name in names}
+
+
+def _our_name(name: str, modules: Modules) -> str | None:
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        module = ".".join(parts[:length])
+        if module in modules:
+            ours = modules[module]
+            return None if ours is None else ".".join([ours, *parts[length:]])
+    return name
 
 
 def our_tensors(

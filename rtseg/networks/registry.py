@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from rtseg.errors import UnknownNameError
 from rtseg.networks.affnet import AFFNET
+from rtseg.networks.deeplabv3plus import DEEPLABV3PLUS_MOBILENETV2
+from rtseg.networks.enet import ENET
+from rtseg.networks.erfnet import ERFNET
+from rtseg.networks.espnet import ESPNET
+from rtseg.networks.espnetv2 import ESPNETV2
+from rtseg.networks.fast_scnn import FAST_SCNN
+from rtseg.networks.fcn8s import FCN8S
+from rtseg.networks.haff import HAFF
+from rtseg.networks.mlff import MLFF
+from rtseg.networks.pspnet import PSPNET
 from rtseg.networks.s2fpn import S2FPN18, S2FPN34, S2FPN34M
 from rtseg.networks.spec import NetworkSpec
+from rtseg.networks.spssnet import SPSSNET
+from rtseg.networks.unet import UNET
 
 _SPECS: dict[str, NetworkSpec] = {}
 
@@ -20,9 +32,21 @@ def register(spec: NetworkSpec) -> NetworkSpec:
 
 for _spec in (
     AFFNET,
+    DEEPLABV3PLUS_MOBILENETV2,
+    ENET,
+    ERFNET,
+    ESPNET,
+    ESPNETV2,
+    FAST_SCNN,
+    FCN8S,
+    HAFF,
+    MLFF,
+    PSPNET,
     S2FPN18,
     S2FPN34,
     S2FPN34M,
+    SPSSNET,
+    UNET,
 ):
     register(_spec)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from rtseg.errors import CheckpointError
+from rtseg.networks.official import Modules, our_names
 
 _VERSION_2 = ("seghead.", ".sa.tr.0.", ".sa.dconv1.", ".sa.augmment_conv.", ".act.weight")
 """Parts of names that only version 2 has; the spelling is the authors'."""
@@ -28,18 +29,7 @@ def official_names(names: Collection[str]) -> dict[str, str | None]:
             expected="version 1, the paper's",
             hint="a checkpoint that the official README lists under S2FPNv1",
         )
-    return {name: _our_key(name) for name in names}
-
-
-def _our_key(key: str) -> str | None:
-    """Return our name, None for a layer that is never called, key itself where no official module has it."""
-    parts = key.split(".")
-    for length in range(len(parts), 0, -1):
-        module = ".".join(parts[:length])
-        if module in _MODULES:
-            ours = _MODULES[module]
-            return None if ours is None else ".".join([ours, *parts[length:]])
-    return key
+    return our_names(names, _MODULES)
 
 
 def _conv_bn(official: str, ours: str) -> dict[str, str | None]:
@@ -100,4 +90,4 @@ def _modules() -> dict[str, str | None]:
     return modules
 
 
-_MODULES = _modules()
+_MODULES: Modules = _modules()
