@@ -17,7 +17,7 @@ LAYERS = (
     {"errors"},
     {"specs"},
     {"artifacts", "bilinear", "native_library"},
-    {"recipes"},
+    {"recipes", "papers"},
     {"images", "tail"},
     {"datasets"},
     {"networks"},

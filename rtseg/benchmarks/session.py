@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable
 
 from rtseg.accuracy.validation import validate
-from rtseg.artifacts import PathLike, read_manifest
+from rtseg.artifacts import Manifest, PathLike, read_manifest
 from rtseg.benchmarks.boundaries import BOUNDARIES
 from rtseg.benchmarks.environment import environment
 from rtseg.benchmarks.rows import BenchmarkRow, benchmark_artifact
@@ -17,6 +18,7 @@ from rtseg.datasets.streets import render_scene
 from rtseg.export.cache import cached_export
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.registry import network_names, network_spec
+from rtseg.papers.claims import claims_of
 from rtseg.segmenter import load
 from rtseg.specs import Resolution
 
@@ -42,15 +44,22 @@ class BenchmarkSession:
         self._environment = environment()
         self._rows: list[BenchmarkRow] = []
 
-    def add_network(self, network: PreparedNetwork, resolution: Resolution) -> None:
-        """Time the network's scores, logits and whole frame, exported into the cache where need be."""
-        picture = render_scene(*SCENE, resolution.height, resolution.width)[0]
-        for interface in ("scores", "logits"):
-            self._notify(f"{network.name} {resolution}: exporting {interface}, unless it is in the cache")
-            self.add_artifact(cached_export(network, resolution, interface, images=[picture]))
+    def add_network(
+        self, network: PreparedNetwork, resolution: Resolution, interfaces: Sequence[str] = ("scores", "logits")
+    ) -> list[BenchmarkRow]:
+        """Time the network behind those interfaces, exported into the cache where need be, and return the rows.
 
-    def add_artifact(self, path: PathLike) -> None:
-        """Time every boundary of an exported file; measure its mIoU too where there is a dataset.
+        Its scores give the boundary `network`, its logits `engine` and `frame`.
+        """
+        picture = render_scene(*SCENE, resolution.height, resolution.width)[0]
+        rows = []
+        for interface in interfaces:
+            self._notify(f"{network.name} {resolution}: exporting {interface}, unless it is in the cache")
+            rows += self.add_artifact(cached_export(network, resolution, interface, images=[picture]))
+        return rows
+
+    def add_artifact(self, path: PathLike) -> list[BenchmarkRow]:
+        """Time every boundary of an exported file and return the rows, with its mIoU where there is a dataset.
 
         Raises ManifestError for a file that is not what its manifest tells of.
         """
@@ -63,8 +72,9 @@ class BenchmarkSession:
                 self._notify(f"{Path(path).name}: validating on {len(self._dataset)} pictures")
                 miou = validate(segmenter, self._dataset).miou
             self._notify(f"{Path(path).name}: timing, up to {self._rule.max_seconds:g} s a row")
-            claims = _claims(manifest.network, resolution)
-            self._rows += benchmark_artifact(segmenter, manifest, picture, self._rule, claims=claims, miou=miou)
+            rows = benchmark_artifact(segmenter, manifest, picture, self._rule, claims=_claims(manifest), miou=miou)
+        self._rows += rows
+        return rows
 
     def result(self) -> dict[str, Any]:
         """Return rule, environment, boundaries and rows as plain values."""
@@ -78,8 +88,14 @@ class BenchmarkSession:
         }
 
 
-def _claims(network: str, resolution: Resolution) -> list[dict[str, Any]]:
-    if network not in network_names():
+def _claims(manifest: Manifest) -> list[dict[str, Any]]:
+    """Return what the papers say of that network, with its options, at its resolution."""
+    if manifest.network not in network_names():
         return []
-    claims = network_spec(network).claims
-    return [asdict(claim) for claim in claims if (claim.height, claim.width) == (resolution.height, resolution.width)]
+    spec, size = network_spec(manifest.network), manifest.image.resolution
+    return [
+        claim.to_json()
+        for claim in claims_of(spec.name)
+        if (claim.height, claim.width) == (size.height, size.width)
+        and spec.complete_options(claim.options) == dict(manifest.options)
+    ]

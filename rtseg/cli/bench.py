@@ -16,7 +16,9 @@ from rtseg.specs import Resolution
 @click.option("--network", "networks", multiple=True, help="A registered network; several allowed.  [all]")
 @click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name.")
 @click.option("--checkpoint", type=ANY_PATH, help="Weights of the one network.")
-@click.option("--classes", metavar="NAME|N", help="Class list.  [cityscapes]")
+@click.option("--table", "table_id", metavar="ID", help="Run a table of a paper, in its own layout.")
+@click.option("--tables", "list_tables", is_flag=True, help="List the papers' tables.")
+@click.option("--classes", metavar="NAME|N", help="Class list.  [cityscapes; with --table that of its dataset]")
 @resolution_option(required=False)
 @click.option(
     "--seconds",
@@ -34,6 +36,8 @@ def bench(
     networks: tuple[str, ...],
     factory: str | None,
     checkpoint: Path | None,
+    table_id: str | None,
+    list_tables: bool,
     classes: str | None,
     resolution: Resolution | None,
     seconds: float,
@@ -42,19 +46,29 @@ def bench(
     threads: int,
     as_json: bool,
 ) -> None:
-    """Time networks or exported files, the papers' figures beside.
+    """Time networks, files or a paper's table, papers' figures beside.
 
     \b
     network  normalised tensor -> full-resolution scores, what the papers time
     engine   normalised tensor -> logits at the head's own stride
     frame    uint8 image -> uint8 label map, both in host memory
 
-    Without arguments every registered network is exported, once, into the user's cache and timed.
+    Without arguments every registered network is exported, once, into the user's cache and timed. With --table the
+    networks of a paper's table are, at its sizes and the boundary network; --resolution is for sizes it leaves open.
 
     \b
     Example: rtseg bench --resolution 1024x2048
     Example: rtseg bench affnet.onnx --seconds 5 --json
+    Example: rtseg bench --table affnet-6
     """
+    if table_id is not None or list_tables:
+        if artifacts or networks or factory or checkpoint or data or (table_id is not None and list_tables):
+            raise click.UsageError("a paper's table brings its own networks, and random weights have no mIoU")
+        if list_tables:
+            _list_tables(as_json)
+        else:
+            _bench_table(str(table_id), classes, resolution, seconds, threads, as_json)
+        return
     from rtseg.benchmarks.sampling import SamplingRule
     from rtseg.benchmarks.session import BenchmarkSession
     from rtseg.datasets.registry import open_dataset
@@ -84,3 +98,31 @@ def bench(
         print_json(result)
     else:
         benchmark_text(result, table_console())
+
+
+def _list_tables(as_json: bool) -> None:
+    from rtseg.benchmarks.paper_table import table_list
+    from rtseg.report.paper_table import paper_list_text
+
+    tables = table_list()
+    if as_json:
+        print_json(tables)
+    else:
+        paper_list_text(tables, table_console())
+
+
+def _bench_table(
+    table_id: str, classes: str | None, resolution: Resolution | None, seconds: float, threads: int, as_json: bool
+) -> None:
+    from rtseg.benchmarks.paper_table import benchmark_table, classes_of, plan_table, speed_table
+    from rtseg.benchmarks.sampling import SamplingRule
+    from rtseg.datasets.registry import class_spec
+    from rtseg.report.paper_table import paper_table_text
+
+    table = speed_table(table_id)
+    plan = plan_table(table, class_spec(classes) if classes else classes_of(table), resolution)
+    result = benchmark_table(plan, SamplingRule.within(seconds), threads=threads, notify=say)
+    if as_json:
+        print_json(result)
+    else:
+        paper_table_text(result, table_console())

@@ -10,21 +10,30 @@ from rtseg.specs import Resolution
 
 
 @click.command()
+@click.argument("names", metavar="[NETWORK]...", nargs=-1)
 @resolution_option(required=False)
 @click.option("--classes", "class_count", type=click.IntRange(2, 256), default=19, show_default=True)
 @json_option
-def networks(resolution: Resolution | None, class_count: int, as_json: bool) -> None:
-    """List what can be built by name.
+def networks(names: tuple[str, ...], resolution: Resolution | None, class_count: int, as_json: bool) -> None:
+    """List what can be built by name, or tell all of the networks named.
 
-    Parameters and multiply-accumulates, the paper, what it states and what was inferred.
+    The list has parameters, multiply-accumulates and loss. A network that is named comes with its paper, what that
+    states, what was inferred, the options and the rows of the papers' tables; --json has all of it for each.
 
+    \b
     Example: rtseg networks --resolution 1024x2048
+    Example: rtseg networks affnet
     """
     from rtseg.networks.facts import network_facts
-    from rtseg.report.networks import networks_text
+    from rtseg.report.networks import network_details_text, networks_text
 
-    facts = network_facts(resolution or Resolution(512, 1024), class_count)
+    facts = network_facts(resolution or Resolution(512, 1024), class_count, names)
     if as_json:
         print_json(facts)
+        return
+    console = table_console()
+    networks_text(facts, console)
+    if names:
+        network_details_text(facts, console)
     else:
-        networks_text(facts, table_console())
+        console.print("paper, options and the papers' figures of one: rtseg networks NAME")

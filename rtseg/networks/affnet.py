@@ -14,7 +14,6 @@ multiply-accumulates at 512x1024 come out as printed; see AFFNET.inferred.
 from __future__ import annotations
 
 import copy
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +22,7 @@ from torch import Tensor, nn
 from rtseg.networks.affnet_fusion import CHANNELS, FUSIONS, Branch, concatenate
 from rtseg.networks.affnet_inference import ConvOfUpsampled, SummedInitialUnit
 from rtseg.networks.layers import ConvBNAct, DepthwiseSeparableConv, InvertedResidual, PyramidPooling, initialize
-from rtseg.networks.spec import NetworkOption, NetworkSpec, PaperClaim, SegmentationNetwork
+from rtseg.networks.spec import NetworkOption, NetworkSpec, SegmentationNetwork
 
 
 class InitialUnit(nn.Module):
@@ -105,14 +104,6 @@ class AFFNet(SegmentationNetwork):
         return network
 
 
-_claim = partial(
-    PaperClaim,
-    "Table VI",
-    gpu="NVIDIA GeForce RTX 2080",
-    framework="PyTorch, CUDA 9.0, cuDNN 7.4",
-    dataset="cityscapes",
-)
-
 AFFNET = NetworkSpec(
     name="affnet",
     title="AFFNet",
@@ -136,10 +127,5 @@ AFFNET = NetworkSpec(
         "CBAM reduction 16, the residual add, pyramid bins 1, 2, 3 and 6",
         "the wiring of the four compared fusions",
         "ImageNet normalisation, align_corners false",
-    ),
-    claims=(
-        _claim(height=512, width=512, latency_ms=6.0, fps=166.6),
-        _claim(height=512, width=1024, latency_ms=16.0, fps=62.5),
-        _claim(height=1024, width=2048, latency_ms=28.0, fps=35.7, miou_percent=70.8),
     ),
 )

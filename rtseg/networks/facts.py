@@ -1,20 +1,25 @@
-"""All registered networks as plain data: counts beside what their papers print."""
+"""Registered networks as plain data: counts beside what their papers print."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import Any
 
 from rtseg.errors import SpecError
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.registry import network_names, network_spec
 from rtseg.networks.spec import NetworkSpec
+from rtseg.papers.claims import at_hand, claims_of
 from rtseg.specs import Resolution
 
 
-def network_facts(resolution: Resolution, classes: int) -> list[dict[str, Any]]:
-    """Return one JSON-able dict for each network; macs is None where the resolution does not fit it."""
-    return [_facts(network_spec(name), resolution, classes) for name in network_names()]
+def network_facts(resolution: Resolution, classes: int, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return one JSON-able dict for each of those networks, or for all; macs is None where the resolution does not fit.
+
+    Raises UnknownNameError.
+    """
+    specs = [network_spec(name) for name in names or network_names()]
+    return [_facts(spec, resolution, classes) for spec in specs]
 
 
 def _facts(spec: NetworkSpec, resolution: Resolution, classes: int) -> dict[str, Any]:
@@ -28,6 +33,7 @@ def _facts(spec: NetworkSpec, resolution: Resolution, classes: int) -> dict[str,
         "name": spec.name,
         "title": spec.title,
         "paper": spec.paper,
+        "at_hand": at_hand(spec.name),
         "classes": classes,
         "parameters": parameters.trained,
         "deployed_parameters": parameters.deployed,
@@ -41,5 +47,5 @@ def _facts(spec: NetworkSpec, resolution: Resolution, classes: int) -> dict[str,
         "options": {name: list(option.choices) for name, option in spec.options.items()},
         "stated": list(spec.stated),
         "inferred": list(spec.inferred),
-        "claims": [asdict(claim) for claim in spec.claims],
+        "claims": [claim.to_json() for claim in claims_of(spec.name)],
     }

@@ -54,22 +54,6 @@ class SegmentationNetwork(nn.Module, ABC):
 
 
 @dataclass(frozen=True)
-class PaperClaim:
-    """One speed or accuracy row of a paper, as printed; None where it prints nothing."""
-
-    source: str
-    gpu: str
-    framework: str
-    dataset: str
-    height: int | None = None
-    width: int | None = None
-    latency_ms: float | None = None
-    fps: float | None = None
-    miou_percent: float | None = None
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class NetworkOption:
     """A named choice a network offers; the first value is the default."""
 
@@ -98,7 +82,6 @@ class NetworkSpec:
     published_parameters: str | None
     stated: tuple[str, ...]
     inferred: tuple[str, ...]
-    claims: tuple[PaperClaim, ...] = ()
     options: Mapping[str, NetworkOption] = field(default_factory=dict)
     normalization: Normalization = IMAGENET_NORMALIZATION
     official_names: Callable[[Collection[str]], dict[str, str | None]] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -37,7 +37,7 @@ def paper_text(claim: Mapping[str, Any]) -> str:
     """Return a paper's row in a few words: ms, FPS and the GPU."""
     figures = [(claim["latency_ms"], "ms"), (claim["fps"], "FPS")]
     parts = [f"{value:g} {unit}" for value, unit in figures if value is not None]
-    return f"{' '.join(parts) or '-'} {_short_gpu(claim['gpu'])}"
+    return f"{' '.join(parts) or '-'} {short_gpu(claim['gpu']) or 'GPU not stated'}"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
@@ -55,8 +55,14 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
         str(summary["count"]),
         "" if row["status"] == "STABLE" else row["status"],
         percent(row["miou"]),
-        "\n".join(dict.fromkeys(paper_text(claim) for claim in row["paper"])) or "-",
+        "\n".join(_paper_lines(row["paper"])) or "-",
     ]
+
+
+def _paper_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the claims in a few words each, without those that say nothing beyond another one."""
+    texts = list(dict.fromkeys(map(paper_text, claims)))
+    return [text for text in texts if not any(other.endswith(f" {text}") for other in texts)]
 
 
 def _legend(result: Mapping[str, Any], console: Console) -> None:
@@ -76,7 +82,7 @@ def _legend(result: Mapping[str, Any], console: Console) -> None:
             line(f"{row['status']}: {row['network']} {row['boundary']}, {row['reason']}")
     for text in dict.fromkeys(_claim_line(row["network"], claim) for row in rows for claim in row["paper"]):
         line(text)
-    line(_circumstances(result["environment"]))
+    line(machine_text(result["environment"]))
 
 
 def _claim_line(network: str, claim: Mapping[str, Any]) -> str:
@@ -88,11 +94,13 @@ def _claim_line(network: str, claim: Mapping[str, Any]) -> str:
     )
 
 
-def _short_gpu(name: str) -> str:
+def short_gpu(name: str) -> str:
+    """Return a GPU's name without its maker's; "" where the paper states none."""
     return name.replace("NVIDIA ", "").replace("GeForce ", "")
 
 
-def _circumstances(environment: Mapping[str, Any]) -> str:
+def machine_text(environment: Mapping[str, Any]) -> str:
+    """Return machine, versions and load of a run in one line."""
     cpu = environment["cpu"]
     tools = environment["tools"]
     gpus = ", ".join(gpu["name"] for gpu in environment["gpus"]) or "no GPU"

@@ -15,8 +15,11 @@ from rtseg.artifacts import manifest_path, read_manifest
 from rtseg.cli import cli, main
 from rtseg.images.files import read_image
 from rtseg.images.palette import read_label_png
+from rtseg.networks import registry
+from rtseg.papers.tables import paper_tables
 
 Run = Callable[..., str]
+Refused = Callable[..., str]
 
 COMMANDS = sorted(cli.commands)
 
@@ -57,21 +60,48 @@ def test_the_list_of_commands_shows_each_first_sentence_whole(command: str) -> N
     assert not cli.commands[command].get_short_help_str(limit=66).endswith("...")
 
 
-def test_networks_prints_a_row_for_each_network(run: Run) -> None:
-    text = run("networks")
-    assert "1,619,894" in text
-    assert "s2fpn18" in text
+def test_networks_prints_a_row_for_each_network_and_how_to_read_more(run: Run) -> None:
+    lines = run("networks").splitlines()
+    named = [line.split()[1] for line in lines if line.startswith("│")]
+    assert named == registry.network_names()
+    assert "1,619,894" in next(line for line in lines if " affnet " in line)
+    assert lines[-1].endswith("rtseg networks NAME")
+
+
+def test_networks_says_in_the_list_that_of_haff_only_the_abstract_is_known(run: Run) -> None:
+    row = next(line for line in run("networks", "haff").splitlines() if line.startswith("│"))
+    assert "haff" in row and "abstract only" in row
+
+
+def test_networks_tells_all_of_those_that_are_named(run: Run) -> None:
+    text = run("networks", "affnet", "haff")
+    assert "2 networks" in text
+    assert "inferred" in text and "fusion = concat+ewa" in text
+    assert "AFFNet, Table VI" in text and "110 FPS" in text
+
+
+def test_networks_prints_json_of_those_that_are_named(run: Run) -> None:
+    (facts,) = json.loads(run("networks", "haff", "--json"))
+    assert (facts["name"], facts["at_hand"]) == ("haff", "abstract only")
+    assert [(claim["fps"], claim["miou_percent"]) for claim in facts["claims"]] == [(110, 74.12)]
+
+
+def test_networks_refuses_a_mistyped_name_with_the_closest_one(refused: Refused) -> None:
+    assert refused("networks", "afnet").endswith("Try: 'affnet'")
 
 
 def test_networks_prints_json_with_what_is_stated_and_what_is_inferred(run: Run) -> None:
-    facts = {entry["name"]: entry for entry in json.loads(run("networks", "--resolution", "1024x2048", "--json"))}
+    facts = {
+        entry["name"]: entry for entry in json.loads(run("networks", "affnet", "--resolution", "1024x2048", "--json"))
+    }
     assert facts["affnet"]["resolution"] == "1024x2048"
     assert facts["affnet"]["macs"] == pytest.approx(4 * 5.23e9, rel=0.01)
     assert facts["affnet"]["stated"] and facts["affnet"]["inferred"]
 
 
 def test_networks_counts_no_macs_where_a_size_does_not_fit_a_network(run: Run) -> None:
-    facts = {entry["name"]: entry for entry in json.loads(run("networks", "--resolution", "100x100", "--json"))}
+    printed = run("networks", "affnet", "s2fpn18", "--resolution", "100x100", "--json")
+    facts = {entry["name"]: entry for entry in json.loads(printed)}
     assert facts["affnet"]["macs"] is None
     assert facts["s2fpn18"]["macs"] > 0
 
@@ -132,12 +162,51 @@ def test_bench_of_an_artifact_prints_its_boundaries_and_says_cpu(run: Run, artif
     assert [row[2:4] for row in table] == [["engine", "CPU"], ["frame", "CPU"]]
 
 
-def test_bench_without_arguments_times_every_network(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bench_without_arguments_times_every_registered_network(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
+    monkeypatch.setattr(registry, "_SPECS", {name: registry.network_spec(name) for name in ("fast_scnn", "affnet")})
     result = json.loads(run("bench", "--resolution", "64x96", "--seconds", 0.1, "--json"))
     timed = [(row["network"], row["boundary"]) for row in result["rows"]]
     boundaries = ("network", "engine", "frame")
-    assert timed == [(network, boundary) for network in ("affnet", "s2fpn18") for boundary in boundaries]
+    assert timed == [(network, boundary) for network in registry.network_names() for boundary in boundaries]
+
+
+def test_bench_runs_a_papers_table_at_the_boundary_of_papers(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
+    command = ("bench", "--table", "haff-abstract", "--resolution", "64x64", "--classes", "streets", "--seconds", 0.1)
+    result = json.loads(run(*command, "--json"))
+    assert [(row["network"], row["boundary"], row["resolution"]) for row in result["rows"]] == [
+        ("haff", "network", "64x64")
+    ]
+    assert result["lines"][0]["cells"][1]["paper"] == 110
+    assert result["classes"] == 11
+    text = run(*command)
+    assert "GPU not stated; here: CPU" in text
+    assert "hybrid attention network" in text
+
+
+def test_bench_lists_the_papers_tables(run: Run) -> None:
+    assert [entry["id"] for entry in json.loads(run("bench", "--tables", "--json"))] == list(paper_tables())
+    assert "speed at three input sizes" in run("bench", "--tables")
+
+
+def test_bench_refuses_a_table_it_does_not_know_or_that_has_no_speed(refused: Refused) -> None:
+    assert refused("bench", "--table", "afnet-6").endswith("Try: 'affnet-6'")
+    assert "prints neither ms nor FPS" in refused("bench", "--table", "affnet-4")
+    assert refused("bench", "--table", "haff-abstract").endswith("Try: --resolution 512x1024")
+
+
+@pytest.mark.parametrize("other", [("F.onnx",), ("--network", "affnet"), ("--checkpoint", "F"), ("--data", "streets")])
+def test_bench_takes_a_table_or_something_of_ones_own(misused: Refused, other: tuple[str, ...]) -> None:
+    assert "brings its own networks" in misused("bench", "--table", "affnet-6", *other)
+
+
+def test_bench_takes_a_table_or_the_list_of_them(misused: Refused) -> None:
+    assert misused("bench", "--table", "affnet-6", "--tables").startswith("Error: ")
 
 
 def test_bench_keeps_the_rule_the_environment_and_every_sample(run: Run, artifact: Path) -> None:
@@ -188,5 +257,15 @@ def test_a_manifest_lies_beside_every_artifact(artifact: Path) -> None:
 
 
 def test_the_commands_are_those_of_the_group() -> None:
-    assert COMMANDS == ["bench", "doctor", "export", "networks", "run", "scenes", "train", "validate"]
+    assert COMMANDS == [
+        "bench",
+        "doctor",
+        "export",
+        "import-checkpoint",
+        "networks",
+        "run",
+        "scenes",
+        "train",
+        "validate",
+    ]
     assert all(isinstance(command, click.Command) for command in cli.commands.values())
