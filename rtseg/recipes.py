@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -20,8 +21,34 @@ else:  # pragma: no cover
 
 OPTIMIZERS = ("adam", "sgd")
 AUTOCASTS = ("off", "bfloat16")
+BACKBONES = ("random", "imagenet")
 
 _ACCEPTED: dict[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """Equal windows that pictures are cut into: rows x columns of them, evenly spaced from edge to edge."""
+
+    rows: int
+    columns: int
+    patch: Resolution
+
+    @classmethod
+    def parse(cls, text: str) -> PatchGrid:
+        """Return the grid written as "2x4 of 880x880". Raises SpecError."""
+        match = re.fullmatch(r"([1-9][0-9]{0,2})x([1-9][0-9]{0,2}) of ([0-9]+x[0-9]+)", text)
+        if match is None:
+            raise SpecError(
+                "not a grid of patches",
+                got=repr(text),
+                expected="ROWSxCOLUMNS of HEIGHTxWIDTH",
+                hint="2x4 of 880x880",
+            )
+        return cls(int(match[1]), int(match[2]), Resolution.parse(match[3]))
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns} of {self.patch}"
 
 
 @dataclass(frozen=True)
@@ -29,17 +56,22 @@ class TrainingRecipe:
     """Everything that decides how a network is trained, so that the same recipe gives the same weights.
 
     data is a dataset as the command line writes it, without its folder ("camvid", "streets:256x512").
-    crop is the size of a training sample, cut after scaling by a factor drawn from
-    scale_min..scale_max. The learning rate rises linearly over warmup_steps, then falls as
-    (1 - progress) ** poly_power. The jitters are the largest relative changes of brightness,
-    contrast and saturation. autocast "bfloat16" computes what torch.autocast deems safe in that type;
-    weights, batch statistics and the loss stay in float32.
+    loss is a name of rtseg.training.losses, or "" for the network's own. backbone says what its
+    backbone starts from: "imagenet" needs a file of those weights. patches ("2x4 of 880x880") cuts each
+    training picture into a grid of windows first. crop is the size of a training sample, cut after
+    scaling by a factor drawn from scale_min..scale_max, log-uniformly. The learning rate rises linearly
+    over warmup_steps, then falls as (1 - progress) ** poly_power; 0 keeps it constant. jitter is
+    the largest relative change of brightness, contrast and saturation. autocast "bfloat16" computes
+    what torch.autocast deems safe in that type; weights, batch statistics and the loss stay in float32.
     """
 
     network: str
     data: str
     epochs: int
     options: Mapping[str, str] = field(default_factory=dict)
+    loss: str = ""
+    backbone: str = "random"
+    patches: str = ""
     batch_size: int = 8
     crop: str = "360x480"
     optimizer: str = "adam"
@@ -65,11 +97,11 @@ class TrainingRecipe:
                 raise SpecError(f"the recipe's {entry.name} is not finite", got=value)
         if not all(isinstance(text, str) for pair in self.options.items() for text in pair):
             raise SpecError("the recipe's options are not text", got=dict(self.options), expected="names and values")
-        positive = ("epochs", "batch_size", "learning_rate", "scale_min", "validate_every", "poly_power")
+        positive = ("epochs", "batch_size", "learning_rate", "scale_min", "validate_every")
         for name in positive:
             if not getattr(self, name) > 0:
                 raise SpecError(f"the recipe's {name} must be positive", got=getattr(self, name))
-        for name in ("weight_decay", "warmup_steps", "jitter", "seed"):
+        for name in ("weight_decay", "warmup_steps", "poly_power", "jitter", "seed"):
             if getattr(self, name) < 0:
                 raise SpecError(f"the recipe's {name} must not be negative", got=getattr(self, name))
         if self.seed > MAX_SEED:
@@ -82,12 +114,21 @@ class TrainingRecipe:
             raise SpecError("unknown optimizer", got=repr(self.optimizer), expected=f"one of {', '.join(OPTIMIZERS)}")
         if self.autocast not in AUTOCASTS:
             raise SpecError("unknown autocast", got=repr(self.autocast), expected=f"one of {', '.join(AUTOCASTS)}")
+        if self.backbone not in BACKBONES:
+            raise SpecError("unknown backbone", got=repr(self.backbone), expected=f"one of {', '.join(BACKBONES)}")
         Resolution.parse(self.crop)
+        if self.patches:
+            PatchGrid.parse(self.patches)
 
     @property
     def crop_resolution(self) -> Resolution:
         """The size of a training sample."""
         return Resolution.parse(self.crop)
+
+    @property
+    def patch_grid(self) -> PatchGrid | None:
+        """How the training pictures are cut before anything else, None where they are not."""
+        return PatchGrid.parse(self.patches) if self.patches else None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from rtseg.errors import SpecError
-from rtseg.recipes import TrainingRecipe, read_recipe
+from rtseg.recipes import PatchGrid, TrainingRecipe, read_recipe
 from rtseg.specs import Resolution
 
 SMALLEST = TrainingRecipe("affnet", "streets", 3)
@@ -16,6 +16,9 @@ COMPLETE = """
 network = "affnet"
 data = "camvid"
 epochs = 7
+loss = "ohem"
+backbone = "imagenet"
+patches = "2x4 of 880x880"
 batch_size = 4
 crop = "288x384"
 optimizer = "sgd"
@@ -28,6 +31,7 @@ scale_max = 0.5
 flip = false
 jitter = 0.25
 validate_every = 5
+autocast = "bfloat16"
 seed = 9
 [options]
 fusion = "ewa"
@@ -46,6 +50,9 @@ def test_every_field_can_be_written_in_toml(tmp_path: Path) -> None:
         data="camvid",
         epochs=7,
         options={"fusion": "ewa"},
+        loss="ohem",
+        backbone="imagenet",
+        patches="2x4 of 880x880",
         batch_size=4,
         crop="288x384",
         optimizer="sgd",
@@ -58,6 +65,7 @@ def test_every_field_can_be_written_in_toml(tmp_path: Path) -> None:
         flip=False,
         jitter=0.25,
         validate_every=5,
+        autocast="bfloat16",
         seed=9,
     )
     assert all(f"{entry.name} =" in COMPLETE or f"[{entry.name}]" in COMPLETE for entry in fields(TrainingRecipe))
@@ -98,6 +106,10 @@ def test_changes_are_checked_like_the_recipe_itself() -> None:
         ("network", 3),
         ("options", "fusion=ewa"),
         ("crop", 288),
+        ("patches", 8),
+        ("loss", None),
+        ("backbone", True),
+        ("autocast", False),
     ],
 )
 def test_a_field_of_another_type_is_refused_by_name(field: str, value: Any) -> None:
@@ -110,16 +122,14 @@ def test_options_that_are_not_text_are_refused() -> None:
         replace(SMALLEST, options={"fusion": 3})
 
 
-@pytest.mark.parametrize(
-    "field", ["epochs", "batch_size", "learning_rate", "scale_min", "validate_every", "poly_power"]
-)
+@pytest.mark.parametrize("field", ["epochs", "batch_size", "learning_rate", "scale_min", "validate_every"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_what_has_to_be_positive_is(field: str, value: int) -> None:
     with pytest.raises(SpecError, match=f"the recipe's {field} must be positive; got {value}"):
         replace(SMALLEST, **{field: value})
 
 
-@pytest.mark.parametrize("field", ["weight_decay", "warmup_steps", "jitter", "seed"])
+@pytest.mark.parametrize("field", ["weight_decay", "warmup_steps", "poly_power", "jitter", "seed"])
 def test_what_must_not_be_negative_is_not(field: str) -> None:
     with pytest.raises(SpecError, match=f"the recipe's {field} must not be negative; got -1"):
         replace(SMALLEST, **{field: -1})
@@ -146,6 +156,56 @@ def test_a_jitter_of_more_than_everything_is_refused() -> None:
 def test_an_unknown_optimizer_is_refused_with_those_there_are() -> None:
     with pytest.raises(SpecError, match="unknown optimizer; got 'adamw'; expected one of adam, sgd"):
         replace(SMALLEST, optimizer="adamw")
+
+
+def test_an_unknown_autocast_is_refused_with_those_there_are() -> None:
+    with pytest.raises(SpecError, match="unknown autocast; got 'float16'; expected one of off, bfloat16"):
+        replace(SMALLEST, autocast="float16")
+
+
+def test_an_unknown_backbone_is_refused_with_those_there_are() -> None:
+    with pytest.raises(SpecError, match="unknown backbone; got 'resnet18'; expected one of random, imagenet"):
+        replace(SMALLEST, backbone="resnet18")
+
+
+def test_patches_are_written_as_a_grid_of_a_size() -> None:
+    grid = replace(SMALLEST, patches="2x4 of 880x896").patch_grid
+    assert grid == PatchGrid(2, 4, Resolution(880, 896))
+    assert str(grid) == "2x4 of 880x896"
+
+
+def test_without_patches_there_is_no_grid() -> None:
+    assert SMALLEST.patch_grid is None
+
+
+@pytest.mark.parametrize(
+    "patches",
+    [
+        "8",
+        "2x4",
+        "880x880",
+        "2x4 880x880",
+        "0x4 of 880x880",
+        "2x0 of 880x880",
+        "-2x4 of 880x880",
+        "2.5x4 of 880x880",
+        "1000x1 of 880x880",
+        "2 x 4 of 880x880",
+        "2x4  of 880x880",
+        "2x4 of 880x880 ",
+        "2x4 of 880x880x3",
+        "2x4 of 880",
+    ],
+)
+def test_what_is_no_grid_of_patches_is_refused_with_the_form(patches: str) -> None:
+    with pytest.raises(SpecError, match=r"not a grid of patches; got .*; expected ROWSxCOLUMNS of .*Try: 2x4 of 880x"):
+        replace(SMALLEST, patches=patches)
+
+
+@pytest.mark.parametrize("patches", ["2x4 of 0x880", "2x4 of 99999x880", "1x1 of 16384x16384"])
+def test_a_patch_of_no_size_is_refused(patches: str) -> None:
+    with pytest.raises(SpecError, match="resolution"):
+        replace(SMALLEST, patches=patches)
 
 
 @pytest.mark.parametrize("crop", ["large", "288", "0x0", "99999x99999"])

@@ -8,13 +8,18 @@ import shlex
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+import torch
 
 from rtseg.artifacts import read_manifest
 from rtseg.cli import cli
+from rtseg.datasets.patches import evenly_spaced
+from rtseg.datasets.registry import class_spec, dataset_names
 from rtseg.networks.checkpoints import network_from_checkpoint
-from rtseg.networks.registry import network_names
-from rtseg.recipes import read_recipe
+from rtseg.networks.registry import network_names, network_spec
+from rtseg.recipes import TrainingRecipe, read_recipe
+from rtseg.training.losses import build_loss
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "export").glob("*.toml"))
@@ -31,8 +36,13 @@ def commands_in(page: Path) -> list[str]:
 
 def rtseg_commands() -> list[str]:
     quoted = re.findall(r"`(rtseg [a-z]+ [^`]*)`", "\n".join(page.read_text() for page in PAGES))
+    quoted += [line for path in RECIPES for line in commands_of(path)]
     shown = [line for page in PAGES for line in commands_in(page) if line.startswith("rtseg ")]
     return sorted({*shown, *(line for line in quoted if ">" not in line and "..." not in line)})
+
+
+def commands_of(recipe: Path) -> list[str]:
+    return re.findall(r"^#   (rtseg .*)$", recipe.read_text(), re.MULTILINE)
 
 
 def name_of(path: Path) -> str:
@@ -43,13 +53,59 @@ def name_of(path: Path) -> str:
 def test_a_recipe_is_read_and_names_a_registered_network(path: Path) -> None:
     recipe = read_recipe(path)
     assert recipe.network in network_names()
-    assert path.stem == f"{recipe.network}-{recipe.data.partition(':')[0]}"
+    assert f"{path.stem}-".startswith(f"{recipe.network}-{recipe.data.partition(':')[0]}-")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_the_pieces_of_a_recipe_fit_together(path: Path) -> None:
+    recipe = read_recipe(path)
+    dataset = recipe.data.partition(":")[0]
+    assert dataset in dataset_names()
+    classes, spec, crop = class_spec(dataset), network_spec(recipe.network), recipe.crop_resolution
+    with torch.device("meta"):
+        module = spec.build(len(classes), **spec.complete_options(recipe.options))
+        logits = module.training_logits(torch.empty(2, 3, crop.height, crop.width))
+    crop.require_multiple_of(module.multiple, recipe.network)
+    assert logits[0].shape[:2] == (2, len(classes))
+    assert recipe.backbone == "random" or module.backbone
+    shares = np.full(len(classes), 1 / len(classes))
+    loss = build_loss(recipe.loss or spec.loss, shares, ignore_index=classes.ignore_index, align_corners=True)
+    outputs = tuple(torch.zeros(1, len(classes), 2, 2) for _ in logits)
+    assert loss(outputs, torch.zeros(1, 4, 4, dtype=torch.int64)) > 0
+
+
+PATCHED = [path for path in RECIPES if read_recipe(path).patches]
+
+
+@pytest.mark.parametrize("path", PATCHED, ids=name_of)
+def test_patches_cover_a_picture_of_cityscapes_and_are_not_smaller_than_the_crop(path: Path) -> None:
+    recipe = read_recipe(path)
+    grid, crop = recipe.patch_grid, recipe.crop_resolution
+    assert grid is not None and recipe.data == "cityscapes"
+    for length, side, count, cut in (
+        (1024, grid.patch.height, grid.rows, crop.height),
+        (2048, grid.patch.width, grid.columns, crop.width),
+    ):
+        assert cut <= side <= length <= side * count
+        assert evenly_spaced(length, side, count)[-1] == length - side
+
+
+@pytest.mark.parametrize("path", [path for path in RECIPES if commands_of(path)], ids=name_of)
+def test_a_recipe_shows_the_command_that_trains_by_it(path: Path) -> None:
+    shown = [line for line in commands_of(path) if f"--recipe export/{path.name} " in line]
+    assert len(shown) == 1
+    assert ("--backbone " in shown[0]) == (read_recipe(path).backbone == "imagenet")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_every_recipe_is_in_the_table_of_the_workbench(path: Path) -> None:
+    assert f"`{path.name}`" in (ROOT / "export" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=name_of)
 def test_a_shipped_checkpoint_is_intact_and_was_trained_by_the_recipe_beside_it(path: Path) -> None:
     manifest = read_manifest(path, kind="checkpoint")
-    assert manifest.details["recipe"] == read_recipe(ROOT / "export" / f"{path.stem}.toml").to_json()
+    assert TrainingRecipe(**manifest.details["recipe"]) == read_recipe(ROOT / "export" / f"{path.stem}.toml")
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=name_of)

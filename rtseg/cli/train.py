@@ -17,7 +17,7 @@ from rtseg.errors import TrainingError
 @click.argument("network", required=False)
 @click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name.")
 @click.option("--recipe", "recipe_file", type=ANY_PATH, help="A TOML recipe; options override it.")
-@click.option("--data", help="camvid:PATH, cityscapes:PATH or streets.")
+@click.option("--data", help="camvid:PATH, cityscapes:PATH, voc:PATH or streets.")
 @click.option("--epochs", type=click.IntRange(1))
 @click.option("--batch-size", type=click.IntRange(1))
 @click.option("--crop", metavar="HxW", help="Size of a training sample.")
@@ -26,6 +26,8 @@ from rtseg.errors import TrainingError
 @click.option("--optimizer", type=click.Choice(("adam", "sgd")))
 @click.option("--seed", type=int)
 @click.option("--option", "options", type=KeyValueType(), multiple=True, help="An option of the network.")
+@click.option("--loss", metavar="NAME", help="Another loss than the network's own.")
+@click.option("--backbone", metavar="FILE|random", help="A .pth of torchvision's ImageNet weights for the backbone.")
 @click.option("--init", type=ANY_PATH, help="Start from these weights instead of random ones.")
 @click.option("--device", help="cpu or cuda.  [cuda where there is a GPU]")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read pictures.")
@@ -39,6 +41,7 @@ def train(
     recipe_file: Path | None,
     data: str | None,
     options: tuple[tuple[str, str], ...],
+    backbone: str | None,
     init: Path | None,
     device: str | None,
     workers: int,
@@ -50,7 +53,8 @@ def train(
 ) -> None:
     """Train a network with its paper's loss.
 
-    The checkpoint is the epoch that validates best; --resume goes on after a kill.
+    The checkpoint is the epoch that validates best; --resume goes on after a kill. A recipe that says
+    backbone = "imagenet" needs --backbone FILE, or --backbone random to do without.
 
     \b
     Example: rtseg train affnet --data camvid:CamVid --epochs 100
@@ -64,7 +68,12 @@ def train(
 
     if network and factory:
         raise click.UsageError("NETWORK and --module exclude each other")
+    weights_file = None if backbone in (None, "random") else Path(str(backbone))
+    if init and weights_file:
+        raise click.UsageError("--init brings the backbone's weights too: --backbone FILE is for a run without it")
     changes["network"] = network or factory
+    if backbone is not None:
+        changes["backbone"] = "imagenet" if weights_file else "random"
     if options:
         changes["options"] = dict(options)
     if data is not None:
@@ -97,6 +106,7 @@ def train(
             train_split,
             val_split,
             path,
+            backbone=weights_file,
             resume=resume,
             device=device or default_device(),
             workers=workers,
@@ -111,7 +121,7 @@ def train(
 
 
 def _observer(bar: Any, epochs: int) -> Any:
-    from rtseg.training.fit import TrainingObserver
+    from rtseg.training.epoch import TrainingObserver
 
     class Shown(TrainingObserver):
         """Draws the run's progress; a line stays for each epoch."""

@@ -12,7 +12,7 @@ from rtseg.cli.options import file_argument, json_option, threads_option
 
 @click.command()
 @file_argument("artifact")
-@click.option("--data", required=True, help="camvid:PATH, cityscapes:PATH or streets.")
+@click.option("--data", required=True, help="camvid:PATH, cityscapes:PATH, voc:PATH or streets.")
 @click.option("--split", default="val", show_default=True)
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
 @threads_option

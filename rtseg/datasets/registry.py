@@ -1,4 +1,4 @@
-"""Datasets by name: `camvid:PATH`, `cityscapes:PATH`, and `streets`, which needs no files."""
+"""Datasets by name: `camvid:PATH`, `cityscapes:PATH`, `voc:PATH`, and `streets`, which needs no files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Callable, ClassVar
 
-import numpy as np
-
 from rtseg.datasets.camvid import CamVid
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.cityscapes import CITYSCAPES_CLASSES, Cityscapes
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage
 from rtseg.datasets.streets import STREETS_CLASSES, render_scene
+from rtseg.datasets.voc import VOC2012, VOC_CLASSES, voc_colour
 from rtseg.errors import DatasetError, SpecError, UnknownNameError
 from rtseg.specs import ClassSpec, Resolution
 
@@ -54,12 +53,17 @@ def _open_cityscapes(argument: str, split: str) -> LabelledDataset:
     return Cityscapes(_folder("cityscapes", argument), split)
 
 
+def _open_voc(argument: str, split: str) -> LabelledDataset:
+    return VOC2012(_folder("voc", argument), split)
+
+
 _OPENERS: dict[str, tuple[Callable[[str, str], LabelledDataset], tuple[str, ...]]] = {
     "camvid": (_open_camvid, CamVid.SPLITS),
     "cityscapes": (_open_cityscapes, Cityscapes.SPLITS),
     "streets": (_open_streets, Streets.SPLITS),
+    "voc": (_open_voc, VOC2012.SPLITS),
 }
-_CLASSES = {spec.dataset: spec for spec in (CAMVID_CLASSES, CITYSCAPES_CLASSES, STREETS_CLASSES)}
+_CLASSES = {spec.dataset: spec for spec in (CAMVID_CLASSES, CITYSCAPES_CLASSES, STREETS_CLASSES, VOC_CLASSES)}
 
 
 def dataset_names() -> list[str]:
@@ -99,14 +103,7 @@ def class_spec(text: str) -> ClassSpec:
 def _numbered_classes(count: int) -> ClassSpec:
     if not 2 <= count <= 256:
         raise SpecError("the number of classes is out of range", got=count, expected="2 to 256")
-    return ClassSpec("", tuple(f"class {i}" for i in range(count)), tuple(_voc_colour(i) for i in range(count)))
-
-
-def _voc_colour(index: int) -> tuple[int, int, int]:
-    """Return the colour PASCAL VOC's development kit gives that index: its bits, spread over the channels."""
-    bits = np.array([(index >> shift) & 1 for shift in range(8)] + [0])
-    red, green, blue = (int(sum(bits[3 * k + channel] << (7 - k) for k in range(3))) for channel in range(3))
-    return red, green, blue
+    return ClassSpec("", tuple(f"class {i}" for i in range(count)), tuple(voc_colour(i) for i in range(count)))
 
 
 def _folder(name: str, argument: str) -> Path:

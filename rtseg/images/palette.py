@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import struct
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from rtseg.artifacts import PathLike, written_atomically
+from rtseg.errors import ImageError
 from rtseg.specs import ClassSpec
 
 Pixels = NDArray[np.uint8]
@@ -38,9 +41,27 @@ def write_label_png(path: PathLike, labels: Pixels, classes: ClassSpec) -> None:
 
 
 def read_label_png(path: PathLike) -> Pixels:
-    """Return the class indices of an indexed or grey PNG, uint8 (height, width)."""
-    with PillowImage.open(path) as picture:
-        return np.array(picture, np.uint8)
+    """Return the class indices of an indexed or grey 8-bit PNG, uint8 (height, width), whatever its palette.
+
+    Raises ImageError for other files, colours among them: what they stand for is in no file.
+    """
+    try:
+        content = io.BytesIO(Path(path).read_bytes())
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        with PillowImage.open(content, formats=("PNG",)) as picture:
+            mode, labels = picture.mode, np.array(picture)
+    except (OSError, SyntaxError, ValueError, struct.error, PillowImage.DecompressionBombError) as error:
+        raise ImageError(f"{path} is not a PNG, or only a part of one") from error
+    if mode not in ("P", "L"):
+        raise ImageError(
+            f"{path} is not a label map",
+            got=f"a PNG of mode {mode}",
+            expected="class indices, as a palette PNG or one 8-bit channel",
+            hint="the original files, not colours made of them",
+        )
+    return labels.astype(np.uint8, copy=False)
 
 
 def overlay(image: Pixels, labels: Pixels, classes: ClassSpec, *, opacity: float = 0.5) -> Pixels:

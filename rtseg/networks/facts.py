@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rtseg.errors import SpecError
@@ -44,7 +45,7 @@ def _facts(spec: NetworkSpec, resolution: Resolution, classes: int) -> dict[str,
         "align_corners": network.align_corners,
         "backbone": network.backbone,
         "loss": spec.loss,
-        "options": {name: list(option.choices) for name, option in spec.options.items()},
+        "options": {name: asdict(option) for name, option in spec.options.items()},
         "stated": list(spec.stated),
         "inferred": list(spec.inferred),
         "claims": [claim.to_json() for claim in claims_of(spec.name)],

@@ -46,7 +46,7 @@ def resolve_network(
         _require_same(network, classes, options or {}, checkpoint)
         return network
     if classes is None:
-        raise NetworkError("the classes are not known", hint="--classes cityscapes, camvid, streets or a number")
+        raise NetworkError("the classes are not known", hint="--classes cityscapes, camvid, voc, streets or a number")
     if factory is not None:
         if options:
             raise NetworkError(

@@ -37,7 +37,7 @@ def paper_text(claim: Mapping[str, Any]) -> str:
     """Return a paper's row in a few words: ms, FPS and the GPU."""
     figures = [(claim["latency_ms"], "ms"), (claim["fps"], "FPS")]
     parts = [f"{value:g} {unit}" for value, unit in figures if value is not None]
-    return f"{' '.join(parts) or '-'} {short_gpu(claim['gpu']) or 'GPU not stated'}"
+    return f"{' '.join(parts) or '-'}, {short_gpu(claim['gpu']) or 'GPU not stated'}"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -44,7 +44,10 @@ def network_details_text(facts: Sequence[Mapping[str, Any]], console: Console) -
     for entry in facts:
         console.print(f"\n{entry['name']}  {entry['paper']}", style="bold", soft_wrap=True)
         lines = [("published", entry["published_parameters"])] if entry["published_parameters"] else []
-        lines += [("option", f"{option} = {' | '.join(choices)}") for option, choices in entry["options"].items()]
+        lines += [
+            ("option", f"{name} = {' | '.join(option['choices'])}: {option['meaning']}")
+            for name, option in entry["options"].items()
+        ]
         lines += [("at hand", entry["at_hand"])] if entry["at_hand"] else []
         lines += [("backbone", f"{entry['backbone']}, ImageNet weights of torchvision")] if entry["backbone"] else []
         lines += [(kind, text) for kind in ("stated", "inferred") for text in entry[kind]]
@@ -64,8 +67,8 @@ def _claim_text(claim: Mapping[str, Any]) -> str:
     parts = [f"{claim['source']}: {claim['dataset']}"]
     parts += [f"{name}={value}" for name, value in claim["options"].items()]
     if claim["latency_ms"] is not None or claim["fps"] is not None:
-        size = f"{claim['height']}x{claim['width']}" if claim["height"] else "a size not stated"
-        parts.append(f"{paper_text(claim)} at {size}")
+        size = f"{claim['height']}x{claim['width']}" if claim["height"] else "size not stated"
+        parts.append(f"{paper_text(claim)}, {size}")
     if claim["miou_percent"] is not None:
         parts.append(f"{claim['miou_percent']:g} % mIoU")
     return ", ".join(parts) + (f" ({claim['note']})" if claim["note"] else "")

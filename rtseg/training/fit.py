@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from rtseg.accuracy.validation import validate
-from rtseg.artifacts import Manifest, require_writable
+from rtseg.artifacts import Manifest, PathLike, require_writable
 from rtseg.datasets.labelled import LabelledDataset
+from rtseg.datasets.patches import Patches
 from rtseg.errors import DatasetError, TrainingError
 from rtseg.networks.checkpoints import save_checkpoint
 from rtseg.networks.prepared import PreparedNetwork
@@ -22,48 +21,12 @@ from rtseg.recipes import TrainingRecipe
 from rtseg.runners.protocol import TensorSpec
 from rtseg.runners.torch import TorchRunner
 from rtseg.segmenter import Segmenter
-from rtseg.specs import Normalization, Resolution
+from rtseg.specs import Resolution
+from rtseg.training.backbone import load_backbone, require_same_backbone
 from rtseg.training.class_shares import class_shares
-from rtseg.training.losses import SegmentationLoss, build_loss
-from rtseg.training.samples import epoch_batches
+from rtseg.training.epoch import NormalizedNetwork, TrainingObserver, train_epoch
+from rtseg.training.losses import build_loss, require_loss
 from rtseg.training.state import TrainingState, read_state, state_path, write_state
-
-
-class TrainingObserver:
-    """Told how a run goes. The methods do nothing; a subclass shows what it wants to show."""
-
-    def counting(self, done: int, total: int) -> None:
-        """Pictures whose labels have been counted for the class shares."""
-
-    def resumed(self, epoch: int) -> None:
-        """The run goes on after that many complete epochs."""
-
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """One optimisation step is done."""
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        """One epoch is done: epoch, loss, learning_rate and, where it was validated, miou."""
-
-
-class NormalizedNetwork(nn.Module):
-    """uint8 RGB (batch, 3, height, width) in, the network's training logits out; normalises on the device."""
-
-    factor: Tensor
-    offset: Tensor
-
-    def __init__(self, network: PreparedNetwork) -> None:
-        super().__init__()
-        self.network = network.module
-        normalization: Normalization = network.normalization
-        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (normalization.mean, normalization.std))
-        self.swap = normalization.colour_order == "BGR"
-        self.register_buffer("factor", normalization.scale / std, persistent=False)
-        self.register_buffer("offset", mean / std, persistent=False)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the main logits, then the auxiliary ones."""
-        ordered = images.flip(1) if self.swap else images
-        return self.network.training_logits(ordered.float() * self.factor - self.offset)
 
 
 def fit(
@@ -73,6 +36,7 @@ def fit(
     val: LabelledDataset,
     output: Path,
     *,
+    backbone: PathLike | None = None,
     resume: bool = False,
     device: str = "cpu",
     workers: int = 0,
@@ -81,14 +45,19 @@ def fit(
 ) -> Manifest:
     """Train the network's module in place and write the checkpoint of the best validated epoch.
 
-    The state is kept beside output after each epoch; with resume a killed run goes on from there to
-    the same weights as one that was never killed. Raises SpecError, DatasetError, TrainingError and WriteError.
+    backbone is the file of ImageNet weights that the recipe may ask for. Class shares are counted on whole
+    pictures, also where the recipe cuts them into patches. The state is kept beside output after each
+    epoch; with resume a killed run goes on from there to the same weights as one that was never killed.
+    Raises SpecError, UnknownNameError, DatasetError, CheckpointError, TrainingError and WriteError.
     """
     observer = observer or TrainingObserver()
-    steps = len(train) // recipe.batch_size
+    loss_name = recipe.loss or (network.spec.loss if network.spec else "ce")
+    require_loss(loss_name)
+    samples = _samples(train, recipe)
+    steps = len(samples) // recipe.batch_size
     if steps == 0:
         raise TrainingError(
-            "the training split is smaller than one batch", got=len(train), expected=f"at least {recipe.batch_size}"
+            "the training split is smaller than one batch", got=len(samples), expected=f"at least {recipe.batch_size}"
         )
     recipe.crop_resolution.require_multiple_of(network.module.multiple, network.name)
     _require_same_classes(network, train, val)
@@ -106,28 +75,21 @@ def fit(
             f"{path} is what an unfinished run left", hint="--resume to go on with it, or delete it to begin anew"
         )
     if path.exists():
-        state = read_state(path, recipe)
-        try:
-            model.load_state_dict(state.module)
-            optimizer.load_state_dict(state.optimizer)
-        except (RuntimeError, ValueError) as error:
-            raise TrainingError(
-                f"{path} does not fit {network.name}: {str(error).splitlines()[0]}",
-                hint="the network it was begun with, or another output file",
-            ) from error
+        state = _resumed(path, recipe, backbone, network.name, model, optimizer)
         observer.resumed(state.epoch)
     else:
+        digest = load_backbone(network, recipe, backbone)
         shares = class_shares(train, observer.counting)
-        state = TrainingState(0, model.state_dict(), optimizer.state_dict(), shares.tolist())
+        state = TrainingState(0, model.state_dict(), optimizer.state_dict(), shares.tolist(), backbone_sha256=digest)
     loss = build_loss(
-        network.spec.loss if network.spec else "ce",
+        loss_name,
         np.array(state.shares),
         ignore_index=train.classes.ignore_index,
         align_corners=network.module.align_corners,
     ).to(device)
 
     while state.epoch < recipe.epochs:
-        record = _train_epoch(model, loss, optimizer, recipe, train, state.epoch, steps, workers, observer)
+        record = train_epoch(model, loss, optimizer, recipe, samples, state.epoch, steps, workers, observer)
         state.epoch += 1
         if state.epoch % recipe.validate_every == 0 or state.epoch == recipe.epochs:
             record["miou"] = _validated(network, val, validated_at, device)
@@ -144,6 +106,8 @@ def fit(
     network.module.eval()
     details = {
         "recipe": recipe.to_json(),
+        "loss": loss_name,
+        "backbone_sha256": state.backbone_sha256,
         "class_shares": state.shares,
         "history": state.history,
         "selected_epoch": state.best_epoch,
@@ -158,59 +122,36 @@ def fit(
     return manifest
 
 
-def learning_rate_factor(recipe: TrainingRecipe, step: int, total: int) -> float:
-    """Return the share of the learning rate at a step: a linear warm-up, then polynomial decay to 0."""
-    warmup = min(recipe.warmup_steps, total // 2)
-    if step < warmup:
-        return (step + 1) / warmup
-    return float((1 - (step - warmup) / max(1, total - warmup)) ** recipe.poly_power)
+def _samples(train: LabelledDataset, recipe: TrainingRecipe) -> LabelledDataset:
+    """Return what an epoch shows. The first patch is cut now: a grid that does not fit is told before the work."""
+    if recipe.patch_grid is None:
+        return train
+    patches = Patches(train, recipe.patch_grid)
+    if len(patches):
+        _ = patches[0]
+    return patches
 
 
-def _train_epoch(
-    model: NormalizedNetwork,
-    loss: SegmentationLoss,
-    optimizer: torch.optim.Optimizer,
+def _resumed(
+    path: Path,
     recipe: TrainingRecipe,
-    train: LabelledDataset,
-    epoch: int,
-    steps: int,
-    workers: int,
-    observer: TrainingObserver,
-) -> dict[str, Any]:
-    torch.manual_seed(recipe.seed * 1_000_003 + epoch)  # dropout: the only draw that is left to torch
-    model.train()
-    device = model.factor.device
-    total = 0.0
-    rate = recipe.learning_rate
-    for step, (images, labels) in enumerate(epoch_batches(train, recipe, epoch, workers=workers)):
-        rate = recipe.learning_rate * learning_rate_factor(recipe, epoch * steps + step, recipe.epochs * steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.autocast == "bfloat16"):
-            logits = _training_logits(model, images.to(device))
-        value = loss(tuple(output.float() for output in logits), labels.to(device).long())
-        optimizer.zero_grad(set_to_none=True)
-        value.backward()
-        optimizer.step()
-        current = value.item()
-        if not math.isfinite(current):
-            raise TrainingError(
-                f"the loss is {current} in epoch {epoch + 1}, step {step + 1}", hint="a lower --learning-rate"
-            )
-        total += current
-        observer.step(epoch + 1, step + 1, steps, current)
-    return {"epoch": epoch + 1, "loss": total / steps, "learning_rate": rate}
-
-
-def _training_logits(model: NormalizedNetwork, images: Tensor) -> tuple[Tensor, ...]:
+    backbone: PathLike | None,
+    name: str,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> TrainingState:
+    state = read_state(path, recipe)
+    if backbone is not None:
+        require_same_backbone(backbone, state.backbone_sha256)
     try:
-        return model(images)  # type: ignore[no-any-return]
-    except ValueError as error:  # batch normalisation of a map that pooling left one value per channel
-        batch, _, height, width = images.shape
+        model.load_state_dict(state.module)
+        optimizer.load_state_dict(state.optimizer)
+    except (RuntimeError, ValueError) as error:
         raise TrainingError(
-            f"the network cannot be trained on batches of {batch} at {height}x{width}: {error}",
-            hint="--batch-size 2 or more",
+            f"{path} does not fit {name}: {str(error).splitlines()[0]}",
+            hint="the network it was begun with, or another output file",
         ) from error
+    return state
 
 
 def _optimizer(recipe: TrainingRecipe, model: nn.Module) -> torch.optim.Optimizer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Callable
 
 import torch
@@ -10,6 +12,9 @@ from torch import Tensor, nn
 
 from rtseg.errors import UnknownNameError
 from rtseg.training.class_shares import Shares, focal_exponents, inverse_log_weights
+
+AUXILIARY_WEIGHT = 0.4
+"""Of an auxiliary output beside the main one, as PSPNet weighs its own (Zhao et al., 2017, section 3.3)."""
 
 
 class SegmentationLoss(nn.Module):
@@ -29,7 +34,7 @@ class SegmentationLoss(nn.Module):
         size = (int(labels.shape[-2]), int(labels.shape[-1]))
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=self.align_corners)
 
-    def cross_entropy(self, logits: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    def cross_entropy(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the weighted mean of one output over the labelled pixels, 0 where there is none.
 
         Weights are 1 or more. PyTorch's own mean is NaN for a batch that is all void.
@@ -38,7 +43,8 @@ class SegmentationLoss(nn.Module):
         total = F.cross_entropy(
             self.upsampled(logits, labels), labels, weight, ignore_index=self.ignore_index, reduction="sum"
         )
-        return total / weight[labels[labelled]].sum().clamp(min=1)
+        parts = labelled.sum() if weight is None else weight[labels[labelled]].sum()
+        return total / parts.clamp(min=1)
 
 
 class ObjectWeightedFocalLoss(SegmentationLoss):
@@ -72,48 +78,113 @@ class ObjectWeightedFocalLoss(SegmentationLoss):
         return -((focal + self.CROSS_ENTROPY_WEIGHT) * log_p).sum() / labelled.sum().clamp(min=1)
 
 
-class WeightedCrossEntropy(SegmentationLoss):
-    """Cross-entropy with class weights 1 / ln(1.10 + share), on every output with weight 1.
+class CrossEntropy(SegmentationLoss):
+    """Cross-entropy on every output: the main one counts once, each auxiliary one `auxiliary` times.
 
-    The loss of S2-FPN's published training: the main output plus its four auxiliary ones.
+    With c the classes are weighted by 1 / ln(c + share): 1.10 is S2-FPN's published training (main
+    output plus its four auxiliary ones) and ERFNet's, 1.02 that of ENet (Paszke et al., section 5.2).
     """
 
-    C = 1.10
+    weight: Tensor | None
 
-    weight: Tensor
+    def __init__(
+        self,
+        shares: Shares,
+        *,
+        ignore_index: int,
+        align_corners: bool,
+        c: float | None = None,
+        auxiliary: float = 1.0,
+    ) -> None:
+        super().__init__(ignore_index=ignore_index, align_corners=align_corners)
+        self.auxiliary = auxiliary
+        weight = None if c is None else torch.tensor(inverse_log_weights(shares, c), dtype=torch.float32)
+        self.register_buffer("weight", weight)
+
+    def forward(self, logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
+        """Return the weighted sum of the losses of all outputs."""
+        losses = [self.cross_entropy(output, labels, self.weight) for output in logits]
+        return _main_and_auxiliary(losses, self.auxiliary)
+
+
+class DiceCrossEntropy(SegmentationLoss):
+    """CE + soft Dice, one to one, on the main output (Huo et al., 2023).
+
+    Dice is 1 - the mean over the classes of (2 I + s) / (P + Y + s): over the labelled pixels of the
+    batch, I sums a class's probability where it is the truth, P everywhere, and Y counts its pixels.
+    The paper gives no formula; this is the usual one, with s = 1e-5. Auxiliary logits are ignored.
+    """
+
+    SMOOTH = 1e-5
 
     def __init__(self, shares: Shares, *, ignore_index: int, align_corners: bool) -> None:
         super().__init__(ignore_index=ignore_index, align_corners=align_corners)
-        self.register_buffer("weight", torch.tensor(inverse_log_weights(shares, self.C), dtype=torch.float32))
+        self.classes = len(shares)
 
     def forward(self, logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-        """Return the sum of the losses of all outputs."""
-        return torch.stack([self.cross_entropy(output, labels, self.weight) for output in logits]).sum()
+        """Return the scalar loss of the main logits."""
+        labelled = labels != self.ignore_index
+        truth = labels[labelled]
+        probabilities = F.softmax(self.upsampled(logits[0], labels), 1).movedim(1, -1)[labelled]
+        of_truth = probabilities.gather(1, truth.unsqueeze(1)).squeeze(1)
+        overlap = of_truth.new_zeros(self.classes).index_add(0, truth, of_truth)
+        areas = probabilities.sum(0) + torch.bincount(truth, minlength=self.classes)
+        dice = ((2 * overlap + self.SMOOTH) / (areas + self.SMOOTH)).mean()
+        return self.cross_entropy(logits[0], labels) + (1 - dice)
 
 
-class PlainCrossEntropy(SegmentationLoss):
-    """Unweighted cross-entropy on every output: what a network of the user's own is trained with."""
+class HardExampleCrossEntropy(SegmentationLoss):
+    """Cross-entropy over the hard pixels (OHEM: Shrivastava et al., CVPR 2016), on every output.
 
-    weight: Tensor
+    Hard is a labelled pixel whose true class has a probability below 0.7. Where fewer than a
+    sixteenth of the labelled pixels are, that many of the highest loss are taken. The mean over
+    those; an auxiliary output counts 0.4 times.
+    """
+
+    HARD_BELOW = 0.7
+    KEPT_AT_LEAST = 1 / 16
 
     def __init__(self, shares: Shares, *, ignore_index: int, align_corners: bool) -> None:
         super().__init__(ignore_index=ignore_index, align_corners=align_corners)
-        self.register_buffer("weight", torch.ones(len(shares), dtype=torch.float32))
 
     def forward(self, logits: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-        """Return the sum of the losses of all outputs."""
-        return torch.stack([self.cross_entropy(output, labels, self.weight) for output in logits]).sum()
+        """Return the weighted sum of the losses of all outputs."""
+        return _main_and_auxiliary([self._of_hard(output, labels) for output in logits], AUXILIARY_WEIGHT)
+
+    def _of_hard(self, logits: Tensor, labels: Tensor) -> Tensor:
+        every = F.cross_entropy(
+            self.upsampled(logits, labels), labels, ignore_index=self.ignore_index, reduction="none"
+        )
+        losses = every[labels != self.ignore_index]
+        fewest = math.ceil(losses.numel() * self.KEPT_AT_LEAST)
+        hard = losses[losses > -math.log(self.HARD_BELOW)]
+        kept = hard if hard.numel() >= fewest else losses.topk(fewest).values
+        return kept.sum() / max(1, kept.numel())
+
+
+def _main_and_auxiliary(losses: list[Tensor], auxiliary: float) -> Tensor:
+    """Return the first loss plus the others' sum weighted by `auxiliary`."""
+    return torch.stack([losses[0], *(auxiliary * loss for loss in losses[1:])]).sum()
 
 
 LOSSES: dict[str, Callable[..., SegmentationLoss]] = {
     "owfl+ce": ObjectWeightedFocalLoss,
-    "weighted-ce": WeightedCrossEntropy,
-    "ce": PlainCrossEntropy,
+    "weighted-ce": partial(CrossEntropy, c=1.10),
+    "weighted-ce-1.02": partial(CrossEntropy, c=1.02),
+    "ce": CrossEntropy,
+    "ce+auxiliary": partial(CrossEntropy, auxiliary=AUXILIARY_WEIGHT),
+    "ce+dice": DiceCrossEntropy,
+    "ohem": HardExampleCrossEntropy,
 }
+
+
+def require_loss(name: str) -> None:
+    """Raise UnknownNameError, naming the closest one, unless there is such a loss."""
+    if name not in LOSSES:
+        raise UnknownNameError("loss", name, LOSSES)
 
 
 def build_loss(name: str, shares: Shares, *, ignore_index: int, align_corners: bool) -> SegmentationLoss:
     """Return the named loss for a training set with those class shares. Raises UnknownNameError."""
-    if name not in LOSSES:
-        raise UnknownNameError("loss", name, LOSSES)
+    require_loss(name)
     return LOSSES[name](shares, ignore_index=ignore_index, align_corners=align_corners)

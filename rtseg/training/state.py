@@ -11,13 +11,28 @@ from typing import Any
 import torch
 
 from rtseg.artifacts import written_atomically
-from rtseg.errors import TrainingError
+from rtseg.errors import SpecError, TrainingError
 from rtseg.recipes import TrainingRecipe
+
+UNREADABLE = (
+    OSError,
+    RuntimeError,
+    EOFError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    SpecError,
+    pickle.UnpicklingError,
+)
+"""What reading a file raises that is no state, by how far it looks like one."""
 
 
 @dataclass
 class TrainingState:
-    """Everything after `epoch` complete epochs. best_* is the state that validated best so far."""
+    """Everything after `epoch` complete epochs.
+
+    best_* is the state that validated best so far, backbone_sha256 the file that the backbone started from.
+    """
 
     epoch: int
     module: dict[str, Any]
@@ -26,6 +41,7 @@ class TrainingState:
     history: list[dict[str, Any]] = field(default_factory=list)
     best_module: dict[str, Any] | None = None
     best_epoch: int = 0
+    backbone_sha256: str | None = None
 
 
 def state_path(output: Path) -> Path:
@@ -45,15 +61,15 @@ def read_state(path: Path, recipe: TrainingRecipe) -> TrainingState:
     """Return the state at path. Raises TrainingError when it is unreadable or of another recipe."""
     try:
         loaded = torch.load(path, weights_only=True)
-        recorded = loaded.pop("recipe")
+        recorded = TrainingRecipe(**loaded.pop("recipe")).to_json()  # a field it lacks is younger: it had the default
         state = TrainingState(**loaded)
-    except (OSError, RuntimeError, EOFError, KeyError, TypeError, AttributeError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         raise TrainingError(f"{path} is not the state of a training run: {error}") from error
-    changed = [name for name, value in recipe.to_json().items() if recorded.get(name) != value]
+    changed = [name for name, value in recipe.to_json().items() if recorded[name] != value]
     if changed:
         raise TrainingError(
             f"{path} belongs to another recipe",
-            got=", ".join(f"{name}={recorded.get(name)!r}" for name in changed),
+            got=", ".join(f"{name}={recorded[name]!r}" for name in changed),
             expected=", ".join(f"{name}={recipe.to_json()[name]!r}" for name in changed),
             hint="the same recipe, or another output file",
         )

@@ -30,8 +30,8 @@ def test_a_mistyped_network_is_refused_with_the_closest_one(refused: Refused, co
 
 
 def test_a_name_that_is_close_to_nothing_gets_the_list_and_no_guess(refused: Refused) -> None:
-    message = refused("export", "unet", "--resolution", "64x64")
-    assert message.startswith("unknown network; got 'unet'; expected one of affnet, ")
+    message = refused("export", "trans4trans", "--resolution", "64x64")
+    assert message.startswith("unknown network; got 'trans4trans'; expected one of affnet, ")
 
 
 def test_a_mistyped_dataset_is_refused_with_the_closest_one(refused: Refused) -> None:
@@ -94,7 +94,7 @@ def test_what_is_no_resolution_is_wrong_usage(misused: Refused, size: str) -> No
         ("run",),
         ("run", "a.onnx", "-o", "out"),
         ("run", "a.onnx", "b.png"),
-        ("networks", "surplus"),
+        ("doctor", "surplus"),
         ("networks", "--classes", "1"),
         ("train", "affnet"),
         ("train", "affnet", "--module", "a:b", "--data", "streets", "--epochs", "1"),

@@ -114,6 +114,37 @@ def test_a_damaged_picture_is_refused_by_name(tree: Path) -> None:
         CamVid(tree, "train")[0]
 
 
+def test_a_damaged_label_file_is_refused_by_name(tree: Path) -> None:
+    (tree / "trainannot" / "0001.png").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"trainannot.0001\.png is not a picture"):
+        CamVid(tree, "train")[0]
+
+
+@pytest.mark.parametrize("split", CamVid.SPLITS)
+def test_a_split_holds_its_own_pictures_only(tree: Path, split: str) -> None:
+    for other in CamVid.SPLITS:
+        put(tree, other, f"of_{other}", *picture(7))
+    dataset = CamVid(tree, split)
+    names = {dataset[index].name for index in range(len(dataset))}
+    assert {name for name in names if name.startswith("of_")} == {f"of_{split}"}
+
+
+def test_labels_without_a_picture_are_left_alone(tree: Path) -> None:
+    (tree / "train" / "0002.png").unlink()
+    assert [CamVid(tree, "train")[index].name for index in range(2)] == ["0001", "0003"]
+
+
+def test_a_split_without_pictures_is_refused(tree: Path) -> None:
+    (tree / "val").mkdir()
+    with pytest.raises(DatasetError, match=r"no CamVid pictures in .*val; expected val/\*\.png and valannot"):
+        CamVid(tree, "val")
+
+
+def test_past_the_end_is_an_index_error(tree: Path) -> None:
+    with pytest.raises(IndexError):
+        CamVid(tree, "train")[3]
+
+
 def test_streets_written_in_camvids_layout_are_read_back_as_they_were(tmp_path: Path) -> None:
     streets = Streets("val", Resolution(48, 64))
     write_camvid_layout(streets, tmp_path, "val", count=2)

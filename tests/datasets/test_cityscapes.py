@@ -134,3 +134,46 @@ def test_labels_of_sixteen_bits_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "aachen_000000_000019", ALL_IDS.astype(np.uint16))
     with pytest.raises(ImageError, match="is not a label map; got uint16"):
         Cityscapes(tmp_path, "train")[0]
+
+
+def test_coloured_labels_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, "aachen_000000_000019", IMAGE)
+    with pytest.raises(ImageError, match=r"gtFine_labelIds\.png is not a label map; got uint8 \(2, 17, 3\)"):
+        Cityscapes(tmp_path, "train")[0]
+
+
+@pytest.mark.parametrize("kind", ["leftImg8bit", "gtFine"])
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path, kind: str) -> None:
+    put(tmp_path, "aachen_000000_000019", ALL_IDS)
+    path = next((tmp_path / kind).rglob("*.png"))
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(ImageError, match=path.name):
+        Cityscapes(tmp_path, "train")[0]
+
+
+def test_the_labels_of_another_city_are_not_taken(tmp_path: Path) -> None:
+    put(tmp_path, "aachen_000000_000019", ALL_IDS)
+    truths = tmp_path / "gtFine" / "train"
+    (truths / "aachen").rename(truths / "bochum")
+    with pytest.raises(DatasetError, match=r"label file is missing; got no .*aachen.aachen_000000_000019"):
+        Cityscapes(tmp_path, "train")
+
+
+def test_other_files_of_the_benchmark_beside_the_labels_are_left_alone(tmp_path: Path) -> None:
+    put(tmp_path, "aachen_000000_000019", ALL_IDS)
+    for kind in ("color", "instanceIds"):
+        put(tmp_path, "aachen_000000_000019", np.full((2, 17), 99, np.uint8), kind=kind)
+    assert Cityscapes(tmp_path, "train")[0].labels.max() == 255
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_split_without_a_city_is_refused(tmp_path: Path, split: str) -> None:
+    (tmp_path / "leftImg8bit" / split).mkdir(parents=True)
+    with pytest.raises(DatasetError, match=rf"no Cityscapes pictures in .*{split}; expected CITY/NAME_leftImg8bit"):
+        Cityscapes(tmp_path, split)
+
+
+def test_past_the_end_is_an_index_error(tmp_path: Path) -> None:
+    put(tmp_path, "aachen_000000_000019", ALL_IDS)
+    with pytest.raises(IndexError):
+        Cityscapes(tmp_path, "train")[1]

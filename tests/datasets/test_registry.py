@@ -11,8 +11,8 @@ from rtseg.errors import DatasetError, SpecError, UnknownNameError
 from rtseg.specs import Resolution
 
 
-def test_the_datasets_are_these_three() -> None:
-    assert dataset_names() == ["camvid", "cityscapes", "streets"]
+def test_the_datasets_are_these_four() -> None:
+    assert dataset_names() == ["camvid", "cityscapes", "streets", "voc"]
 
 
 def test_streets_need_no_folder_and_have_camvids_size() -> None:
@@ -47,7 +47,7 @@ def test_a_folder_is_opened_after_the_colon(tmp_path: Path) -> None:
     assert len(open_dataset(f"camvid:{folder}", "val")) == 1
 
 
-@pytest.mark.parametrize("name", ["camvid", "cityscapes"])
+@pytest.mark.parametrize("name", ["camvid", "cityscapes", "voc"])
 def test_datasets_of_files_need_a_folder(name: str) -> None:
     with pytest.raises(DatasetError, match=rf"{name} needs a folder; got {name}; expected {name}:PATH"):
         open_dataset(name, "val")
@@ -75,7 +75,9 @@ def test_a_size_that_is_none_is_refused() -> None:
         open_dataset("streets:large", "val")
 
 
-@pytest.mark.parametrize(("name", "count"), [("camvid", 11), ("cityscapes", 19), ("streets", 11), ("7", 7)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("camvid", 11), ("cityscapes", 19), ("streets", 11), ("voc", 21), ("7", 7)]
+)
 def test_class_lists_go_by_name_or_number(name: str, count: int) -> None:
     assert len(class_spec(name)) == count
 

@@ -70,7 +70,7 @@ def test_a_row_says_on_what_it_ran_and_that_its_weights_are_random() -> None:
 
 
 def test_the_paper_stands_beside_with_its_gpu() -> None:
-    assert "28 ms 35.7 FPS RTX 2080" in row_of(printed(result()))
+    assert "28 ms 35.7 FPS, RTX 2080" in row_of(printed(result()))
 
 
 def test_an_unstable_row_is_called_so_and_says_why() -> None:

@@ -13,21 +13,23 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from torch import Tensor, nn
+from small_runs import TOWARDS_ONE, Constant, Grey, Killed, Witness, constant
+from torch import nn
 
 from rtseg.accuracy.validation import validate
 from rtseg.artifacts import read_manifest
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage
 from rtseg.datasets.registry import class_spec
-from rtseg.errors import DatasetError, SpecError, TrainingError
+from rtseg.errors import DatasetError, SpecError, TrainingError, UnknownNameError
 from rtseg.export.onnx_file import export_onnx
 from rtseg.networks.checkpoints import network_from_checkpoint
 from rtseg.networks.prepared import PreparedNetwork, build_network
-from rtseg.networks.spec import SegmentationNetwork
 from rtseg.recipes import TrainingRecipe
 from rtseg.segmenter import load
 from rtseg.specs import Normalization, Resolution
-from rtseg.training.fit import TrainingObserver, fit
+from rtseg.training.class_shares import class_shares
+from rtseg.training.epoch import TrainingObserver
+from rtseg.training.fit import fit
 from rtseg.training.state import state_path
 
 RECIPE = TrainingRecipe(
@@ -37,35 +39,6 @@ RECIPE = TrainingRecipe(
 
 WHOLE = replace(RECIPE, scale_min=1, scale_max=1, flip=False, jitter=0)
 """The pictures as they are."""
-
-
-class Killed(BaseException):
-    """Ends a run as a kill does: nothing in the package may catch it."""
-
-
-class Witness(TrainingObserver):
-    """Keeps what it is told; ends the run at one step, if told to."""
-
-    def __init__(self, killed_at: tuple[int, int] | None = None) -> None:
-        self.losses: list[float] = []
-        self.records: list[dict[str, Any]] = []
-        self.resumed_after: list[int] = []
-        self.counted: list[tuple[int, int]] = []
-        self._killed_at = killed_at
-
-    def counting(self, done: int, total: int) -> None:
-        self.counted.append((done, total))
-
-    def resumed(self, epoch: int) -> None:
-        self.resumed_after.append(epoch)
-
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        self.losses.append(loss)
-        if (epoch, step) == self._killed_at:
-            raise Killed
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        self.records.append(record)
 
 
 def fresh_affnet() -> PreparedNetwork:
@@ -169,49 +142,6 @@ def test_a_half_checkpoint_loads_as_the_rounded_weights(
             assert torch.equal(loaded[name], expected), name
 
 
-class Constant(SegmentationNetwork):
-    """Logits from one 1x1 convolution at stride 1, at first in favour of class 0."""
-
-    stride = 1
-    align_corners = False
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, classes, 1)
-        nn.init.zeros_(self.conv.weight)
-        self.conv.bias.data = torch.tensor([2.0] + [0.0] * (classes - 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.conv(images)  # type: ignore[no-any-return]
-
-
-class Grey:
-    """Pictures that are all grey, with one label everywhere."""
-
-    classes = class_spec("2")
-
-    def __init__(self, count: int, label: int) -> None:
-        self._count = count
-        self._label = label
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> LabelledImage:
-        image = np.full((16, 16, 3), 128, np.uint8)
-        return LabelledImage(str(index), image, np.full((16, 16), self._label, np.uint8))
-
-
-def constant() -> PreparedNetwork:
-    return PreparedNetwork("mine:constant", Constant(2), Grey.classes, Normalization(), "made by hand")
-
-
-TOWARDS_ONE = TrainingRecipe(
-    "mine:constant", "grey", 6, batch_size=2, crop="16x16", optimizer="sgd", learning_rate=0.3, warmup_steps=0
-)
-"""Trains towards class 1 on pictures of class 1."""
-
-
 def test_the_checkpoint_is_the_epoch_that_validated_best_and_not_the_last(tmp_path: Path) -> None:
     # Validated against class 0: right at first, wrong as soon as the training has turned the network to class 1.
     network = constant()
@@ -248,6 +178,76 @@ def test_pictures_in_bgr_are_trained_in_the_order_the_artifact_will_get_them(tmp
     assert manifest.details["validation_miou"] == 1
     weight = network.module.conv.weight.detach()[..., 0, 0]
     assert weight[1, 2] > weight[0, 2]  # the third channel is red
+
+
+# What the recipe chooses
+
+
+def test_a_loss_in_the_recipe_stands_in_for_the_networks_own(tmp_path: Path) -> None:
+    # Every pixel is class 1 with p = 1 / (1 + e^2): -ln p, and a Dice of 2 p / (p + 1) for it and 0 for the other.
+    p = 1 / (1 + np.exp(2))
+    witness = Witness()
+    recipe = replace(TOWARDS_ONE, epochs=1, loss="ce+dice")
+    manifest = fit(constant(), recipe, Grey(4, 1), Grey(1, 1), tmp_path / "out.safetensors", observer=witness)
+    assert witness.losses[0] == pytest.approx(-np.log(p) + 1 - p / (p + 1), rel=1e-4)
+    assert manifest.details["loss"] == "ce+dice"
+
+
+@pytest.mark.parametrize(("loss", "recorded"), [("", "owfl+ce"), ("weighted-ce-1.02", "weighted-ce-1.02")])
+def test_the_checkpoint_tells_the_loss_it_was_trained_with(
+    loss: str,
+    recorded: str,
+    affnet: PreparedNetwork,
+    six_scenes: LabelledDataset,
+    two_scenes: LabelledDataset,
+    tmp_path: Path,
+) -> None:
+    recipe = replace(RECIPE, epochs=1, loss=loss)
+    manifest = fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors")
+    assert manifest.details["loss"] == recorded
+
+
+def test_an_unknown_loss_is_refused_before_anything_is_counted(tmp_path: Path) -> None:
+    witness = Witness()
+    with pytest.raises(UnknownNameError, match=r"unknown loss; got 'dice'"):
+        recipe = replace(TOWARDS_ONE, loss="dice")
+        fit(constant(), recipe, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors", observer=witness)
+    assert witness.counted == []
+
+
+def test_bfloat16_gives_other_weights_that_are_finite_and_float32(
+    six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    weights = {}
+    for autocast in ("off", "bfloat16"):
+        path = tmp_path / f"{autocast}.safetensors"
+        fit(fresh_affnet(), replace(RECIPE, epochs=1, autocast=autocast), six_scenes, two_scenes, path)
+        weights[autocast] = load_file(path)
+    assert all(tensor.dtype == np.float32 for tensor in weights["bfloat16"].values())
+    assert all(np.isfinite(tensor).all() for tensor in weights["bfloat16"].values())
+    assert any(not np.array_equal(tensor, weights["off"][name]) for name, tensor in weights["bfloat16"].items())
+
+
+def test_patches_are_trained_on_and_whole_pictures_validated_and_counted(
+    affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    witness = Witness()
+    recipe = replace(RECIPE, epochs=1, patches="2x3 of 40x48", crop="40x48")
+    manifest = fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors", observer=witness)
+    assert len(witness.losses) == 6 * 6 // 2
+    assert witness.counted[-1] == (6, 6)
+    assert manifest.details["class_shares"] == class_shares(six_scenes).tolist()
+    assert (manifest.details["train_pictures"], str(manifest.image.resolution)) == (6, "64x96")
+
+
+def test_patches_larger_than_the_pictures_are_refused_before_anything_is_counted(
+    affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
+) -> None:
+    witness = Witness()
+    recipe = replace(RECIPE, patches="2x2 of 80x80")
+    with pytest.raises(DatasetError, match=r"train_0000 cannot be cut .* smaller than one; got 64x96"):
+        fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors", observer=witness)
+    assert witness.counted == []
 
 
 # Killed and resumed
@@ -361,6 +361,26 @@ def test_resuming_another_network_of_the_same_name_is_refused(tmp_path: Path) ->
     changed.module.extra = nn.Linear(2, 2)
     with pytest.raises(TrainingError, match=r"does not fit mine:constant"):
         fit(changed, TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True)
+
+
+def test_a_state_from_before_a_field_of_the_recipe_is_one_with_its_default(tmp_path: Path) -> None:
+    path = interrupted(tmp_path)
+    state = torch.load(state_path(path), weights_only=True)
+    del state["recipe"]["loss"], state["recipe"]["autocast"], state["backbone_sha256"]
+    torch.save(state, state_path(path))
+    with pytest.raises(TrainingError, match=r"another recipe; got loss=''; expected loss='ohem'"):
+        fit(constant(), replace(TOWARDS_ONE, loss="ohem"), Grey(4, 1), Grey(1, 0), path, resume=True)
+    assert fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True).details["backbone_sha256"] is None
+
+
+@pytest.mark.parametrize("change", [{"epochs": 0}, {"younger": 1}])
+def test_a_state_of_a_recipe_that_cannot_be_is_refused(tmp_path: Path, change: dict[str, int]) -> None:
+    path = interrupted(tmp_path)
+    state = torch.load(state_path(path), weights_only=True)
+    state["recipe"].update(change)
+    torch.save(state, state_path(path))
+    with pytest.raises(TrainingError, match="is not the state of a training run"):
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"not a state", b"PK\x03\x04 half a zip"])

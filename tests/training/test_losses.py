@@ -10,7 +10,7 @@ from torch import Tensor
 from rtseg.errors import UnknownNameError
 from rtseg.networks.registry import network_names, network_spec
 from rtseg.training.class_shares import focal_exponents, inverse_log_weights
-from rtseg.training.losses import LOSSES, SegmentationLoss, build_loss
+from rtseg.training.losses import LOSSES, HardExampleCrossEntropy, SegmentationLoss, build_loss
 
 VOID = 255
 
@@ -35,6 +35,11 @@ def pixels(*logits: Tensor) -> Tensor:
 
 def labels(*values: int) -> Tensor:
     return torch.tensor(values).view(1, 1, -1)
+
+
+def with_probability(p: float) -> Tensor:
+    """Return logits of two classes, the first of which has that probability."""
+    return torch.tensor([log(p / (1 - p)), 0.0], dtype=torch.float64)
 
 
 # By hand
@@ -90,6 +95,67 @@ def test_owfl_looks_at_the_main_output_only() -> None:
     assert torch.equal(loss((pixels(QUARTER), pixels(torch.zeros(2))), labels(0)), alone)
 
 
+def test_the_class_weights_at_1_02_are_one_over_ln_of_1_02_and_the_share() -> None:
+    frequent, rare = 1 / log(1.02 + 200 / 201), 1 / log(1.02 + 1 / 201)
+    value = loss_of("weighted-ce-1.02")((pixels(QUARTER, QUARTER),), labels(0, 1))
+    assert float(value) == pytest.approx((frequent * log(4) + rare * log(4 / 3)) / (frequent + rare), rel=CLOSE)
+
+
+@pytest.mark.parametrize("name", ["ce+auxiliary", "ohem"])
+def test_an_auxiliary_output_counts_two_fifths_of_the_main_one(name: str) -> None:
+    even = pixels(torch.zeros(2))
+    value = loss_of(name)((pixels(QUARTER), even, even), labels(0))
+    assert float(value) == pytest.approx(log(4) + 0.4 * 2 * log(2), rel=CLOSE)
+
+
+def test_dice_compares_probabilities_with_areas_class_by_class() -> None:
+    # p of class 0: 1/4, 1/4. Overlap 1/4 of areas 1/2 + 1, and 3/4 of areas 3/2 + 1: dice 1/3 and 3/5.
+    value = loss_of("ce+dice")((pixels(QUARTER, QUARTER),), labels(0, 1))
+    cross_entropy = (log(4) + log(4 / 3)) / 2
+    assert float(value) == pytest.approx(cross_entropy + 1 - (1 / 3 + 3 / 5) / 2, rel=1e-5)  # the smoothing is 1e-5
+
+
+def test_dice_is_smoothed_by_1e_5() -> None:
+    # One pixel of class 0 with p = 1/4: (1/2 + s) / (5/4 + s), and for the class that is nowhere s / (3/4 + s).
+    s = 1e-5
+    dice = ((1 / 2 + s) / (5 / 4 + s) + s / (3 / 4 + s)) / 2
+    value = loss_of("ce+dice")((pixels(with_probability(0.25)),), labels(0))
+    assert float(value) == pytest.approx(log(4) + 1 - dice, rel=1e-12)
+
+
+def test_dice_is_taken_over_the_whole_batch_at_once() -> None:
+    batch = torch.cat([pixels(QUARTER), pixels(QUARTER)])
+    truth = torch.cat([labels(0), labels(1)])
+    one_row = loss_of("ce+dice")((pixels(QUARTER, QUARTER),), labels(0, 1))
+    assert float(loss_of("ce+dice")((batch,), truth)) == pytest.approx(float(one_row), rel=CLOSE)
+
+
+def test_cross_entropy_with_dice_looks_at_the_main_output_only() -> None:
+    alone = loss_of("ce+dice")((pixels(QUARTER),), labels(0))
+    assert torch.equal(loss_of("ce+dice")((pixels(QUARTER), pixels(torch.zeros(2))), labels(0)), alone)
+
+
+def test_hard_examples_are_the_pixels_below_a_probability_of_seven_tenths() -> None:
+    row = pixels(*(with_probability(p) for p in (0.9, 0.69, 0.71, 0.2)))
+    value = loss_of("ohem")((row,), labels(0, 0, 0, 0))
+    assert float(value) == pytest.approx(-(log(0.69) + log(0.2)) / 2, rel=1e-12)
+
+
+def test_at_least_a_sixteenth_of_the_labelled_pixels_is_hard() -> None:
+    # 33 labelled pixels, none below 0.7: the three least likely, as a sixteenth is more than two.
+    likely = [0.99] * 29 + [0.8, 0.85, 0.9, 0.95]
+    row = pixels(*(with_probability(p) for p in likely), with_probability(0.01))
+    value = loss_of("ohem")((row,), labels(*[0] * 33, VOID))
+    assert float(value) == pytest.approx(-(log(0.8) + log(0.85) + log(0.9)) / 3, rel=1e-12)
+
+
+def test_each_output_has_hard_examples_of_its_own() -> None:
+    main = pixels(with_probability(0.9), with_probability(0.5))
+    auxiliary = pixels(with_probability(0.4), with_probability(0.8))
+    value = loss_of("ohem")((main, auxiliary), labels(0, 0))
+    assert float(value) == pytest.approx(-log(0.5) - 0.4 * log(0.4), rel=1e-12)
+
+
 @pytest.mark.parametrize("align_corners", [True, False])
 @pytest.mark.parametrize("name", LOSSES)
 def test_logits_are_upsampled_to_the_labels_by_the_networks_rule(name: str, align_corners: bool) -> None:
@@ -132,7 +198,66 @@ def test_a_batch_that_is_all_void_costs_nothing_and_changes_nothing(name: str) -
     assert not logits.grad.any()
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_that_is_all_void_costs_nothing_in_auxiliary_outputs_either(name: str) -> None:
+    outputs = [pixels(QUARTER).requires_grad_() for _ in range(3)]
+    value = loss_of(name)(tuple(outputs), labels(VOID))
+    value.backward()
+    assert float(value.detach()) == 0
+    assert not any(output.grad is not None and output.grad.any() for output in outputs)
+
+
 # Gradients
+
+
+def gradient(name: str, outputs: tuple[Tensor, ...], truth: Tensor) -> list[list[list[float]]]:
+    """Return the gradient of each output's row: for each class, a number per pixel."""
+    leaves = [output.double().clone().requires_grad_() for output in outputs]
+    loss_of(name).double()(tuple(leaves), truth).backward()
+    return [[] if leaf.grad is None else leaf.grad[0, :, 0].tolist() for leaf in leaves]
+
+
+def test_the_gradient_of_weighted_cross_entropy_at_1_02_is_p_minus_truth_times_its_weight() -> None:
+    frequent, rare = 1 / log(1.02 + 200 / 201), 1 / log(1.02 + 1 / 201)
+    shares = [weight / (frequent + rare) for weight in (frequent, rare)]
+    (main,) = gradient("weighted-ce-1.02", (pixels(QUARTER, QUARTER),), labels(0, 1))
+    assert main[0] == pytest.approx([-0.75 * shares[0], 0.25 * shares[1]], rel=CLOSE)
+    assert main[1] == pytest.approx([0.75 * shares[0], -0.25 * shares[1]], rel=CLOSE)
+
+
+def test_the_gradient_in_an_auxiliary_output_is_two_fifths_of_p_minus_truth() -> None:
+    main, auxiliary = gradient("ce+auxiliary", (pixels(QUARTER), pixels(QUARTER)), labels(0))
+    assert main == [pytest.approx([-0.75]), pytest.approx([0.75])]
+    assert auxiliary == [pytest.approx([-0.3]), pytest.approx([0.3])]
+
+
+def test_the_gradient_of_cross_entropy_with_dice() -> None:
+    # One pixel of class 0 with p = 1/4. Cross-entropy: p - 1. Dice of class 0, 2 p / (p + 1), has the slope
+    # 2 / (p + 1)^2; that of class 1, s / (1 - p + s), the slope s / (1 - p)^2. Their mean times dp/dx0 = p (1 - p).
+    slope = (2 / 1.25**2 + 1e-5 / 0.75**2) / 2 * 0.25 * 0.75
+    ((first, second),) = gradient("ce+dice", (pixels(QUARTER),), labels(0))
+    assert first == pytest.approx([-0.75 - slope], rel=1e-5)  # the smoothing of class 0 is left out
+    assert second == pytest.approx([0.75 + slope], rel=1e-5)
+
+
+def test_only_hard_examples_have_a_gradient() -> None:
+    row = pixels(*(with_probability(p) for p in (0.9, 0.6, 0.2)))
+    main, auxiliary = gradient("ohem", (row, row), labels(0, 0, 0))
+    assert main[0] == pytest.approx([0, -0.4 / 2, -0.8 / 2])
+    assert main[1] == pytest.approx([0, 0.4 / 2, 0.8 / 2])
+    assert auxiliary[0] == pytest.approx([0, -0.4 * 0.4 / 2, -0.4 * 0.8 / 2])
+
+
+def test_where_no_pixel_is_hard_the_least_likely_one_has_the_gradient() -> None:
+    (main,) = gradient("ohem", (pixels(*(with_probability(p) for p in (0.9, 0.8, 0.95))),), labels(0, 0, 0))
+    assert main[0] == pytest.approx([0, -0.2, 0])
+
+
+def require_no_kink_near(loss: SegmentationLoss, outputs: tuple[Tensor, ...], truth: Tensor) -> None:
+    """Finite differences are taken 1e-6 to both sides: no pixel may turn from hard to easy between."""
+    for output in outputs:
+        p = loss.upsampled(output, truth).softmax(1)
+        assert ((p - HardExampleCrossEntropy.HARD_BELOW).abs() > 1e-4).all()
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -145,6 +270,7 @@ def test_the_gradients_are_those_of_finite_differences(name: str, align_corners:
     auxiliary = torch.randn(2, 3, 1, 2, dtype=torch.float64, requires_grad=True)
     truth = torch.randint(0, 3, (2, 4, 6))
     truth[0, 0, :2] = VOID
+    require_no_kink_near(loss, (main, auxiliary), truth)
     assert torch.autograd.gradcheck(lambda *outputs: loss(outputs, truth), (main, auxiliary))
 
 

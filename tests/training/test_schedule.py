@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from rtseg.recipes import TrainingRecipe
-from rtseg.training.fit import learning_rate_factor
+from rtseg.training.epoch import learning_rate_factor
 
 
 def factors(total: int, *, warmup_steps: int, poly_power: float = 0.9) -> list[float]:
@@ -37,3 +37,8 @@ def test_every_step_learns_something_and_none_more_than_the_whole(total: int) ->
 def test_the_rate_never_rises_after_the_warm_up() -> None:
     after = factors(50, warmup_steps=5)[4:]
     assert after == sorted(after, reverse=True)
+
+
+def test_a_power_of_0_keeps_the_rate() -> None:
+    assert factors(10, warmup_steps=0, poly_power=0) == [1] * 10
+    assert factors(10, warmup_steps=2, poly_power=0) == [0.5, *[1] * 9]

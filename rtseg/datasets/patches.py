@@ -1,0 +1,71 @@
+"""Pictures cut into a grid of overlapping windows, as AFFNet's training does with Cityscapes.
+
+Kuang et al. cut each 1024x2048 picture into eight patches of 880x880, two rows of four: 2,975
+pictures become 23,800.
+"""
+
+from __future__ import annotations
+
+from rtseg.datasets.labelled import LabelledDataset, LabelledImage
+from rtseg.errors import DatasetError
+from rtseg.recipes import PatchGrid
+from rtseg.specs import ClassSpec
+
+
+class Patches:
+    """Every window of every picture of another dataset: picture by picture, row by row.
+
+    A patch is a copy: changing one leaves its neighbours as they are. The last picture is kept, so that
+    its windows in a row cost one decoding.
+    """
+
+    def __init__(self, dataset: LabelledDataset, grid: PatchGrid) -> None:
+        self._dataset = dataset
+        self._grid = grid
+        self._kept: tuple[int, LabelledImage] | None = None
+
+    @property
+    def classes(self) -> ClassSpec:
+        """The classes of the dataset that is cut."""
+        return self._dataset.classes
+
+    def __len__(self) -> int:
+        return len(self._dataset) * self._grid.rows * self._grid.columns
+
+    def __getitem__(self, index: int) -> LabelledImage:
+        """Return one window. Raises DatasetError for a picture that the grid does not fit, IndexError past the end."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        picture, window = divmod(index, self._grid.rows * self._grid.columns)
+        row, column = divmod(window, self._grid.columns)
+        item = self._picture(picture)
+        size = self._grid.patch
+        height, width = item.labels.shape
+        tops = self._starts(item, height, size.height, self._grid.rows)
+        lefts = self._starts(item, width, size.width, self._grid.columns)
+        inside = slice(tops[row], tops[row] + size.height), slice(lefts[column], lefts[column] + size.width)
+        name = f"{item.name}_row{row}_column{column}"
+        return LabelledImage(name, item.image[inside].copy(), item.labels[inside].copy())
+
+    def _picture(self, index: int) -> LabelledImage:
+        if self._kept is None or self._kept[0] != index:
+            self._kept = index, self._dataset[index]
+        return self._kept[1]
+
+    def _starts(self, item: LabelledImage, length: int, side: int, count: int) -> list[int]:
+        if not side <= length <= side * count:
+            raise DatasetError(
+                f"{item.name} cannot be cut into patches: "
+                + ("it is smaller than one" if length < side else "they would leave gaps"),
+                got="x".join(map(str, item.labels.shape)),
+                expected=f"a size that {self._grid} covers",
+            )
+        return evenly_spaced(length, side, count)
+
+
+def evenly_spaced(length: int, side: int, count: int) -> list[int]:
+    """Return where `count` windows of a side start along a length: the first at 0, the last to end with it.
+
+    Needs side <= length <= side * count.
+    """
+    return [index * (length - side) // max(1, count - 1) for index in range(count)]

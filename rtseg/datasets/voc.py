@@ -1,0 +1,115 @@
+"""PASCAL VOC 2012, segmentation: 20 classes and the background, pictures of many sizes.
+
+    PATH/ImageSets/Segmentation/SPLIT.txt       the names of a split, one a line
+    PATH/JPEGImages/NAME.jpg
+    PATH/SegmentationClass/NAME.png             palette PNG: 0 background, 1 to 20 the classes, 255 void
+
+PATH is VOC2012 itself, VOCdevkit, or the folder that holds VOCdevkit. train has 1464 pictures, val
+1449, trainval both; the labels of test are not public. What counts in a label file are its indices:
+the palette is read by people only.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from rtseg.datasets.labelled import LabelledImage, checked
+from rtseg.errors import DatasetError
+from rtseg.images.files import read_image
+from rtseg.images.palette import read_label_png
+from rtseg.specs import ClassSpec
+
+
+def voc_colour(index: int) -> tuple[int, int, int]:
+    """Return the colour VOC's development kit gives that index: its bits, spread over the channels."""
+    red, green, blue = (sum((index >> 3 * k + channel & 1) << 7 - k for k in range(3)) for channel in range(3))
+    return red, green, blue
+
+
+_NAMES = (
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+
+VOC_CLASSES = ClassSpec(dataset="voc", names=_NAMES, palette=tuple(voc_colour(i) for i in range(len(_NAMES))))
+
+LISTS = Path("ImageSets", "Segmentation")
+HOMES = (Path(), Path("VOC2012"), Path("VOCdevkit", "VOC2012"))
+"""Where the folders above may lie below PATH."""
+
+
+class VOC2012:
+    """The pictures of one split, in the order of its list."""
+
+    SPLITS = ("train", "val", "trainval", "test")
+    classes = VOC_CLASSES
+
+    def __init__(self, root: Path, split: str) -> None:
+        if split == "test":
+            raise DatasetError("VOC 2012 has no public labels for its test split", hint="the split val")
+        home = _home(root)
+        self._names = _names_in(home / LISTS / f"{split}.txt")
+        self._pictures, self._labels = home / "JPEGImages", home / "SegmentationClass"
+        for kind, folder, suffix in (("pictures", self._pictures, "jpg"), ("label files", self._labels, "png")):
+            files = (folder / f"{name}.{suffix}" for name in self._names)
+            missing = [path for path in files if not os.path.isfile(path)]
+            if missing:
+                raise DatasetError(f"{len(missing)} {kind} are missing", got=f"no {missing[0]}")
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> LabelledImage:
+        """Return one picture. Raises DatasetError or ImageError for files that are not what they should be."""
+        name = self._names[index]
+        labels = read_label_png(self._labels / f"{name}.png")
+        return checked(LabelledImage(name, read_image(self._pictures / f"{name}.jpg"), labels), self.classes)
+
+
+def _home(root: Path) -> Path:
+    homes = [root / below for below in HOMES if os.path.isdir(root / below / LISTS)]
+    if len(homes) != 1:
+        raise DatasetError(
+            f"no VOC 2012 in {root}" if not homes else f"more than one VOC 2012 in {root}",
+            got=", ".join(map(str, homes)) or None,
+            expected=f"{LISTS / 'val.txt'}, JPEGImages/*.jpg and SegmentationClass/*.png",
+            hint="voc:PATH with VOCdevkit/VOC2012",
+        )
+    return homes[0]
+
+
+def _names_in(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="ascii").splitlines()
+    except OSError as error:
+        raise DatasetError(f"cannot read the list {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not a list of names: {error}") from error
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise DatasetError(f"the list {path} is empty")
+    for name in names:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise DatasetError(f"{path} is not a list of names", got=repr(name), expected="one a line, as 2007_000032")
+    return names

@@ -1,0 +1,46 @@
+"""What a network's backbone starts from: random weights, or a file of torchvision's ImageNet weights."""
+
+from __future__ import annotations
+
+from rtseg.artifacts import PathLike, sha256_of
+from rtseg.errors import CheckpointError, TrainingError
+from rtseg.networks.checkpoints import read_pth_state
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.recipes import TrainingRecipe
+
+
+def load_backbone(network: PreparedNetwork, recipe: TrainingRecipe, path: PathLike | None) -> str | None:
+    """Fill the backbone as the recipe says. Return the file's SHA-256, None where the weights stay random.
+
+    path is a .pth file of torchvision's classifier. Raises TrainingError where recipe, network and path do
+    not go together, and CheckpointError for a file that cannot be read or is of another model.
+    """
+    if recipe.backbone == "random":
+        if path is not None:
+            raise TrainingError("the recipe's backbone is random, yet weights are given", got=path, expected="no file")
+        return None
+    model = network.module.backbone
+    if not model:
+        raise TrainingError(f"{network.name} has no backbone with ImageNet weights", hint="--backbone random")
+    if path is None:
+        raise TrainingError(
+            f"the recipe starts {network.name} from ImageNet weights, and no file of them is given",
+            expected=f"the state_dict of torchvision.models.{model}",
+            hint="--backbone FILE, or --backbone random",
+        )
+    network.module.load_backbone(read_pth_state(path))
+    return sha256_of(path)
+
+
+def require_same_backbone(path: PathLike, begun_with: str | None) -> None:
+    """Raise TrainingError unless path is the file with the SHA-256 that a resumed run was begun with."""
+    try:
+        digest = sha256_of(path)
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    if digest != begun_with:
+        raise TrainingError(
+            "the run was begun with other weights in its backbone",
+            got=f"{path} with SHA-256 {digest}",
+            expected=begun_with or "random ones",
+        )

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.numpy import load_file
+from small_runs import TOWARDS_ONE, Constant, Grey, Killed, Witness, constant
+from torch import Tensor
+
+from rtseg.errors import CheckpointError, TrainingError
+from rtseg.networks.imagenet import load_imagenet
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.training.fit import fit
+
+
+class Backed(Constant):
+    """Has a backbone whose classifier is a 1x1 convolution without its last layer."""
+
+    backbone = "resnet7"
+
+    def load_backbone(self, state: Mapping[str, Tensor]) -> None:
+        load_imagenet(self.conv, state, model=self.backbone, classifier=("fc.",))
+
+
+def backed() -> PreparedNetwork:
+    return replace(constant(), name="mine:backed", module=Backed(2))
+
+
+IMAGENET = replace(TOWARDS_ONE, network="mine:backed", epochs=1, learning_rate=1e-30, backbone="imagenet")
+"""So slow that the weights stay what they were."""
+
+
+@pytest.fixture()
+def imagenet_file(tmp_path: Path) -> Path:
+    tensors = {"weight": torch.full((2, 3, 1, 1), 0.25), "bias": torch.tensor([0.5, -1.0]), "fc.bias": torch.ones(9)}
+    torch.save(tensors, tmp_path / "resnet7.pth")
+    return tmp_path / "resnet7.pth"
+
+
+def test_the_backbone_starts_from_the_file_and_the_checkpoint_tells_which(tmp_path: Path, imagenet_file: Path) -> None:
+    output = tmp_path / "out.safetensors"
+    manifest = fit(backed(), IMAGENET, Grey(4, 1), Grey(1, 0), output, backbone=imagenet_file)
+    assert load_file(output)["conv.bias"].tolist() == [0.5, -1.0]
+    assert manifest.details["backbone_sha256"] == hashlib.sha256(imagenet_file.read_bytes()).hexdigest()
+    assert manifest.details["recipe"]["backbone"] == "imagenet"
+
+
+def test_a_random_backbone_comes_from_no_file(tmp_path: Path) -> None:
+    recipe = replace(IMAGENET, backbone="random")
+    manifest = fit(backed(), recipe, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors")
+    assert (manifest.details["recipe"]["backbone"], manifest.details["backbone_sha256"]) == ("random", None)
+
+
+@pytest.mark.parametrize(
+    ("network", "backbone", "given", "words"),
+    [
+        (
+            backed,
+            "imagenet",
+            False,
+            r"no file of them is given; expected .* torchvision\.models\.resnet7",
+        ),
+        (constant, "imagenet", True, r"mine:constant has no backbone with ImageNet weights\. Try: --backbone random"),
+        (constant, "imagenet", False, r"mine:constant has no backbone with ImageNet weights"),
+        (backed, "random", True, r"the recipe's backbone is random, yet weights are given; got .*resnet7\.pth"),
+    ],
+)
+def test_a_recipe_and_a_file_that_do_not_go_together_are_refused(
+    tmp_path: Path,
+    imagenet_file: Path,
+    network: Callable[[], PreparedNetwork],
+    backbone: str,
+    given: bool,
+    words: str,
+) -> None:
+    witness = Witness()
+    recipe = replace(IMAGENET, backbone=backbone)
+    settings = {"backbone": imagenet_file if given else None, "observer": witness}
+    with pytest.raises(TrainingError, match=words):
+        fit(network(), recipe, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors", **settings)
+    assert witness.counted == []
+
+
+def begun_from(path: Path, imagenet_file: Path) -> None:
+    with pytest.raises(Killed):
+        recipe = replace(IMAGENET, epochs=2)
+        fit(backed(), recipe, Grey(4, 1), Grey(1, 0), path, backbone=imagenet_file, observer=Witness((2, 1)))
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_a_resumed_run_still_tells_its_backbone_and_need_not_be_given_the_file(
+    tmp_path: Path, imagenet_file: Path, again: bool
+) -> None:
+    path = tmp_path / "out.safetensors"
+    begun_from(path, imagenet_file)
+    settings = {"backbone": imagenet_file if again else None, "resume": True}
+    manifest = fit(backed(), replace(IMAGENET, epochs=2), Grey(4, 1), Grey(1, 0), path, **settings)
+    assert manifest.details["backbone_sha256"] == hashlib.sha256(imagenet_file.read_bytes()).hexdigest()
+
+
+def test_resuming_with_another_backbone_is_refused(tmp_path: Path, imagenet_file: Path) -> None:
+    path = tmp_path / "out.safetensors"
+    begun_from(path, imagenet_file)
+    torch.save({"weight": torch.zeros(2, 3, 1, 1), "bias": torch.zeros(2)}, imagenet_file)
+    with pytest.raises(TrainingError, match=r"begun with other weights in its backbone; got .*resnet7\.pth with SHA"):
+        recipe = replace(IMAGENET, epochs=2)
+        fit(backed(), recipe, Grey(4, 1), Grey(1, 0), path, backbone=imagenet_file, resume=True)
+
+
+def test_resuming_with_a_backbone_that_is_not_there_is_refused(tmp_path: Path, imagenet_file: Path) -> None:
+    path = tmp_path / "out.safetensors"
+    begun_from(path, imagenet_file)
+    imagenet_file.unlink()
+    with pytest.raises(CheckpointError, match=r"cannot read .*resnet7\.pth: No such file"):
+        recipe = replace(IMAGENET, epochs=2)
+        fit(backed(), recipe, Grey(4, 1), Grey(1, 0), path, backbone=imagenet_file, resume=True)
