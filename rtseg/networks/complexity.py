@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from rtseg.networks.spec import NetworkSpec, SegmentationNetwork
@@ -30,12 +31,8 @@ def meta_network(spec: NetworkSpec, classes: int, options: Mapping[str, str] | N
 
 
 def count_parameters(network: SegmentationNetwork) -> Parameters:
-    """Return the counts of a network on the meta device: what gets a gradient from the main logits is deployed."""
-    parameters = list(network.parameters())
-    logits = network(torch.empty(1, 3, ANY_MULTIPLE, ANY_MULTIPLE, device="meta"))
-    gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
-    deployed = sum(p.numel() for p, gradient in zip(parameters, gradients) if gradient is not None)
-    return Parameters(sum(p.numel() for p in parameters), deployed)
+    """Return the counts of a network on the meta device."""
+    return _counted(network, Resolution(ANY_MULTIPLE, ANY_MULTIPLE))[0]
 
 
 def count_macs(network: SegmentationNetwork, resolution: Resolution, name: str) -> int:
@@ -44,7 +41,33 @@ def count_macs(network: SegmentationNetwork, resolution: Resolution, name: str) 
     Those of convolutions and matrix products, the way the papers count. Raises SpecError for a
     resolution that does not fit.
     """
+    return complexity(network, resolution, name)[1]
+
+
+def complexity(network: SegmentationNetwork, resolution: Resolution, name: str) -> tuple[Parameters, int]:
+    """Return what count_parameters and count_macs return, in the time of one. Raises SpecError."""
     resolution.require_multiple_of(network.multiple, name)
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(torch.empty(1, 3, resolution.height, resolution.width, device="meta"))
-    return int(counter.get_total_flops()) // 2
+    return _counted(network, resolution)
+
+
+def _counted(network: SegmentationNetwork, resolution: Resolution) -> tuple[Parameters, int]:
+    with FlopCounterMode(display=False) as counter:
+        logits = network(torch.empty(1, 3, resolution.height, resolution.width, device="meta"))
+    parameters = list(network.parameters())
+    reached = _leaves(logits)
+    deployed = sum(p.numel() for p in parameters if p in reached)
+    return Parameters(sum(p.numel() for p in parameters), deployed), int(counter.get_total_flops()) // 2
+
+
+def _leaves(logits: Tensor) -> set[Tensor]:
+    """Return the parameters that the logits would pass a gradient to, from the graph autograd keeps."""
+    seen, leaves, waiting = set(), set(), [logits.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if (leaf := getattr(node, "variable", None)) is not None:
+            leaves.add(leaf)
+        waiting += [following for following, _ in node.next_functions]
+    return leaves

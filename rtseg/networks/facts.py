@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rtseg.errors import SpecError
-from rtseg.networks.complexity import count_macs, count_parameters, meta_network
+from rtseg.networks.complexity import complexity, count_parameters, meta_network
 from rtseg.networks.registry import network_names, network_spec
 from rtseg.networks.spec import NetworkSpec
 from rtseg.papers.claims import at_hand, claims_of
@@ -25,11 +25,11 @@ def network_facts(resolution: Resolution, classes: int, names: Sequence[str] = (
 
 def _facts(spec: NetworkSpec, resolution: Resolution, classes: int) -> dict[str, Any]:
     network = meta_network(spec, classes)
-    parameters = count_parameters(network)
+    macs: int | None
     try:
-        macs: int | None = count_macs(network, resolution, spec.name)
+        parameters, macs = complexity(network, resolution, spec.name)
     except SpecError:
-        macs = None
+        parameters, macs = count_parameters(network), None
     return {
         "name": spec.name,
         "title": spec.title,

@@ -84,18 +84,18 @@ def test_the_miou_is_shown_in_percent() -> None:
 
 
 def test_a_claim_without_latency_shows_its_fps() -> None:
-    assert paper_text({**CLAIM, "latency_ms": None}) == "35.7 FPS RTX 2080"
+    assert paper_text({**CLAIM, "latency_ms": None}) == "35.7 FPS, RTX 2080"
 
 
 def test_a_claim_that_says_nothing_beyond_another_one_is_not_shown_twice() -> None:
     abstract = {**CLAIM, "source": "abstract", "latency_ms": None}
     text = printed(result(paper=[abstract, CLAIM]))
-    assert text.count("35.7 FPS RTX 2080") == 1
+    assert text.count("35.7 FPS, RTX 2080") == 1
     assert "paper, affnet: abstract" in text
 
 
 def test_a_claim_without_a_gpu_says_so() -> None:
-    assert paper_text({**CLAIM, "gpu": ""}) == "28 ms 35.7 FPS GPU not stated"
+    assert paper_text({**CLAIM, "gpu": ""}) == "28 ms 35.7 FPS, GPU not stated"
 
 
 def test_a_table_in_a_file_keeps_each_row_on_one_line() -> None:

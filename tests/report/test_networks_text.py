@@ -62,5 +62,5 @@ def test_the_details_have_what_is_stated_inferred_and_printed() -> None:
     text = printed(network_details_text, [facts()])
     assert text.count("  stated    ") == len(facts()["stated"])
     assert text.count("  inferred  ") == len(facts()["inferred"])
-    assert "paper     AFFNet, Table VI: cityscapes, 6 ms 166.6 FPS RTX 2080 at 512x512" in text
+    assert "paper     AFFNet, Table VI: cityscapes, 6 ms 166.6 FPS, RTX 2080, 512x512" in text
     assert "AFFNet, Table I: cityscapes, fusion=ewa, 67.28 % mIoU" in text
