@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,17 +20,26 @@ MAX_RELATIVE_DIFFERENCE = 1e-3
 """Of the largest logit. Folding BatchNorm and another order of summation give some 1e-6 on the networks here;
 the rest is room for deeper ones."""
 
+MAX_OUTLIERS = 1e-3
+"""Share of the logits that may differ by more. Where a network chooses, as ENet does which value of a window it
+unpools, rounding decides between values that tie, and a few logits around become others."""
+
 MIN_LABEL_AGREEMENT = 0.999
 """Pixels whose two best classes tie to within rounding may go either way."""
 
 
 @dataclass(frozen=True)
 class InputParity:
-    """How far two runners differ on one input. relative_difference is null where labels are compared."""
+    """How far two runners differ on one input.
+
+    relative_difference is the largest one over the largest logit; outliers is the share of the logits beyond
+    MAX_RELATIVE_DIFFERENCE. Both are 0 where labels are compared.
+    """
 
     input: str
     max_difference: float
     relative_difference: float
+    outliers: float
     label_agreement: float
 
 
@@ -44,13 +54,14 @@ class ParityReport:
     def require_agreement(self, label: str) -> None:
         """Raise ParityError, with the worst input, unless all differences are those of rounding."""
         for entry in self.inputs:
-            fits = entry.relative_difference <= MAX_RELATIVE_DIFFERENCE  # false for NaN
-            if not fits or entry.label_agreement < MIN_LABEL_AGREEMENT:
+            finite = math.isfinite(entry.relative_difference)
+            if not finite or entry.outliers > MAX_OUTLIERS or entry.label_agreement < MIN_LABEL_AGREEMENT:
                 raise ParityError(
                     f"{label} disagrees with {self.reference} on {entry.input}",
-                    got=f"a difference of {entry.relative_difference:.2e} of the largest logit, "
+                    got=f"differences of up to {entry.relative_difference:.2e} of the largest logit, "
+                    f"{entry.outliers:.2%} of them above {MAX_RELATIVE_DIFFERENCE:.0e}, "
                     f"{entry.label_agreement:.4%} equal labels",
-                    expected=f"at most {MAX_RELATIVE_DIFFERENCE:.0e} and at least {MIN_LABEL_AGREEMENT:.1%}",
+                    expected=f"at most {MAX_OUTLIERS:.1%} and at least {MIN_LABEL_AGREEMENT:.1%}",
                 )
 
     def to_json(self) -> dict[str, Any]:
@@ -87,9 +98,11 @@ def _compared(name: str, expected: Array, got: Array, image: ImageSpec, output: 
     if expected.shape != got.shape:
         raise ParityError("the shapes of the outputs differ", got=got.shape, expected=expected.shape)
     if output.interface == "labels":
-        return InputParity(name, 0.0, 0.0, float((expected == got).mean()))
-    difference = float(np.abs(expected - got).max())
+        return InputParity(name, 0.0, 0.0, 0.0, float((expected == got).mean()))
+    differences = np.abs(expected - got)
+    difference = float(differences.max())
     largest = float(np.abs(expected).max())
+    close = differences <= MAX_RELATIVE_DIFFERENCE * largest  # false for NaN
     labels = [
         labels_from_logits(
             np.ascontiguousarray(result[0]),
@@ -100,5 +113,9 @@ def _compared(name: str, expected: Array, got: Array, image: ImageSpec, output: 
         for result in (expected, got)
     ]
     return InputParity(
-        name, difference, difference / largest if largest else difference, float((labels[0] == labels[1]).mean())
+        name,
+        difference,
+        difference / largest if largest else difference,
+        float((~close).mean()),
+        float((labels[0] == labels[1]).mean()),
     )

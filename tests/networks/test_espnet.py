@@ -13,12 +13,13 @@ from rtseg.accuracy.validation import validate
 from rtseg.datasets.registry import class_spec, open_dataset
 from rtseg.errors import CheckpointError, SpecError
 from rtseg.export.interfaces import interface_module
+from rtseg.export.onnx_file import export_onnx
 from rtseg.networks.checkpoints import import_pth
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.espnet import ESPNET, ESPNet
 from rtseg.networks.espnet_checkpoint import official_names
 from rtseg.runners.torch import TorchRunner
-from rtseg.segmenter import Segmenter
+from rtseg.segmenter import Segmenter, load
 from rtseg.specs import Resolution
 
 DATA = Path(__file__).parents[1] / "data"
@@ -37,6 +38,7 @@ needs_weights = pytest.mark.skipif(
     reason="no official weights: set RTSEG_ESPNET_WEIGHTS to their folder",
 )
 CAMVID = Path(os.environ.get("RTSEG_CAMVID") or SHARED / "camvid")
+CAMVID_SIZE = Resolution(360, 480)
 needs_camvid = pytest.mark.skipif(not (CAMVID / "val").is_dir(), reason="no CamVid: set RTSEG_CAMVID to its folder")
 
 PARAMETERS = {
@@ -179,9 +181,19 @@ def test_the_cityscapes_weights_do_not_fit_the_other_skip() -> None:
 def test_the_official_camvid_weights_are_as_right_here_as_in_the_official_code() -> None:
     # On the first 20 validation pictures. All 101 give mIoU 0.7010 and class accuracy 0.7971, here and there.
     network, _ = import_pth(CAMVID_WEIGHTS, "espnet", class_spec("camvid+void"))
-    resolution = Resolution(360, 480)
-    runner = TorchRunner(*interface_module(network, "logits", resolution))
-    with Segmenter(runner, network.image_spec(resolution), network.output_spec("logits")) as segmenter:
+    runner = TorchRunner(*interface_module(network, "logits", CAMVID_SIZE))
+    with Segmenter(runner, network.image_spec(CAMVID_SIZE), network.output_spec("logits")) as segmenter:
         result = validate(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)
     assert result.miou == pytest.approx(0.6815, abs=5e-4)
     assert result.mean_class_accuracy == pytest.approx(0.7525, abs=5e-4)
+
+
+@needs_weights
+@needs_camvid
+@pytest.mark.parametrize("interface", ["logits", "labels"])
+def test_an_export_of_the_official_camvid_weights_is_as_right_as_the_network(interface: str, tmp_path: Path) -> None:
+    network, _ = import_pth(CAMVID_WEIGHTS, "espnet", class_spec("camvid+void"))
+    export_onnx(network, CAMVID_SIZE, tmp_path / "espnet.onnx", interface=interface)
+    with load(tmp_path / "espnet.onnx") as segmenter:
+        result = validate(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)
+    assert result.miou == pytest.approx(0.6815, abs=5e-4)
