@@ -58,7 +58,7 @@ def _digest(network: PreparedNetwork) -> str:
 
 def _sources(network: PreparedNetwork) -> list[Path]:
     packages = [Path(package.__path__[0]) for package in (rtseg.networks, rtseg.export)]
-    files = [file for folder in packages for file in sorted(folder.glob("*.py"))]
+    files = [file for folder in packages for file in sorted(folder.rglob("*.py"))]
     files.append(Path(rtseg.bilinear.__file__))
     for module in network.module.modules():
         with contextlib.suppress(TypeError, OSError):

@@ -1,1 +1,1 @@
-"""Segmentation networks: their modules, the facts beside them, and weights from disk."""
+"""Segmentation networks: what one is, which there are, their weights from disk; the modules are in zoo."""

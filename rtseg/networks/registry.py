@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from rtseg.errors import UnknownNameError
-from rtseg.networks.affnet import AFFNET
-from rtseg.networks.deeplabv3plus import DEEPLABV3PLUS_MOBILENETV2
-from rtseg.networks.enet import ENET
-from rtseg.networks.erfnet import ERFNET
-from rtseg.networks.espnet import ESPNET
-from rtseg.networks.espnetv2 import ESPNETV2
-from rtseg.networks.fast_scnn import FAST_SCNN
-from rtseg.networks.fcn8s import FCN8S
-from rtseg.networks.haff import HAFF
-from rtseg.networks.mlff import MLFF
-from rtseg.networks.pspnet import PSPNET
-from rtseg.networks.s2fpn import S2FPN18, S2FPN34, S2FPN34M
 from rtseg.networks.spec import NetworkSpec
-from rtseg.networks.spssnet import SPSSNET
-from rtseg.networks.unet import UNET
+from rtseg.networks.zoo.affnet import AFFNET
+from rtseg.networks.zoo.deeplabv3plus import DEEPLABV3PLUS_MOBILENETV2
+from rtseg.networks.zoo.enet import ENET
+from rtseg.networks.zoo.erfnet import ERFNET
+from rtseg.networks.zoo.espnet import ESPNET
+from rtseg.networks.zoo.espnetv2 import ESPNETV2
+from rtseg.networks.zoo.fast_scnn import FAST_SCNN
+from rtseg.networks.zoo.fcn8s import FCN8S
+from rtseg.networks.zoo.haff import HAFF
+from rtseg.networks.zoo.mlff import MLFF
+from rtseg.networks.zoo.pspnet import PSPNET
+from rtseg.networks.zoo.s2fpn import S2FPN18, S2FPN34, S2FPN34M
+from rtseg.networks.zoo.spssnet import SPSSNET
+from rtseg.networks.zoo.unet import UNET
 
 _SPECS: dict[str, NetworkSpec] = {}
 

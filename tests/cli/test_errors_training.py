@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from rtseg.networks.resnet import ResNet
+from rtseg.networks.zoo.resnet import ResNet
 
 Refused = Callable[..., str]
 Listing = Callable[[Path], list[str]]

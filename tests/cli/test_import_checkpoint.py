@@ -14,7 +14,7 @@ from rtseg.artifacts import read_manifest
 from rtseg.datasets.registry import class_spec
 from rtseg.networks.checkpoints import network_from_checkpoint
 from rtseg.networks.prepared import PreparedNetwork, build_network
-from rtseg.networks.s2fpn_checkpoint import _MODULES
+from rtseg.networks.zoo.s2fpn_checkpoint import _MODULES
 
 Outcome = Any
 Refused = Callable[..., str]

@@ -12,8 +12,8 @@ from small_runs import TOWARDS_ONE, Constant, Grey, Killed, Witness, constant
 from torch import Tensor
 
 from rtseg.errors import CheckpointError, TrainingError
-from rtseg.networks.imagenet import load_imagenet
 from rtseg.networks.prepared import PreparedNetwork
+from rtseg.networks.zoo.imagenet import load_imagenet
 from rtseg.training.fit import fit
 
 
