@@ -1,4 +1,4 @@
-# Two commands for newcomers, `make demo` and `make test`; `make check` is what has to pass before a commit.
+# Two commands for newcomers, `make demo` and `make test`; before a commit `make check`, style and types, passes too.
 # Each creates .venv and installs what it needs. On a machine where PyPI's torch would bring CUDA that
 # is not wanted, point pip at PyTorch's CPU wheels: make demo PIP_ARGS="--index-url ..."
 
@@ -19,7 +19,7 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -q
 
-check: lint types test
+check: lint types
 
 lint: .venv/installed
 	$(BIN)/ruff check .
