@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rtseg.errors import CheckpointError
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.zoo.aspp import AtrousSpatialPyramidPooling
 from rtseg.networks.zoo.deeplabv3plus import DEEPLABV3PLUS_MOBILENETV2, ProjectedQuarter
@@ -48,19 +47,6 @@ def test_the_fine_map_reaches_the_decoder_with_48_channels() -> None:
     quarter, eighth = torch.randn(1, 24, 9, 13), torch.randn(1, 32, 5, 7)
     assert path(quarter, eighth).shape == (1, 48, 9, 13)
     assert torch.equal(path(quarter, eighth), path(quarter, torch.zeros_like(eighth)))
-
-
-def test_imagenet_weights_fill_the_trunk() -> None:
-    network = DEEPLABV3PLUS_MOBILENETV2.build(2)
-    trunk = network.get_submodule("trunk")
-    network.load_backbone({name: torch.full_like(value, 0.5) for name, value in trunk.state_dict().items()})
-    assert all(bool((value == 0.5).all()) for value in trunk.parameters())
-    assert network.backbone == "mobilenet_v2"
-
-
-def test_imagenet_weights_of_another_model_are_refused() -> None:
-    with pytest.raises(CheckpointError, match="not the ImageNet weights of mobilenet_v2"):
-        DEEPLABV3PLUS_MOBILENETV2.build(2).load_backbone({"conv1.weight": torch.zeros(64, 3, 7, 7)})
 
 
 # Atrous spatial pyramid pooling

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from reference_weights import reference_tensor, shapes_in
 
 from rtseg.accuracy.validation import validate
 from rtseg.datasets.registry import class_spec, open_dataset
@@ -53,25 +52,6 @@ TOLERANCE = 1e-4
 """Of the largest logit: float32 convolutions summed in another order. An epsilon of 1e-5 makes 1e-2."""
 
 
-def reference_tensor(key: str, shape: tuple[int, ...]) -> Tensor:
-    """Return the reference weights of an official key: random numbers seeded by the key's name."""
-    random = np.random.RandomState(zlib.crc32(key.encode()))
-    if len(shape) == 4:
-        value = random.randn(*shape) / np.sqrt(np.prod(shape[1:]))
-    elif key.endswith(("running_mean", "bias")):
-        value = 0.1 * random.randn(*shape)
-    elif key.endswith("act.weight"):
-        value = 0.5 * random.rand(*shape)
-    else:
-        value = 0.5 + random.rand(*shape)
-    return torch.from_numpy(value.astype(np.float32))
-
-
-def official_shapes() -> dict[str, tuple[int, ...]]:
-    rows = (line.split("\t") for line in KEYS.read_text().splitlines())
-    return {key: tuple(int(side) for side in shape.split(",")) for key, shape in rows}
-
-
 def shapes_of(network: torch.nn.Module) -> dict[str, tuple[int, ...]]:
     state = network.state_dict()
     return {key: tuple(value.shape) for key, value in state.items() if not key.endswith("num_batches_tracked")}
@@ -80,7 +60,7 @@ def shapes_of(network: torch.nn.Module) -> dict[str, tuple[int, ...]]:
 def reference_network(classes: int, skip: str) -> ESPNet:
     network = ESPNet(classes, skip=skip)
     shapes = shapes_of(network)
-    names = official_names(list(official_shapes()))
+    names = official_names(list(shapes_in(KEYS)))
     state = {ours: reference_tensor(key, shapes[ours]) for key, ours in names.items() if ours is not None}
     assert not network.load_state_dict(state, strict=False).unexpected_keys
     return network.eval()
@@ -112,14 +92,14 @@ def test_the_logits_equal_the_official_ones(skip: str, classes: int) -> None:
 
 
 def test_the_official_names_become_all_of_ours_with_nothing_left_over() -> None:
-    official = official_shapes()
+    official = shapes_in(KEYS)
     names = official_names(list(official))
     assert len(names) == 189
     assert {str(ours): official[key] for key, ours in names.items()} == shapes_of(meta_network(ESPNET, 12))
 
 
 def test_no_two_official_names_become_the_same() -> None:
-    ours = list(official_names(list(official_shapes())).values())
+    ours = list(official_names(list(shapes_in(KEYS))).values())
     assert None not in ours
     assert len(set(ours)) == len(ours)
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from reference_weights import reference_tensor, shapes_in
 from torch import Tensor
 
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
@@ -32,28 +32,9 @@ TOLERANCE = 1e-4
 """Of the largest logit: float32 convolutions summed in another order."""
 
 
-def reference_tensor(key: str, shape: tuple[int, ...]) -> Tensor:
-    """Return the reference weights of an official key: random numbers seeded by the key's name."""
-    random = np.random.RandomState(zlib.crc32(key.encode()))
-    if len(shape) == 4:
-        value = random.randn(*shape) / np.sqrt(np.prod(shape[1:]))
-    elif key.endswith(("running_mean", "bias")):
-        value = 0.1 * random.randn(*shape)
-    elif key.endswith("act.weight"):
-        value = 0.5 * random.rand(*shape)
-    else:
-        value = 0.5 + random.rand(*shape)
-    return torch.from_numpy(value.astype(np.float32))
-
-
-def official_shapes() -> dict[str, tuple[int, ...]]:
-    rows = (line.split("\t") for line in KEYS.read_text().splitlines())
-    return {key: tuple(int(side) for side in shape.split(",")) for key, shape in rows}
-
-
 @pytest.fixture(scope="module")
 def reference_network() -> ESPNetv2:
-    shapes = official_shapes()
+    shapes = shapes_in(KEYS)
     names = official_names_v2(list(shapes))
     network = ESPNetv2(20, scale="0.5")
     state = {ours: reference_tensor(key, shapes[key]) for key, ours in names.items() if ours is not None}
@@ -96,7 +77,7 @@ def doubled(x: Tensor) -> Tensor:
 
 
 def test_the_official_names_become_all_of_ours_and_what_is_dropped_is_never_called() -> None:
-    official = official_shapes()
+    official = shapes_in(KEYS)
     names = official_names_v2(list(official))
     dropped = [key for key, ours in names.items() if ours is None]
     assert dropped == [f"net.level{level}_0.eesp.module_act.weight" for level in (2, 3, 4)]

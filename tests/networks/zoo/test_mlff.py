@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from rtseg.errors import CheckpointError, UnknownNameError
+from rtseg.errors import UnknownNameError
 from rtseg.networks.complexity import count_parameters, meta_network
 from rtseg.networks.zoo.deeplabv3plus import DEEPLABV3PLUS_MOBILENETV2
 from rtseg.networks.zoo.mlff import MLFF, EnhancedLevels, FeatureEnhancement
@@ -96,16 +96,3 @@ def test_the_local_branch_sees_the_neighbours_and_the_other_branch_everything() 
     assert {(int(y), int(x)) for y, x in local.nonzero()} <= {(y, x) for y in (3, 4, 5) for x in (3, 4, 5)}
     assert local.any()
     assert everywhere.all()
-
-
-def test_imagenet_weights_fill_the_trunk() -> None:
-    network = MLFF.build(2)
-    trunk = network.get_submodule("trunk")
-    network.load_backbone({name: torch.full_like(value, 0.5) for name, value in trunk.state_dict().items()})
-    assert all(bool((value == 0.5).all()) for value in trunk.parameters())
-    assert network.backbone == "mobilenet_v2"
-
-
-def test_imagenet_weights_of_another_model_are_refused() -> None:
-    with pytest.raises(CheckpointError, match="not the ImageNet weights of mobilenet_v2"):
-        MLFF.build(2).load_backbone({"conv1.weight": torch.zeros(64, 3, 7, 7)})
