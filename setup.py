@@ -37,7 +37,7 @@ setup(
     ext_modules=[
         Extension(
             "rtseg.native.rtseg_core",
-            sources=[str(NATIVE / name) for name in ("tail.cpp", "preprocess.cpp")],
+            sources=[str(NATIVE / name) for name in ("tail.cpp", "preprocess.cpp", "magnitudes.cpp")],
             depends=[
                 str(NATIVE / name) for name in ("rtseg_core.h", "bilinear.h", "lanes.h", "parallel.h", "target.h")
             ],

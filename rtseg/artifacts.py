@@ -208,7 +208,7 @@ def _remake_command(manifest: Manifest) -> str:
 def tool_versions() -> dict[str, str]:
     """Return the versions of what made or ran something here, as far as installed."""
     versions = {"python": platform.python_version()}
-    for package in ("rtseg", "numpy", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "tensorrt"):
+    for package in ("rtseg", "numpy", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt"):
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions

@@ -15,6 +15,9 @@
     ├── ParityError                an exported file that disagrees with the network it came from
     ├── RunnerError                a backend that refused to load or to run a graph
     ├── TrainingError              a training run that cannot go on
+    ├── CalibrationError           pictures or values that give no ranges, or a table of another graph
+    ├── QuantizationError          a change of precision that cannot be made, or would change nothing
+    ├── AccuracyLossError          an artifact that lost more accuracy than was allowed
     └── MissingDependencyError     an optional package that is not installed
 
 Each message says what was wrong, what was got, what was expected and what to try. The command line
@@ -105,6 +108,18 @@ class RunnerError(RtsegError):
 
 class TrainingError(RtsegError):
     """A training run that cannot start or cannot go on."""
+
+
+class CalibrationError(RtsegError):
+    """Pictures or values that give no ranges, or a calibration table of another graph."""
+
+
+class QuantizationError(RtsegError):
+    """A change of precision that cannot be made, or would change nothing."""
+
+
+class AccuracyLossError(RtsegError):
+    """An artifact that lost more accuracy than was allowed."""
 
 
 class MissingDependencyError(RtsegError):

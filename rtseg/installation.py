@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Callable
 
 from rtseg.artifacts import cache_folder, tool_versions
+from rtseg.errors import MissingDependencyError
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Finding:
 
 def installation_facts() -> dict[str, Any]:
     """Return the versions and a finding for each part, as plain values."""
-    checks: tuple[Callable[[], Finding], ...] = (_native_core, _onnxruntime, _torch, _tensorrt)
+    checks: tuple[Callable[[], Finding], ...] = (_native_core, _onnxruntime, _openvino, _torch, _tensorrt)
     return {
         "python": sys.version.split()[0],
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -55,6 +56,19 @@ def _onnxruntime() -> Finding:
 
     providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
     return Finding("onnxruntime", True, f"{installed[0]} {metadata.version(installed[0])}; compiled with: {providers}")
+
+
+def _openvino() -> Finding:
+    from importlib import metadata
+
+    from rtseg.runners.openvino import cpu_capabilities
+
+    try:
+        precisions = [name for name in cpu_capabilities() if name in ("FP32", "FP16", "BF16", "INT8")]
+    except MissingDependencyError:
+        return Finding("openvino", False, "not installed: no --runner openvino", "pip install 'rtseg[openvino]'")
+    version = metadata.version("openvino")
+    return Finding("openvino", True, f"{version}; this processor computes in: {', '.join(precisions)}")
 
 
 def _has_distribution(name: str) -> bool:

@@ -13,11 +13,14 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-ABI_VERSION = 1
+ABI_VERSION = 2
 """Of native/rtseg_core.h. A library of another version is left aside."""
 
 NO_MEMORY = -5
 """RTSEG_NO_MEMORY of the same."""
+
+NOT_FINITE = -6
+"""RTSEG_NOT_FINITE of the same."""
 
 CHOICE = "RTSEG_CORE"
 """The environment variable that, set to numpy, does without the library."""
@@ -27,7 +30,7 @@ _loading = threading.Lock()
 
 
 def core() -> ctypes.CDLL | None:
-    """Return the library both ends run in, or None where NumPy has to do the work.
+    """Return the library that the two ends and calibration's counting run in, or None where NumPy has to do the work.
 
     None means that no compiler was there when rtseg was installed, that what is there is of another
     version or another machine, or that RTSEG_CORE=numpy asks for it; why_none says which.
@@ -92,6 +95,16 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         *(integer, integer),  # out_height, out_width
         *(ctypes.c_float, pointer, pointer),  # scale, mean, std
         *(pointer, integer),  # tensor, threads
+    ]
+    library.rtseg_value_range.restype = integer
+    library.rtseg_value_range.argtypes = [
+        *(pointer, ctypes.c_size_t),  # values, count
+        *(pointer, pointer, pointer, integer),  # minimum, maximum, zeros, threads
+    ]
+    library.rtseg_count_magnitudes.restype = integer
+    library.rtseg_count_magnitudes.argtypes = [
+        *(pointer, ctypes.c_size_t, integer),  # values, count, exponent
+        *(pointer, integer),  # bins, threads
     ]
     return library
 

@@ -15,6 +15,7 @@ from rtseg.errors import ManifestError, RunnerError
 from rtseg.images.geometry import resize_labels
 from rtseg.images.preprocess import resized_image, tensor_from_image
 from rtseg.runners.protocol import Runner
+from rtseg.runners.registry import DEFAULT_RUNNER, file_runner
 from rtseg.specs import ImageSpec, OutputSpec, contract_metadata
 from rtseg.tail import labels_from_logits
 
@@ -113,25 +114,26 @@ class FrameStep:
         )
 
 
-def load(path: PathLike, *, threads: int = 0) -> Segmenter:
+def load(path: PathLike, *, runner: str = DEFAULT_RUNNER, threads: int = 0) -> Segmenter:
     """Return a segmenter for an exported ONNX file, whose manifest is verified first.
 
-    Raises ManifestError for a file that is not what its manifest tells of, and RunnerError.
+    runner is a name of rtseg.runners.registry. Raises ManifestError for a file that is not what its manifest
+    tells of, UnknownNameError and RunnerError.
     """
-    from rtseg.runners.onnxruntime import OnnxRuntimeRunner
-
     manifest = read_manifest(path, kind="onnx")
-    runner = OnnxRuntimeRunner(path, threads=threads)
-    runner.open()
+    opened = file_runner(runner, path, threads=threads)
+    opened.open()
     try:
-        _require_same_contract(path, manifest, runner.metadata)
+        _require_same_contract(path, manifest, opened.metadata)
     except ManifestError:
-        runner.close()
+        opened.close()
         raise
-    return Segmenter(runner, manifest.image, manifest.output, threads=threads)
+    return Segmenter(opened, manifest.image, manifest.output, threads=threads)
 
 
-def _require_same_contract(path: PathLike, manifest: Manifest, metadata: dict[str, str]) -> None:
+def _require_same_contract(path: PathLike, manifest: Manifest, metadata: dict[str, str] | None) -> None:
+    if metadata is None:
+        return
     expected = contract_metadata(manifest.image, manifest.output)
     for key, value in expected.items():
         if metadata.get(key) != value:

@@ -137,6 +137,48 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def calibrated(exported: Path) -> Path:
+    """A calibration table of the exported file, from three random inputs; not to be changed."""
+    from rtseg.artifacts import read_manifest, tool_versions
+    from rtseg.calibration.observation import cut, tensor_spec
+    from rtseg.calibration.table import CalibrationTable, PictureDigest, TensorRange
+    from rtseg.graphs.canonical import read_canonical
+    from rtseg.graphs.identity import structure_sha256
+    from rtseg.graphs.view import GraphView
+    from rtseg.runners.activations import ActivationRunner
+
+    model, manifest = read_canonical(exported), read_manifest(exported, kind="onnx")
+    view = GraphView(model)
+    source = tensor_spec(view, view.input)
+    run = ActivationRunner(source, cut(view, view.activations()), threads=1)
+    random = np.random.default_rng(0)
+    seen: dict[str, list[float]] = {}
+    for _ in range(3):
+        image = random.standard_normal(source.shape, np.float32)
+        for name, values in [(source.name, image), *run(image)]:
+            seen.setdefault(name, []).extend((float(values.min()), float(values.max())))
+    ranges = {name: TensorRange(max(*map(abs, ends), 1e-6), min(ends), max(ends)) for name, ends in seen.items()}
+    table = CalibrationTable(
+        network=manifest.network,
+        onnx_sha256=manifest.sha256,
+        structure_sha256=structure_sha256(model),
+        parent_sha256=manifest.parent_sha256,
+        image=manifest.image,
+        method="minmax",
+        percentile=None,
+        data="random",
+        split="train",
+        pictures=tuple(PictureDigest(f"random {index}", f"{index:064x}") for index in range(3)),
+        ranges=ranges,
+        convergence={},
+        tools=tool_versions(),
+    )
+    path = exported.with_name("affnet.table.json")
+    table.write(path)
+    return path
+
+
 @pytest.fixture
 def export_copy(exported: Path, tmp_path: Path) -> Path:
     """The exported file with its manifest, for a test that damages it."""

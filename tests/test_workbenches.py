@@ -13,17 +13,24 @@ import pytest
 import torch
 
 from rtseg.artifacts import read_manifest
+from rtseg.calibration.image_set import ImageSet, picture_sha256
+from rtseg.calibration.table import CalibrationTable
 from rtseg.cli import cli
 from rtseg.datasets.patches import evenly_spaced
-from rtseg.datasets.registry import class_spec, dataset_names
+from rtseg.datasets.registry import class_spec, dataset_names, open_pictures
+from rtseg.export.onnx_file import export_onnx
 from rtseg.networks.checkpoints import network_from_checkpoint
 from rtseg.networks.registry import network_names, network_spec
+from rtseg.quantize.files import read_original, read_table
 from rtseg.recipes import TrainingRecipe, read_recipe
+from rtseg.specs import Resolution
 from rtseg.training.losses import build_loss
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "export").glob("*.toml"))
 CHECKPOINTS = sorted((ROOT / "export" / "checkpoints").glob("*.safetensors"))
+IMAGE_SETS = sorted((ROOT / "calibration").glob("*.set.json"))
+TABLES = sorted((ROOT / "calibration").glob("*.table.json"))
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 PAGES = sorted(path for path in ROOT.glob("**/*.md") if not path.relative_to(ROOT).parts[0].startswith("."))
 
@@ -119,6 +126,39 @@ def test_a_shipped_checkpoint_has_a_card_with_its_miou_and_a_word_on_the_licence
     miou = read_manifest(path, kind="checkpoint").details["validation_miou"]
     assert f"{miou:.1%}".replace("%", " %") in card
     assert "licence" in card.lower()
+
+
+@pytest.mark.parametrize("path", IMAGE_SETS, ids=name_of)
+def test_an_image_set_is_called_after_its_dataset_its_split_and_how_many_pictures_it_names(path: Path) -> None:
+    image_set = ImageSet.read(path)
+    assert path.name == f"{image_set.data}-{image_set.split}-{len(image_set.pictures)}.set.json"
+
+
+def test_the_image_set_of_the_streets_names_the_scenes_that_are_rendered_here() -> None:
+    image_set = ImageSet.read(ROOT / "calibration" / "streets-train-64.set.json")
+    scenes = open_pictures("streets", image_set.split)
+    chosen = [scenes[index] for index in (0, 6)]
+    assert [image_set.pictures[scene.name] for scene in chosen] == [picture_sha256(scene.image) for scene in chosen]
+
+
+@pytest.mark.parametrize("path", TABLES, ids=name_of)
+def test_a_tracked_table_is_of_the_graph_that_its_checkpoint_exports_and_of_a_tracked_set(
+    path: Path, tmp_path: Path
+) -> None:
+    table = CalibrationTable.read(path)
+    name, _, size = path.name.removesuffix(".table.json").rpartition("-")
+    network = network_from_checkpoint(ROOT / "export" / "checkpoints" / f"{name}.safetensors")
+    export_onnx(network, Resolution.parse(size), tmp_path / "m.onnx")
+    original = read_original(tmp_path / "m.onnx")
+    assert read_table(path, original) == table
+    image_set = ImageSet.read(ROOT / "calibration" / f"{table.data}-{table.split}-{len(table.pictures)}.set.json")
+    assert {picture.name: picture.sha256 for picture in table.pictures} == dict(image_set.pictures)
+
+
+def test_every_tracked_set_and_table_is_in_the_table_of_the_workbench() -> None:
+    page = (ROOT / "calibration" / "README.md").read_text()
+    assert IMAGE_SETS and TABLES
+    assert [path.name for path in [*IMAGE_SETS, *TABLES] if f"`{path.name}`" not in page] == []
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=name_of)

@@ -23,33 +23,50 @@ class ConfusionMatrix:
 
     def __init__(self, classes: ClassSpec) -> None:
         self.classes = classes
-        self._counts = np.zeros((len(classes), 257), np.int64)
+        self._counts = np.zeros((len(classes), 256), np.int64)
 
     def add(self, truth: Labels, predicted: Labels) -> None:
         """Count one picture. Raises SpecError for unequal shapes or a truth outside the class range."""
         if truth.shape != predicted.shape:
             raise SpecError("truth and prediction differ in size", got=predicted.shape, expected=truth.shape)
-        counted = truth != self.classes.ignore_index
-        rows = truth[counted].astype(np.int64)
-        if rows.size and rows.max() >= len(self.classes):
-            raise SpecError("a true label is out of range", got=int(rows.max()), expected=len(self.classes) - 1)
-        cells = np.bincount(rows * 257 + predicted[counted], minlength=self._counts.size)
-        self._counts += cells.reshape(self._counts.shape)
+        pairs = truth.astype(np.uint16)
+        pairs <<= 8
+        pairs |= predicted
+        cells = np.bincount(pairs.ravel(), minlength=1 << 16).reshape(256, 256)
+        cells[np.arange(256) == self.classes.ignore_index] = 0
+        beyond = np.flatnonzero(cells[len(self.classes) :].any(1))
+        if beyond.size:
+            got = len(self.classes) + int(beyond[-1])
+            raise SpecError("a true label is out of range", got=got, expected=len(self.classes) - 1)
+        self._counts += cells[: len(self.classes)]
+
+    def include(self, other: ConfusionMatrix) -> None:
+        """Add all that another matrix of the same classes has counted."""
+        self._counts += other._counts
 
     @property
     def counts(self) -> NDArray[np.int64]:
         """A copy of the matrix, (classes, classes)."""
         return self._counts[:, : len(self.classes)].copy()
 
+    @property
+    def intersection(self) -> NDArray[np.int64]:
+        """Pixels that are of a class in truth and in prediction, (classes,)."""
+        return self._counts.diagonal().copy()
+
+    @property
+    def union(self) -> NDArray[np.int64]:
+        """Pixels that are of a class in truth or in prediction, void left out, (classes,)."""
+        union: NDArray[np.int64] = self._counts.sum(1) + self.counts.sum(0) - self.intersection
+        return union
+
     def result(self) -> AccuracyResult:
         """Return the figures of all pictures added so far."""
-        inner = self.counts
-        correct = np.diag(inner)
+        correct = self.intersection
         truth = self._counts.sum(1)
-        union = truth + inner.sum(0) - correct
         return AccuracyResult(
             class_names=self.classes.names,
-            class_iou=tuple(_ratio(c, u) for c, u in zip(correct, union)),
+            class_iou=tuple(_ratio(c, u) for c, u in zip(correct, self.union)),
             class_share=tuple(_ratio(t, truth.sum()) or 0.0 for t in truth),
             pixel_accuracy=_ratio(correct.sum(), truth.sum()),
             mean_class_accuracy=_mean([_ratio(c, t) for c, t in zip(correct, truth)]),

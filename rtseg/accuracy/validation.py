@@ -8,6 +8,7 @@ from rtseg.accuracy.confusion import AccuracyResult, ConfusionMatrix
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.errors import DatasetError
 from rtseg.segmenter import Segmenter
+from rtseg.specs import ClassSpec
 
 Progress = Callable[[int, int], None]
 """Called with how many pictures are done and how many there are."""
@@ -27,18 +28,23 @@ def validate(
     the dataset's own, such as void: to predict one of them is a miss of the true class. Raises
     DatasetError where its first classes are not the dataset's.
     """
-    ours, theirs = segmenter.output.classes, dataset.classes
-    if ours.names[: len(theirs)] != theirs.names:
-        raise DatasetError(
-            "the artifact and the dataset speak of different classes",
-            got=f"{theirs.dataset} with {len(theirs)} classes",
-            expected=f"{ours.dataset or 'a list'} with {len(ours)} classes",
-            hint=f"--data {ours.dataset or 'DATASET'}:PATH",
-        )
-    matrix = ConfusionMatrix(theirs)
+    require_same_classes(segmenter, dataset.classes)
+    matrix = ConfusionMatrix(dataset.classes)
     total = len(dataset) if limit is None else min(limit, len(dataset))
     for index in range(total):
         item = dataset[index]
         matrix.add(item.labels, segmenter(item.image))
         progress(index + 1, total)
     return matrix.result()
+
+
+def require_same_classes(segmenter: Segmenter, classes: ClassSpec) -> None:
+    """Raise DatasetError unless the segmenter's first classes are a dataset's."""
+    ours = segmenter.output.classes
+    if ours.names[: len(classes)] != classes.names:
+        raise DatasetError(
+            "the artifact and the dataset speak of different classes",
+            got=f"{classes.dataset} with {len(classes)} classes",
+            expected=f"{ours.dataset or 'a list'} with {len(ours)} classes",
+            hint=f"--data {ours.dataset or 'DATASET'}:PATH",
+        )

@@ -19,6 +19,7 @@ from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_spec
 from rtseg.papers.tables import PaperTable, Row, paper_table, paper_tables
+from rtseg.runners.registry import DEFAULT_RUNNER
 from rtseg.specs import ClassSpec, Resolution
 
 BYTES_OF_A_PARAMETER = 4
@@ -91,7 +92,12 @@ def plan_table(table: PaperTable, classes: ClassSpec, resolution: Resolution | N
 
 
 def benchmark_table(
-    plan: TablePlan, rule: SamplingRule, *, threads: int = 0, notify: Callable[[str], None] = lambda text: None
+    plan: TablePlan,
+    rule: SamplingRule,
+    *,
+    runner: str = DEFAULT_RUNNER,
+    threads: int = 0,
+    notify: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
     """Time a planned table at the boundary `network`, with random weights, and return everything as plain values.
 
@@ -99,12 +105,13 @@ def benchmark_table(
     cell holds what the paper prints, what is counted or timed here, None where that is nothing, and the
     position of the timed row in "rows".
     """
-    session = BenchmarkSession(rule, threads=threads, notify=notify)
+    session = BenchmarkSession(rule, runners=[runner], threads=threads, notify=notify)
     timings: dict[tuple[Variant, Resolution], tuple[int, BenchmarkRow]] = {}
     for (name, options), sizes in plan.networks.items():
         network = network_with_random_weights(name, plan.classes, options=dict(options))
         for size in sizes:
-            (row,) = session.add_network(network, size, interfaces=["scores"])
+            session.add_network(network, size, interfaces=["scores"])
+            (row,) = session.measure()
             timings[(name, options), size] = (len(timings), row)
     return {
         "table": {**_origin(plan.table), "note": plan.table.note, "columns": _columns(plan)},

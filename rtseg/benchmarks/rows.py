@@ -1,4 +1,4 @@
-"""One row of a benchmark table: what was timed, how long it took, and what the paper says."""
+"""The rows of a benchmark table: what was timed, how long it took, and what the paper says."""
 
 from __future__ import annotations
 
@@ -10,14 +10,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtseg.artifacts import Manifest
-from rtseg.benchmarks.boundaries import boundaries_of, boundary_step
-from rtseg.benchmarks.sampling import Samples, SamplingRule, measure
+from rtseg.benchmarks.boundaries import BOUNDARIES, boundaries_of, boundary_step
+from rtseg.benchmarks.sampling import Samples, SamplingRule, measure_interleaved
 from rtseg.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
+class TimedArtifact:
+    """An artifact behind one runner, and the picture it is timed on.
+
+    claims are the paper's rows for this network at this resolution. They are put beside the boundary
+    `network`, which is the one the papers time.
+    """
+
+    segmenter: Segmenter
+    manifest: Manifest
+    image: NDArray[np.uint8]
+    claims: Sequence[dict[str, Any]] = ()
+    miou: float | None = None
+
+
+@dataclass(frozen=True)
 class BenchmarkRow:
-    """A boundary of one artifact on one device. miou belongs to the very file that was timed."""
+    """A boundary of one artifact behind one runner. miou belongs to the very file and runner that were timed.
+
+    vs_first is its median over that of the first row of the same boundary, where both were measured in turns;
+    None for a row that was measured on its own.
+    """
 
     network: str
     weights: str
@@ -30,6 +49,7 @@ class BenchmarkRow:
     samples: Samples
     claims: Sequence[dict[str, Any]]
     miou: float | None = None
+    vs_first: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values: the identity, the summary, and the raw samples."""
@@ -43,42 +63,45 @@ class BenchmarkRow:
             "device": self.device,
             "artifact_sha256": self.artifact_sha256,
             "miou": self.miou,
+            "vs_first": self.vs_first,
             "summary": self.samples.summary.to_json(),
             "paper": list(self.claims),
             **self.samples.to_json(),
         }
 
 
-def benchmark_artifact(
-    segmenter: Segmenter,
-    manifest: Manifest,
-    image: NDArray[np.uint8],
-    rule: SamplingRule,
-    *,
-    claims: Sequence[dict[str, Any]] = (),
-    miou: float | None = None,
-) -> list[BenchmarkRow]:
-    """Return a row for each boundary that the artifact's interface has, all on the same image.
+def benchmark_rows(artifacts: Sequence[TimedArtifact], rule: SamplingRule) -> list[BenchmarkRow]:
+    """Return a row for each boundary of each artifact, those of one boundary beside each other.
 
-    claims are the paper's rows for this network at this resolution. They are put beside the boundary
-    `network`, which is the one the papers time.
+    All that have a boundary are measured in turns, so their ratio is that of the artifacts and not that of the
+    minutes in which each was measured.
     """
     rows = []
-    for boundary in boundaries_of(manifest.output.interface):
-        samples = measure(boundary_step(segmenter, boundary, image), rule)
-        rows.append(
-            BenchmarkRow(
-                network=manifest.network,
-                weights=manifest.weights,
-                precision=manifest.precision,
-                resolution=str(manifest.image.resolution),
-                boundary=boundary,
-                backend=segmenter.runner.backend,
-                device=segmenter.runner.device,
-                artifact_sha256=manifest.sha256,
-                samples=samples,
-                claims=tuple(claims),
-                miou=miou,
-            )
-        )
+    for boundary in BOUNDARIES:
+        having = [one for one in artifacts if boundary in boundaries_of(one.manifest.output.interface)]
+        if having:
+            rows += _rows_of(boundary, having, rule)
     return rows
+
+
+def _rows_of(boundary: str, artifacts: Sequence[TimedArtifact], rule: SamplingRule) -> list[BenchmarkRow]:
+    steps = {str(index): boundary_step(one.segmenter, boundary, one.image) for index, one in enumerate(artifacts)}
+    measured = list(measure_interleaved(steps, rule).values())
+    first_ms = measured[0].summary.median_ms
+    return [
+        BenchmarkRow(
+            network=one.manifest.network,
+            weights=one.manifest.weights,
+            precision=one.manifest.precision,
+            resolution=str(one.manifest.image.resolution),
+            boundary=boundary,
+            backend=one.segmenter.runner.backend,
+            device=one.segmenter.runner.device,
+            artifact_sha256=one.manifest.sha256,
+            samples=samples,
+            claims=tuple(one.claims),
+            miou=one.miou,
+            vs_first=samples.summary.median_ms / first_ms if len(measured) > 1 and first_ms else None,
+        )
+        for one, samples in zip(artifacts, measured)
+    ]

@@ -42,6 +42,10 @@ class SamplingRule:
     step of a few microseconds reaches max_samples before min_seconds. Seconds are wall-clock time and
     count per step: three interleaved steps have three times as many together.
 
+    Interleaved steps take turns of turn_seconds, of one call where that takes longer. A turn is short beside the
+    seconds in which a machine's speed wanders, so all steps share it; and long beside what a call right
+    after another step pays for, cold caches and threads to be woken, which is no part of a network's latency.
+
     The noise criterion is that the confidence interval of the median is no wider than
     +-median_tolerance, and that the medians of the first and the second half of the samples agree
     within drift_tolerance. It bounds the error of the very number that is reported, and more samples
@@ -64,6 +68,7 @@ class SamplingRule:
     drift_tolerance: float = 0.05
     warmup_seconds: float = 3.0
     warmup_window_seconds: float = 0.1
+    turn_seconds: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_seconds <= self.max_seconds:
@@ -81,7 +86,7 @@ class SamplingRule:
         for name in ("median_tolerance", "drift_tolerance"):
             if not getattr(self, name) > 0:
                 raise SpecError(f"{name} must be positive", got=getattr(self, name), expected="such as 0.01 for 1 %")
-        for name in ("warmup_seconds", "warmup_window_seconds"):
+        for name in ("warmup_seconds", "warmup_window_seconds", "turn_seconds"):
             if not getattr(self, name) >= 0:
                 raise SpecError(f"{name} must not be negative", got=getattr(self, name))
 
@@ -139,18 +144,19 @@ def measure_interleaved(
 ) -> dict[str, Samples]:
     """Return the latencies of all steps, measured in turns so that they share whatever disturbs them.
 
-    Each round calls every step once, and each round begins one step later than the one before, so no
-    step always follows the same other one. All get the same number of samples: sampling goes on until
-    the rule holds for every one of them, or its bounds for all together are reached. Warm-up takes turns
-    too. Raises SpecError when there is no step; what a step raises passes through.
+    Each round gives every step one turn, and each round begins one step later than the one before, so no
+    step always follows the same other one. Sampling goes on until the rule holds for every one of them, or its
+    bounds for all together are reached; warm-up takes turns too. The steps get the same time rather than the same
+    number of samples, except those whose single calls outlast a turn. Raises SpecError when there is no
+    step; what a step raises passes through.
     """
     if not steps:
         raise SpecError("no steps to measure", got=0, expected="at least 1")
     names, calls = list(steps), list(steps.values())
     with _collector_paused():
-        warmup_count, settled = _warm_up(calls, rule, clock)
+        counts, settled = _warm_up(calls, rule, clock)
         columns = _sample(calls, rule, clock)
-    return {name: _judged(column, rule, warmup_count, settled) for name, column in zip(names, columns)}
+    return {name: _judged(column, rule, count, settled) for name, column, count in zip(names, columns, counts)}
 
 
 @contextlib.contextmanager
@@ -165,54 +171,75 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _warm_up(steps: Sequence[TimedStep], rule: SamplingRule, clock: Clock) -> tuple[int, bool]:
+def _warm_up(steps: Sequence[TimedStep], rule: SamplingRule, clock: Clock) -> tuple[list[int], bool]:
     """Return how many calls each step got, and whether all settled."""
     bound_ns = rule.warmup_seconds * NS_PER_S * len(steps)
     window_ns = rule.warmup_window_seconds * NS_PER_S * len(steps)
     before: list[float] | None = None
     window: list[list[int]] = [[] for _ in steps]
+    counts = [0] * len(steps)
     rounds = 0
     started = window_started = now = clock()
     while now - started < bound_ns:
-        _run_round(steps, window, rounds, clock)
+        _run_round(steps, window, rounds, WARMUP_WINDOW_MAX_CALLS, rule, clock)
         rounds += 1
         now = clock()
-        calls = len(window[0])
+        calls = min(map(len, window))
         if calls >= WARMUP_WINDOW_MAX_CALLS or (calls >= WARMUP_WINDOW_CALLS and now - window_started >= window_ns):
             medians = [float(np.median(column)) for column in window]
+            counts = _longer(counts, window)
             if before is not None and all(_agree(*pair, rule.drift_tolerance) for pair in zip(before, medians)):
-                return rounds, True
+                return counts, True
             before, window, window_started = medians, [[] for _ in steps], now
-    return rounds, False
+    return _longer(counts, window), False
+
+
+def _longer(counts: Sequence[int], columns: Sequence[Sequence[int]]) -> list[int]:
+    return [count + len(column) for count, column in zip(counts, columns)]
 
 
 def _sample(steps: Sequence[TimedStep], rule: SamplingRule, clock: Clock) -> list[list[int]]:
-    """Return one list of latencies per step, all of the same length."""
+    """Return one list of latencies per step."""
     columns: list[list[int]] = [[] for _ in steps]
     rounds, next_look = 0, rule.min_samples
     started = clock()
     while True:
-        _run_round(steps, columns, rounds, clock)
+        _run_round(steps, columns, rounds, rule.max_samples, rule, clock)
         rounds += 1
+        fewest = min(map(len, columns))
         seconds_per_step = (clock() - started) / NS_PER_S / len(steps)
-        if rounds < rule.min_samples:
+        if fewest < rule.min_samples:
             continue
-        if rounds >= rule.max_samples or seconds_per_step >= rule.max_seconds:
+        if fewest >= rule.max_samples or seconds_per_step >= rule.max_seconds:
             return columns
-        if rounds >= next_look and seconds_per_step >= rule.min_seconds:
+        if fewest >= next_look and seconds_per_step >= rule.min_seconds:
             if all(_doubt(column, rule) is None for column in columns):
                 return columns
-            next_look = rounds + 1 + rounds // 10
+            next_look = fewest + 1 + fewest // 10
 
 
-def _run_round(steps: Sequence[TimedStep], columns: list[list[int]], rounds: int, clock: Clock) -> None:
+def _run_round(
+    steps: Sequence[TimedStep],
+    columns: list[list[int]],
+    rounds: int,
+    most: int,
+    rule: SamplingRule,
+    clock: Clock,
+) -> None:
+    """Give each step a turn; a step on its own takes turns of one call, so that the rule is looked at after each."""
+    turn_ns = rule.turn_seconds * NS_PER_S if len(steps) > 1 else 0
     for turn in range(len(steps)):
         index = (rounds + turn) % len(steps)
-        step = steps[index]
-        started = clock()
-        step()
-        ended = clock()
-        columns[index].append(ended - started)
+        step, column = steps[index], columns[index]
+        used_ns = 0
+        while len(column) < most:
+            started = clock()
+            step()
+            ended = clock()
+            column.append(ended - started)
+            used_ns += ended - started
+            if used_ns >= turn_ns:
+                break
 
 
 def _judged(samples_ns: Sequence[int], rule: SamplingRule, warmup_count: int, settled: bool) -> Samples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable
@@ -11,7 +12,7 @@ from rtseg.accuracy.validation import validate
 from rtseg.artifacts import Manifest, PathLike, read_manifest
 from rtseg.benchmarks.boundaries import BOUNDARIES
 from rtseg.benchmarks.environment import environment
-from rtseg.benchmarks.rows import BenchmarkRow, benchmark_artifact
+from rtseg.benchmarks.rows import BenchmarkRow, TimedArtifact, benchmark_rows
 from rtseg.benchmarks.sampling import SamplingRule
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.datasets.streets import render_scene
@@ -19,6 +20,7 @@ from rtseg.export.cache import cached_export
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.registry import network_names, network_spec
 from rtseg.papers.claims import claims_of
+from rtseg.runners.registry import DEFAULT_RUNNER
 from rtseg.segmenter import load
 from rtseg.specs import Resolution
 
@@ -27,61 +29,84 @@ SCENE = (7, 0)
 
 
 class BenchmarkSession:
-    """Collects rows under one rule. The environment is noted before the first row."""
+    """Collects rows under one rule. The environment is noted before the first row.
+
+    Every artifact is timed behind each of the runners, names of rtseg.runners.registry. What is added before a call
+    of measure is open at the same time and measured in turns, so its rows can be compared with each other.
+    """
 
     def __init__(
         self,
         rule: SamplingRule,
         *,
+        runners: Sequence[str] = (DEFAULT_RUNNER,),
         threads: int = 0,
         dataset: LabelledDataset | None = None,
         notify: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._rule = rule
+        self._runners = tuple(runners)
         self._threads = threads
         self._dataset = dataset
         self._notify = notify
         self._environment = environment()
+        self._added: list[tuple[PathLike, Manifest]] = []
         self._rows: list[BenchmarkRow] = []
 
     def add_network(
         self, network: PreparedNetwork, resolution: Resolution, interfaces: Sequence[str] = ("scores", "logits")
-    ) -> list[BenchmarkRow]:
-        """Time the network behind those interfaces, exported into the cache where need be, and return the rows.
+    ) -> None:
+        """Add the network behind those interfaces, exported into the cache where need be.
 
         Its scores give the boundary `network`, its logits `engine` and `frame`.
         """
         picture = render_scene(*SCENE, resolution.height, resolution.width)[0]
-        rows = []
         for interface in interfaces:
             self._notify(f"{network.name} {resolution}: exporting {interface}, unless it is in the cache")
-            rows += self.add_artifact(cached_export(network, resolution, interface, images=[picture]))
-        return rows
+            self.add_artifact(cached_export(network, resolution, interface, images=[picture]))
 
-    def add_artifact(self, path: PathLike) -> list[BenchmarkRow]:
-        """Time every boundary of an exported file and return the rows, with its mIoU where there is a dataset.
+    def add_artifact(self, path: PathLike) -> None:
+        """Add an exported file. Raises ManifestError for a file that is not what its manifest tells of."""
+        self._added.append((path, read_manifest(path, kind="onnx")))
 
-        Raises ManifestError for a file that is not what its manifest tells of.
+    def measure(self) -> list[BenchmarkRow]:
+        """Time every boundary of what was added since the last call, and return the rows.
+
+        With a dataset each row carries the mIoU of its file behind its runner. Raises RunnerError, and
+        MissingDependencyError for a runner whose package is not installed.
         """
-        manifest = read_manifest(path, kind="onnx")
-        resolution = manifest.image.resolution
-        picture = render_scene(*SCENE, resolution.height, resolution.width)[0]
-        with load(path, threads=self._threads) as segmenter:
-            miou = None
-            if self._dataset is not None:
-                self._notify(f"{Path(path).name}: validating on {len(self._dataset)} pictures")
-                miou = validate(segmenter, self._dataset).miou
-            self._notify(f"{Path(path).name}: timing, up to {self._rule.max_seconds:g} s a row")
-            rows = benchmark_artifact(segmenter, manifest, picture, self._rule, claims=_claims(manifest), miou=miou)
+        added, self._added = self._added, []
+        with ExitStack() as stack:
+            artifacts = [
+                self._opened(stack, path, manifest, name) for path, manifest in added for name in self._runners
+            ]
+            if artifacts:
+                names = ", ".join(dict.fromkeys(Path(path).name for path, _ in added))
+                turns = " in turns" if len(artifacts) > 1 else ""
+                self._notify(f"{names}: timing{turns}, up to {self._rule.max_seconds:g} s a row")
+            rows = benchmark_rows(artifacts, self._rule)
         self._rows += rows
         return rows
 
+    def _opened(self, stack: ExitStack, path: PathLike, manifest: Manifest, runner: str) -> TimedArtifact:
+        segmenter = stack.enter_context(load(path, runner=runner, threads=self._threads))
+        miou = None
+        if self._dataset is not None:
+            self._notify(f"{Path(path).name}: validating on {len(self._dataset)} pictures with {runner}")
+            miou = validate(segmenter, self._dataset).miou
+        picture = render_scene(*SCENE, manifest.image.height, manifest.image.width)[0]
+        return TimedArtifact(segmenter, manifest, picture, _claims(manifest), miou)
+
     def result(self) -> dict[str, Any]:
-        """Return rule, environment, boundaries and rows as plain values."""
+        """Measure what is left, and return rule, environment, boundaries and all rows as plain values.
+
+        The rule's "interleaved" says whether rows were measured in turns: those whose "vs_first" is a number.
+        """
+        self.measure()
         rows = [row.to_json() for row in self._rows]
         return {
             "resolution": ", ".join(sorted({row["resolution"] for row in rows})),
-            "rule": asdict(self._rule),
+            "rule": {**asdict(self._rule), "interleaved": any(row["vs_first"] is not None for row in rows)},
             "environment": self._environment,
             "boundaries": {name: BOUNDARIES[name] for name in BOUNDARIES if any(r["boundary"] == name for r in rows)},
             "rows": rows,

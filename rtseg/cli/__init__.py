@@ -12,12 +12,15 @@ import click
 
 from rtseg import __version__
 from rtseg.cli.bench import bench
+from rtseg.cli.calibrate import calibrate
 from rtseg.cli.doctor import doctor
 from rtseg.cli.export import export
 from rtseg.cli.import_checkpoint import import_checkpoint
 from rtseg.cli.networks import networks
+from rtseg.cli.quantize import quantize
 from rtseg.cli.run import run
 from rtseg.cli.scenes import scenes
+from rtseg.cli.sensitivity import sensitivity
 from rtseg.cli.train import train
 from rtseg.cli.validate import validate
 from rtseg.errors import RtsegError
@@ -33,13 +36,27 @@ def cli() -> None:
     rtseg train affnet --data camvid:DIR   weights
     rtseg import-checkpoint espnet F.pth --classes camvid+void
     rtseg export affnet --resolution 512x1024 --checkpoint F
+    rtseg calibrate F.onnx --data camvid:DIR -o F.table.json
     rtseg run F.onnx pictures/ -o labelled/
     rtseg validate F.onnx --data camvid:DIR --split val
     rtseg bench --resolution 1024x2048     ms and FPS beside the papers'
     """
 
 
-for _command in (networks, train, import_checkpoint, export, run, validate, bench, scenes, doctor):
+for _command in (
+    networks,
+    train,
+    import_checkpoint,
+    export,
+    calibrate,
+    quantize,
+    sensitivity,
+    run,
+    validate,
+    bench,
+    scenes,
+    doctor,
+):
     cli.add_command(_command)
 
 

@@ -8,6 +8,7 @@ import click
 
 from rtseg.cli.console import print_json, say, table_console
 from rtseg.cli.options import ANY_PATH, file_argument, json_option, resolution_option, selected_network, threads_option
+from rtseg.runners.registry import DEFAULT_RUNNER, runner_names
 from rtseg.specs import Resolution
 
 
@@ -29,6 +30,15 @@ from rtseg.specs import Resolution
 )
 @click.option("--data", help="Also measure mIoU of the same files on this dataset.")
 @click.option("--split", default="val", show_default=True)
+@click.option(
+    "--runner",
+    "runners",
+    type=click.Choice(runner_names()),
+    multiple=True,
+    default=[DEFAULT_RUNNER],
+    show_default=True,
+    help="What runs the files; several allowed.",
+)
 @threads_option
 @json_option
 def bench(
@@ -43,6 +53,7 @@ def bench(
     seconds: float,
     data: str | None,
     split: str,
+    runners: tuple[str, ...],
     threads: int,
     as_json: bool,
 ) -> None:
@@ -56,9 +67,12 @@ def bench(
     Without arguments every registered network is exported, once, into the user's cache and timed. With --table the
     networks of a paper's table are, at its sizes and the boundary network; --resolution is for sizes it leaves open.
 
+    Files and networks that are named, and all runners of each, are measured in turns, so that "vs first", the ratio to
+    the first row of the same boundary, means something. The whole list of networks is measured one after the other.
+
     \b
     Example: rtseg bench --resolution 1024x2048
-    Example: rtseg bench affnet.onnx --seconds 5 --json
+    Example: rtseg bench affnet.onnx affnet.int8.onnx --runner onnxruntime --runner openvino
     Example: rtseg bench --table affnet-6
     """
     if table_id is not None or list_tables:
@@ -66,8 +80,10 @@ def bench(
             raise click.UsageError("a paper's table brings its own networks, and random weights have no mIoU")
         if list_tables:
             _list_tables(as_json)
-        else:
-            _bench_table(str(table_id), classes, resolution, seconds, threads, as_json)
+            return
+        if len(runners) > 1:
+            raise click.UsageError("a paper's table has one column for here: name one --runner")
+        _bench_table(str(table_id), classes, resolution, seconds, runners[0], threads, as_json)
         return
     from rtseg.benchmarks.sampling import SamplingRule
     from rtseg.benchmarks.session import BenchmarkSession
@@ -81,6 +97,7 @@ def bench(
         raise click.UsageError("without artifacts --resolution is needed, such as 512x1024")
     session = BenchmarkSession(
         SamplingRule.within(seconds),
+        runners=runners,
         threads=threads,
         dataset=open_dataset(data, split) if data else None,
         notify=say,
@@ -93,6 +110,8 @@ def bench(
         names: list[str | None] = list(networks) or ([None] if factory or checkpoint else [*network_names()])
         for name in names:
             session.add_network(selected_network(name, factory, checkpoint, classes, (), 0), resolution)
+            if not networks:
+                session.measure()  # so many networks at once would fill the memory
     result = session.result()
     if as_json:
         print_json(result)
@@ -112,7 +131,13 @@ def _list_tables(as_json: bool) -> None:
 
 
 def _bench_table(
-    table_id: str, classes: str | None, resolution: Resolution | None, seconds: float, threads: int, as_json: bool
+    table_id: str,
+    classes: str | None,
+    resolution: Resolution | None,
+    seconds: float,
+    runner: str,
+    threads: int,
+    as_json: bool,
 ) -> None:
     from rtseg.benchmarks.paper_table import benchmark_table, classes_of, plan_table, speed_table
     from rtseg.benchmarks.sampling import SamplingRule
@@ -121,7 +146,7 @@ def _bench_table(
 
     table = speed_table(table_id)
     plan = plan_table(table, class_spec(classes) if classes else classes_of(table), resolution)
-    result = benchmark_table(plan, SamplingRule.within(seconds), threads=threads, notify=say)
+    result = benchmark_table(plan, SamplingRule.within(seconds), runner=runner, threads=threads, notify=say)
     if as_json:
         print_json(result)
     else:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rtseg.cli.console import counted, print_json, say, table_console
-from rtseg.cli.options import ANY_PATH, file_argument, json_option, threads_option
+from rtseg.cli.options import ANY_PATH, file_argument, json_option, runner_option, threads_option
 from rtseg.errors import ImageError
 
 
@@ -16,9 +16,10 @@ from rtseg.errors import ImageError
 @file_argument("artifact")
 @file_argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--output", "folder", type=ANY_PATH, required=True, help="The folder to write.")
+@runner_option
 @threads_option
 @json_option
-def run(artifact: Path, inputs: tuple[Path, ...], folder: Path, threads: int, as_json: bool) -> None:
+def run(artifact: Path, inputs: tuple[Path, ...], folder: Path, runner: str, threads: int, as_json: bool) -> None:
     """Label images, folders of images and videos.
 
     Writes an indexed label PNG and an overlay for each, and summary.json with pixel shares.
@@ -31,9 +32,14 @@ def run(artifact: Path, inputs: tuple[Path, ...], folder: Path, threads: int, as
     from rtseg.segmenter import load
 
     files = expand_inputs(inputs)
-    with load(artifact, threads=threads) as segmenter, counted("labelling") as progress:
+    with load(artifact, runner=runner, threads=threads) as segmenter, counted("labelling") as progress:
         summary = predict_files(segmenter, files, folder, progress=progress)
-    data = {"artifact": str(artifact), "device": segmenter.runner.device, **summary.to_json()}
+    data = {
+        "artifact": str(artifact),
+        "backend": segmenter.runner.backend,
+        "device": segmenter.runner.device,
+        **summary.to_json(),
+    }
     write_text_atomically(folder / "summary.json", json.dumps(data, indent=2) + "\n")
     if as_json:
         print_json(data)

@@ -1,4 +1,7 @@
-"""Datasets by name: `camvid:PATH`, `cityscapes:PATH`, `voc:PATH`, and `streets`, which needs no files."""
+"""Datasets by name: `camvid:PATH`, `cityscapes:PATH`, `voc:PATH`, and `streets`, which needs no files.
+
+`images:PATH`, a folder of pictures without labels, is taken where pictures alone will do.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from rtseg.datasets.camvid import CamVid
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.cityscapes import CITYSCAPES_CLASSES, Cityscapes
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage
+from rtseg.datasets.pictures import DatasetPictures, FolderPictures, PictureSource
 from rtseg.datasets.streets import STREETS_CLASSES, render_scene
 from rtseg.datasets.voc import VOC2012, VOC_CLASSES, voc_colour
 from rtseg.errors import DatasetError, SpecError, UnknownNameError
@@ -65,6 +69,9 @@ _OPENERS: dict[str, tuple[Callable[[str, str], LabelledDataset], tuple[str, ...]
 }
 _CLASSES = {spec.dataset: spec for spec in (CAMVID_CLASSES, CITYSCAPES_CLASSES, STREETS_CLASSES, VOC_CLASSES)}
 
+UNLABELLED = "images"
+"""The name before the colon of a folder of pictures."""
+
 
 def dataset_names() -> list[str]:
     """Return the names of all datasets, sorted."""
@@ -77,12 +84,38 @@ def open_dataset(text: str, split: str) -> LabelledDataset:
     Raises UnknownNameError for another name or split and DatasetError for a folder without the layout.
     """
     name, _, argument = text.partition(":")
+    if name == UNLABELLED:
+        raise DatasetError(f"{text} has no labels", expected=f"one of {', '.join(dataset_names())}")
     if name not in _OPENERS:
         raise UnknownNameError("dataset", name, _OPENERS)
     opener, splits = _OPENERS[name]
     if split not in splits:
         raise UnknownNameError(f"split of {name}", split, splits)
     return opener(argument, split)
+
+
+def is_labelled(text: str) -> bool:
+    """Return whether the pictures written as that text come with labels: all but images:PATH do."""
+    return text.partition(":")[0] != UNLABELLED
+
+
+def source_name(text: str) -> str:
+    """Return what a dataset is called where the folder it lies in says nothing: camvid, streets:64x96, images."""
+    name, _, _ = text.partition(":")
+    return text if name == "streets" else name
+
+
+def open_pictures(text: str, split: str) -> PictureSource:
+    """Return the pictures of a dataset's split, as open_dataset takes it, or of images:PATH, which has no splits.
+
+    Raises UnknownNameError for another name or split and DatasetError for a folder without the layout.
+    """
+    name, _, argument = text.partition(":")
+    if not is_labelled(text):
+        return FolderPictures(_folder(name, argument))
+    if name not in _OPENERS:
+        raise UnknownNameError("dataset", name, [*_OPENERS, UNLABELLED])
+    return DatasetPictures(open_dataset(text, split))
 
 
 def class_spec(text: str) -> ClassSpec:

@@ -15,10 +15,11 @@ from torch import nn
 
 from rtseg.artifacts import Manifest, PathLike, manifest_path, write_manifest, written_together
 from rtseg.errors import NetworkError, OnnxError
-from rtseg.export.canonical import OPSET, read_canonical, static_copy
 from rtseg.export.interfaces import interface_module
 from rtseg.export.parity import ParityReport, compare
+from rtseg.export.static_graph import static_copy
 from rtseg.export.tensorrt_operators import unsupported_operators
+from rtseg.graphs.canonical import OPSET, read_canonical
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.protocol import TensorSpec

@@ -3,6 +3,8 @@
  *     uint8 image of any size  ->  normalised float32 tensor, channels first
  *     float32 logits           ->  uint8 label map of any size
  *
+ * and what calibration counts between them: the magnitudes of the values of a tensor.
+ *
  * A complete program:
  *
  *     #include <stdint.h>
@@ -34,10 +36,11 @@
  *
  * It prints "00001111 1 -1".
  *
- * Building. The library is tail.cpp and preprocess.cpp: C++17, the standard library and its threads,
- * nothing else. Compile with -O3 -ffp-contract=off: without fused multiply-adds every machine gives
- * the same bits. On x86 with GCC and glibc the hot loops are compiled for several instruction sets
- * and chosen when the library is loaded; -DRTSEG_NO_TARGET_CLONES turns that off.
+ * Building. The library is tail.cpp, preprocess.cpp and magnitudes.cpp: C++17, the standard library
+ * and its threads, nothing else. A program that calibrates nothing can leave out magnitudes.cpp. Compile
+ * with -O3 -ffp-contract=off: without fused multiply-adds every machine gives the same bits. On x86 with
+ * GCC and glibc the hot loops are compiled for several instruction sets and chosen when the library is
+ * loaded; -DRTSEG_NO_TARGET_CLONES turns that off.
  *
  * Threads. There is no state: every function may be called from any number of threads at once, as
  * long as no two calls write to the same output. A call starts its threads, uses them and joins them
@@ -62,8 +65,8 @@
 #define RTSEG_API
 #endif
 
-/* Grows whenever a declaration below changes its meaning or its arguments. */
-#define RTSEG_CORE_ABI_VERSION 1
+/* Grows whenever a declaration below changes its meaning or its arguments, or one is added. */
+#define RTSEG_CORE_ABI_VERSION 2
 
 #define RTSEG_MIN_CLASSES 2
 #define RTSEG_MAX_CLASSES 256
@@ -71,15 +74,23 @@
 #define RTSEG_MAX_SIDE 8388608
 /* Logits beyond this count as this, so that no sum can overflow. */
 #define RTSEG_MAX_LOGIT 1e30f
+/* Bins of a histogram of magnitudes. */
+#define RTSEG_MAGNITUDE_BINS 4096
+/* A bin is 2 to the power of one of these wide: with the greatest, every float32 falls inside. */
+#define RTSEG_MIN_BIN_EXPONENT (-126)
+#define RTSEG_MAX_BIN_EXPONENT 116
+/* Values one call takes at most. */
+#define RTSEG_MAX_VALUES 4294967296
 
 /* What every function that can fail returns. On any code but RTSEG_OK the output is untouched. */
 enum {
     RTSEG_OK = 0,
     RTSEG_NULL_POINTER = -1, /* an image, tensor, ... pointer is NULL */
-    RTSEG_BAD_SIZE = -2,     /* a height or width outside 1..RTSEG_MAX_SIDE, or rows that overlap */
+    RTSEG_BAD_SIZE = -2,     /* a side or count out of range (RTSEG_MAX_SIDE, RTSEG_MAX_VALUES), or rows that overlap */
     RTSEG_BAD_CLASSES = -3,  /* classes outside RTSEG_MIN_CLASSES..RTSEG_MAX_CLASSES */
-    RTSEG_BAD_VALUE = -4,    /* threads below 0; scale or std not positive and finite; mean not finite */
-    RTSEG_NO_MEMORY = -5     /* the scratch rows could not be allocated */
+    RTSEG_BAD_VALUE = -4,    /* threads below 0; scale or std not positive and finite; mean not finite; exponent */
+    RTSEG_NO_MEMORY = -5,    /* the scratch could not be allocated */
+    RTSEG_NOT_FINITE = -6    /* a value is NaN or infinite */
 };
 
 #ifdef __cplusplus
@@ -127,6 +138,27 @@ RTSEG_API int rtseg_labels_from_logits(const float* logits, int classes, int h, 
 RTSEG_API int rtseg_tensor_from_image(const uint8_t* image, int height, int width, ptrdiff_t row_bytes,
                                       int swap_channels, int out_height, int out_width, float scale,
                                       const float mean[3], const float std[3], float* tensor, int threads);
+
+/* Write the least and the greatest of count values, and how many of them are zero.
+ *
+ * A zero that is the least or greatest is given as 0, never as -0.
+ * threads: at most so many; 0 means one per processor.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER, RTSEG_BAD_SIZE, RTSEG_BAD_VALUE, RTSEG_NO_MEMORY, or
+ * RTSEG_NOT_FINITE where a value is NaN or infinite.
+ */
+RTSEG_API int rtseg_value_range(const float* values, size_t count, float* minimum, float* maximum, uint64_t* zeros,
+                                int threads);
+
+/* Add count values to a histogram of magnitudes: value v to bins[floor(|v| / 2^exponent)], exactly.
+ *
+ * bins: RTSEG_MAGNITUDE_BINS counters. What lies beyond the last bin, NaN too, counts in the last.
+ * exponent: RTSEG_MIN_BIN_EXPONENT to RTSEG_MAX_BIN_EXPONENT.
+ * threads: at most so many; 0 means one per processor.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER, RTSEG_BAD_SIZE, RTSEG_BAD_VALUE or RTSEG_NO_MEMORY.
+ */
+RTSEG_API int rtseg_count_magnitudes(const float* values, size_t count, int exponent, uint64_t* bins, int threads);
 
 #ifdef __cplusplus
 }

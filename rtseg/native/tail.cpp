@@ -263,10 +263,11 @@ const char* rtseg_core_message(int code) {
     switch (code) {
         case RTSEG_OK: return "done";
         case RTSEG_NULL_POINTER: return "a pointer is NULL";
-        case RTSEG_BAD_SIZE: return "a height or width is out of range, or the image's rows overlap";
+        case RTSEG_BAD_SIZE: return "a height, width or count is out of range, or the image's rows overlap";
         case RTSEG_BAD_CLASSES: return "the number of classes is outside 2 to 256";
-        case RTSEG_BAD_VALUE: return "threads is negative, or scale, mean or std is not a usable number";
+        case RTSEG_BAD_VALUE: return "threads is negative, or scale, mean, std or exponent is not a usable number";
         case RTSEG_NO_MEMORY: return "out of memory";
+        case RTSEG_NOT_FINITE: return "a value is not finite";
         default: return "unknown code";
     }
 }

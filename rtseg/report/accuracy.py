@@ -27,4 +27,4 @@ def accuracy_text(facts: Mapping[str, Any], console: Console) -> None:
     table.add_row("pixel accuracy", percent(facts["pixel_accuracy"]), "")
     table.add_row("mean class accuracy", percent(facts["mean_class_accuracy"]), "")
     console.print(table)
-    console.print(f"computed on {facts['device']}")
+    console.print(f"{facts['precision']}, computed on {facts['device']} by {facts['runner']}")

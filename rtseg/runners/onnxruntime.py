@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
+_MORE_INT8 = ["WeightBiasQuantization"]
+"""Its own wish to quantise weights that the file keeps in floating point; what runs is what the file says."""
 _SILENT = 4
 """ONNX Runtime's log severity "fatal": its errors are raised as exceptions anyway."""
 
@@ -66,7 +68,9 @@ class OnnxRuntimeRunner(Runner):
         # Its threads would spin on for milliseconds after a run, on the cores that the tail needs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            session = ort.InferenceSession(str(self._path), options, providers=[self._provider])
+            session = ort.InferenceSession(
+                str(self._path), options, providers=[self._provider], disabled_optimizers=_MORE_INT8
+            )
         except Exception as error:  # ONNX Runtime's exceptions share no base class but Exception
             raise RunnerError(f"ONNX Runtime cannot load {self._path}: {_first_line(error)}") from error
         if self._provider not in session.get_providers():

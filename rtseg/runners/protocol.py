@@ -62,6 +62,11 @@ class Runner(ABC):
     def output(self) -> TensorSpec:
         """The graph's output. Valid while open."""
 
+    @property
+    def metadata(self) -> dict[str, str] | None:
+        """The metadata properties written into the file; None where there is no file, or the backend drops them."""
+        return None
+
     def open(self) -> None:
         """Load the graph. Raises RunnerError. Opening an open runner does nothing."""
         if not self._open:

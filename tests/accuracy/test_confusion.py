@@ -153,3 +153,29 @@ def test_the_figures_are_those_of_counting_pixel_by_pixel(
     figures = counted.result()
     assert list(figures.class_iou) == ious
     assert figures.pixel_accuracy == accuracy
+
+
+LABEL_MAPS = arrays(np.uint8, (3, 4, 5), elements=st.sampled_from([0, 1, 2, VOID]))
+
+
+@given(LABEL_MAPS, LABEL_MAPS)
+def test_matrices_of_single_pictures_add_up_to_that_of_all(truths: np.ndarray, predictions: np.ndarray) -> None:
+    together, total = ConfusionMatrix(THREE), ConfusionMatrix(THREE)
+    for truth, predicted in zip(truths, predictions):
+        together.add(truth, predicted)
+        alone = ConfusionMatrix(THREE)
+        alone.add(truth, predicted)
+        total.include(alone)
+    assert total.result() == together.result()
+    assert total.counts.tolist() == together.counts.tolist()
+
+
+@given(LABEL_MAPS, LABEL_MAPS)
+def test_intersection_and_union_are_those_of_sets_of_pixels(truths: np.ndarray, predictions: np.ndarray) -> None:
+    counted = ConfusionMatrix(THREE)
+    counted.add(truths, predictions)
+    labelled = truths != VOID
+    for index in range(3):
+        true, said = labelled & (truths == index), labelled & (predictions == index)
+        assert counted.intersection[index] == (true & said).sum()
+        assert counted.union[index] == (true | said).sum()

@@ -1,41 +1,18 @@
 from __future__ import annotations
 
 import tracemalloc
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor, nn
 
 from rtseg.accuracy.validation import validate
 from rtseg.datasets.labelled import LabelledImage
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import DatasetError
-from rtseg.export.onnx_file import export_onnx
-from rtseg.networks.prepared import PreparedNetwork
-from rtseg.networks.spec import SegmentationNetwork
-from rtseg.segmenter import Segmenter, load
-from rtseg.specs import Normalization, Resolution
+from rtseg.segmenter import Segmenter
 
 TWO = class_spec("2")
-SIZE = Resolution(32, 48)
-
-
-class Brightness(SegmentationNetwork):
-    """Class 1 where the red is more than half, at stride 1."""
-
-    stride = 1
-    align_corners = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(3, 2, 1)
-        self.conv.weight.data = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]]).view(2, 3, 1, 1)
-        self.conv.bias.data = torch.tensor([0.5, 0.0])
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.conv(images)  # type: ignore[no-any-return]
 
 
 class Halves:
@@ -61,13 +38,9 @@ class Halves:
         return LabelledImage(str(index), image, labels)
 
 
-@pytest.fixture(scope="module")
-def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
-    plain = Normalization("RGB", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    network = PreparedNetwork("mine:brightness", Brightness().eval(), TWO, plain, "made by hand")
-    path: Path = tmp_path_factory.mktemp("export") / "brightness.onnx"
-    export_onnx(network, SIZE, path)
-    return load(path, threads=1)
+@pytest.fixture
+def segmenter(brightness: Callable[[float], Segmenter]) -> Segmenter:
+    return brightness(0.5)
 
 
 def test_a_network_that_is_right_everywhere_has_a_miou_of_one(segmenter: Segmenter) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rtseg.artifacts import read_manifest
+from rtseg.artifacts import manifest_path, read_manifest
 from rtseg.benchmarks.boundaries import BOUNDARIES, boundaries_of, boundary_step
-from rtseg.benchmarks.rows import benchmark_artifact
+from rtseg.benchmarks.rows import TimedArtifact, benchmark_rows
 from rtseg.benchmarks.sampling import SamplingRule
 from rtseg.benchmarks.session import BenchmarkSession
 from rtseg.datasets.registry import class_spec, open_dataset
 from rtseg.datasets.streets import render_scene
+from rtseg.errors import ManifestError
 from rtseg.export.onnx_file import export_onnx
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.segmenter import load
@@ -41,7 +44,7 @@ def test_an_artifact_gives_a_row_for_each_boundary_of_its_interface(
     path = artifacts[interface]
     image = render_scene(0, 0, 64, 96)[0]
     with load(path) as segmenter:
-        rows = benchmark_artifact(segmenter, read_manifest(path, kind="onnx"), image, AT_ONCE)
+        rows = benchmark_rows([TimedArtifact(segmenter, read_manifest(path, kind="onnx"), image)], AT_ONCE)
     assert [row.boundary for row in rows] == boundaries
     assert set(boundaries) <= set(BOUNDARIES)
 
@@ -126,6 +129,61 @@ def test_the_papers_row_stands_beside_only_at_the_papers_size(tmp_path: Path, mo
     claims = {row["resolution"]: row["paper"] for row in session.result()["rows"]}
     assert claims["64x96"] == []
     assert [(claim["latency_ms"], claim["fps"]) for claim in claims["512x512"]] == [(6.0, 166.6)]
+
+
+def test_rows_of_one_boundary_stand_beside_each_other_with_their_ratio_to_the_first(artifacts: dict[str, Path]) -> None:
+    session = BenchmarkSession(AT_ONCE)
+    for interface in ("logits", "labels", "logits"):
+        session.add_artifact(artifacts[interface])
+    rows = session.measure()
+    assert [row.boundary for row in rows] == ["engine"] * 2 + ["frame"] * 3
+    for group in (rows[:2], rows[2:]):
+        assert group[0].vs_first == 1
+        medians = [row.samples.summary.median_ms for row in group]
+        assert [row.vs_first for row in group] == [median / medians[0] for median in medians]
+
+
+def test_a_row_that_is_alone_at_its_boundary_has_no_ratio(artifacts: dict[str, Path]) -> None:
+    session = BenchmarkSession(AT_ONCE)
+    for interface in ("scores", "logits"):
+        session.add_artifact(artifacts[interface])
+    result = session.result()
+    assert [row["vs_first"] for row in result["rows"]] == [None, None, None]
+    assert result["rule"]["interleaved"] is False
+
+
+def test_what_was_measured_apart_is_not_compared(artifacts: dict[str, Path]) -> None:
+    session = BenchmarkSession(AT_ONCE)
+    for _ in range(2):
+        session.add_artifact(artifacts["scores"])
+        session.measure()
+    assert [row["vs_first"] for row in session.result()["rows"]] == [None, None]
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+def test_every_artifact_is_timed_behind_each_runner(artifacts: dict[str, Path]) -> None:
+    session = BenchmarkSession(AT_ONCE, runners=["onnxruntime", "openvino"])
+    session.add_artifact(artifacts["scores"])
+    session.add_artifact(artifacts["labels"])
+    result = session.result()
+    assert [(row["boundary"], row["backend"]) for row in result["rows"]] == [
+        ("network", "onnxruntime"),
+        ("network", "openvino"),
+        ("frame", "onnxruntime"),
+        ("frame", "openvino"),
+    ]
+    assert result["rule"]["interleaved"] is True
+
+
+def test_a_damaged_file_is_refused_before_anything_is_timed(artifacts: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy.onnx"
+    shutil.copy(artifacts["logits"], copy)
+    shutil.copy(manifest_path(artifacts["logits"]), manifest_path(copy))
+    copy.write_bytes(copy.read_bytes()[:-1])
+    session = BenchmarkSession(AT_ONCE)
+    with pytest.raises(ManifestError, match="is not the file its manifest tells of"):
+        session.add_artifact(copy)
+    assert session.measure() == []
 
 
 def test_every_interface_has_boundaries() -> None:

@@ -169,10 +169,27 @@ def test_steps_take_turns_and_every_round_begins_one_later(machine):
     assert "".join(machine.order) == "ABCBCACABABCBCA"
 
 
+def test_a_turn_lasts_until_its_seconds_are_over(machine):
+    steps = {name: machine.step(steadily(40 * MS), name) for name in "AB"}
+    measure_interleaved(steps, replace(RULE, max_seconds=1), clock=machine.clock)
+    assert "".join(machine.order[:12]) == "AAABBBBBBAAA"
+
+
+def test_a_step_on_its_own_is_looked_at_after_each_call(machine):
+    result = machine.measure(steadily(10 * MS), replace(RULE, min_seconds=0, turn_seconds=5))
+    assert len(result.samples_ns) == 6
+
+
 def test_warm_up_of_several_steps_takes_turns(machine):
     steps = {name: machine.step(steadily(10 * MS), name) for name in "AB"}
+    result = measure_interleaved(steps, replace(WARM, turn_seconds=0.02), clock=machine.clock)
+    assert "".join(machine.order[: 2 * result["A"].warmup_count]) == "AABBBBAA" * 2
+
+
+def test_each_interleaved_step_tells_its_own_warm_up(machine):
+    steps = {"fast": machine.step(steadily(10 * MS)), "slow": machine.step(steadily(50 * MS))}
     result = measure_interleaved(steps, WARM, clock=machine.clock)
-    assert "".join(machine.order[: 2 * result["A"].warmup_count]) == "ABBA" * 3
+    assert (result["fast"].warmup_count, result["slow"].warmup_count) == (40, 8)
 
 
 def test_interleaved_samples_belong_to_their_own_step(machine):
@@ -183,12 +200,30 @@ def test_interleaved_samples_belong_to_their_own_step(machine):
     assert set(result["slow"].samples_ns) == {30 * MS}
 
 
-def test_interleaved_steps_get_equally_many_samples_until_the_noisiest_is_done(machine):
+def test_interleaved_steps_go_on_until_the_noisiest_is_done(machine):
     noisy = itertools.chain([150 * MS, 80 * MS] * 15, steadily(100 * MS))
     steps = {"steady": machine.step(steadily(100 * MS)), "noisy": machine.step(noisy)}
     result = measure_interleaved(steps, RULE, clock=machine.clock)
-    assert len(result["steady"].samples_ns) == len(result["noisy"].samples_ns) > 30
-    assert result["noisy"].status == STABLE
+    assert len(result["steady"].samples_ns) > 30
+    assert {samples.status for samples in result.values()} == {STABLE}
+
+
+def test_interleaved_steps_get_the_same_time_however_fast_they_are(machine):
+    steps = {"fast": machine.step(steadily(1 * MS)), "slow": machine.step(steadily(25 * MS))}
+    result = measure_interleaved(steps, RULE, clock=machine.clock)
+    assert sum(result["fast"].samples_ns) == sum(result["slow"].samples_ns) >= RULE.min_seconds * S
+
+
+def test_a_step_whose_calls_outlast_a_turn_still_gets_the_minimum_count(machine):
+    steps = {"fast": machine.step(steadily(10 * MS)), "slow": machine.step(steadily(3 * S))}
+    result = measure_interleaved(steps, replace(RULE, max_seconds=1), clock=machine.clock)
+    assert (len(result["fast"].samples_ns), len(result["slow"].samples_ns)) == (50, RULE.min_samples)
+
+
+def test_no_interleaved_step_exceeds_the_maximum_count(machine):
+    steps = {"fast": machine.step(steadily(1 * MS)), "slow": machine.step(steadily(25 * MS))}
+    result = measure_interleaved(steps, replace(RULE, min_seconds=3, max_samples=150), clock=machine.clock)
+    assert [len(samples.samples_ns) for samples in result.values()] == [150, 150]
 
 
 def test_interleaved_steps_are_judged_one_by_one(machine):
@@ -200,7 +235,7 @@ def test_interleaved_steps_are_judged_one_by_one(machine):
 def test_interleaved_steps_have_the_budget_of_all_together(machine):
     steps = {name: machine.step(alternately(10 * MS, 20 * MS)) for name in "AB"}
     measure_interleaved(steps, RULE, clock=machine.clock)
-    assert machine.now_ns == pytest.approx(2 * RULE.max_seconds * S, abs=40 * MS)
+    assert machine.now_ns == pytest.approx(2 * RULE.max_seconds * S, abs=2 * (RULE.turn_seconds * S + 20 * MS))
 
 
 def test_no_steps_are_refused():
@@ -276,6 +311,7 @@ def test_samples_go_to_json_with_every_raw_value(machine):
         {"drift_tolerance": float("nan")},
         {"warmup_seconds": -1},
         {"warmup_window_seconds": -1},
+        {"turn_seconds": float("nan")},
     ],
 )
 def test_rule_that_cannot_be_kept_is_refused(values):

@@ -233,7 +233,13 @@ def test_train_export_and_validate_make_one_way(run: Run, tmp_path: Path) -> Non
 
 def test_doctor_names_every_part(run: Run) -> None:
     facts = json.loads(run("doctor", "--json"))
-    assert [finding["name"] for finding in facts["findings"]] == ["native core", "onnxruntime", "torch", "tensorrt"]
+    assert [finding["name"] for finding in facts["findings"]] == [
+        "native core",
+        "onnxruntime",
+        "openvino",
+        "torch",
+        "tensorrt",
+    ]
 
 
 def test_doctor_shows_the_command_that_mends_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,12 +265,15 @@ def test_a_manifest_lies_beside_every_artifact(artifact: Path) -> None:
 def test_the_commands_are_those_of_the_group() -> None:
     assert COMMANDS == [
         "bench",
+        "calibrate",
         "doctor",
         "export",
         "import-checkpoint",
         "networks",
+        "quantize",
         "run",
         "scenes",
+        "sensitivity",
         "train",
         "validate",
     ]

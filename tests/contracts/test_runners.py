@@ -1,8 +1,9 @@
-"""What holds for every runner: the same graph behind PyTorch and behind ONNX Runtime."""
+"""What holds for every runner: the same graph behind PyTorch, behind ONNX Runtime and behind OpenVINO."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Callable
 
@@ -15,13 +16,14 @@ from rtseg.export.interfaces import interface_module
 from rtseg.export.onnx_file import export_onnx
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
+from rtseg.runners.openvino import OpenVinoRunner
 from rtseg.runners.protocol import Array, Runner, TensorSpec
 from rtseg.runners.torch import TorchRunner
 from rtseg.specs import Resolution
 
 SIZE = Resolution(64, 96)
 SHAPES = {"logits": ((1, 3, 64, 96), (1, 11, 8, 12)), "labels": ((1, 64, 96, 3), (1, 64, 96))}
-BACKENDS = ("torch", "onnxruntime")
+BACKENDS = ("torch", "onnxruntime", "openvino")
 
 Make = Callable[[], Runner]
 
@@ -36,6 +38,10 @@ def graph(request: pytest.FixtureRequest, affnet: PreparedNetwork, exports: Path
     path = exports / f"contract.{interface}.onnx"
     if not path.exists():
         export_onnx(affnet, SIZE, path, interface=interface)
+    if backend == "openvino":
+        if find_spec("openvino") is None:
+            pytest.skip("openvino is not installed")
+        return interface, lambda: OpenVinoRunner(path, threads=1)
     return interface, lambda: OnnxRuntimeRunner(path, threads=1)
 
 

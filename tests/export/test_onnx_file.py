@@ -14,8 +14,8 @@ from rtseg.artifacts import manifest_path, read_manifest
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import NetworkError, OnnxError, ParityError
 from rtseg.export.cache import cached_export
-from rtseg.export.canonical import read_canonical
 from rtseg.export.onnx_file import default_name, export_onnx
+from rtseg.graphs.canonical import read_canonical
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
 from rtseg.segmenter import load

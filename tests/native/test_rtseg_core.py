@@ -43,7 +43,7 @@ def test_the_headers_example_compiles_as_c_and_prints_what_it_says(tmp_path: Pat
     (tmp_path / "example.c").write_text(source)
     strict = ["-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{NATIVE}"]
     subprocess.run([CC, "-std=c99", *strict, "-c", "example.c", "-o", "example.o"], cwd=tmp_path, check=True)
-    sources = [NATIVE / "tail.cpp", NATIVE / "preprocess.cpp"]
+    sources = sorted(NATIVE.glob("*.cpp"))
     link = [CXX, "-std=c++17", "-O0", *strict, "-pthread", "example.o", *sources, "-o", "example"]
     subprocess.run(link, cwd=tmp_path, check=True)
     ran = subprocess.run([tmp_path / "example"], capture_output=True, text=True, check=True)
@@ -59,6 +59,7 @@ def test_python_knows_the_headers_codes_and_limits() -> None:
     from rtseg.specs import MAX_CLASSES
 
     assert CODES["RTSEG_NO_MEMORY"] == native_library.NO_MEMORY
+    assert CODES["RTSEG_NOT_FINITE"] == native_library.NOT_FINITE
     assert defined("RTSEG_MAX_SIDE") == MAX_SIDE
     assert defined("RTSEG_MAX_CLASSES") == MAX_CLASSES
 
@@ -118,3 +119,43 @@ def test_the_preprocessing_answers_a_bad_argument_with_its_code(library, positio
     arguments = [*PREPROCESS[:position], value, *PREPROCESS[position + 1 :]]
     assert library.rtseg_tensor_from_image(*arguments) == CODES[code]
     assert (TENSOR == 77).all()
+
+
+VALUES = np.ones(4, np.float32)
+EXTREMES, ZEROS = np.full(2, 77, np.float32), np.full(1, 77, np.uint64)
+RANGE = [VALUES.ctypes.data, 4, EXTREMES.ctypes.data, EXTREMES[1:].ctypes.data, ZEROS.ctypes.data, 1]
+NOT_FINITE = np.array([1, np.nan, 1, 1], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "code"),
+    [
+        *((position, None, "RTSEG_NULL_POINTER") for position in (0, 2, 3, 4)),
+        *((1, count, "RTSEG_BAD_SIZE") for count in (0, 2**32 + 1, 2**64 - 1)),
+        (5, -1, "RTSEG_BAD_VALUE"),
+        (0, NOT_FINITE.ctypes.data, "RTSEG_NOT_FINITE"),
+    ],
+)
+def test_the_range_answers_a_bad_argument_with_its_code(library, position: int, value, code: str) -> None:
+    arguments = [*RANGE[:position], value, *RANGE[position + 1 :]]
+    assert library.rtseg_value_range(*arguments) == CODES[code]
+    assert (EXTREMES == 77).all() and (ZEROS == 77).all()
+
+
+BINS = np.full(4096, 77, np.uint64)
+COUNT = [VALUES.ctypes.data, 4, 0, BINS.ctypes.data, 1]
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "code"),
+    [
+        *((position, None, "RTSEG_NULL_POINTER") for position in (0, 3)),
+        *((1, count, "RTSEG_BAD_SIZE") for count in (0, 2**32 + 1, 2**64 - 1)),
+        *((2, exponent, "RTSEG_BAD_VALUE") for exponent in (-127, 117, -(2**31), 2**31 - 1)),
+        (4, -1, "RTSEG_BAD_VALUE"),
+    ],
+)
+def test_the_counting_answers_a_bad_argument_with_its_code(library, position: int, value, code: str) -> None:
+    arguments = [*COUNT[:position], value, *COUNT[position + 1 :]]
+    assert library.rtseg_count_magnitudes(*arguments) == CODES[code]
+    assert (BINS == 77).all()

@@ -27,12 +27,14 @@ def result(**changes: Any) -> dict[str, Any]:
         "network": "affnet",
         "weights": "random (seed 0)",
         "precision": "fp32",
+        "resolution": "1024x2048",
         "boundary": "network",
         "backend": "onnxruntime",
         "device": "CPU (x86_64, 2 threads)",
         "status": "STABLE",
         "reason": "the median is known",
         "miou": None,
+        "vs_first": None,
         "summary": summary,
         "paper": [CLAIM],
         **changes,
@@ -62,11 +64,49 @@ def row_of(text: str) -> str:
 
 
 def test_a_row_shows_latency_percentiles_fps_spread_and_count() -> None:
-    assert row_of(printed(result())).split()[4:10] == ["12.50", "13.00", "15.25", "80.0", "4.2%", "37"]
+    assert row_of(printed(result())).split()[6:12] == ["12.50", "13.00", "15.25", "80.0", "4.2%", "37"]
 
 
 def test_a_row_says_on_what_it_ran_and_that_its_weights_are_random() -> None:
     assert row_of(printed(result())).split()[1:4] == ["random", "network", "CPU"]
+
+
+def test_a_row_says_what_ran_it_and_in_which_precision_the_file_is() -> None:
+    assert row_of(printed(result(backend="openvino", precision="int8"))).split()[4:6] == ["openvino", "int8"]
+
+
+def test_rows_measured_in_turns_show_their_ratio_to_the_first() -> None:
+    data = result(vs_first=1.0)
+    data["rows"].append({**data["rows"][0], "backend": "openvino", "vs_first": 0.614})
+    text = printed(data)
+    first, second = [line.split() for line in text.splitlines() if line.lstrip().startswith("affnet  ")]
+    assert (first[12], second[12]) == ("1.00", "0.61")
+    assert "vs first: median over that of the first row of the same boundary" in text
+
+
+def test_rows_measured_apart_show_no_ratio() -> None:
+    assert "vs first" not in printed(result())
+
+
+def test_rows_of_several_sizes_say_their_own() -> None:
+    data = result()
+    data["rows"].append({**data["rows"][0], "resolution": "512x1024"})
+    assert " 512x1024 " in printed(data)
+    assert printed(result()).count("1024x2048") == 1
+
+
+def test_rows_measured_in_turns_are_set_apart_by_boundary_and_others_by_network() -> None:
+    def gaps(*rows: dict[str, Any]) -> list[int]:
+        data = result()
+        data["rows"] = [{**data["rows"][0], **row} for row in rows]
+        lines = [line for line in printed(data).splitlines() if "12.50" in line or not line.strip()]
+        shown = "".join("." if line.strip() else " " for line in lines).strip()
+        return [len(group) for group in shown.split()]
+
+    turns = [{"network": name, "boundary": b, "vs_first": 1.0} for b in ("engine", "frame") for name in ("a", "b", "c")]
+    apart = [{"network": name, "boundary": b} for name in ("a", "b", "c") for b in ("engine", "frame")]
+    assert gaps(*turns) == [3, 3]
+    assert gaps(*apart) == [2, 2, 2]
 
 
 def test_the_paper_stands_beside_with_its_gpu() -> None:

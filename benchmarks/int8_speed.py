@@ -1,0 +1,117 @@
+"""What INT8 gains on a CPU: the whole frame at 1024x2048, every way of running it taking turns in one run.
+
+    python benchmarks/int8_speed.py export/checkpoints/affnet-camvid.safetensors -o benchmarks/results/int8-NAME.json
+
+uint8 image in host memory -> uint8 labels in host memory. FP32 on ONNX Runtime is what the others are held against;
+"labels" is the same network with normalisation, upsampling and argmax in its graph, quantised with the same rules: the
+plain way. Ranges come from rendered scenes: they decide accuracy, not speed. Run it on an idle machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtseg.artifacts import write_text_atomically
+from rtseg.benchmarks.environment import environment
+from rtseg.benchmarks.sampling import SamplingRule, measure_interleaved
+from rtseg.calibration.calibrate import calibrate
+from rtseg.calibration.selection import select
+from rtseg.calibration.thresholds import Method
+from rtseg.datasets.registry import open_pictures
+from rtseg.datasets.streets import render_scene
+from rtseg.export.onnx_file import export_onnx
+from rtseg.networks.resolve import resolve_network
+from rtseg.quantize.files import int8_graph, read_original, write_derived
+from rtseg.segmenter import load
+from rtseg.specs import Resolution
+
+RESOLUTION = Resolution(1024, 2048)
+PICTURES = 4
+WAYS = {
+    "FP32, onnxruntime": ("fp32", "onnxruntime"),
+    "FP32, openvino": ("fp32", "openvino"),
+    "INT8 for onnxruntime, onnxruntime": ("int8-onnxruntime", "onnxruntime"),
+    "INT8 for tensorrt, openvino": ("int8-tensorrt", "openvino"),
+    "INT8 for tensorrt, openvino-bf16": ("int8-tensorrt", "openvino-bf16"),
+    "INT8 labels, openvino": ("labels", "openvino"),
+    "INT8 labels, openvino-bf16": ("labels", "openvino-bf16"),
+}
+BASELINE = "FP32, onnxruntime"
+
+
+def made_files(checkpoint: Path, folder: Path) -> tuple[dict[str, Path], dict[str, float]]:
+    """Export, calibrate and quantise; return the files and the share of the MACs that is INT8 in each."""
+    network = resolve_network(None, None, checkpoint=checkpoint)
+    files, shares = {"fp32": folder / "fp32.onnx"}, {}
+    export_onnx(network, RESOLUTION, files["fp32"])
+    labels = folder / "labels-fp32.onnx"
+    export_onnx(network, RESOLUTION, labels, interface="labels")
+    for source, targets in ((files["fp32"], ("tensorrt", "onnxruntime")), (labels, ("tensorrt",))):
+        original = read_original(source)
+        scenes = open_pictures(f"streets:{RESOLUTION}", "train")
+        chosen = select(scenes, "streets", "train", original.manifest.image, count=PICTURES)
+        table = calibrate(source, chosen, Method("percentile", 99.99))
+        for target in targets:
+            name = "labels" if source == labels else f"int8-{target}"
+            model, census = int8_graph(original, table, target=target)
+            files[name] = folder / f"{name}.onnx"
+            write_derived(original, model, files[name], precision="int8", details={})
+            shares[name] = census.int8_share
+    return files, shares
+
+
+def frames(files: dict[str, Path], image: np.ndarray, threads: int) -> dict[str, Callable[[], None]]:
+    """Return every way as a step; all of them are open at once and take turns."""
+    steps: dict[str, Callable[[], None]] = {}
+    for way, (file, runner) in WAYS.items():
+        step = load(files[file], runner=runner, threads=threads).bind(image)
+        step()
+        steps[way] = step
+    return steps
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=20.0, help="budget of each way")
+    parser.add_argument("-o", "--output", type=Path)
+    arguments = parser.parse_args()
+    conditions = environment()
+    image = render_scene(7, 0, RESOLUTION.height, RESOLUTION.width)[0]
+    with tempfile.TemporaryDirectory() as folder:
+        files, shares = made_files(arguments.checkpoint, Path(folder))
+        samples = measure_interleaved(frames(files, image, arguments.threads), SamplingRule.within(arguments.seconds))
+    rows: dict[str, Any] = {way: {**entry.summary.to_json(), **entry.to_json()} for way, entry in samples.items()}
+    medians = {way: row["median_ms"] for way, row in rows.items()}
+    print(f"frame of {arguments.checkpoint.stem} at {RESOLUTION}, {arguments.threads} threads")
+    for way, row in rows.items():
+        share = shares.get(WAYS[way][0])
+        int8 = "" if share is None else f"   {share:.1%} of the MACs INT8"
+        print(
+            f"  {way:<36} {row['median_ms']:8.2f} ms, n {row['count']}, {row['status']:<8} "
+            f"{medians[BASELINE] / row['median_ms']:5.2f} times as fast as FP32{int8}"
+        )
+    if arguments.output:
+        result = {
+            "command": f"python benchmarks/int8_speed.py {arguments.checkpoint.name} --threads {arguments.threads}",
+            "environment": conditions,
+            "boundary": "frame",
+            "resolution": str(RESOLUTION),
+            "int8_share_of_macs": shares,
+            "times_as_fast_as_fp32": {way: medians[BASELINE] / median for way, median in medians.items()},
+            "rows": rows,
+        }
+        write_text_atomically(arguments.output, json.dumps(result, indent=1) + "\n")
+        print(f"wrote {arguments.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""What two segmenters on the same pictures are to each other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rtseg.accuracy.agreement import Agreement
+from rtseg.accuracy.bootstrap import CONFIDENCE, RESAMPLES, Interval
+from rtseg.accuracy.borders import BORDER_WIDTH
+from rtseg.accuracy.confusion import AccuracyResult
+from rtseg.accuracy.gate import Gate
+
+
+@dataclass(frozen=True)
+class ClassComparison:
+    """One class. Fractions from 0 to 1, but difference and interval in points; None where no pixel can tell.
+
+    share is the class's part of all pixels, border_share the part of its own pixels that lie in the border
+    band: of the truth, or without labels of the reference's label maps. agreement is the IoU of the two
+    segmenters' areas of the class.
+    """
+
+    name: str
+    share: float
+    border_share: float | None
+    reference_iou: float | None
+    candidate_iou: float | None
+    difference: float | None
+    interval: Interval | None
+    agreement: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A candidate held against a reference. The classes stand with the thinnest first, by border_share.
+
+    difference is in points of mIoU, candidate - reference, and interval what other pictures of the same kind
+    would make of it, with 95 % confidence; None for fewer than 2 pictures. Without labels both, and the two
+    results, are None.
+    """
+
+    pictures: int
+    reference: AccuracyResult | None
+    candidate: AccuracyResult | None
+    difference: float | None
+    interval: Interval | None
+    classes: tuple[ClassComparison, ...]
+    agreement: Agreement
+
+    @property
+    def labelled(self) -> bool:
+        """Whether both were held against a truth, too."""
+        return self.reference is not None
+
+    @property
+    def drop(self) -> float | None:
+        """The points of mIoU that the candidate lost; the difference with the other sign."""
+        return None if self.difference is None else 0.0 - self.difference
+
+    @property
+    def drop_interval(self) -> Interval | None:
+        """The interval of the drop."""
+        return None if self.interval is None else Interval(0.0 - self.interval.high, 0.0 - self.interval.low)
+
+    def require(self, *, max_drop: float | None = None, min_agreement: float | None = None) -> None:
+        """Raise AccuracyLossError where more points of mIoU were lost, or fewer per cent of the pixels agree.
+
+        Raises DatasetError for max_drop without labels, and SpecError for a bound outside 0 to 100.
+        """
+        Gate(max_drop, min_agreement).verdict(self).require()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values. Those in points say so in their names, the others are fractions or pixels."""
+        return {
+            "labelled": self.labelled,
+            "pictures": self.pictures,
+            "reference": None if self.reference is None else self.reference.to_json(),
+            "candidate": None if self.candidate is None else self.candidate.to_json(),
+            "difference_points": self.difference,
+            "interval_points": self.interval,
+            "confidence": CONFIDENCE,
+            "resamples": RESAMPLES,
+            "agreement": self.agreement.share,
+            "border_agreement": self.agreement.border_share,
+            "border_width": BORDER_WIDTH,
+            "border_pixels": self.agreement.border_pixels,
+            "pixels": self.agreement.pixels,
+            "classes": [_class_json(entry) for entry in self.classes],
+        }
+
+
+def _class_json(entry: ClassComparison) -> dict[str, Any]:
+    in_points = {"difference": "difference_points", "interval": "interval_points"}
+    return {in_points.get(name, name): value for name, value in asdict(entry).items()}

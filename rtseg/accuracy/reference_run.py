@@ -1,0 +1,137 @@
+"""Hold segmenters against a reference: one candidate in one pass, or many against label maps that are kept."""
+
+from __future__ import annotations
+
+from typing import Union
+
+from rtseg.accuracy.comparison import Comparison
+from rtseg.accuracy.comparison_count import ComparisonCount
+from rtseg.accuracy.confusion import Labels
+from rtseg.accuracy.validation import Progress, require_same_classes
+from rtseg.datasets.labelled import LabelledDataset, LabelledImage
+from rtseg.datasets.pictures import PictureSource
+from rtseg.errors import DatasetError, SpecError
+from rtseg.segmenter import Segmenter
+from rtseg.specs import ClassSpec
+
+Pictures = Union[LabelledDataset, PictureSource]
+"""With labels both mIoUs are measured, without them agreement only."""
+
+MAX_LABEL_BYTES = 1 << 30
+"""512 label maps of 1024x2048."""
+
+
+def compare(
+    candidate: Segmenter,
+    reference: Segmenter,
+    pictures: Pictures,
+    *,
+    limit: int | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Comparison:
+    """Return how the candidate compares with the reference on the same pictures.
+
+    Each picture is read once and dropped when both have seen it; memory grows by four integers a class and
+    picture. The two may see pictures at different sizes: their labels come at the picture's own. limit takes
+    only the first pictures. Raises DatasetError where the two or the dataset speak of different classes, and
+    where no pixel is labelled.
+    """
+    _require_equal_classes(candidate, reference.output.classes)
+    count = ComparisonCount(reference.output.classes, _truth_classes(reference, pictures))
+    total = _total(pictures, limit)
+    for index in range(total):
+        item = pictures[index]
+        count.add(reference(item.image), candidate(item.image), _truth(item))
+        progress(index + 1, total)
+    return count.result()
+
+
+class ReferenceRun:
+    """A reference's label maps of some pictures, so that many candidates are compared and it runs once.
+
+    The maps are kept in memory, label_bytes in all: a byte for each pixel. The pictures and their truth are
+    not: each comparison reads them again.
+
+    Example: run = ReferenceRun(fp32, dataset, limit=50); drops = [run.compare_with(one).drop for one in candidates]
+    """
+
+    def __init__(
+        self,
+        reference: Segmenter,
+        pictures: Pictures,
+        *,
+        limit: int | None = None,
+        max_bytes: int = MAX_LABEL_BYTES,
+        progress: Progress = lambda done, total: None,
+    ) -> None:
+        """Run the reference on the pictures, or the first limit of them; it may be closed afterwards.
+
+        Raises DatasetError where the dataset speaks of other classes or is empty, and SpecError where the
+        label maps take more than max_bytes.
+        """
+        self.classes = reference.output.classes
+        self._pictures = pictures
+        self._truth_classes = _truth_classes(reference, pictures)
+        self._label_maps: list[Labels] = []
+        self.label_bytes = 0
+        total = _total(pictures, limit)
+        for index in range(total):
+            labels = reference(pictures[index].image)
+            self._label_maps.append(labels)
+            self.label_bytes += labels.nbytes
+            if self.label_bytes > max_bytes:
+                raise SpecError(
+                    "the reference's label maps do not fit into the memory they may take",
+                    got=f"{self.label_bytes} bytes for {index + 1} of {total} pictures",
+                    expected=f"at most {max_bytes}",
+                    hint=f"a limit of {max(index, 1)} pictures",
+                )
+            progress(index + 1, total)
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self._label_maps)
+
+    def compare_with(self, candidate: Segmenter, *, progress: Progress = lambda done, total: None) -> Comparison:
+        """Return what compare returns for that candidate. Raises DatasetError as compare does."""
+        _require_equal_classes(candidate, self.classes)
+        count = ComparisonCount(self.classes, self._truth_classes)
+        for index, labels in enumerate(self._label_maps):
+            item = self._pictures[index]
+            count.add(labels, candidate(item.image), _truth(item))
+            progress(index + 1, len(self))
+        return count.result()
+
+
+def _truth_classes(reference: Segmenter, pictures: Pictures) -> ClassSpec | None:
+    """Return the classes of the labels, None where there are none. Raises DatasetError where they are others."""
+    classes: ClassSpec | None = getattr(pictures, "classes", None)
+    if classes is not None:
+        require_same_classes(reference, classes)
+    return classes
+
+
+def _truth(item: object) -> Labels | None:
+    return item.labels if isinstance(item, LabelledImage) else None
+
+
+def _total(pictures: Pictures, limit: int | None) -> int:
+    total = len(pictures) if limit is None else min(limit, len(pictures))
+    if total < 1:
+        raise DatasetError("there is no picture to compare on", got=total, expected="1 or more")
+    return total
+
+
+def _require_equal_classes(candidate: Segmenter, expected: ClassSpec) -> None:
+    got = candidate.output.classes
+    if got.names != expected.names:
+        raise DatasetError(
+            "candidate and reference speak of different classes",
+            got=_in_words(got),
+            expected=_in_words(expected),
+            hint="two files of the same network, or of the same --classes",
+        )
+
+
+def _in_words(classes: ClassSpec) -> str:
+    return f"{classes.dataset or 'a list'} with {len(classes)} classes"

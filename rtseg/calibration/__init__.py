@@ -1,0 +1,1 @@
+"""From pictures to ranges: what values every tensor of a graph takes."""

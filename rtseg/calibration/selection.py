@@ -1,0 +1,162 @@
+"""Which pictures calibrate: some of a source, evenly spread, or exactly those of an image set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Callable
+
+from rtseg.calibration.image_set import ImageSet, picture_sha256
+from rtseg.calibration.table import PictureDigest
+from rtseg.datasets.pictures import Picture, PictureSource
+from rtseg.errors import CalibrationError
+from rtseg.specs import ImageSpec
+
+Progress = Callable[[int, int], None]
+"""Called with how many pictures are done and how many there are."""
+
+LARGEST_ENLARGEMENT = 2
+"""A picture enlarged more than that is blur: it has none of the detail that makes large activations."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One picture that calibrates: where it lies in its source, and its digest."""
+
+    index: int
+    digest: PictureDigest
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The pictures that calibrate, in the order of their digests, and where they come from.
+
+    data is the dataset without its folder (rtseg.datasets.registry.source_name); split is empty where there are none.
+    """
+
+    source: PictureSource
+    data: str
+    split: str
+    chosen: tuple[Chosen, ...]
+
+    @property
+    def digests(self) -> tuple[PictureDigest, ...]:
+        """Name and digest of each picture, in that order."""
+        return tuple(chosen.digest for chosen in self.chosen)
+
+    def image_set(self) -> ImageSet:
+        """Return the set that selects these pictures again."""
+        return ImageSet(self.data, self.split, {digest.name: digest.sha256 for digest in self.digests})
+
+
+def evenly_spread(count: int, total: int) -> list[int]:
+    """Return that many of the indices below total, or all of them where there are fewer."""
+    count = min(count, total)
+    return [index * total // count for index in range(count)]
+
+
+def select(
+    source: PictureSource,
+    data: str,
+    split: str,
+    image: ImageSpec,
+    *,
+    count: int,
+    progress: Progress = lambda done, total: None,
+) -> Selection:
+    """Return `count` pictures evenly spread over the source, all where it has fewer; each is read once.
+
+    Raises CalibrationError where the source is empty, a picture is far smaller than the network's input, or none
+    shows anything.
+    """
+    indices = evenly_spread(count, len(source))
+    chosen, shown = [], False
+    for done, index in enumerate(indices, 1):
+        picture = source[index]
+        _require_large_enough(picture, image)
+        shown = shown or _shows_something(picture)
+        chosen.append(Chosen(index, PictureDigest(picture.name, picture_sha256(picture.image))))
+        progress(done, len(indices))
+    _require_shown(shown, len(chosen))
+    return _ordered(source, data, split, chosen)
+
+
+def select_named(
+    source: PictureSource,
+    data: str,
+    image_set: ImageSet,
+    image: ImageSpec,
+    *,
+    progress: Progress = lambda done, total: None,
+) -> Selection:
+    """Return exactly the pictures that the image set names.
+
+    They are looked for where select would have found them, then everywhere. Raises CalibrationError for a set of
+    another dataset, for a picture that is not in the source or has other pixels, and as select does.
+    """
+    if image_set.data != data:
+        raise CalibrationError("the image set is of another dataset", got=data, expected=image_set.data)
+    wanted = dict(image_set.pictures)
+    first = evenly_spread(len(wanted), len(source))
+    chosen, shown = [], False
+    for index in _each_once([*first, *range(len(source))]):
+        if not wanted:
+            break
+        picture = source[index]
+        expected = wanted.pop(picture.name, None)
+        if expected is None:
+            continue
+        _require_large_enough(picture, image)
+        digest = picture_sha256(picture.image)
+        if digest != expected:
+            raise CalibrationError(
+                f"the picture {picture.name} is not the one that the image set names",
+                got=f"sha256 {digest[:12]} of its pixels",
+                expected=expected[:12],
+            )
+        shown = shown or _shows_something(picture)
+        chosen.append(Chosen(index, PictureDigest(picture.name, digest)))
+        progress(len(chosen), len(image_set.pictures))
+    if wanted:
+        raise CalibrationError(
+            f"{len(wanted)} of the {len(image_set.pictures)} pictures of the image set are missing",
+            got=f"no {next(iter(wanted))}",
+            expected=f"the pictures of {' '.join(filter(None, (image_set.data, image_set.split)))}",
+        )
+    _require_shown(shown, len(chosen))
+    return _ordered(source, image_set.data, image_set.split, chosen)
+
+
+def _ordered(source: PictureSource, data: str, split: str, chosen: Iterable[Chosen]) -> Selection:
+    by_digest = sorted(chosen, key=lambda one: (one.digest.sha256, one.digest.name))
+    return Selection(source, data, split, tuple(by_digest))
+
+
+def _each_once(indices: Iterable[int]) -> Iterable[int]:
+    return dict.fromkeys(indices)
+
+
+def _require_large_enough(picture: Picture, image: ImageSpec) -> None:
+    height, width = picture.image.shape[:2]
+    if image.height > LARGEST_ENLARGEMENT * height or image.width > LARGEST_ENLARGEMENT * width:
+        raise CalibrationError(
+            f"the picture {picture.name} is much smaller than the network's input",
+            got=f"{height}x{width}",
+            expected=f"at least 1/{LARGEST_ENLARGEMENT} of {image.resolution} in both directions",
+            hint="a file exported for the pictures' own size, or larger pictures",
+        )
+
+
+def _shows_something(picture: Picture) -> bool:
+    return bool((picture.image != picture.image[0, 0]).any())
+
+
+def _require_shown(shown: bool, count: int) -> None:
+    if count == 0:
+        raise CalibrationError("there are no pictures to calibrate with")
+    if not shown:
+        raise CalibrationError(
+            f"none of the {count} pictures shows anything",
+            got="one colour each",
+            expected="pictures as the network will see them",
+        )

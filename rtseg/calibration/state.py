@@ -1,0 +1,102 @@
+"""What a calibration keeps, so that a killed one goes on and a finished one serves another method.
+
+A state lies in the user's cache folder under a name that says what it was made from: the graph, the pictures,
+and the versions of what counted. It is written whole or not at all; one that cannot be read is as good as none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.artifacts import cache_folder, tool_versions, written_atomically
+from rtseg.calibration.histograms import HistogramSet
+
+FORMAT = "rtseg-calibration-state/1"
+KEPT = 4
+"""States that stay in the folder, the newest; each takes some ten megabytes."""
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_COUNTED_BY = ("rtseg", "numpy", "onnxruntime", "onnxruntime-gpu")
+
+
+@dataclass
+class CalibrationState:
+    """The histograms after the first `done` pictures, and copies of them as they were after some numbers before."""
+
+    done: int
+    histograms: HistogramSet
+    stages: dict[int, HistogramSet] = field(default_factory=dict)
+
+    def copy(self) -> CalibrationState:
+        """Return a state that the next picture does not change. Stages never change, so they are shared."""
+        return CalibrationState(self.done, self.histograms.copy(), dict(self.stages))
+
+
+def state_path(onnx_sha256: str, picture_digests: Sequence[str], threads: int) -> Path:
+    """Return where the state lies of a calibration of that file with those pictures, in their order.
+
+    threads counts too: ONNX Runtime divides a matrix product among them, which can change a value's last bit.
+    """
+    versions = {name: version for name, version in tool_versions().items() if name in _COUNTED_BY}
+    facts = json.dumps([FORMAT, versions, onnx_sha256, list(picture_digests), threads], sort_keys=True)
+    return cache_folder() / "calibrations" / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.state"
+
+
+def write_state(path: Path, state: CalibrationState) -> None:
+    """Write the state so that a kill leaves the last one or this one, and drop the oldest. Raises WriteError."""
+    parts = {"now": state.histograms, **{f"after{pictures}": then for pictures, then in state.stages.items()}}
+    arrays: dict[str, NDArray[Any]] = {
+        f"{part}.{name}": array for part, histograms in parts.items() for name, array in histograms.arrays().items()
+    }
+    arrays["format"], arrays["done"] = np.array(FORMAT), np.array(state.done)
+    arrays["names"] = np.array(state.histograms.names)
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    with written_atomically(path) as part, open(part, "wb") as stream:
+        stream.write(hashlib.sha256(content.getbuffer()).digest())
+        stream.write(content.getbuffer())
+    _drop_the_oldest(path.parent)
+
+
+def read_state(path: Path, names: Sequence[str], stages: Sequence[int]) -> CalibrationState | None:
+    """Return the state of those tensors at path, or None where there is none that is whole.
+
+    stages are the numbers of pictures before the last after which copies are taken: all those that the state has
+    passed must be in it.
+    """
+    try:
+        content = path.read_bytes()
+        if hashlib.sha256(memoryview(content)[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
+            return None
+        with np.load(io.BytesIO(content[_DIGEST_BYTES:]), allow_pickle=False) as arrays:
+            if str(arrays["format"]) != FORMAT or arrays["names"].tolist() != list(names):
+                return None
+            done = int(arrays["done"])
+            state = CalibrationState(done, _histograms(arrays, "now", names))
+            state.stages = {n: _histograms(arrays, f"after{n}", names) for n in stages if n <= done}
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # whole, but perhaps of another format
+        return None
+    return state
+
+
+def _histograms(arrays: np.lib.npyio.NpzFile, prefix: str, names: Sequence[str]) -> HistogramSet:
+    fields = HistogramSet(()).arrays()
+    return HistogramSet.from_arrays(names, {name: arrays[f"{prefix}.{name}"] for name in fields})
+
+
+def _drop_the_oldest(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        states = sorted(folder.glob("*.state"), key=lambda path: os.stat(path).st_mtime, reverse=True)
+        for path in states[KEPT:]:
+            path.unlink()

@@ -1,0 +1,1 @@
+"""From a canonical graph to what a version of TensorRT wants."""

@@ -1,0 +1,136 @@
+"""From a file of rtseg to the graph and the builder flags that a TensorRT version wants, as a pure function.
+
+    the graph is           asked for   typed (TensorRT >= 10)           flags (TensorRT 8.5 to 9)
+    FP32                   fp32        as it is                         as it is, no flag
+                           fp16        FP16                             as it is, FP16
+                           int8        refused: no Q/DQ                 refused: no Q/DQ
+    FP32 with Q/DQ         fp32        refused: INT8 in the graph       refused: INT8 in the graph
+                           fp16        refused: INT8 in the graph       refused: INT8 in the graph
+                           int8        Q/DQ, FP16 elsewhere, opset 19   as it is, FP16 and INT8
+    FP16                   fp32        refused: FP16 in the graph       refused: not canonical
+                           fp16        as it is                         refused: not canonical
+                           int8        refused: no Q/DQ                 refused: not canonical
+    FP16 with Q/DQ         fp32        refused: INT8 in the graph       refused: not canonical
+                           fp16        refused: INT8 in the graph       refused: not canonical
+                           int8        as it is                         refused: not canonical
+
+INT8 goes with FP16 always: with the INT8 flag alone, or with FP32 around the Q/DQ, what is not INT8 is slower than
+it need be. In every cell the uint8 ends of a `labels` graph are rewritten as TensorRT takes them (byte_ends).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import onnx
+
+from rtseg.errors import QuantizationError, UnknownNameError
+from rtseg.graphs.view import GraphView
+from rtseg.lowering.byte_ends import with_float_ends
+from rtseg.lowering.opset import raised_to_19
+from rtseg.lowering.versions import FLAGS, TARGETS
+from rtseg.quantize.half import is_half, is_quantized, to_half
+from rtseg.quantize.half_rules import float32_reasons
+
+PRECISIONS = ("fp32", "fp16", "int8")
+BUILDER_FLAGS: Mapping[str, tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "int8": ("FP16", "INT8")}
+"""For the target flags, by precision: names of TensorRT's BuilderFlag."""
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A graph for one kind of TensorRT, and the builder flags that go with it.
+
+    account says in words what was done. source_sha256 is of the graph that came in, sha256 of this one, both as
+    protobuf writes them: for a file of rtseg the first is the digest in its manifest.
+    """
+
+    model: onnx.ModelProto
+    precision: str
+    target: str
+    builder_flags: tuple[str, ...]
+    account: str
+    source_sha256: str
+    sha256: str
+
+
+def lower(
+    model: onnx.ModelProto,
+    precision: str,
+    target: str,
+    *,
+    keep: Collection[str] = (),
+    ranges: Mapping[str, float] | None = None,
+) -> Lowered:
+    """Return the graph and the flags with which that target computes in that precision. The model is left alone.
+
+    precision is fp32, fp16 or int8, target typed or flags (versions.target_for_version). keep and ranges are to_half's:
+    what stays FP32 by name and by the greatest magnitude of tensors. A flag is for a whole graph, so the
+    target flags refuses where either asks for FP32 inside. Raises QuantizationError for the combinations the module's
+    table refuses, UnknownNameError, and OnnxError for an operator that cannot be raised to opset 19.
+    """
+    if precision not in PRECISIONS:
+        raise UnknownNameError("precision", precision, PRECISIONS)
+    if target not in TARGETS:
+        raise UnknownNameError("target", target, TARGETS)
+    _require_match(model, precision, target)
+    ready = with_float_ends(model)
+    words = [] if ready is model else ["uint8 ends cast from and to float32"]
+    flags: tuple[str, ...] = ()
+    if target == FLAGS:
+        if precision != "fp32":
+            _require_one_precision(ready, keep, ranges or {})
+        flags = BUILDER_FLAGS[precision]
+        words.append(f"builder flags {' and '.join(flags)}" if flags else "no builder flag")
+    elif precision != "fp32" and not is_half(model):
+        if precision == "int8":
+            ready = raised_to_19(ready)
+            words.append(f"opset {ready.opset_import[0].version}")
+        half = to_half(ready, keep=keep, ranges=ranges)
+        ready = half.model
+        words.append(half.account())
+    else:
+        words.append("types as in the file")
+    return Lowered(ready, precision, target, flags, "; ".join(words), _sha256(model), _sha256(ready))
+
+
+def _require_match(model: onnx.ModelProto, precision: str, target: str) -> None:
+    quantized, half = is_quantized(model), is_half(model)
+    if half and target == FLAGS:
+        raise QuantizationError(
+            "TensorRT before 10 takes the canonical file and builder flags",
+            got="a graph in FP16",
+            expected="FP32 or INT8 with FP32 scales",
+            hint="the file this one was made from",
+        )
+    if precision == "int8" and not quantized:
+        raise QuantizationError(
+            "INT8 is not in the graph", got="no Q/DQ", hint="rtseg quantize ONNX --table T --to int8"
+        )
+    if precision != "int8" and quantized:
+        raise QuantizationError(
+            f"the graph is INT8, not {precision}", got="Q/DQ", hint="int8, or the FP32 file this one was made from"
+        )
+    if precision == "fp32" and half:
+        raise QuantizationError("the graph is FP16, not fp32", hint="fp16, or the FP32 file this one was made from")
+
+
+def _require_one_precision(model: onnx.ModelProto, keep: Collection[str], ranges: Mapping[str, float]) -> None:
+    view = GraphView(model)
+    opset = model.opset_import[0].version
+    always = float32_reasons(view, opset, (), {})
+    asked = {name: why for name, why in float32_reasons(view, opset, keep, ranges).items() if always.get(name) != why}
+    if asked:
+        name, why = next(iter(asked.items()))
+        raise QuantizationError(
+            "builder flags are for the whole graph, and part of it must stay FP32",
+            got=f"{name} ({why}){f' and {len(asked) - 1} more' if len(asked) > 1 else ''}",
+            expected="none",
+            hint="TensorRT 10 or newer, or fp32",
+        )
+
+
+def _sha256(model: onnx.ModelProto) -> str:
+    return hashlib.sha256(model.SerializeToString()).hexdigest()

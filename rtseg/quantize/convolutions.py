@@ -1,0 +1,62 @@
+"""Which convolutions are worth quantising: what the INT8 kernels of tensor cores and of VNNI want."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import onnx
+
+from rtseg.graphs.view import GraphView, attribute, node_name
+
+MIN_CHANNELS = 16
+"""Below this an INT8 kernel mostly multiplies padding: tensor cores take channels by 32, older ones by 16."""
+
+CHANNEL_MULTIPLE = 8
+"""Of the channels of a depthwise convolution, and of one side of a small one."""
+
+
+ACTIVATIONS = frozenset({"Relu", "Clip", "PRelu", "LeakyRelu"})
+"""What an INT8 kernel does on its way out, of what our networks have."""
+
+NO_RULE = {
+    "ConvTranspose": "TensorRT's versions disagree on the axis of its scales",
+    "Gemm": "a matrix product: small here",
+    "MatMul": "a matrix product: small here",
+}
+"""Operators with weights that no placement quantises."""
+
+
+def without_rule(view: GraphView) -> dict[str, str]:
+    """Return the operators with weights that no placement quantises, by name, and why."""
+    return {node_name(node): NO_RULE[node.op_type] for node in view.nodes if node.op_type in NO_RULE}
+
+
+def why_not(view: GraphView, node: onnx.NodeProto) -> str:
+    """Return in words why a Conv had better stay in floating point; empty where it had not."""
+    if not all(view.is_constant(name) for name in node.input[1:] if name):
+        return "its weight or bias is computed"
+    outputs, inputs, *kernel = view.shape(node.input[1])
+    group = int(attribute(node, "group", 1))
+    if 1 in view.shape(node.output[0])[2:]:
+        return "its map is a point or a strip: no work to save"
+    if group > 1:
+        depthwise = inputs == 1 and outputs == group
+        if not depthwise:
+            return "grouped: INT8 kernels are slower than FP16 there"
+        if group % CHANNEL_MULTIPLE or min(kernel) < 3:
+            return f"depthwise of {group} channels, kernel {'x'.join(map(str, kernel))}: no INT8 kernel"
+        return ""
+    if min(inputs, outputs) >= MIN_CHANNELS:
+        return ""
+    aligned = inputs % CHANNEL_MULTIPLE == 0 or outputs % CHANNEL_MULTIPLE == 0
+    if aligned and len(set(kernel)) == 1 and max(inputs, outputs) >= MIN_CHANNELS:
+        return ""
+    return f"few channels ({inputs} to {outputs})"
+
+
+def behind_activation(view: GraphView, tensor: str, activations: Collection[str]) -> str:
+    """Return what an activation function makes of the tensor where it is all that reads it, else the tensor."""
+    readers = view.readers(tensor)
+    if len(readers) == 1 and readers[0].node.op_type in activations:
+        return str(readers[0].node.output[0])
+    return tensor

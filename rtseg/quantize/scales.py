@@ -1,0 +1,67 @@
+"""From ranges to scales: symmetric INT8, one scale for tensors that share one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.calibration.table import TensorRange
+from rtseg.errors import QuantizationError
+
+SIGNED_STEPS = 127
+"""The greatest value of symmetric INT8; -128 is not used, so that zero is in the middle."""
+
+UNSIGNED_STEPS = 255
+"""The greatest value of uint8 with zero point 0, for what is never negative."""
+
+SMALLEST = float(np.finfo(np.float16).tiny)
+"""The least step of activations: below FP16's normal numbers an engine of FP16 has another one."""
+
+SMALLEST_OF_WEIGHTS = float(np.finfo(np.float16).smallest_subnormal)
+"""The least step of weights: the lowering to FP16 rounds it and quantises them with what comes out. A first layer that
+reads pixels from 0 to 255 has steps between the two."""
+
+
+def shared_ranges(ranges: Mapping[str, TensorRange], groups: Iterable[frozenset[str]]) -> dict[str, TensorRange]:
+    """Return the ranges with one for all tensors of a group: the widest of them. Groups that touch are one group."""
+    leader: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            leader[name] = leader[leader[name]]
+            name = leader[name]
+        return name
+
+    for group in groups:
+        first, *rest = sorted(group)
+        for name in rest:
+            leader[root(name)] = root(first)
+    widest: dict[str, TensorRange] = {}
+    for name in leader:
+        _require(name, ranges)
+        mine, key = ranges[name], root(name)
+        other = widest.get(key, mine)
+        widest[key] = TensorRange(
+            max(mine.threshold, other.threshold), min(mine.minimum, other.minimum), max(mine.maximum, other.maximum)
+        )
+    return {**ranges, **{name: widest[root(name)] for name in leader}}
+
+
+def activation_scale(name: str, ranges: Mapping[str, TensorRange]) -> np.float32:
+    """Return the step of a tensor: its threshold is 127 of them. Raises QuantizationError where there is no range."""
+    _require(name, ranges)
+    return np.float32(max(ranges[name].threshold / SIGNED_STEPS, SMALLEST))
+
+
+def channel_scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a step for each output channel (axis 0), so that its greatest magnitude is 127 of them."""
+    magnitudes = np.abs(weight.reshape(len(weight), -1)).max(1)
+    steps = np.where(magnitudes > 0, np.maximum(magnitudes / SIGNED_STEPS, SMALLEST_OF_WEIGHTS), SMALLEST)
+    return steps.astype(np.float32)
+
+
+def _require(name: str, ranges: Mapping[str, TensorRange]) -> None:
+    if name not in ranges:
+        raise QuantizationError(f"the calibration table has no range for the tensor {name}", hint="rtseg calibrate")

@@ -1,0 +1,211 @@
+"""Run an ONNX file with OpenVINO on the CPU."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from rtseg.artifacts import PathLike
+from rtseg.errors import MissingDependencyError, RunnerError
+from rtseg.runners.openvino_quantization import join_quantization
+from rtseg.runners.protocol import Array, Runner, Step, TensorSpec
+
+PRECISIONS = {"f32": "FP32", "bf16": "BF16"}
+"""What floating-point operators may be computed in, and what OpenVINO calls a processor's ability to."""
+
+_DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
+
+
+class OpenVinoRunner(Runner):
+    """A model compiled for the CPU. threads 0 means all cores.
+
+    Operators between QuantizeLinear and DequantizeLinear run as INT8, wherever TensorRT's placement has them, all
+    others in `precision`: "f32", so that what is computed is what the file says, or "bf16". Left to itself OpenVINO
+    takes bf16 on every processor that has it. FP16 files are computed in `precision` too.
+
+    On x86 processors without VNNI the 16-bit sums of INT8 products can saturate (OpenVINO documents it): accuracy
+    measured there says nothing of TensorRT.
+    """
+
+    def __init__(self, path: PathLike, *, threads: int = 0, precision: str = "f32") -> None:
+        super().__init__()
+        if precision not in PRECISIONS:
+            raise RunnerError("unknown precision for OpenVINO", got=repr(precision), expected=", ".join(PRECISIONS))
+        self._path = Path(path)
+        self._threads = threads
+        self._precision = precision
+        self._compiled: Any = None
+        self.backend = "openvino" if precision == "f32" else f"openvino-{precision}"
+        self.device = _device_name(threads or os.cpu_count())
+
+    @property
+    def input(self) -> TensorSpec:
+        """The graph's input. Valid while open."""
+        return self._input
+
+    @property
+    def output(self) -> TensorSpec:
+        """The graph's output. Valid while open."""
+        return self._output
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata properties written into the ONNX file."""
+        self._live()
+        return dict(self._metadata)
+
+    def _load(self) -> None:
+        core = _core()
+        require_precision(self._precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        with _refusals(f"OpenVINO cannot load {self._path}"):
+            model = _read(self._path)
+            if len(model.inputs) != 1 or len(model.outputs) != 1:
+                raise RunnerError(
+                    f"{self._path} has another number of inputs and outputs",
+                    got=f"{len(model.inputs)} and {len(model.outputs)}",
+                    expected="1 and 1",
+                )
+            self._input, self._output = _tensor_spec(model.input()), _tensor_spec(model.output())
+            join_quantization(model, _without_telemetry())
+            # The ONNX reader keeps a file's metadata under this name.
+            stated = model.get_rt_info(["framework"]).astype(dict) if model.has_rt_info(["framework"]) else {}
+            self._metadata = {key: value.astype(str) for key, value in stated.items()}
+            self._compiled = core.compile_model(model, "CPU", self._options())
+            self.device = _device_name(self._compiled.get_property("INFERENCE_NUM_THREADS"))
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": self._precision,
+            # Else activations of matrix products with INT8 weights would be quantised unasked.
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+            # Gains nothing on an idle machine. Beside another busy program a pinned thread waits for its core while
+            # another one is free (runs took 1.5 to 1.7 times as long), and two programs pin to the same core.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if self._threads:
+            options["INFERENCE_NUM_THREADS"] = self._threads
+        return options
+
+    def _free(self) -> None:
+        self._compiled = None
+
+    def _infer(self, array: Array) -> Array:
+        # A request costs microseconds to make; one of its own for each call lets threads call at once.
+        source = np.require(array, requirements=("C", "W"))  # OpenVINO does not share what must not be written to
+        step = _Request(self._live(), source, np.empty(self._output.shape, self._output.dtype))
+        with _refusals(f"OpenVINO failed on {self._path}"):
+            step()
+        return step.output
+
+    def _bind(self, array: Array) -> Step:
+        return _Request(self._live(), np.array(array, order="C"), np.empty(self._output.shape, self._output.dtype))
+
+    def _live(self) -> Any:
+        if self._compiled is None:
+            raise RunnerError(f"the {self.backend} runner is not open", hint="with runner: ...")
+        return self._compiled
+
+
+class _Request(Step):
+    """An inference that reads and writes the two arrays themselves, so that timing it times no copies."""
+
+    def __init__(self, compiled: Any, source: Array, result: Array) -> None:
+        tensor = _without_telemetry().Tensor
+        self.input = source
+        self.output = result
+        self._request = compiled.create_infer_request()
+        self._request.set_input_tensor(tensor(source, shared_memory=True))
+        self._request.set_output_tensor(tensor(result, shared_memory=True))
+
+    def __call__(self) -> None:
+        self._request.infer(share_outputs=True)
+
+
+def cpu_capabilities() -> list[str]:
+    """Return what OpenVINO says this processor computes in, such as FP32, BF16, INT8. Raises MissingDependencyError."""
+    return list(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def require_precision(precision: str, capabilities: Sequence[str]) -> None:
+    """Raise RunnerError for a precision that a processor of those capabilities would silently replace."""
+    if PRECISIONS[precision] not in capabilities:
+        raise RunnerError(
+            f"this processor does not compute in {precision}",
+            got=f"{', '.join(capabilities)}, as OpenVINO sees it",
+            expected=PRECISIONS[precision],
+            hint="--runner openvino",
+        )
+
+
+@functools.lru_cache(maxsize=1)
+def _core() -> Any:
+    """Return the one Core of this process, which is never freed.
+
+    Each Core (2026.4.1) gives its thread another stack for signal handlers, and when it is freed brings back the one
+    before, which may be that of a Core freed earlier: the next signal, a Ctrl-C or a child that ends, then kills
+    the process.
+    """
+    return _without_telemetry().Core()
+
+
+def _without_telemetry() -> ModuleType:
+    """Return the package openvino. Imported plainly, it would send a message over the network each time."""
+    name = "openvino_telemetry"
+    if sys.modules.get("openvino") is None:
+        before = sys.modules.get(name)
+        sys.modules[name] = None  # type: ignore[assignment]  # openvino then takes it for not installed
+        try:
+            import openvino  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError("openvino", extra="openvino", purpose="running with OpenVINO") from error
+        finally:
+            if before is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = before
+    return sys.modules["openvino"]
+
+
+@contextlib.contextmanager
+def _refusals(what: str) -> Iterator[None]:
+    """Turn OpenVINO's exceptions, which share no base class but Exception, into RunnerError."""
+    try:
+        yield
+    except RunnerError:
+        raise
+    except Exception as error:
+        raise RunnerError(f"{what}: {_reason(error)}") from error
+
+
+def _read(path: Path) -> Any:
+    """Return the model of an ONNX file. Core.read_model would try other formats on it, and print their complaints."""
+    reader = _without_telemetry().frontend.FrontEndManager().load_by_framework("onnx")
+    return reader.convert(reader.load(str(path)))
+
+
+def _tensor_spec(port: Any) -> TensorSpec:
+    kind, shape = port.get_element_type().get_type_name(), port.get_partial_shape()
+    name = port.get_any_name()
+    if kind not in _DTYPES or not shape.is_static:
+        raise RunnerError(f"the tensor {name} is not static float or uint8", got=f"{kind} {shape}", expected="static")
+    return TensorSpec(name, tuple(shape.to_shape()), _DTYPES[kind])
+
+
+def _device_name(threads: int | None) -> str:
+    return f"CPU ({platform.machine()}, {threads} threads)"
+
+
+def _reason(error: BaseException) -> str:
+    """Return the last line of OpenVINO's message: the ones before name its own source files."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip()[:300] if lines else type(error).__name__

@@ -1,0 +1,74 @@
+"""The blocks of a network: its modules, as far down as it takes to have about as many as a person can read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+DEFAULT_COUNT = 20
+
+ModulePath = tuple[str, ...]
+"""An operator's name in pieces; joined by "/" they are the name again, so different names have different paths."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Operators that become INT8 together, named after the module they lie in. macs is their work."""
+
+    name: str
+    operators: frozenset[str]
+    macs: int
+
+
+def blocks_of(operators: Collection[str], macs: Mapping[str, int], *, count: int = DEFAULT_COUNT) -> tuple[Block, ...]:
+    """Return the operators in at least count blocks, or each alone; blocks stand in the order of their first operators.
+
+    The names of operators are unique, and paths of modules as the exporter writes them (/network/unit1/conv/Conv).
+    All start as one block. The one with the most work is split into the modules in it until there are count of
+    them, so that no block is much dearer to keep out of INT8 than the others. A name without a path is a module.
+    """
+    groups: list[tuple[ModulePath, list[str]]] = [((), list(operators))] if operators else []
+    while len(groups) < count:
+        divisible = [index for index, (_, names) in enumerate(groups) if len(names) > 1]
+        if not divisible:
+            break
+        heaviest = max(divisible, key=lambda index: (_work(groups[index][1], macs), len(groups[index][1])))
+        groups[heaviest : heaviest + 1] = _modules_in(groups[heaviest][1])
+    place = {name: index for index, name in enumerate(operators)}
+    groups.sort(key=lambda group: place[group[1][0]])
+    labels = _labels([path for path, _ in groups], _shared_path(list(operators)))
+    return tuple(Block(label, frozenset(names), _work(names, macs)) for label, (_, names) in zip(labels, groups))
+
+
+def _modules_in(names: Sequence[str]) -> list[tuple[ModulePath, list[str]]]:
+    """Return the two or more modules that the operators lie in, on the first level where they part."""
+    level = len(_shared_path(names)) + 1
+    modules: dict[ModulePath, list[str]] = {}
+    for name in names:
+        modules.setdefault(_path(name)[:level], []).append(name)
+    return list(modules.items())
+
+
+def _labels(paths: Sequence[ModulePath], shared: ModulePath) -> list[str]:
+    """Return the paths as text, without the pieces that all share; a single block is named after those."""
+    if len(paths) == 1:
+        return ["/".join(shared).lstrip("/") or "all operators"]
+    skipped = min([len(shared), *(len(path) - 1 for path in paths)])
+    return ["/".join(path[skipped:]) or "/" for path in paths]
+
+
+def _work(names: Collection[str], macs: Mapping[str, int]) -> int:
+    return sum(macs.get(name, 0) for name in names)
+
+
+def _path(name: str) -> ModulePath:
+    return tuple(name.split("/"))
+
+
+def _shared_path(names: Sequence[str]) -> ModulePath:
+    shared: list[str] = []
+    for pieces in zip(*map(_path, names)):
+        if len(set(pieces)) > 1:
+            break
+        shared.append(pieces[0])
+    return tuple(shared)

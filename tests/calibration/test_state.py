@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rtseg.calibration.histograms import HistogramSet
+from rtseg.calibration.state import KEPT, CalibrationState, read_state, state_path, write_state
+
+NAMES = ("a", "b")
+
+
+def histograms(seed: int) -> HistogramSet:
+    made = HistogramSet(NAMES)
+    for name in NAMES:
+        made.add(name, np.random.default_rng(seed).standard_normal(100).astype(np.float32))
+    return made
+
+
+@pytest.fixture
+def state() -> CalibrationState:
+    return CalibrationState(5, histograms(0), {2: histograms(1), 4: histograms(2)})
+
+
+def same(one: HistogramSet, other: HistogramSet) -> bool:
+    return all(array.tobytes() == other.arrays()[name].tobytes() for name, array in one.arrays().items())
+
+
+def test_a_state_is_read_as_it_was_written(state: CalibrationState, tmp_path: Path) -> None:
+    write_state(tmp_path / "s.state", state)
+    found = read_state(tmp_path / "s.state", NAMES, [2, 4])
+    assert found is not None and found.done == 5
+    assert same(found.histograms, state.histograms)
+    assert list(found.stages) == [2, 4] and all(same(found.stages[n], state.stages[n]) for n in (2, 4))
+
+
+def test_a_state_of_other_tensors_is_none(state: CalibrationState, tmp_path: Path) -> None:
+    write_state(tmp_path / "s.state", state)
+    assert read_state(tmp_path / "s.state", ("a", "c"), []) is None
+    assert read_state(tmp_path / "s.state", ("b", "a"), []) is None
+
+
+def test_a_state_that_lacks_a_stage_it_has_passed_is_none(state: CalibrationState, tmp_path: Path) -> None:
+    write_state(tmp_path / "s.state", state)
+    assert read_state(tmp_path / "s.state", NAMES, [3]) is None
+    assert read_state(tmp_path / "s.state", NAMES, [2, 6]) is not None
+
+
+def test_no_file_is_no_state(tmp_path: Path) -> None:
+    assert read_state(tmp_path / "none.state", NAMES, []) is None
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_state_is_no_state(state: CalibrationState, tmp_path: Path, data: st.DataObject) -> None:
+    path = tmp_path / "s.state"
+    if not path.exists():
+        write_state(path, state)
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    else:
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    (tmp_path / "damaged.state").write_bytes(content)
+    found = read_state(tmp_path / "damaged.state", NAMES, [2, 4])
+    assert found is None
+
+
+def test_the_name_of_a_state_tells_graphs_pictures_and_threads_apart(cache: Path) -> None:
+    paths = {state_path(graph * 64, names, threads) for graph in "fe" for names in ("ab", "a") for threads in (1, 2)}
+    assert len(paths) == 8
+    assert {path.parent for path in paths} == {cache / "calibrations"}
+    assert state_path("f" * 64, ["a", "b"], 1) in paths
+
+
+def test_only_the_newest_states_stay(state: CalibrationState, tmp_path: Path) -> None:
+    for index in range(KEPT + 3):
+        write_state(tmp_path / f"{index}.state", state)
+        os.utime(tmp_path / f"{index}.state", (1000 + index, 1000 + index))
+    write_state(tmp_path / "last.state", state)
+    left = {path.name for path in tmp_path.glob("*.state")}
+    assert left == {"last.state", *(f"{index}.state" for index in range(4, KEPT + 3))}

@@ -1,0 +1,246 @@
+"""Every cell of the table in rtseg.lowering.lower, read from the result."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from lowering_graphs import FLOAT, UINT8, element_types, graph, node, operators, picture, ran, weights
+from onnx import TensorProto, numpy_helper
+
+from rtseg.artifacts import sha256_of
+from rtseg.errors import QuantizationError, UnknownNameError
+from rtseg.lowering.lower import BUILDER_FLAGS, Lowered, lower
+from rtseg.lowering.versions import FLAGS, TARGETS, TYPED
+from rtseg.quantize.half import to_half
+
+HALF = TensorProto.FLOAT16
+MEAN = node("ReduceMean", ["b"], "c", axes=[2, 3])
+"""An operator that means something else at opset 19, so that raising has something to do."""
+
+
+def fp32() -> onnx.ModelProto:
+    nodes = [
+        node("Conv", ["image", "w", "b1"], "a", kernel_shape=[1, 1]),
+        node("Relu", ["a"], "b"),
+        MEAN,
+        node("Sub", ["b", "c"], "output"),
+    ]
+    return graph(nodes, w=weights(4, 4, 1, 1), b1=weights(4))
+
+
+def int8() -> onnx.ModelProto:
+    nodes = [
+        node("QuantizeLinear", ["image", "s", "z"], "q"),
+        node("DequantizeLinear", ["q", "s", "z"], "d"),
+        node("QuantizeLinear", ["w", "ws", "wz"], "wq", axis=0),
+        node("DequantizeLinear", ["wq", "ws", "wz"], "wd", axis=0),
+        node("Conv", ["d", "wd", "b1"], "a", kernel_shape=[1, 1]),
+        node("Relu", ["a"], "b"),
+        MEAN,
+        node("Sub", ["b", "c"], "output"),
+    ]
+    weight = weights(4, 4, 1, 1)
+    scale = (np.abs(weight).max((1, 2, 3)) / 127).astype(np.float32)
+    zeros = np.zeros(4, np.int8)
+    return graph(nodes, w=weight, ws=scale, wz=zeros, s=np.float32(0.03), z=np.int8(0), b1=weights(4))
+
+
+def fp16() -> onnx.ModelProto:
+    return to_half(fp32()).model
+
+
+def int8_fp16() -> onnx.ModelProto:
+    return lower(int8(), "int8", TYPED).model
+
+
+def accepted(model: onnx.ModelProto, precision: str, target: str) -> Lowered:
+    before = model.SerializeToString()
+    lowered = lower(model, precision, target)
+    assert model.SerializeToString() == before
+    assert (lowered.precision, lowered.target) == (precision, target)
+    assert lowered.source_sha256 == hashlib.sha256(before).hexdigest()
+    assert lowered.sha256 == hashlib.sha256(lowered.model.SerializeToString()).hexdigest()
+    onnx.checker.check_model(lowered.model, full_check=True)
+    array = picture(model)
+    np.testing.assert_allclose(ran(lowered.model, array), ran(model, array), atol=0.1)
+    return lowered
+
+
+# What is accepted
+
+
+def test_typed_fp32_is_the_file_itself() -> None:
+    lowered = accepted(fp32(), "fp32", TYPED)
+    assert lowered.model == fp32()
+    assert lowered.builder_flags == ()
+    assert lowered.sha256 == lowered.source_sha256
+    assert lowered.account == "types as in the file"
+
+
+def test_typed_fp16_is_typed_fp16_at_opset_17() -> None:
+    lowered = accepted(fp32(), "fp16", TYPED)
+    assert lowered.builder_flags == ()
+    assert operators(lowered.model) == ["Cast", "Conv", "Relu", "ReduceMean", "Sub", "Cast"]
+    assert {kind for name, kind in element_types(lowered.model).items() if name not in ("image", "output")} == {HALF}
+    assert (lowered.model.opset_import[0].version, lowered.model.ir_version) == (17, 8)
+    assert lowered.account == "4 operators FP16, 2 Casts"
+
+
+def test_typed_int8_is_int8_with_fp16_around_it_at_opset_19() -> None:
+    lowered = accepted(int8(), "int8", TYPED)
+    assert lowered.builder_flags == ()
+    assert (lowered.model.opset_import[0].version, lowered.model.ir_version) == (19, 9)
+    assert operators(lowered.model) == [
+        *("QuantizeLinear", "DequantizeLinear", "DequantizeLinear"),
+        *("Conv", "Relu", "ReduceMean", "Sub", "Cast"),
+    ]
+    kinds = element_types(lowered.model)
+    assert [kinds[name] for name in ("d", "wd", "a", "b", "c")] == [HALF] * 5
+    scales = [entry.input[1] for entry in lowered.model.graph.node if entry.op_type == "DequantizeLinear"]
+    assert [kinds[name] for name in scales] == [HALF, HALF]
+    assert lowered.account.startswith("opset 19; 1 operators INT8, 3 operators FP16")
+
+
+def test_typed_takes_what_is_fp16_already_as_it_is() -> None:
+    lowered = accepted(fp16(), "fp16", TYPED)
+    assert lowered.model == fp16()
+    assert lowered.builder_flags == ()
+
+
+def test_typed_takes_int8_with_fp16_as_it_is() -> None:
+    lowered = accepted(int8_fp16(), "int8", TYPED)
+    assert lowered.model == int8_fp16()
+    assert lowered.sha256 == lowered.source_sha256
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_flags_take_the_fp32_file_as_it_is(precision: str) -> None:
+    lowered = accepted(fp32(), precision, FLAGS)
+    assert lowered.model == fp32()
+    assert lowered.builder_flags == {"fp32": (), "fp16": ("FP16",)}[precision]
+
+
+def test_flags_take_the_int8_file_as_it_is_and_fp16_with_it() -> None:
+    lowered = accepted(int8(), "int8", FLAGS)
+    assert lowered.model == int8()
+    assert lowered.builder_flags == ("FP16", "INT8")
+    assert lowered.account == "builder flags FP16 and INT8"
+
+
+def test_the_flags_are_names_of_tensorrt() -> None:
+    assert {name for names in BUILDER_FLAGS.values() for name in names} == {"FP16", "INT8"}
+
+
+# What is refused
+
+GRAPHS = {"fp32": fp32, "int8": int8, "fp16": fp16, "int8 with fp16": int8_fp16}
+REFUSED = [
+    ("fp32", "int8", TYPED, "INT8 is not in the graph; got no Q/DQ"),
+    ("fp32", "int8", FLAGS, "INT8 is not in the graph; got no Q/DQ"),
+    ("int8", "fp32", TYPED, "the graph is INT8, not fp32; got Q/DQ"),
+    ("int8", "fp32", FLAGS, "the graph is INT8, not fp32; got Q/DQ"),
+    ("int8", "fp16", TYPED, "the graph is INT8, not fp16; got Q/DQ"),
+    ("int8", "fp16", FLAGS, "the graph is INT8, not fp16; got Q/DQ"),
+    ("fp16", "fp32", TYPED, "the graph is FP16, not fp32"),
+    ("fp16", "fp32", FLAGS, "TensorRT before 10 takes the canonical file"),
+    ("fp16", "fp16", FLAGS, "TensorRT before 10 takes the canonical file"),
+    ("fp16", "int8", TYPED, "INT8 is not in the graph; got no Q/DQ"),
+    ("fp16", "int8", FLAGS, "TensorRT before 10 takes the canonical file"),
+    ("int8 with fp16", "fp32", TYPED, "the graph is INT8, not fp32; got Q/DQ"),
+    ("int8 with fp16", "fp32", FLAGS, "TensorRT before 10 takes the canonical file"),
+    ("int8 with fp16", "fp16", TYPED, "the graph is INT8, not fp16; got Q/DQ"),
+    ("int8 with fp16", "fp16", FLAGS, "TensorRT before 10 takes the canonical file"),
+    ("int8 with fp16", "int8", FLAGS, "TensorRT before 10 takes the canonical file"),
+]
+
+
+@pytest.mark.parametrize(("kind", "precision", "target", "why"), REFUSED)
+def test_a_combination_that_makes_no_sense_is_refused(kind: str, precision: str, target: str, why: str) -> None:
+    with pytest.raises(QuantizationError, match=why):
+        lower(GRAPHS[kind](), precision, target)
+
+
+def test_the_cells_accepted_and_refused_are_all_there_are() -> None:
+    refused = {entry[:3] for entry in REFUSED}
+    for kind, made in GRAPHS.items():
+        for precision in BUILDER_FLAGS:
+            for target in TARGETS:
+                if (kind, precision, target) not in refused:
+                    accepted(made(), precision, target)
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="unknown precision"):
+        lower(fp32(), "int4", TYPED)
+    with pytest.raises(UnknownNameError, match="unknown target"):
+        lower(fp32(), "fp16", "8.5.3")
+
+
+# What must stay FP32
+
+
+def test_typed_keeps_what_it_is_told_to() -> None:
+    lowered = lower(fp32(), "fp16", TYPED, keep=["/b"], ranges={"c": 1e6})
+    kinds = element_types(lowered.model)
+    assert kinds["b"] == kinds["c"] == FLOAT
+    assert "3 FP32 (2 values of up to 1e+06, 1 asked for)" in lowered.account
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_flags_cannot_keep_a_part_in_fp32_and_say_so(precision: str) -> None:
+    model = {"fp16": fp32, "int8": int8}[precision]()
+    with pytest.raises(QuantizationError, match=r"got /b \(asked for\); expected none"):
+        lower(model, precision, FLAGS, keep=["/b"])
+    with pytest.raises(QuantizationError, match=r"got /c \(values of up to 1e\+06\) and 1 more; expected none"):
+        lower(model, precision, FLAGS, ranges={"c": 1e6})
+
+
+def test_flags_take_ranges_that_fit() -> None:
+    assert lower(fp32(), "fp16", FLAGS, ranges={"c": 10.0}).builder_flags == ("FP16",)
+
+
+# The uint8 ends
+
+LABELS = [
+    node("Transpose", ["image"], "a", perm=[0, 3, 1, 2]),
+    node("Cast", ["a"], "b", to=FLOAT),
+    node("Mul", ["b", "factor"], "c"),
+    node("Conv", ["c", "w"], "d", kernel_shape=[1, 1]),
+    node("ArgMax", ["d"], "e", axis=1, keepdims=0),
+    node("Cast", ["e"], "output", to=UINT8),
+]
+
+
+@pytest.mark.parametrize(("precision", "target"), [(p, t) for p in ("fp32", "fp16") for t in TARGETS])
+def test_bytes_meet_a_cast_with_a_float_in_every_target(precision: str, target: str) -> None:
+    constants = {"factor": np.float32(0.01), "w": weights(5, 3, 1, 1)}
+    source = graph(LABELS, (1, 8, 6, 3), result=(1, 8, 6), kinds=(UINT8, UINT8), **constants)
+    lowered = lower(source, precision, target)
+    kinds = element_types(lowered.model)
+    for entry in lowered.model.graph.node:
+        if UINT8 in (kinds[entry.input[0]], kinds[entry.output[0]]):
+            assert {kinds[entry.input[0]], kinds[entry.output[0]]} == {UINT8, FLOAT}
+    assert "uint8 ends cast from and to float32" in lowered.account
+    assert np.mean(ran(lowered.model, picture(source)) == ran(source, picture(source))) > 0.95
+
+
+# Files
+
+
+def test_the_digest_of_a_file_of_rtseg_is_the_one_in_its_manifest(exported: Path) -> None:
+    lowered = lower(onnx.load(exported), "fp16", TYPED)
+    assert lowered.source_sha256 == sha256_of(exported)
+    assert all(
+        np.isfinite(numpy_helper.to_array(entry)).all()
+        for entry in lowered.model.graph.initializer
+        if entry.data_type == HALF
+    )
+
+
+def test_lowering_twice_gives_the_same_bytes(exported: Path) -> None:
+    first, second = (lower(onnx.load(exported), "fp16", TYPED).sha256 for _ in range(2))
+    assert first == second

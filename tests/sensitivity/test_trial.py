@@ -1,0 +1,95 @@
+"""A trial: the file that would be written, run on the pictures, and gone."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from staged_network import BLOCKS, EARLY, HEAD, LATE, PICTURES, STEM, Staged
+
+from rtseg.accuracy.reference_run import compare
+from rtseg.datasets.registry import open_dataset
+from rtseg.errors import QuantizationError
+from rtseg.quantize.files import int8_graph, write_derived
+from rtseg.segmenter import load
+from rtseg.sensitivity.trial import Trials
+
+TrialsOf = Callable[..., Trials]
+Listing = Callable[[Path], list[str]]
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that temporary files are written to."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.mark.parametrize("target", ["tensorrt", "onnxruntime"])
+def test_a_trial_measures_the_file_without_what_is_excluded_and_what_is_kept(
+    trials_of: TrialsOf, staged: Staged, tmp_path: Path, target: str
+) -> None:
+    trials = trials_of(excluded=BLOCKS[HEAD], target=target)
+    excluded = BLOCKS[HEAD] | BLOCKS[LATE]
+    model, census = int8_graph(trials.original, trials.table, target=target, excluded=excluded)
+    assert not census.int8 & excluded and census.int8 >= BLOCKS[STEM]
+    path = tmp_path / "written.onnx"
+    write_derived(trials.original, model, path, precision="int8", details={})
+    with load(path, threads=1) as candidate, load(staged.onnx, threads=1) as reference:
+        expected = compare(candidate, reference, open_dataset(staged.data, "val"))
+    assert trials.measure(BLOCKS[LATE]) == expected
+    assert expected.drop is not None and expected.drop > 0
+    assert trials.measure() != expected
+
+
+def test_a_block_alone_has_all_others_in_floating_point(trials_of: TrialsOf) -> None:
+    trials = trials_of()
+    others = set().union(*BLOCKS.values()) - BLOCKS[EARLY]
+    assert trials.measure_alone(BLOCKS[EARLY]) is trials.measure(others)
+    _, census = int8_graph(trials.original, trials.table, target="tensorrt", excluded=others)
+    assert census.int8 >= BLOCKS[EARLY] and not census.int8 & others
+
+
+def test_a_block_alone_is_measured_alike_for_every_target(trials_of: TrialsOf) -> None:
+    for operators in BLOCKS.values():
+        alone = [trials_of(target=target).measure_alone(operators) for target in ("tensorrt", "onnxruntime")]
+        assert alone[0] == alone[1]
+
+
+def test_what_was_measured_is_not_run_again(trials_of: TrialsOf) -> None:
+    trials = trials_of(excluded=BLOCKS[HEAD])
+    told: list[tuple[int, int]] = []
+    first = trials.measure(BLOCKS[LATE], progress=lambda *step: told.append(step))
+    assert told == [(number, PICTURES) for number in range(1, PICTURES + 1)]
+    assert trials.measure(BLOCKS[LATE] | BLOCKS[HEAD], progress=lambda *step: told.append(step)) is first
+    assert len(told) == PICTURES
+
+
+def test_no_file_of_a_trial_is_left(trials_of: TrialsOf, scratch: Path, files_in: Listing) -> None:
+    trials = trials_of()
+    trials.measure(BLOCKS[STEM])
+
+    def interrupted(done: int, total: int) -> None:
+        assert files_in(scratch)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trials.measure(BLOCKS[LATE], progress=interrupted)
+    assert list(scratch.iterdir()) == []
+
+
+def test_only_the_first_pictures_are_taken_where_there_is_a_limit(trials_of: TrialsOf) -> None:
+    trials = trials_of(limit=2)
+    assert len(trials) == 2
+    assert trials.measure().pictures == 2
+
+
+def test_exclusions_that_leave_nothing_are_refused_before_any_picture_is_run(trials_of: TrialsOf) -> None:
+    told: list[tuple[int, int]] = []
+    with pytest.raises(QuantizationError, match="would become INT8"):
+        trials_of(excluded=set().union(*BLOCKS.values()), progress=lambda *step: told.append(step))
+    assert told == []
