@@ -170,9 +170,10 @@ def test_a_result_says_by_which_command_and_on_which_machine_it_was_made(path: P
 @pytest.mark.parametrize("line", rtseg_commands())
 def test_a_command_in_the_documentation_is_one_the_command_line_takes(line: str) -> None:
     words = shlex.split(line)[1:]
-    command = cli.get_command(click.Context(cli), words[0])
+    context = click.Context(cli, **cli.context_settings)
+    command = cli.get_command(context, words[0])
     assert command is not None
-    command.make_context(words[0], words[1:])
+    command.make_context(words[0], words[1:], parent=context)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
