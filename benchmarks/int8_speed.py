@@ -1,6 +1,7 @@
 """What INT8 gains on a CPU: the whole frame at 1024x2048, every way of running it taking turns in one run.
 
     python benchmarks/int8_speed.py export/checkpoints/affnet-camvid.safetensors -o benchmarks/results/int8-NAME.json
+    python benchmarks/int8_speed.py affnet    # random weights, the 19 classes of Cityscapes
 
 uint8 image in host memory -> uint8 labels in host memory. FP32 on ONNX Runtime is what the others are held against;
 "labels" is the same network with normalisation, upsampling and argmax in its graph, quantised with the same rules: the
@@ -24,9 +25,11 @@ from rtseg.benchmarks.sampling import SamplingRule, measure_interleaved
 from rtseg.calibration.calibrate import calibrate
 from rtseg.calibration.selection import select
 from rtseg.calibration.thresholds import Method
-from rtseg.datasets.registry import open_pictures
+from rtseg.datasets.registry import class_spec, open_pictures
 from rtseg.datasets.streets import render_scene
 from rtseg.export.onnx_file import export_onnx
+from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
+from rtseg.networks.registry import network_names
 from rtseg.networks.resolve import resolve_network
 from rtseg.quantize.files import int8_graph, read_original, write_derived
 from rtseg.segmenter import load
@@ -46,9 +49,8 @@ WAYS = {
 BASELINE = "FP32, onnxruntime"
 
 
-def made_files(checkpoint: Path, folder: Path) -> tuple[dict[str, Path], dict[str, float]]:
+def made_files(network: PreparedNetwork, folder: Path) -> tuple[dict[str, Path], dict[str, float]]:
     """Export, calibrate and quantise; return the files and the share of the MACs that is INT8 in each."""
-    network = resolve_network(None, None, checkpoint=checkpoint)
     files, shares = {"fp32": folder / "fp32.onnx"}, {}
     export_onnx(network, RESOLUTION, files["fp32"])
     labels = folder / "labels-fp32.onnx"
@@ -79,19 +81,24 @@ def frames(files: dict[str, Path], image: np.ndarray, threads: int) -> dict[str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("network", help="a checkpoint, or the name of a network")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20.0, help="budget of each way")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
+    if arguments.network in network_names():
+        network = network_with_random_weights(arguments.network, class_spec("cityscapes"))
+    else:
+        network = resolve_network(None, None, checkpoint=Path(arguments.network))
+    title = f"{Path(arguments.network).stem}, {len(network.classes)} classes"
     conditions = environment()
     image = render_scene(7, 0, RESOLUTION.height, RESOLUTION.width)[0]
     with tempfile.TemporaryDirectory() as folder:
-        files, shares = made_files(arguments.checkpoint, Path(folder))
+        files, shares = made_files(network, Path(folder))
         samples = measure_interleaved(frames(files, image, arguments.threads), SamplingRule.within(arguments.seconds))
     rows: dict[str, Any] = {way: {**entry.summary.to_json(), **entry.to_json()} for way, entry in samples.items()}
     medians = {way: row["median_ms"] for way, row in rows.items()}
-    print(f"frame of {arguments.checkpoint.stem} at {RESOLUTION}, {arguments.threads} threads")
+    print(f"frame of {title}, at {RESOLUTION}, {arguments.threads} threads")
     for way, row in rows.items():
         share = shares.get(WAYS[way][0])
         int8 = "" if share is None else f"   {share:.1%} of the MACs INT8"
@@ -101,8 +108,10 @@ def main() -> None:
         )
     if arguments.output:
         result = {
-            "command": f"python benchmarks/int8_speed.py {arguments.checkpoint.name} --threads {arguments.threads}",
+            "command": f"python benchmarks/int8_speed.py {Path(arguments.network).name} --threads {arguments.threads}",
             "environment": conditions,
+            "network": title,
+            "weights": network.weights,
             "boundary": "frame",
             "resolution": str(RESOLUTION),
             "int8_share_of_macs": shares,
