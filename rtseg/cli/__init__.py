@@ -37,6 +37,7 @@ def cli() -> None:
     rtseg import-checkpoint espnet F.pth --classes camvid+void
     rtseg export affnet --resolution 512x1024 --checkpoint F
     rtseg calibrate F.onnx --data camvid:DIR -o F.table.json
+    rtseg quantize F.onnx --table F.table.json --to int8 --max-drop 0.5 --data camvid:DIR
     rtseg run F.onnx pictures/ -o labelled/
     rtseg validate F.onnx --data camvid:DIR --split val
     rtseg bench --resolution 1024x2048     ms and FPS beside the papers'
