@@ -7,6 +7,7 @@
     │   ├── ManifestError          the sidecar is missing, unreadable or tells of another file
     │   ├── OnnxError              not an ONNX file, or not one that keeps the canonical contract
     │   ├── CheckpointError        weights that cannot be read, or that belong to another network
+    │   ├── EngineError            an engine that cannot be built, read or trusted
     │   └── WriteError             the disk is full, the folder is missing or may not be written
     ├── InputError                 pictures, labels and folders given by the user
     │   ├── ImageError             an image or video that cannot be read, or has the wrong shape
@@ -76,6 +77,10 @@ class OnnxError(ArtifactError):
 
 class CheckpointError(ArtifactError):
     """Weights that cannot be read, or that belong to another network."""
+
+
+class EngineError(ArtifactError):
+    """An engine that cannot be built, read or trusted."""
 
 
 class WriteError(ArtifactError):
