@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import io
 import os
 import platform
 from pathlib import Path
@@ -19,14 +22,18 @@ if TYPE_CHECKING:
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 _MORE_INT8 = ["WeightBiasQuantization"]
 """Its own wish to quantise weights that the file keeps in floating point; what runs is what the file says."""
-_SILENT = 4
-"""ONNX Runtime's log severity "fatal": its errors are raised as exceptions anyway."""
+_SILENT, _WARNING = 4, 2
+"""ONNX Runtime's log severities "fatal", as its errors are raised as exceptions anyway, and its default."""
+_BACKENDS = {"CUDAExecutionProvider": "onnxruntime-cuda", "TensorrtExecutionProvider": "onnxruntime-tensorrt"}
+_PROVIDERS = {"TensorrtExecutionProvider": ["TensorrtExecutionProvider", "CUDAExecutionProvider"]}
 
 
 class OnnxRuntimeRunner(Runner):
-    """A session of one provider, the CPU unless another is named. threads 0 means all cores."""
+    """A session of one provider, the CPU unless another is named. threads 0 means all cores.
 
-    backend = "onnxruntime"
+    onnxruntime-gpu lists its CUDA and TensorRT providers on every machine and falls back to the CPU without an error,
+    so a session is made and asked what it runs on. With the TensorRT provider CUDA takes what TensorRT does not.
+    """
 
     def __init__(self, path: PathLike, *, threads: int = 0, provider: str = "CPUExecutionProvider") -> None:
         super().__init__()
@@ -34,6 +41,7 @@ class OnnxRuntimeRunner(Runner):
         self._threads = threads
         self._provider = provider
         self._session: ort.InferenceSession | None = None
+        self.backend = _BACKENDS.get(provider, "onnxruntime")
         self.device = _device_name(provider, threads)
 
     @property
@@ -61,20 +69,33 @@ class OnnxRuntimeRunner(Runner):
                 "the ONNX Runtime installed here lacks a provider",
                 got=", ".join(ort.get_available_providers()),
                 expected=self._provider,
+                hint="pip uninstall onnxruntime, then pip install 'rtseg[gpu]'" if self._provider in _BACKENDS else "",
             )
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.log_severity_level = _SILENT
         # Its threads would spin on for milliseconds after a run, on the cores that the tail needs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        ort.set_default_logger_severity(_SILENT)  # what a provider that cannot start logs is told by our error
         try:
-            session = ort.InferenceSession(
-                str(self._path), options, providers=[self._provider], disabled_optimizers=_MORE_INT8
-            )
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints that it falls back to the CPU
+                session = ort.InferenceSession(
+                    str(self._path),
+                    options,
+                    providers=_PROVIDERS.get(self._provider, [self._provider]),
+                    disabled_optimizers=_MORE_INT8,
+                )
         except Exception as error:  # ONNX Runtime's exceptions share no base class but Exception
             raise RunnerError(f"ONNX Runtime cannot load {self._path}: {_first_line(error)}") from error
+        finally:
+            ort.set_default_logger_severity(_WARNING)
         if self._provider not in session.get_providers():
-            raise RunnerError(f"{self._provider} did not start", got=", ".join(session.get_providers()))
+            raise RunnerError(
+                f"{self._provider} did not start",
+                got=_why_not_loaded(self._provider, Path(ort.__file__).parent) or "no reason, and a session on the CPU",
+                expected="its libraries and a GPU",
+                hint="the CUDA and TensorRT that this onnxruntime-gpu was built for, or --runner onnxruntime",
+            )
         if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
             raise RunnerError(
                 f"{self._path} has another number of inputs and outputs",
@@ -129,7 +150,18 @@ def _tensor_spec(node: ort.NodeArg) -> TensorSpec:
 def _device_name(provider: str, threads: int) -> str:
     if provider == "CPUExecutionProvider":
         return f"CPU ({platform.machine()}, {threads or os.cpu_count()} threads)"
-    return provider.replace("ExecutionProvider", "")
+    return f"GPU ({provider.replace('ExecutionProvider', '')})"
+
+
+def _why_not_loaded(provider: str, package: Path) -> str:
+    """Return the loader's own words where a provider's library lacks another one; empty where it loads."""
+    name = provider.removesuffix("ExecutionProvider").lower()
+    for library in (package / "capi").glob(f"*onnxruntime_providers_{name}.*"):
+        try:
+            ctypes.CDLL(str(library))
+        except OSError as error:
+            return _first_line(error)
+    return ""
 
 
 def _first_line(error: BaseException) -> str:

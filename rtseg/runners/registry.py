@@ -15,6 +15,18 @@ def _onnxruntime(path: PathLike, threads: int) -> Runner:
     return OnnxRuntimeRunner(path, threads=threads)
 
 
+def _onnxruntime_cuda(path: PathLike, threads: int) -> Runner:
+    from rtseg.runners.onnxruntime import OnnxRuntimeRunner
+
+    return OnnxRuntimeRunner(path, threads=threads, provider="CUDAExecutionProvider")
+
+
+def _onnxruntime_tensorrt(path: PathLike, threads: int) -> Runner:
+    from rtseg.runners.onnxruntime import OnnxRuntimeRunner
+
+    return OnnxRuntimeRunner(path, threads=threads, provider="TensorrtExecutionProvider")
+
+
 def _openvino(path: PathLike, threads: int) -> Runner:
     from rtseg.runners.openvino import OpenVinoRunner
 
@@ -29,6 +41,8 @@ def _openvino_bf16(path: PathLike, threads: int) -> Runner:
 
 _RUNNERS: dict[str, Callable[[PathLike, int], Runner]] = {
     "onnxruntime": _onnxruntime,
+    "onnxruntime-cuda": _onnxruntime_cuda,
+    "onnxruntime-tensorrt": _onnxruntime_tensorrt,
     "openvino": _openvino,
     "openvino-bf16": _openvino_bf16,
 }

@@ -1,18 +1,35 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import onnxruntime as ort
 import pytest
 
-from rtseg.errors import UnknownNameError
+from rtseg.errors import RunnerError, UnknownNameError
 from rtseg.runners.registry import DEFAULT_RUNNER, file_runner, runner_names
+
+GPU = {"onnxruntime-cuda": "CUDA", "onnxruntime-tensorrt": "Tensorrt"}
 
 
 @pytest.mark.parametrize("name", runner_names())
 def test_a_name_gives_a_runner_of_that_backend_without_touching_the_file(name: str) -> None:
     runner = file_runner(name, Path("missing.onnx"), threads=3)
     assert runner.backend == name
-    assert "3 threads" in runner.device
+    assert runner.device == f"GPU ({GPU[name]})" if name in GPU else "3 threads" in runner.device
+
+
+@pytest.mark.parametrize("name", GPU)
+def test_a_runner_on_the_gpu_never_falls_back_to_the_cpu(name: str, exported: Path) -> None:
+    if GPU[name].upper() in {provider[: len(GPU[name])].upper() for provider in ort.get_available_providers()}:
+        message = r"did not start; got .*; expected its libraries and a GPU"  # onnxruntime-gpu where there is none
+    else:
+        message = r"lacks a provider; got .*CPUExecutionProvider.* Try: .*rtseg\[gpu\]"
+    try:
+        with file_runner(name, exported) as runner:
+            assert "GPU" in runner.device
+    except RunnerError as error:
+        assert re.search(message, str(error))
 
 
 def test_the_default_is_a_name() -> None:
