@@ -23,7 +23,7 @@ from rtseg.errors import ManifestError, SpecError, WriteError
 from rtseg.specs import ImageSpec, OutputSpec, require_field_types
 
 FORMAT = "rtseg/1"
-KINDS = ("checkpoint", "onnx")
+KINDS = ("checkpoint", "onnx", "engine")
 PathLike = Union[str, "os.PathLike[str]"]
 Digest = Optional[str]
 """Hexadecimal SHA-256; None where there is nothing to take it of."""
@@ -202,6 +202,8 @@ def read_manifest(path: PathLike, *, kind: str) -> Manifest:
 def _remake_command(manifest: Manifest) -> str:
     if manifest.kind == "checkpoint":
         return f"a fresh copy, or rtseg train {manifest.network}"
+    if manifest.kind == "engine":
+        return f"rtseg build ONNX --precision {manifest.precision}"
     return f"rtseg export {manifest.network} --resolution {manifest.image.resolution}"
 
 

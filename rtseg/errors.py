@@ -15,6 +15,7 @@
     ├── NetworkError               a user's own network that breaks the contract of networks
     ├── ParityError                an exported file that disagrees with the network it came from
     ├── RunnerError                a backend that refused to load or to run a graph
+    │   └── CudaError              CUDA cannot be used, or one of its calls failed
     ├── TrainingError              a training run that cannot go on
     ├── CalibrationError           pictures or values that give no ranges, or a table of another graph
     ├── QuantizationError          a change of precision that cannot be made, or would change nothing
@@ -109,6 +110,21 @@ class ParityError(RtsegError):
 
 class RunnerError(RtsegError):
     """A backend that refused to load or to run a graph."""
+
+
+class CudaError(RunnerError):
+    """CUDA cannot be used, or one of its calls failed.
+
+    doing says what was being done. name and code are CUDA's own, as CUDA_ERROR_OUT_OF_MEMORY and 2; code is None, and
+    name says in words what was met, where no call of CUDA answered.
+    """
+
+    def __init__(
+        self, doing: str, *, name: str, code: int | None = None, expected: object = None, hint: str = ""
+    ) -> None:
+        self.doing, self.name, self.code, self.hint = doing, name, code, hint
+        got = name if code is None else f"{name} ({code})"
+        super().__init__(f"CUDA cannot {doing}", got=got, expected=expected, hint=hint)
 
 
 class TrainingError(RtsegError):

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Callable
 
 from rtseg.artifacts import cache_folder, tool_versions
-from rtseg.errors import MissingDependencyError
+from rtseg.errors import CudaError, MissingDependencyError
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Finding:
 
 def installation_facts() -> dict[str, Any]:
     """Return the versions and a finding for each part, as plain values."""
-    checks: tuple[Callable[[], Finding], ...] = (_native_core, _onnxruntime, _openvino, _torch, _tensorrt)
+    checks: tuple[Callable[[], Finding], ...] = (_native_core, _onnxruntime, _openvino, _torch, _tensorrt, _cuda)
     return {
         "python": sys.version.split()[0],
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -89,6 +89,20 @@ def _torch() -> Finding:
     if torch.cuda.is_available():
         return Finding("torch", True, f"{torch.__version__} on {torch.cuda.get_device_name()}")
     return Finding("torch", True, f"{torch.__version__}, CPU only")
+
+
+def _cuda() -> Finding:
+    from rtseg.cuda import open_cuda
+
+    try:
+        cuda = open_cuda()
+    except MissingDependencyError:
+        return Finding("cuda", False, "cuda-python is not installed: no engines", "pip install 'rtseg[gpu]'")
+    except CudaError as error:
+        return Finding("cuda", False, error.name, error.hint)
+    device = cuda.device
+    seen = f"{device.name}, {device.architecture}, {device.memory / 2**30:.0f} GiB, driver of CUDA {device.driver[0]}"
+    return Finding("cuda", True, f"{cuda.name} {cuda.version}; {seen}.{device.driver[1]}")
 
 
 def _tensorrt() -> Finding:

@@ -18,7 +18,7 @@ LAYERS = (
     {"specs"},
     {"artifacts", "bilinear", "native_library"},
     {"recipes", "papers", "graphs"},
-    {"images", "tail"},
+    {"images", "tail", "cuda"},
     {"datasets"},
     {"networks"},
     {"runners"},
@@ -27,6 +27,7 @@ LAYERS = (
     {"export", "training", "calibration"},
     {"quantize"},
     {"lowering", "sensitivity"},
+    {"engines"},
     {"benchmarks"},
     {"installation"},
     {"report"},
@@ -41,7 +42,9 @@ OWNERS = {
     "onnxruntime": ("runners/onnxruntime.py", "runners/activations.py", "installation.py"),
     "openvino": ("runners/openvino.py", "installation.py"),
     "matplotlib": ("report",),
-    "tensorrt": ("installation.py",),
+    "tensorrt": ("engines", "installation.py"),
+    "cuda": ("cuda",),
+    "pycuda": ("cuda",),
     "cv2": ("images", "datasets"),
     "PIL": ("images",),
     "rich": ("report", "cli"),
@@ -49,7 +52,16 @@ OWNERS = {
 }
 """Who may import a heavy package; installation only asks whether it is there."""
 
-ON_THE_TARGET = ("rtseg", "rtseg.segmenter", "rtseg.specs", "rtseg.artifacts", "rtseg.tail", "rtseg.images.preprocess")
+ON_THE_TARGET = (
+    "rtseg",
+    "rtseg.cuda",
+    "rtseg.engines.audit",
+    "rtseg.segmenter",
+    "rtseg.specs",
+    "rtseg.artifacts",
+    "rtseg.tail",
+    "rtseg.images.preprocess",
+)
 NOT_ON_THE_TARGET = ("torch", "onnx", "onnxruntime", "cv2", "PIL", "rich", "click", "safetensors")
 
 
@@ -103,7 +115,7 @@ def test_every_part_of_the_package_has_a_layer() -> None:
 
 
 def test_the_native_folder_holds_sources_only() -> None:
-    assert {path.suffix for path in (PACKAGE / "native").iterdir()} <= {".cpp", ".h", ".so", ".pyd", ".dylib"}
+    assert {path.suffix for path in (PACKAGE / "native").iterdir()} <= {".cpp", ".h", ".cu", ".so", ".pyd", ".dylib"}
 
 
 def test_importing_the_package_and_its_command_line_loads_nothing_heavy() -> None:

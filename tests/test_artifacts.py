@@ -78,8 +78,8 @@ def test_anything_else_is_refused_by_name(data: object) -> None:
 
 
 def test_a_manifest_of_another_kind_or_format_cannot_be_made() -> None:
-    with pytest.raises(ManifestError, match="unknown kind of artifact; got 'engine'"):
-        replace(MANIFEST, kind="engine")
+    with pytest.raises(ManifestError, match="unknown kind of artifact; got 'picture'"):
+        replace(MANIFEST, kind="picture")
     with pytest.raises(ManifestError, match="another format; got 'rtseg/2'; expected 'rtseg/1'"):
         replace(MANIFEST, format="rtseg/2")
 

@@ -11,7 +11,9 @@ from typing import NoReturn
 import click
 
 from rtseg import __version__
+from rtseg.cli.audit import audit
 from rtseg.cli.bench import bench
+from rtseg.cli.build import build
 from rtseg.cli.calibrate import calibrate
 from rtseg.cli.doctor import doctor
 from rtseg.cli.export import export
@@ -38,6 +40,8 @@ def cli() -> None:
     rtseg export affnet --resolution 512x1024 --checkpoint F
     rtseg calibrate F.onnx --data camvid:DIR -o F.table.json
     rtseg quantize F.onnx --table F.table.json --to int8 --max-drop 0.5 --data camvid:DIR
+    rtseg build F.onnx --precision fp16    an engine for the GPU at hand
+    rtseg audit F.engine --expect fp16     proof that FP16 was built
     rtseg run F.onnx pictures/ -o labelled/
     rtseg validate F.onnx --data camvid:DIR --split val
     rtseg bench --resolution 1024x2048     ms and FPS beside the papers'
@@ -52,6 +56,8 @@ for _command in (
     calibrate,
     quantize,
     sensitivity,
+    build,
+    audit,
     run,
     validate,
     bench,

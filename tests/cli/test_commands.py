@@ -239,6 +239,7 @@ def test_doctor_names_every_part(run: Run) -> None:
         "openvino",
         "torch",
         "tensorrt",
+        "cuda",
     ]
 
 
@@ -264,7 +265,9 @@ def test_a_manifest_lies_beside_every_artifact(artifact: Path) -> None:
 
 def test_the_commands_are_those_of_the_group() -> None:
     assert COMMANDS == [
+        "audit",
         "bench",
+        "build",
         "calibrate",
         "doctor",
         "export",

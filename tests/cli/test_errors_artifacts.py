@@ -122,7 +122,7 @@ def changed(data: dict[str, Any], where: str, value: object) -> dict[str, Any]:
     [
         ("format", "rtseg/2"),
         ("kind", 5),
-        ("kind", "engine"),
+        ("kind", "plan"),
         ("network", ["affnet"]),
         ("options", 3),
         ("sha256", None),

@@ -1,0 +1,89 @@
+"""`rtseg build`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rtseg.cli.console import print_json, progress_bar, say
+from rtseg.cli.options import ANY_PATH, file_argument, json_option
+
+if TYPE_CHECKING:
+    from rtseg.engines.build import BuildObserver
+    from rtseg.engines.progress import BuildProgress
+
+
+@click.command()
+@file_argument("artifact", metavar="ONNX")
+@click.option("--profile", "profile_path", type=ANY_PATH, help="How hard TensorRT searches: engines/NAME.toml.")
+@click.option(
+    "--precision", type=click.Choice(("fp32", "fp16", "int8")), help="What the engine computes in.  [the file's own]"
+)
+@click.option("-o", "--output", type=ANY_PATH, help="The engine.  [NAME.PRECISION.trtVERSION-smNN.engine, beside ONNX]")
+@click.option("--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Most scratch memory of a layer.")
+@json_option
+def build(
+    artifact: Path,
+    profile_path: Path | None,
+    precision: str | None,
+    output: Path | None,
+    workspace: int | None,
+    as_json: bool,
+) -> None:
+    """Build a TensorRT engine for the GPU of this machine.
+
+    The installed TensorRT builds it: fp16 from an FP32 or FP16 file, int8 from what rtseg quantize --to int8 wrote.
+    Beside the engine lie its manifest and, in NAME.engine.layers.json, what TensorRT's inspector tells of its layers. A
+    request that was built before on the same GPU with the same TensorRT is taken from the cache.
+
+    \b
+    Example: rtseg build affnet.onnx --precision fp16
+    Example: rtseg build affnet.int8.onnx --profile engines/fastest.toml -o affnet.engine
+    """
+    from rtseg.engines.build import build_engine
+    from rtseg.engines.profile import BuildProfile, read_profile
+
+    profile = BuildProfile() if profile_path is None else read_profile(profile_path)
+    profile = profile.replaced({"workspace_mib": workspace})
+    with _observed() as observer:
+        built = build_engine(artifact, output, precision=precision, profile=profile, observer=observer)
+    facts = built.manifest.details
+    if as_json:
+        print_json(
+            {
+                "path": str(built.path),
+                "layers": str(built.layers),
+                "from_store": built.from_store,
+                "manifest": built.manifest.to_json(),
+            }
+        )
+        return
+    how = "built before, taken from the cache" if built.from_store else f"built in {facts['build_seconds']:.0f} s"
+    say(f"{built.manifest.precision} for {built.manifest.device}, TensorRT {facts['tensorrt']}: {how}")
+    say(f"graph: {facts['lowering']}")
+    click.echo(built.path)
+
+
+@contextmanager
+def _observed() -> Iterator[BuildObserver]:
+    """Give an observer that draws a bar with the time spent, and the time to go where TensorRT tells how far it is."""
+    from rtseg.engines.build import BuildObserver
+
+    with progress_bar() as bar:
+        task = bar.add_task("building", total=None, note="")
+
+        class Shown(BuildObserver):
+            """Draws the bar, and says in a line what is out of the ordinary."""
+
+            def progress(self, state: BuildProgress, elapsed_seconds: float) -> None:
+                total = 100 if state.heard else None
+                bar.update(task, completed=int(100 * state.fraction()), total=total, note=state.phase[:60])
+
+            def note(self, text: str) -> None:
+                say(text)
+
+        yield Shown()

@@ -1,0 +1,33 @@
+"""The package cuda.bindings of cuda-python, under either of the names it has had."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from rtseg.cuda.checked_calls import first_line
+from rtseg.errors import CudaError, MissingDependencyError
+
+_NAMES = (("cuda.bindings.driver", "cuda.bindings.nvrtc"), ("cuda.cuda", "cuda.nvrtc"))
+"""The second is what cuda-python 12.0 to 12.5 had."""
+
+
+def bindings() -> tuple[ModuleType, ModuleType]:
+    """Return the module of the driver's functions and that of NVRTC's. Needs neither a GPU nor a driver.
+
+    Raises MissingDependencyError, and CudaError for a package that is there but cannot be imported.
+    """
+    for driver, nvrtc in _NAMES:
+        try:
+            return importlib.import_module(driver), importlib.import_module(nvrtc)
+        except ModuleNotFoundError:
+            continue
+        except ImportError as error:
+            hint = "pip install --force-reinstall cuda-python"
+            raise CudaError("import cuda-python", name=first_line(error), hint=hint) from error
+    raise MissingDependencyError("cuda-python", extra="gpu", purpose="driving CUDA")
+
+
+def version_pair(number: int) -> tuple[int, int]:
+    """Return a version as CUDA writes it, such as 12040, as (12, 4)."""
+    return number // 1000, number % 1000 // 10

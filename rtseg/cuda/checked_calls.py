@@ -1,0 +1,54 @@
+"""NVIDIA's bindings, with every return code looked at."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any, Callable
+
+from rtseg.errors import CudaError
+
+
+class CheckedCalls:
+    """The functions of cuda.bindings.driver or cuda.bindings.nvrtc, raising instead of returning a code.
+
+    Called as `calls.cuMemAlloc(doing, size)`: doing says what for, to stand in the error. What comes back is what is
+    left without the code: an empty tuple, one value, or a tuple. failed makes the exception for a code; missing the one
+    for a function, or a whole library, that the package could not find, which it says with a RuntimeError at the call.
+    """
+
+    def __init__(
+        self,
+        module: ModuleType,
+        failed: Callable[[str, Any], CudaError],
+        missing: Callable[[str, str], CudaError],
+    ) -> None:
+        self._module = module
+        self._failed = failed
+        self._missing = missing
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        checked = self._checked(getattr(self._module, name))
+        setattr(self, name, checked)  # so that the next call finds it without coming here
+        return checked
+
+    def _checked(self, function: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
+        failed, missing = self._failed, self._missing
+
+        @functools.wraps(function)
+        def call(doing: str, *arguments: Any) -> Any:
+            try:
+                result = function(*arguments)
+            except RuntimeError as error:
+                raise missing(doing, first_line(error)) from error
+            if result[0]:
+                raise failed(doing, result[0])
+            return result[1] if len(result) == 2 else result[1:]
+
+        return call
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's message that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

@@ -1,0 +1,103 @@
+"""One build in TensorRT, from a graph's bytes to an engine's. Nothing here touches rtseg's files.
+
+Only what every TensorRT from 8.5 to 11.4 has is used, and the differences are asked of rtseg.engines.features.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rtseg.engines.features import apply_profile, create_network, set_precision_flags
+from rtseg.engines.messages import LogRecord, engine_error, tensorrt_logger
+from rtseg.engines.plan import Plan, PlanRequest
+from rtseg.engines.progress import BuildProgress, tensorrt_monitor
+from rtseg.engines.timing_cache import keep_timing_cache, use_timing_cache
+from rtseg.errors import EngineError, WriteError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+NO_GPU = "nvidia-smi, which says whether driver and GPU are there"
+
+
+def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
+    """Return the engine that TensorRT builds. Takes seconds to many minutes; progress tells how far it is.
+
+    Raises EngineError with TensorRT's own words where it refuses, and KeyboardInterrupt where progress was cancelled.
+    """
+    import tensorrt as trt
+
+    started = time.monotonic()
+    record = LogRecord()
+    logger = tensorrt_logger(record)
+    builder = _opened_builder(logger, record)
+    network = create_network(builder, typed=request.typed)
+    parser = _parse(network, logger, record, request.graph)
+    config = builder.create_builder_config()
+    set_precision_flags(config, request.builder_flags)
+    notes = [f"left out: {text}" for text in apply_profile(config, request.profile)]
+    if request.timing_cache is not None:
+        use_timing_cache(config, request.timing_cache)
+    monitor = tensorrt_monitor(progress)
+    if monitor is not None and hasattr(config, "progress_monitor"):
+        config.progress_monitor = monitor
+    serialized = builder.build_serialized_network(network, config)
+    del parser  # not before: the network's weights lie in the parser's memory
+    if progress.cancelled:
+        raise KeyboardInterrupt
+    if serialized is None:
+        raise engine_error("TensorRT could not build the engine", record.errors, hint="another build profile")
+    if request.timing_cache is not None:
+        try:
+            keep_timing_cache(config, request.timing_cache)
+        except WriteError as error:
+            notes.append(f"the next build will time every kernel again: {error}")
+    content = bytes(memoryview(serialized))
+    seconds = time.monotonic() - started
+    runtime = trt.Runtime(logger)
+    return Plan(content, layer_information(runtime, record, content), tuple(notes), seconds)
+
+
+def layer_information(runtime: trt.Runtime, record: LogRecord, content: bytes) -> str:
+    """Return the inspector's JSON about an engine. Raises EngineError where this TensorRT or GPU refuses the engine."""
+    import tensorrt as trt
+
+    engine = runtime.deserialize_cuda_engine(content)
+    if engine is None:
+        raise engine_error("TensorRT refuses the engine", record.errors, hint="rtseg build again, on this machine")
+    inspector = engine.create_engine_inspector()
+    return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def _opened_builder(logger: trt.ILogger, record: LogRecord) -> trt.Builder:
+    import tensorrt as trt
+
+    try:
+        return trt.Builder(logger)
+    except (TypeError, RuntimeError) as error:  # pybind11's word for a builder that is a null pointer
+        raise engine_error("TensorRT cannot start its builder", [*record.errors, str(error)], hint=NO_GPU) from error
+
+
+def _parse(network: trt.INetworkDefinition, logger: trt.ILogger, record: LogRecord, graph: bytes) -> trt.OnnxParser:
+    """Fill the network from the graph; return the parser, which must live until the engine is built.
+
+    Raises EngineError with what the parser says, and for a dynamic input.
+    """
+    import tensorrt as trt
+
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(graph):
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        told = [f"node {error.node()}: {error.desc()}" for error in errors]
+        raise engine_error(
+            "TensorRT's ONNX parser refuses the graph",
+            [*record.errors, *told],
+            hint="rtseg export again, which writes what TensorRT 8.5 parses",
+        )
+    for index in range(network.num_inputs):
+        tensor = network.get_input(index)
+        shape = tuple(tensor.shape)
+        if any(size < 0 for size in shape):
+            raise EngineError(f"the input {tensor.name} has a dynamic shape", got=shape, expected="static sizes")
+    return parser

@@ -1,0 +1,117 @@
+"""What differs between two engines of one network, matched by the ONNX operators that their layers were made from.
+
+Names of layers are no key: another version, or another precision, fuses other operators into one layer. Layers of the
+two engines that share an operator belong together, and so do those linked through a third. Q/DQ count only for a layer
+that has nothing else, as one of them may be fused into several layers; reformats and other layers without operators are
+matched by name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rtseg.engines.audit import Audit, AuditedLayer
+from rtseg.engines.layer_precision import is_quantization_name
+
+APPEARED, DISAPPEARED, PRECISION, REGROUPED = "appeared", "disappeared", "precision", "regrouped"
+KINDS = (PRECISION, APPEARED, DISAPPEARED, REGROUPED)
+
+
+@dataclass(frozen=True)
+class LayerState:
+    """Layers of one engine that belong together: names, precisions that occur, and their time where it is known."""
+
+    layers: tuple[str, ...]
+    precisions: tuple[str, ...]
+    ms: float | None
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """One difference from the reference (before) to the candidate (after); None where an engine has no such layer.
+
+    kind is "appeared", "disappeared", "precision", or "regrouped" where the same operators and precision are cut into
+    another number of layers.
+    """
+
+    kind: str
+    before: LayerState | None
+    after: LayerState | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def changes_between(candidate: Audit, reference: Audit) -> tuple[LayerChange, ...]:
+    """Return what changed from the reference to the candidate: changed precisions first, each kind by name of layer."""
+    changes = []
+    for before, after in _matched(reference.layers, candidate.layers):
+        old, new = _state(before), _state(after)
+        if old is None or new is None:
+            changes.append(LayerChange(APPEARED if old is None else DISAPPEARED, old, new))
+        elif old.precisions != new.precisions:
+            changes.append(LayerChange(PRECISION, old, new))
+        elif len(old.layers) != len(new.layers):
+            changes.append(LayerChange(REGROUPED, old, new))
+    return tuple(sorted(changes, key=lambda change: (KINDS.index(change.kind), _first_name(change))))
+
+
+def times_by_precision(candidate: Audit, reference: Audit) -> dict[str, dict[str, float | None]]:
+    """Return ms by precision, "before" in the reference and "after" in the candidate; None without a profile."""
+    rows: Mapping[str, Audit] = {"before": reference, "after": candidate}
+    found = {side: {row.precision: row.ms for row in audit.rows} for side, audit in rows.items()}
+    precisions = dict.fromkeys([row.precision for audit in rows.values() for row in audit.rows])
+    return {
+        precision: {side: found[side].get(precision, 0.0 if audit.timed else None) for side, audit in rows.items()}
+        for precision in precisions
+    }
+
+
+def _matched(
+    before: Iterable[AuditedLayer], after: Iterable[AuditedLayer]
+) -> list[tuple[list[AuditedLayer], list[AuditedLayer]]]:
+    """Return the layers in groups that are linked by operators, each split into those before and after."""
+    parent: dict[str, str] = {}
+
+    def root(key: str) -> str:
+        parent.setdefault(key, key)
+        while parent[key] != key:
+            parent[key] = parent[parent[key]]
+            key = parent[key]
+        return key
+
+    sides = [(entry, _keys(entry)) for entry in before], [(entry, _keys(entry)) for entry in after]
+    for _, keys in [*sides[0], *sides[1]]:
+        for key in keys[1:]:
+            parent[root(key)] = root(keys[0])
+    groups: defaultdict[str, tuple[list[AuditedLayer], list[AuditedLayer]]] = defaultdict(lambda: ([], []))
+    for index, side in enumerate(sides):
+        for entry, keys in side:
+            groups[root(keys[0])][index].append(entry)
+    return list(groups.values())
+
+
+def _keys(entry: AuditedLayer) -> list[str]:
+    operators = list(entry.layer.operators)
+    working = [operator for operator in operators if not is_quantization_name(operator)]
+    return working or operators or [f"layer {entry.layer.name}"]
+
+
+def _state(entries: list[AuditedLayer]) -> LayerState | None:
+    if not entries:
+        return None
+    times = [entry.ms for entry in entries if entry.ms is not None]
+    return LayerState(
+        tuple(sorted(entry.layer.name for entry in entries)),
+        tuple(sorted({entry.precision for entry in entries})),
+        sum(times) if times else None,
+    )
+
+
+def _first_name(change: LayerChange) -> str:
+    state = change.after or change.before
+    return state.layers[0] if state is not None else ""

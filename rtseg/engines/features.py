@@ -1,0 +1,156 @@
+"""What differs between TensorRT 8.5 and 11.4, each difference in one function that asks for the feature.
+
+Everything else in rtseg uses only what all of them have; tests/contracts/test_tensorrt_api.py proves it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from rtseg.engines.profile import BuildProfile
+from rtseg.errors import EngineError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+
+def tensorrt_release(purpose: str) -> str:
+    """Return the version of the installed TensorRT, such as "10.3.0".
+
+    Raises MissingDependencyError where it is not installed, EngineError where its libraries cannot be loaded.
+    """
+    try:
+        import tensorrt as trt
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "tensorrt":
+            raise MissingDependencyError("tensorrt", extra="gpu", purpose=purpose) from error
+        raise EngineError(
+            "TensorRT is installed, but lacks a package", got=error.name, hint="pip install --force-reinstall tensorrt"
+        ) from error
+    except (ImportError, OSError) as error:
+        raise EngineError(
+            "TensorRT is installed, but its libraries cannot be loaded",
+            got=str(error),
+            hint="pip install --force-reinstall tensorrt, or LD_LIBRARY_PATH with the folder of libnvinfer.so",
+        ) from error
+    return str(trt.__version__)
+
+
+def tensorrt_version() -> tuple[int, int]:
+    """Return the installed TensorRT's major and minor version, such as (10, 3)."""
+    release = tensorrt_release("asking for its version")
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    if numbers is None:
+        raise EngineError("not a version of TensorRT", got=repr(release), expected="numbers such as 10.3.0")
+    return int(numbers[1]), int(numbers[2])
+
+
+def create_network(builder: trt.Builder, *, typed: bool) -> trt.INetworkDefinition:
+    """Return an empty network of explicit batch, strongly typed where the graph holds the types.
+
+    The bits of the flags moved between 10 and 11, so they are asked of the enumeration, never written as numbers.
+    Raises EngineError where TensorRT is older than strong typing.
+    """
+    import tensorrt as trt
+
+    names = trt.NetworkDefinitionCreationFlag
+    flags = 0
+    if hasattr(names, "EXPLICIT_BATCH"):  # before 11; from 10 on it is the only kind and the flag changes nothing
+        flags |= 1 << int(names.EXPLICIT_BATCH)
+    if typed:
+        if not hasattr(names, "STRONGLY_TYPED"):
+            raise EngineError(
+                "this TensorRT has no strongly typed networks", got=trt.__version__, expected="10 or newer"
+            )
+        flags |= 1 << int(names.STRONGLY_TYPED)
+    return builder.create_network(flags)
+
+
+def set_precision_flags(config: trt.IBuilderConfig, names: Collection[str]) -> None:
+    """Set the builder flags a lowering asks for, FP16 and INT8. Raises EngineError where TensorRT has none (11)."""
+    import tensorrt as trt
+
+    if not names:
+        return
+    if not hasattr(trt.BuilderFlag, "FP16"):
+        raise EngineError("this TensorRT has no flags of precision", got=trt.__version__, expected="older than 11")
+    known = {"FP16": trt.BuilderFlag.FP16, "INT8": trt.BuilderFlag.INT8}
+    for name in names:
+        config.set_flag(known[name])
+
+
+def apply_profile(config: trt.IBuilderConfig, profile: BuildProfile) -> list[str]:
+    """Set what the profile asks for, and full detail for the inspector; return in words what this version cannot do.
+
+    What only bears on speed is left out and told. Raises EngineError where it would change what the engine runs on.
+    """
+    import tensorrt as trt
+
+    left_out = []
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    config.avg_timing_iterations = profile.avg_timing_iterations
+    if profile.workspace_mib:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, profile.workspace_mib << 20)
+    if not profile.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    if not profile.timing_cache:
+        config.set_flag(trt.BuilderFlag.DISABLE_TIMING_CACHE)
+    if profile.optimization_level != BuildProfile.optimization_level:
+        if hasattr(config, "builder_optimization_level"):
+            config.builder_optimization_level = profile.optimization_level
+        else:
+            left_out.append("optimization_level needs TensorRT 8.6")
+    if profile.max_aux_streams >= 0:
+        if hasattr(config, "max_aux_streams"):
+            config.max_aux_streams = profile.max_aux_streams
+        else:
+            left_out.append("max_aux_streams needs TensorRT 8.6")
+    if profile.tiling != "none":
+        if hasattr(config, "tiling_optimization_level"):
+            tilings = {
+                "fast": trt.TilingOptimizationLevel.FAST,
+                "moderate": trt.TilingOptimizationLevel.MODERATE,
+                "full": trt.TilingOptimizationLevel.FULL,
+            }
+            config.tiling_optimization_level = tilings[profile.tiling]
+        else:
+            left_out.append("tiling needs TensorRT 10.9")
+    _set_hardware_compatibility(config, profile.hardware_compatibility)
+    if not profile.external_tactics:
+        _leave_out_external_tactics(config)
+    return left_out
+
+
+def _set_hardware_compatibility(config: trt.IBuilderConfig, wanted: str) -> None:
+    import tensorrt as trt
+
+    if wanted == "none":
+        return
+    if not hasattr(config, "hardware_compatibility_level"):
+        raise EngineError("this TensorRT builds for one GPU only", got=trt.__version__, expected="8.6 or newer")
+    levels = trt.HardwareCompatibilityLevel
+    if wanted == "ampere_plus":
+        config.hardware_compatibility_level = levels.AMPERE_PLUS
+    elif hasattr(levels, "SAME_COMPUTE_CAPABILITY"):
+        config.hardware_compatibility_level = levels.SAME_COMPUTE_CAPABILITY
+    else:
+        raise EngineError(
+            f"this TensorRT has no hardware_compatibility {wanted}", got=trt.__version__, hint="ampere_plus, or none"
+        )
+
+
+def _leave_out_external_tactics(config: trt.IBuilderConfig) -> None:
+    """Keep TensorRT from cuDNN and cuBLAS. From 11 on it has nothing to do with them."""
+    import tensorrt as trt
+
+    if hasattr(trt.TacticSource, "CUDNN"):
+        sources = trt.TacticSource
+        unwanted = [sources.CUBLAS, sources.CUBLAS_LT, sources.CUDNN]
+        kept = int(config.get_tactic_sources())
+        for source in unwanted:
+            kept &= ~(1 << int(source))
+        config.set_tactic_sources(kept)
+    if hasattr(trt.PreviewFeature, "DISABLE_EXTERNAL_TACTIC_SOURCES_FOR_CORE_0805"):
+        config.set_preview_feature(trt.PreviewFeature.DISABLE_EXTERNAL_TACTIC_SOURCES_FOR_CORE_0805, True)

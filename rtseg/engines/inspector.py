@@ -1,0 +1,237 @@
+"""The layers of an engine as TensorRT's engine inspector tells of them.
+
+The text is what `IEngineInspector.get_engine_information(JSON)` gives for an engine that was built with
+ProfilingVerbosity.DETAILED, saved by rtseg, by `trtexec --exportLayerInfo` or by hand. Two forms are read:
+
+    TensorRT 8 to 10   "Bindings": ["input", "output"]            a tensor has "Format/Datatype"
+    TensorRT 11        "I/O Tensors": [{"Name": "input", ...}]    a tensor has "Format" and "Datatype"
+
+A type is spelled "FP16" or "Half", "FP32" or "Float", alone or inside a format's description; here it has one name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtseg.artifacts import PathLike
+from rtseg.engines.formats import UNKNOWN, data_type_of, layout_of
+from rtseg.errors import EngineError
+
+LAYERS_SUFFIX = ".layers.json"
+ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
+DETAILED = (
+    "build with ProfilingVerbosity.DETAILED (rtseg build does; trtexec: --profilingVerbosity=detailed) and save again"
+)
+SAVE = "trtexec --loadEngine={engine} --skipInference --exportLayerInfo={layers}"
+
+_ONNX_OPERATOR = re.compile(r"\[ONNX Layer: (.*?)\](?=[\x1e\x1f\s]*(?:\[|$))", re.DOTALL)
+_POINTWISE = re.compile(r"PWN\(|\)")
+_OTHER_PROFILE = re.compile(r"\[profile [1-9]\d*\]")
+_MYELIN_ENDING = re.compile(r"_myl\d+_\d+$")
+_UNNAMED = re.compile(r"\(Unnamed Layer\*|^unsqueeze_node_after_|^copied_squeeze_after_")
+
+
+@dataclass(frozen=True)
+class EngineTensor:
+    """A tensor between two layers, or at an end of the engine.
+
+    data_type is fp32, fp16, bf16, fp8, fp4, int8, int4, int32, int64, uint8, bool, or "unknown". layout is TensorRT's
+    short name of the format, such as LINEAR, HWC8 or CHW32; empty where the inspector gives a type alone. shape is
+    empty where it gives none.
+    """
+
+    name: str
+    data_type: str
+    layout: str
+    shape: tuple[int, ...]
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether the tensor holds one value, such as a scale."""
+        return bool(self.shape) and all(size == 1 for size in self.shape)
+
+
+@dataclass(frozen=True)
+class EngineLayer:
+    """One layer: what runs as one step.
+
+    kind is the inspector's LayerType (CaskConvolution, Reformat, kgen, ...) and operation its ParameterType
+    (Convolution, Pooling, ...), empty in layers that have none. operators are the names of the ONNX operators it was
+    made from, as far as they are told. weights is the data type of its weights, "unknown" without any.
+    """
+
+    name: str
+    kind: str
+    operation: str
+    origin: str
+    tactic: str
+    weights: str
+    inputs: tuple[EngineTensor, ...]
+    outputs: tuple[EngineTensor, ...]
+    operators: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EngineLayers:
+    """All layers of an engine in the order in which they run, and its two ends. schema is "8-10" or "11"."""
+
+    layers: tuple[EngineLayer, ...]
+    inputs: tuple[EngineTensor, ...]
+    outputs: tuple[EngineTensor, ...]
+    schema: str
+
+
+def layers_path(path: PathLike) -> Path:
+    """Return where the inspector's text lies: beside an engine as NAME.engine.layers.json, else path itself.
+
+    An engine is told by its suffix, or by having such a file beside it.
+    """
+    given = Path(path)
+    beside = Path(f"{given}{LAYERS_SUFFIX}")
+    return beside if given.suffix in ENGINE_SUFFIXES or beside.is_file() else given
+
+
+def engine_path(path: PathLike) -> Path | None:
+    """Return the engine that path names or lies beside, or None where the name tells of none."""
+    given = Path(path)
+    if layers_path(given) != given:
+        return given
+    if given.name.endswith(LAYERS_SUFFIX):
+        return given.with_name(given.name[: -len(LAYERS_SUFFIX)])
+    return None
+
+
+def read_layers(path: PathLike) -> EngineLayers:
+    """Return the layers of an engine, or of a saved inspector file. No TensorRT and no GPU is needed.
+
+    Raises EngineError where the file is missing, is no inspector file, or was saved without the details.
+    """
+    source = layers_path(path)
+    hint = "the file that trtexec --exportLayerInfo or rtseg build saved"
+    if source != Path(path):
+        hint = f"rtseg build, which saves it, or {SAVE.format(engine=path, layers=source)}"
+    return parse_layers(read_json(source, hint=hint), str(source))
+
+
+def read_json(path: Path, *, hint: str) -> Any:
+    """Return the content of a JSON file as TensorRT's tools write it. Raises EngineError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise EngineError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise EngineError(f"{path} is not text", expected="JSON", hint=hint) from error
+    try:
+        # TensorRT 8.6 puts control characters between the names in Metadata, unescaped.
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError) as error:
+        raise EngineError(f"{path} is not JSON, or only a part of it ({error})", hint=hint) from error
+
+
+def parse_layers(data: object, source: str = "the inspector's text") -> EngineLayers:
+    """Return the layers that the parsed JSON tells of. source names it in messages. Raises EngineError."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("Layers"), list):
+        raise EngineError(
+            f"{source} is not what TensorRT's engine inspector writes", expected='an object with a list "Layers"'
+        )
+    entries = data["Layers"]
+    if not entries:
+        raise EngineError(f"{source} tells of no layer, as with ProfilingVerbosity.NONE", hint=DETAILED)
+    if any(isinstance(entry, str) for entry in entries):
+        raise EngineError(f"{source} holds names of layers only: their types are not in it", hint=DETAILED)
+    layers = tuple(
+        layer for layer in (_layer(entry, source) for entry in entries) if not _OTHER_PROFILE.search(layer.name)
+    )
+    if not any(layer.inputs or layer.outputs for layer in layers):
+        raise EngineError(f"{source} tells of no tensor of any layer", hint=DETAILED)
+    if "I/O Tensors" in data:
+        return EngineLayers(layers, *_told_ends(data["I/O Tensors"], source), "11")
+    return EngineLayers(layers, *_found_ends(layers, data.get("Bindings", []), source), "8-10")
+
+
+def _layer(entry: object, source: str) -> EngineLayer:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("Name"), str):
+        raise EngineError(f"{source} has a layer without a name", expected='an object with "Name" and "LayerType"')
+    name, kind = entry["Name"], entry.get("LayerType")
+    if not isinstance(kind, str):
+        raise EngineError(f"{source} does not say what the layer {name} is", expected='a "LayerType"', hint=DETAILED)
+    weights = entry.get("Weights", entry.get("ConvWeights"))
+    return EngineLayer(
+        name,
+        kind,
+        operation=str(entry.get("ParameterType") or ""),
+        origin=str(entry.get("Origin") or ""),
+        tactic=str(entry.get("TacticName") or ""),
+        weights=data_type_of(str(weights.get("Type"))) if isinstance(weights, Mapping) else UNKNOWN,
+        inputs=_tensors(entry, "Inputs", source),
+        outputs=_tensors(entry, "Outputs", source),
+        operators=_operators(name, kind, str(entry.get("Metadata") or "")),
+    )
+
+
+def _tensors(entry: Mapping[str, Any], key: str, source: str) -> tuple[EngineTensor, ...]:
+    tensors = entry.get(key) or []
+    if not isinstance(tensors, list):
+        raise EngineError(f'{source} has no list "{key}" in the layer {entry["Name"]}', got=type(tensors).__name__)
+    return tuple(_tensor(tensor, source) for tensor in tensors)
+
+
+def _tensor(entry: object, source: str) -> EngineTensor:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("Name"), str):
+        raise EngineError(f"{source} has a tensor without a name")
+    both = str(entry.get("Format/Datatype", ""))
+    layout = str(entry.get("Format", both))
+    data_type = str(entry.get("Datatype") or entry.get("DataType") or both or layout)
+    shape = entry.get("Dimensions")
+    sizes = shape if isinstance(shape, list) else []
+    return EngineTensor(
+        entry["Name"],
+        data_type_of(data_type),
+        layout_of(layout),
+        tuple(size for size in sizes if isinstance(size, int)),
+    )
+
+
+def _operators(name: str, kind: str, metadata: str) -> tuple[str, ...]:
+    """Return the ONNX operators of a layer, by its metadata (8.6 and newer) or by its name."""
+    if told := _ONNX_OPERATOR.findall(metadata):
+        return tuple(dict.fromkeys(told))
+    if kind == "NoOp" or name.startswith(("Reformatting CopyNode", "__my")):
+        return ()
+    if _MYELIN_ENDING.search(name):
+        parts = _MYELIN_ENDING.sub("", name).split("+")
+    else:
+        parts = [part for piece in re.split(r" \+ | \|\| ", name) for part in _POINTWISE.sub("", piece).split(", ")]
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip() and not _UNNAMED.search(part.strip())))
+
+
+def _told_ends(entries: object, source: str) -> tuple[tuple[EngineTensor, ...], tuple[EngineTensor, ...]]:
+    if not isinstance(entries, list):
+        raise EngineError(f'{source} has no list "I/O Tensors"', got=type(entries).__name__)
+    ends: dict[bool, list[EngineTensor]] = {True: [], False: []}
+    for entry in entries:
+        tensor = _tensor(entry, source)
+        profiles = entry.get("ProfileInfo")
+        if isinstance(profiles, list) and profiles and isinstance(profiles[0], Mapping):
+            layout = layout_of(str(profiles[0].get("Format", "")))
+            tensor = EngineTensor(tensor.name, tensor.data_type, layout, tensor.shape)
+        ends[str(entry.get("IOMode", "")).lower().endswith("input")].append(tensor)
+    return tuple(ends[True]), tuple(ends[False])
+
+
+def _found_ends(
+    layers: tuple[EngineLayer, ...], bindings: object, source: str
+) -> tuple[tuple[EngineTensor, ...], tuple[EngineTensor, ...]]:
+    """Return the ends by their names: one that a layer writes is an output, any other an input."""
+    if not isinstance(bindings, list):
+        raise EngineError(f'{source} has no list "Bindings"', got=type(bindings).__name__)
+    names = [name for name in bindings if isinstance(name, str) and not _OTHER_PROFILE.search(name)]
+    read = {tensor.name: tensor for layer in layers for tensor in layer.inputs}
+    written = {tensor.name: tensor for layer in layers for tensor in layer.outputs}
+    inputs = tuple(read[name] for name in names if name in read and name not in written)
+    return inputs, tuple(written[name] for name in names if name in written)

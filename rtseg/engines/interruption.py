@@ -1,0 +1,45 @@
+"""Long work in a library that keeps Ctrl-C from Python, made interruptible."""
+
+from __future__ import annotations
+
+import threading
+from typing import Callable, TypeVar
+
+Result = TypeVar("Result")
+
+
+def run_interruptibly(
+    work: Callable[[], Result],
+    *,
+    tick: Callable[[], None],
+    interrupt: Callable[[], bool],
+    every_seconds: float = 0.2,
+) -> Result:
+    """Return what work returns, run in a thread of its own, or raise what it raises.
+
+    Meanwhile the calling thread, in which Python delivers signals, calls tick again and again. On KeyboardInterrupt,
+    or anything else that tick raises, interrupt asks the work to stop: where it returns True the work is waited for,
+    unless a second Ctrl-C comes; where False it cannot be stopped and is left behind, to end with the process.
+    """
+    outcome: list[Result] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(work())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            tick()
+            thread.join(every_seconds)
+    except BaseException:
+        if interrupt():
+            thread.join()
+        raise
+    if raised:
+        raise raised[0]
+    return outcome[0]

@@ -1,0 +1,147 @@
+"""`rtseg build` from file to file, TensorRT being a stand-in made from its API and the GPU a name."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tensorrt_api import Version, versions
+from tensorrt_double import Recorded, tensorrt_double
+
+from rtseg.artifacts import read_manifest
+from rtseg.cuda.protocol import DeviceInfo
+from rtseg.engines import build as build_module
+from rtseg.engines.build import BuildObserver, build_engine
+from rtseg.engines.profile import BuildProfile
+from rtseg.errors import EngineError, QuantizationError
+
+GPU = DeviceInfo(0, "NVIDIA H200", (9, 0), 150 << 30, 132, (13, 0))
+
+
+@pytest.fixture(params=versions(), ids=lambda version: version.name)
+def recorded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
+    """A version of TensorRT and a GPU, with a cache of their own."""
+    version: Version = request.param
+    module, recorded = tensorrt_double(version)
+    recorded.answers.update(
+        {
+            "OnnxParser.parse": lambda parser, graph: True,
+            "Builder.build_serialized_network": lambda *_: b"engine",
+            "EngineInspector.get_engine_information": lambda *_: '{"Layers": []}',
+            "IBuilderConfig.set_timing_cache": lambda *_: True,
+            "ITimingCache.serialize": lambda cache: b"times",
+        }
+    )
+    monkeypatch.setitem(sys.modules, "tensorrt", module)
+    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
+    put_gpu(monkeypatch, GPU)
+    return recorded
+
+
+def put_gpu(monkeypatch: pytest.MonkeyPatch, device: DeviceInfo) -> None:
+    driver = SimpleNamespace(device=device, active=nullcontext)
+    monkeypatch.setattr(build_module, "open_cuda", lambda name: driver)
+
+
+def builds(recorded: Recorded) -> int:
+    return len(recorded.arguments("Builder.build_serialized_network"))
+
+
+def is_typed() -> bool:
+    return int(sys.modules["tensorrt"].__version__.split(".")[0]) >= 10
+
+
+def test_an_engine_is_built_once_and_then_taken_from_the_store(
+    recorded: Recorded, exported: Path, tmp_path: Path
+) -> None:
+    first = build_engine(exported, tmp_path / "a.engine", precision="fp16")
+    second = build_engine(exported, tmp_path / "b.engine", precision="fp16")
+    assert (first.from_store, second.from_store, builds(recorded)) == (False, True, 1)
+    assert second.path.read_bytes() == b"engine"
+    assert read_manifest(second.path, kind="engine") == first.manifest
+    assert second.layers.read_text() == '{"Layers": []}'
+
+
+def test_what_was_built_for_something_else_is_never_served(
+    recorded: Recorded, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_engine(exported, tmp_path / "a.engine", precision="fp16")
+    build_engine(exported, tmp_path / "a.engine", precision="fp32")
+    build_engine(exported, tmp_path / "a.engine", precision="fp16", profile=BuildProfile(workspace_mib=64))
+    put_gpu(monkeypatch, DeviceInfo(0, "NVIDIA H100", (9, 0), 80 << 30, 132, (13, 0)))
+    build_engine(exported, tmp_path / "a.engine", precision="fp16")
+    monkeypatch.setattr(sys.modules["tensorrt"], "__version__", f"{sys.modules['tensorrt'].__version__}.7")
+    build_engine(exported, tmp_path / "a.engine", precision="fp16")
+    assert builds(recorded) == 5
+
+
+def test_tensorrt_is_given_the_graph_or_the_flags_of_its_version(
+    recorded: Recorded, exported: Path, tmp_path: Path
+) -> None:
+    built = build_engine(exported, tmp_path / "a.engine", precision="fp16")
+    flags = [repr(flag) for (flag,) in recorded.arguments("IBuilderConfig.set_flag")]
+    ((graph,),) = recorded.arguments("OnnxParser.parse")
+    assert flags == ([] if is_typed() else ["BuilderFlag.FP16"])
+    assert (graph == exported.read_bytes()) != is_typed()
+    assert built.manifest.details["builder_flags"] == ([] if is_typed() else ["FP16"])
+
+
+def test_the_name_says_what_is_inside_when_none_is_given(recorded: Recorded, export_copy: Path) -> None:
+    built = build_engine(export_copy, precision="fp16")
+    release = sys.modules["tensorrt"].__version__
+    assert built.path == export_copy.with_name(f"copy.fp16.trt{release}-sm90.engine")
+
+
+def test_notes_are_told_when_it_is_built_and_when_it_is_served(
+    recorded: Recorded, exported: Path, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    class Noted(BuildObserver):
+        def note(self, text: str) -> None:
+            told.append(text)
+
+    profile = BuildProfile(tiling="fast", optimization_level=5)
+    for _ in range(2):
+        build_engine(exported, tmp_path / "a.engine", profile=profile, observer=Noted())
+    assert len(told) % 2 == 0 and told[: len(told) // 2] == told[len(told) // 2 :]
+    version = tuple(map(int, sys.modules["tensorrt"].__version__.split(".")[:2]))
+    assert len(told) == 2 * ((version < (8, 6)) + (version < (10, 9)))
+
+
+def test_a_refusal_leaves_nothing_and_an_older_engine_as_it_was(
+    recorded: Recorded, exported: Path, tmp_path: Path, files_in: Callable[[Path], list[str]]
+) -> None:
+    (tmp_path / "a.engine").write_bytes(b"older")
+    recorded.answers["Builder.build_serialized_network"] = lambda *_: None
+    with pytest.raises(EngineError, match="could not build"):
+        build_engine(exported, tmp_path / "a.engine")
+    with pytest.raises(QuantizationError, match="INT8 is not in the graph"):
+        build_engine(exported, tmp_path / "a.engine", precision="int8")
+    assert files_in(tmp_path) == ["a.engine"]
+    assert (tmp_path / "a.engine").read_bytes() == b"older"
+
+
+def test_the_engine_does_not_take_the_place_of_what_it_is_built_from(recorded: Recorded, export_copy: Path) -> None:
+    content = export_copy.read_bytes()
+    with pytest.raises(EngineError, match="would overwrite"):
+        build_engine(export_copy, export_copy)
+    assert export_copy.read_bytes() == content
+
+
+def test_the_command_prints_the_path_or_everything(
+    recorded: Recorded, exported: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    plain = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine")
+    assert (plain.code, plain.out.strip()) == (0, str(tmp_path / "a.engine"))
+    assert "fp16 for NVIDIA H200 (sm90), TensorRT " in plain.err
+    told = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine", "--json")
+    facts = json.loads(told.out)
+    assert facts["from_store"] is True
+    assert facts["manifest"] == read_manifest(tmp_path / "a.engine", kind="engine").to_json()
