@@ -22,7 +22,7 @@ from rtseg.cuda.protocol import CudaDriver
 from rtseg.cuda.registry import DEFAULT, open_cuda
 from rtseg.engines.builder import build_plan
 from rtseg.engines.features import tensorrt_release
-from rtseg.engines.inspector import LAYERS_SUFFIX
+from rtseg.engines.inspector import layers_beside
 from rtseg.engines.interruption import run_interruptibly
 from rtseg.engines.plan import Plan, PlanRequest
 from rtseg.engines.profile import BuildProfile
@@ -116,11 +116,6 @@ def lowered_graph(path: Path, precision: str, release: str) -> Lowered:
     return lower(read_canonical(path), precision, target_for_version(release))
 
 
-def layers_path(engine: Path) -> Path:
-    """Return where the inspector's JSON lies of the engine at that path."""
-    return Path(f"{engine}{LAYERS_SUFFIX}")
-
-
 def write_engine(
     engine: Path, plan: Plan, parent: Manifest, key: EngineKey, lowered: Lowered, *, from_store: bool
 ) -> BuiltEngine:
@@ -128,7 +123,7 @@ def write_engine(
 
     Raises WriteError.
     """
-    target, layers = key.target, layers_path(engine)
+    target, layers = key.target, layers_beside(engine)
     manifest = replace(
         parent,
         kind="engine",
@@ -191,5 +186,5 @@ def _details(plan: Plan, parent: Manifest, key: EngineKey, lowered: Lowered) -> 
 
 def _require_other_files(source: Path, engine: Path) -> None:
     given = {source.resolve(), manifest_path(source).resolve()}
-    if given & {path.resolve() for path in (engine, manifest_path(engine), layers_path(engine))}:
+    if given & {path.resolve() for path in (engine, manifest_path(engine), layers_beside(engine))}:
         raise EngineError(f"the engine would overwrite {source}", hint="-o with another name")

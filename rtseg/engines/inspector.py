@@ -86,13 +86,18 @@ class EngineLayers:
     schema: str
 
 
+def layers_beside(engine: PathLike) -> Path:
+    """Return where the inspector's text of the engine at that path lies: NAME.engine.layers.json."""
+    return Path(f"{engine}{LAYERS_SUFFIX}")
+
+
 def layers_path(path: PathLike) -> Path:
     """Return where the inspector's text lies: beside an engine as NAME.engine.layers.json, else path itself.
 
     An engine is told by its suffix, or by having such a file beside it.
     """
     given = Path(path)
-    beside = Path(f"{given}{LAYERS_SUFFIX}")
+    beside = layers_beside(given)
     return beside if given.suffix in ENGINE_SUFFIXES or beside.is_file() else given
 
 

@@ -11,7 +11,8 @@ import onnx
 import pytest
 
 from rtseg.artifacts import manifest_path, read_manifest
-from rtseg.engines.build import BuiltEngine, layers_path, lowered_graph, write_engine
+from rtseg.engines.build import BuiltEngine, lowered_graph, write_engine
+from rtseg.engines.inspector import layers_beside
 from rtseg.engines.plan import Plan
 from rtseg.engines.profile import BuildProfile
 from rtseg.engines.store import EngineKey
@@ -54,7 +55,7 @@ def test_engine_manifest_and_layers_are_written_and_tell_where_the_engine_is_fro
     manifest = read_manifest(built.path, kind="engine")
     assert manifest == built.manifest
     assert built.path.read_bytes() == PLAN.content
-    assert built.layers == layers_path(built.path) == tmp_path / "a.engine.layers.json"
+    assert built.layers == layers_beside(built.path) == tmp_path / "a.engine.layers.json"
     assert built.layers.read_text() == PLAN.layers
     assert (manifest.precision, manifest.parent_sha256, manifest.device) == (
         "fp16",
