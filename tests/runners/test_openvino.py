@@ -120,6 +120,33 @@ def averaged(constants: dict[str, Array]) -> list[onnx.NodeProto]:
     return [helper.make_node("AveragePool", ["a"], ["m"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])]
 
 
+def averaged_with_zeros_around(constants: dict[str, Array]) -> list[onnx.NodeProto]:
+    settings = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1], "count_include_pad": 1}
+    return [helper.make_node("AveragePool", ["a"], ["m"], **settings)]
+
+
+def averaged_with_zeros_around_beside_a_convolution(
+    constants: dict[str, Array], *, rectified: bool
+) -> list[onnx.NodeProto]:
+    """AFFNet's downsampling unit, behind the sum that it reads."""
+    (average,) = averaged_with_zeros_around(constants)
+    average.input[0], average.output[0] = "r", "p"
+    return [
+        *convolution("a", "b", (32, 3, 3, 3), constants, pads=[1, 1, 1, 1]),
+        *convolution("a", "c", (32, 3, 1, 1), constants),
+        *quantised("b", "d", constants, 0.1),
+        helper.make_node("Add", ["d", "c"], ["e"]),
+        helper.make_node("Relu" if rectified else "Identity", ["e"], ["f"]),
+        *quantised("f", "r", constants, 0.05),
+        *convolution("r", "g", (16, 32, 3, 3), constants, strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["g"], ["h"]),
+        *quantised("h", "i", constants, STEP),
+        average,
+        *quantised("p", "q0", constants, STEP),
+        helper.make_node("Concat", ["i", "q0"], ["m"], axis=1),
+    ]
+
+
 def resized(constants: dict[str, Array]) -> list[onnx.NodeProto]:
     constants["sizes"] = np.array([1, 3, 48, 80], np.int64)
     return [
@@ -161,6 +188,7 @@ MIDDLES: tuple[Callable[[dict[str, Array]], list[onnx.NodeProto]], ...] = (
     concatenated_and_rectified,
     pooled,
     averaged,
+    averaged_with_zeros_around,
     resized,
     residual,
     depthwise,
@@ -204,6 +232,21 @@ def test_an_operator_between_quantised_tensors_computes_what_the_file_says(
     # A value that lies between two steps may be rounded either way, which the convolution behind it spreads.
     assert np.abs(ours - theirs).max() < 0.1 * np.abs(theirs).max()
     assert np.mean(np.abs(ours - theirs) > FLOAT_TOLERANCE * np.abs(theirs).max()) < 0.01
+
+
+@needs_openvino
+@pytest.mark.parametrize("rectified", [True, False])
+def test_padding_that_an_average_counts_is_zero_whatever_the_zero_point(tmp_path: Path, rectified: bool) -> None:
+    constants: dict[str, Array] = {}
+    nodes = [
+        *quantised("x", "a", constants, 3 / 127),
+        *averaged_with_zeros_around_beside_a_convolution(constants, rectified=rectified),
+        *quantised("m", "y", constants, STEP),
+    ]
+    ours, theirs = outputs_of(saved(tmp_path / "int8.onnx", nodes, constants), picture())
+    assert np.abs(ours - theirs).max() < 1.01 * STEP
+    averages = np.s_[:, 16:]
+    assert np.mean(np.abs(ours - theirs)[averages] > STEP / 2) < 0.05  # it rounds twice
 
 
 @needs_openvino

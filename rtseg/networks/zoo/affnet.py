@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from rtseg.networks.spec import NetworkOption, NetworkSpec, SegmentationNetwork
 from rtseg.networks.zoo.affnet_fusion import CHANNELS, FUSIONS, Branch, concatenate
-from rtseg.networks.zoo.affnet_inference import ConvOfUpsampled, SummedInitialUnit
+from rtseg.networks.zoo.affnet_inference import ConvOfUpsampled, RectifiedDownsampleUnit, SummedInitialUnit
 from rtseg.networks.zoo.layers import ConvBNAct, DepthwiseSeparableConv, InvertedResidual, PyramidPooling, initialize
 
 
@@ -93,11 +93,14 @@ class AFFNet(SegmentationNetwork):
         return self.classifier(self.fusion([low, middle, deep, context]))  # type: ignore[no-any-return]
 
     def for_inference(self) -> AFFNet:
-        """Return a copy whose initial unit and attention branch are rewritten; see affnet_inference."""
+        """Return a copy whose down-sampling and attention branch are rewritten; see affnet_inference."""
         network = copy.deepcopy(self).eval()
         initial = network.down[0]
         assert isinstance(initial, InitialUnit)
         network.down[0] = SummedInitialUnit(initial.conv, initial.norm)
+        for index, unit in enumerate(network.down):
+            if isinstance(unit, DownsampleUnit):  # what each of them reads comes out of a ReLU
+                network.down[index] = RectifiedDownsampleUnit(unit.main)
         branch = getattr(network.fusion, "attention", None)
         if isinstance(branch, Branch) and isinstance(branch.merge, ConvBNAct) and branch.join is concatenate:
             network.fusion.attention = ConvOfUpsampled(branch.prepare, self.WIDTHS, branch.merge, low=2)

@@ -1,6 +1,6 @@
 """AFFNet with the same logits for less work: what is exported in place of the modules that are trained.
 
-Two rewritings, both exact up to float rounding, proven by the parity check of every export:
+Three rewritings, all exact up to float rounding, proven by the parity check of every export:
 
 - A 3x3 convolution of a bilinearly upsampled map is linear in the small map. So the nine kernel taps
   mix channels at the small size, and two products with constant matrices upsample, shift and sum
@@ -8,6 +8,9 @@ Two rewritings, both exact up to float rounding, proven by the parity check of e
   two thirds of it.
 - A convolution beside a maximum, concatenated and normalised, is a sum of two convolutions with the
   normalisation folded in: nothing is concatenated at half the image's size.
+- An average of values that are not negative is not negative, so where one is concatenated with a convolution the ReLU
+  behind both is the convolution's alone. A kernel does it on its way out, and in INT8 nothing stands between
+  the two and the kernels that read them.
 """
 
 from __future__ import annotations
@@ -47,6 +50,18 @@ class SummedInitialUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return features at half the size."""
         return F.relu(self.conv(x) + self.pool(F.max_pool2d(x, 2)))
+
+
+class RectifiedDownsampleUnit(nn.Module):
+    """AFFNet's downsampling unit for an input that is not negative, with the ReLU on the convolutions alone."""
+
+    def __init__(self, main: nn.Module) -> None:
+        super().__init__()
+        self.main = main
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return features at half the size, the pooled input among them; x >= 0."""
+        return torch.cat([F.relu(self.main(x)), F.avg_pool2d(x, 3, 2, 1)], 1)
 
 
 class ConvOfUpsampled(nn.Module):

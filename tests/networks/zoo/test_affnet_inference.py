@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.fx
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,6 +45,14 @@ def test_the_rewritten_network_has_the_same_logits(fusion: str, size: tuple[int,
     with torch.inference_mode():
         expected, got = network(images), network.for_inference()(images)
     assert float((got - expected).abs().max()) <= ROUNDING * float(expected.abs().max())
+
+
+def test_nothing_stands_between_a_downsampling_unit_and_its_concatenation() -> None:
+    network = network_with_random_weights("affnet", class_spec("camvid")).module.for_inference()
+    nodes = torch.fx.symbolic_trace(network.down).graph.nodes
+    readers = [{reader.target for reader in node.users} for node in nodes if node.target is torch.cat]
+    assert len(readers) == 2
+    assert not any(F.relu in targets for targets in readers)
 
 
 def test_rewriting_leaves_the_trained_network_as_it_was() -> None:
