@@ -8,16 +8,31 @@ PICTURES ?=
 RESOLUTION ?= 360x480
 CHECKPOINT ?= export/checkpoints/affnet-streets.safetensors
 
+# On a GPU host `make gpu-check` wants no .venv: any Python 3.9 with NumPy, TensorRT and the CUDA bindings will do, and
+# OTHER_PYTHON names a second one where torch is not beside TensorRT. The cases come from `make gpu-cases`, made elsewhere.
+GPU_PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,$(PYTHON))
+OTHER_PYTHON ?=
+MINUTES ?= 8
+CASES ?= gpu-cases
+LEDGER ?= benchmarks/results/gpu-check.json
+DATA ?=
+
 BIN := .venv/bin
 NATIVE := $(wildcard rtseg/native/*.cpp rtseg/native/*.h)
 
-.PHONY: demo test check lint types format clean
+.PHONY: demo test gpu-cases gpu-check check lint types format clean
 
 demo: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh export/demo.sh "$(CHECKPOINT)" "$(RESOLUTION)" $(PICTURES)
 
 test: .venv/installed
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto --dist worksteal
+
+gpu-cases: .venv/installed
+	$(BIN)/python -m rtseg.gpu_check prepare -o "$(CASES)" $(if $(DATA),--data "$(DATA)")
+
+gpu-check:
+	$(GPU_PYTHON) -m rtseg.gpu_check run "$(CASES)" -o "$(LEDGER)" --minutes $(MINUTES) $(addprefix --python ,$(OTHER_PYTHON))
 
 check: lint types
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
@@ -164,17 +164,19 @@ def write_manifest(path: PathLike, manifest: Manifest, *, sidecar: Path | None =
     return complete
 
 
-def read_manifest(path: PathLike, *, kind: str) -> Manifest:
-    """Return the verified manifest of the artifact at path.
+def read_manifest(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
+    """Return the verified manifest of the artifact at path, which is of that kind or of one of those.
 
     Raises ManifestError when the file or its sidecar is missing or unreadable, tells of another kind
     of artifact, or carries another digest than the file has.
     """
-    sidecar = manifest_path(path)
+    sidecar, kinds = manifest_path(path), (kind,) if isinstance(kind, str) else tuple(kind)
     try:
         digest = sha256_of(path)
     except OSError as error:
-        raise ManifestError(f"cannot read {path}: {error.strerror}", hint=f"the path of an {kind} file") from error
+        raise ManifestError(
+            f"cannot read {path}: {error.strerror}", hint=f"the path of an {' or '.join(kinds)} file"
+        ) from error
     try:
         text = sidecar.read_text(encoding="utf-8")
     except OSError as error:
@@ -187,8 +189,8 @@ def read_manifest(path: PathLike, *, kind: str) -> Manifest:
         manifest = Manifest.from_json(json.loads(text))
     except (ValueError, RecursionError, SpecError, ManifestError) as error:  # ValueError: not JSON
         raise ManifestError(f"{sidecar} is not a manifest of rtseg ({error})") from error
-    if manifest.kind != kind:
-        raise ManifestError(f"{path} is another kind of artifact", got=manifest.kind, expected=kind)
+    if manifest.kind not in kinds:
+        raise ManifestError(f"{path} is another kind of artifact", got=manifest.kind, expected=" or ".join(kinds))
     if manifest.sha256 != digest:
         raise ManifestError(
             f"{path} is not the file its manifest tells of",

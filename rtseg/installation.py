@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Callable
 
 from rtseg.artifacts import cache_folder, tool_versions
-from rtseg.errors import CudaError, MissingDependencyError
+from rtseg.errors import CudaError, EngineError, MissingDependencyError
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,35 @@ def _cuda() -> Finding:
 
 
 def _tensorrt() -> Finding:
+    from rtseg.tensorrt.release import tensorrt_release
+
     try:
-        import tensorrt  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
+        release = tensorrt_release("building an engine")
+    except MissingDependencyError:
         return Finding("tensorrt", False, "not installed: no engines", "pip install 'rtseg[gpu]' on a GPU machine")
-    return Finding("tensorrt", True, str(tensorrt.__version__))
+    except EngineError as error:
+        what, _, mend = str(error).partition(". Try: ")
+        return Finding("tensorrt", False, what, mend)
+    built_for, driver = _cuda_of_tensorrt(), _cuda_of_driver()
+    if built_for is not None and driver is not None and driver < built_for:
+        seen = f"{release} is built for CUDA {built_for}, and the driver is of CUDA {driver}"
+        return Finding("tensorrt", False, seen, f"pip install tensorrt-cu{driver}, or a newer driver")
+    return Finding("tensorrt", True, release)
+
+
+def _cuda_of_tensorrt() -> int | None:
+    """Return the major version of CUDA that the installed TensorRT is built for, None where its name does not tell."""
+    for major in (13, 12, 11):
+        if any(_has_distribution(f"tensorrt-cu{major}{part}") for part in ("", "-libs", "-bindings")):
+            return major
+    return None
+
+
+def _cuda_of_driver() -> int | None:
+    """Return the major version of CUDA that the NVIDIA driver knows, None without one."""
+    from rtseg.cuda import open_cuda
+
+    try:
+        return open_cuda().device.driver[0]
+    except (MissingDependencyError, CudaError):
+        return None

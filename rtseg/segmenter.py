@@ -11,26 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtseg.artifacts import Manifest, PathLike, read_manifest
-from rtseg.errors import ManifestError, RunnerError
+from rtseg.errors import ManifestError, RtsegError, RunnerError
 from rtseg.images.geometry import resize_labels
 from rtseg.images.preprocess import resized_image, tensor_from_image
-from rtseg.runners.protocol import Runner
-from rtseg.runners.registry import DEFAULT_RUNNER, file_runner
-from rtseg.specs import ImageSpec, OutputSpec, contract_metadata
+from rtseg.runners.protocol import Frames, FrameStep, Pixels, Runner
+from rtseg.runners.registry import RUNNABLE, file_runner
+from rtseg.specs import ImageSpec, OutputSpec, contract_metadata, tensor_shapes
 from rtseg.tail import labels_from_logits
-
-Pixels = NDArray[np.uint8]
 
 
 class Segmenter:
     """The whole frame: preprocessing, the runner, and the tail that turns logits into labels.
 
-    Safe to call from several threads at once. threads bounds the cores the two ends use; 0 is all.
+    Where the runner has the two ends on its own device it does the frame; else they are done here, on the host.
+    Safe to call from several threads at once. threads bounds the cores the host's ends use; 0 is all.
     """
 
     def __init__(self, runner: Runner, image: ImageSpec, output: OutputSpec, *, threads: int = 0) -> None:
         runner.open()
-        expected = _shapes(image, output)
+        expected = tensor_shapes(image, output)
         for side, got, shape in zip(("input", "output"), (runner.input.shape, runner.output.shape), expected):
             if got != shape:
                 runner.close()
@@ -39,6 +38,11 @@ class Segmenter:
         self.image = image
         self.output = output
         self.threads = threads
+        try:
+            self._frames = runner.frames(image, output) or HostFrames(self)
+        except RtsegError:
+            runner.close()
+            raise
 
     def __call__(self, image: Pixels) -> Pixels:
         """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image of any size.
@@ -46,28 +50,30 @@ class Segmenter:
         Labels come at the image's own size: logits and scores are interpolated straight to it, a
         graph that gives labels itself has them resized to the nearest. Raises ImageError.
         """
-        return self.labels(self.runner.infer(self.tensor(image)), height=image.shape[0], width=image.shape[1])
+        return self._frames(image)
 
     def tensor(self, image: Pixels) -> NDArray[Any]:
         """Return what the graph takes for that image, batch axis included. Raises ImageError."""
         if self.output.interface == "labels":
             return resized_image(image, self.image)[None]
-        return tensor_from_image(image, self.image, threads=self.threads)[None]
+        tensor = tensor_from_image(image, self.image, threads=self.threads)[None]
+        return tensor.astype(self.runner.input.dtype, copy=False)
 
     def labels(self, result: NDArray[Any], *, height: int, width: int) -> Pixels:
         """Return the label map of a graph's result at that size."""
         if self.output.interface == "labels":
             return resize_labels(result[0], height, width)
+        logits = result[0].astype(np.float32, copy=False)
         return labels_from_logits(
-            result[0], height=height, width=width, align_corners=self.output.align_corners, threads=self.threads
+            logits, height=height, width=width, align_corners=self.output.align_corners, threads=self.threads
         )
 
     def bind(self, image: Pixels) -> FrameStep:
-        """Return the whole frame as a step: that image in host memory in, its label map out.
+        """Return the whole frame as a step: that image in host memory in, its label map out. Raises ImageError.
 
         All buffers are made once; `labels` of the step is overwritten by each call. One thread at a time.
         """
-        return FrameStep(self, image)
+        return self._frames.bind(image)
 
     def close(self) -> None:
         """Free the runner."""
@@ -85,8 +91,25 @@ class Segmenter:
         self.close()
 
 
-class FrameStep:
-    """A frame on buffers that are already in place: call it, then read `labels`."""
+class HostFrames(Frames):
+    """Frames whose two ends are the host's work."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+
+    def __call__(self, image: Pixels) -> Pixels:
+        """Return the label map of an image."""
+        segmenter = self._segmenter
+        result = segmenter.runner.infer(segmenter.tensor(image))
+        return segmenter.labels(result, height=image.shape[0], width=image.shape[1])
+
+    def bind(self, image: Pixels) -> FrameStep:
+        """Return a step for frames of that image's size."""
+        return HostFrameStep(self._segmenter, image)
+
+
+class HostFrameStep(FrameStep):
+    """A frame whose two ends are the host's work."""
 
     def __init__(self, segmenter: Segmenter, image: Pixels) -> None:
         self.image = np.array(image, order="C")
@@ -97,31 +120,35 @@ class FrameStep:
     def __call__(self) -> None:
         """Take the image through preprocessing, graph and tail once."""
         segmenter, step = self._segmenter, self._step
+        height, width = self.labels.shape
         if segmenter.output.interface == "labels":
             step.input[0] = resized_image(self.image, segmenter.image)
             step()
-            self.labels[...] = resize_labels(step.output[0], *self.labels.shape)
+            self.labels[...] = resize_labels(step.output[0], height, width)
             return
-        tensor_from_image(self.image, segmenter.image, threads=segmenter.threads, out=step.input[0])
+        if step.input.dtype == np.float32:
+            tensor_from_image(self.image, segmenter.image, threads=segmenter.threads, out=step.input[0])
+        else:
+            step.input[...] = segmenter.tensor(self.image)
         step()
         labels_from_logits(
-            step.output[0],
-            height=self.labels.shape[0],
-            width=self.labels.shape[1],
+            step.output[0].astype(np.float32, copy=False),
+            height=height,
+            width=width,
             align_corners=segmenter.output.align_corners,
             threads=segmenter.threads,
             out=self.labels,
         )
 
 
-def load(path: PathLike, *, runner: str = DEFAULT_RUNNER, threads: int = 0) -> Segmenter:
-    """Return a segmenter for an exported ONNX file, whose manifest is verified first.
+def load(path: PathLike, *, runner: str | None = None, threads: int = 0) -> Segmenter:
+    """Return a segmenter for an exported ONNX file or an engine, whose manifest is verified first.
 
-    runner is a name of rtseg.runners.registry. Raises ManifestError for a file that is not what its manifest
-    tells of, UnknownNameError and RunnerError.
+    runner is a name of rtseg.runners.registry, by default onnxruntime for an ONNX file and tensorrt for an engine.
+    Raises ManifestError for a file that is not what its manifest tells of, UnknownNameError and RunnerError.
     """
-    manifest = read_manifest(path, kind="onnx")
-    opened = file_runner(runner, path, threads=threads)
+    manifest = read_manifest(path, kind=RUNNABLE)
+    opened = file_runner(runner, path, kind=manifest.kind, threads=threads)
     opened.open()
     try:
         _require_same_contract(path, manifest, opened.metadata)
@@ -164,11 +191,3 @@ def _flat(contract: Any) -> dict[str, Any]:
     fields = dict(contract) if isinstance(contract, dict) else {"contract": contract}
     classes = fields.pop("classes", {})
     return {**fields, **(classes if isinstance(classes, dict) else {"classes": classes})}
-
-
-def _shapes(image: ImageSpec, output: OutputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    height, width = image.height, image.width
-    if output.interface == "labels":
-        return (1, height, width, 3), (1, height, width)
-    stride = output.stride if output.interface == "logits" else 1
-    return (1, 3, height, width), (1, len(output.classes), height // stride, width // stride)

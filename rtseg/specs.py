@@ -272,11 +272,23 @@ class OutputSpec(_Spec):
         return super().from_json({**data, "classes": ClassSpec.from_json(data["classes"])})
 
 
+def tensor_shapes(image: ImageSpec, output: OutputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the shapes of what a graph of that contract takes and gives, for one image."""
+    height, width = image.height, image.width
+    if output.interface == "labels":
+        return (1, height, width, 3), (1, height, width)
+    stride = output.stride if output.interface == "logits" else 1
+    return (1, 3, height, width), (1, len(output.classes), height // stride, width // stride)
+
+
+IMAGE_PROPERTY, OUTPUT_PROPERTY = "rtseg.image", "rtseg.output"
+
+
 def contract_metadata(image: ImageSpec, output: OutputSpec) -> dict[str, str]:
     """Return both contracts as the two metadata properties every exported graph carries."""
     return {
-        "rtseg.image": json.dumps(image.to_json(), sort_keys=True),
-        "rtseg.output": json.dumps(output.to_json(), sort_keys=True),
+        IMAGE_PROPERTY: json.dumps(image.to_json(), sort_keys=True),
+        OUTPUT_PROPERTY: json.dumps(output.to_json(), sort_keys=True),
     }
 
 

@@ -1,4 +1,7 @@
-"""The command line as tests call it, and one exported file for all of them."""
+"""The command line as tests call it, and one exported file for all of them.
+
+What is heavy is imported by the fixture that needs it: tests/gpu runs where NumPy is all there is.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,20 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
 import pytest
 
 from rtseg.artifacts import manifest_path
-from rtseg.cli import main
 from rtseg.specs import Resolution
+
+HERE = Path(__file__).resolve().parent
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is a worker for each core
+
+if TYPE_CHECKING:
+    from kernels_on_cpu import KernelsOnCpu
 
 PREFIX = "rtseg: error: "
 
@@ -40,6 +48,12 @@ def error_of(outcome: Outcome) -> str:
     return outcome.err[len(PREFIX) : -1]
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Look for `pytest -m gpu` in tests/gpu only: the other folders want packages that a GPU host need not have."""
+    elsewhere = collection_path.parent == HERE and collection_path.name != "gpu"
+    return True if elsewhere and config.option.markexpr == "gpu" else None
+
+
 @pytest.fixture(scope="module")
 def one_core() -> Iterator[None]:
     """Keep PyTorch to one thread: on small pictures several mostly wait for one another."""
@@ -54,6 +68,7 @@ def one_core() -> Iterator[None]:
 @pytest.fixture
 def cli(capfd: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Run a command in this process."""
+    from rtseg.cli import main
 
     def ran(*arguments: object) -> Outcome:
         capfd.readouterr()
@@ -116,6 +131,14 @@ def refused_process() -> Refused:
 
 
 @pytest.fixture(scope="session")
+def kernels_on_cpu(tmp_path_factory: pytest.TempPathFactory) -> KernelsOnCpu:
+    """The GPU's kernels, compiled for the CPU."""
+    from kernels_on_cpu import KernelsOnCpu
+
+    return KernelsOnCpu(tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of affnet with CamVid's classes; not to be changed."""
     from rtseg.datasets.registry import class_spec
@@ -130,6 +153,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """affnet at 64x64 with CamVid's classes; not to be changed."""
+    from rtseg.cli import main
+
     path = tmp_path_factory.mktemp("exported") / "affnet.onnx"
     with pytest.raises(SystemExit) as done:
         main(["export", "affnet", "--classes", "camvid", "--resolution", "64x64", "--images", "0", "-o", str(path)])
@@ -191,6 +216,8 @@ def export_copy(exported: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     """A small colour PNG."""
+    import cv2
+
     path = tmp_path / "picture.png"
     cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8))
     return path

@@ -183,6 +183,6 @@ def test_a_link_to_a_file_leads_somewhere(page: Path) -> None:
 
 
 def test_the_readmes_make_commands_exist() -> None:
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    named = re.findall(r"\bmake ([a-z]+)", (ROOT / "README.md").read_text())
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = re.findall(r"\bmake ([a-z-]+)", (ROOT / "README.md").read_text())
     assert named and set(named) <= set(targets)

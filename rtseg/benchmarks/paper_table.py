@@ -19,7 +19,7 @@ from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_spec
 from rtseg.papers.tables import PaperTable, Row, paper_table, paper_tables
-from rtseg.runners.registry import DEFAULT_RUNNER
+from rtseg.runners.registry import DEFAULT_RUNNERS
 from rtseg.specs import ClassSpec, Resolution
 
 BYTES_OF_A_PARAMETER = 4
@@ -95,7 +95,7 @@ def benchmark_table(
     plan: TablePlan,
     rule: SamplingRule,
     *,
-    runner: str = DEFAULT_RUNNER,
+    runner: str = DEFAULT_RUNNERS["onnx"],
     threads: int = 0,
     notify: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:

@@ -159,6 +159,11 @@ def measure_interleaved(
     return {name: _judged(column, rule, count, settled) for name, column, count in zip(names, columns, counts)}
 
 
+def judged(samples_ns: Sequence[int], rule: SamplingRule) -> Samples:
+    """Return latencies that another clock took, after a warm-up of its own, judged by the rule's noise criterion."""
+    return _judged(samples_ns, rule, 0, True)
+
+
 @contextlib.contextmanager
 def _collector_paused() -> Iterator[None]:
     was_enabled = gc.isenabled()

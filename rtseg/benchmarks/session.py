@@ -16,11 +16,12 @@ from rtseg.benchmarks.rows import BenchmarkRow, TimedArtifact, benchmark_rows
 from rtseg.benchmarks.sampling import SamplingRule
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.datasets.streets import render_scene
+from rtseg.errors import RunnerError
 from rtseg.export.cache import cached_export
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.registry import network_names, network_spec
 from rtseg.papers.claims import claims_of
-from rtseg.runners.registry import DEFAULT_RUNNER
+from rtseg.runners.registry import RUNNABLE, runner_names
 from rtseg.segmenter import load
 from rtseg.specs import Resolution
 
@@ -31,15 +32,16 @@ SCENE = (7, 0)
 class BenchmarkSession:
     """Collects rows under one rule. The environment is noted before the first row.
 
-    Every artifact is timed behind each of the runners, names of rtseg.runners.registry. What is added before a call
-    of measure is open at the same time and measured in turns, so its rows can be compared with each other.
+    Every artifact is timed behind each of the runners, names of rtseg.runners.registry, that take its kind of file, or
+    behind the kind's default where none does. What is added before a call of measure is open at the same time and
+    measured in turns, so its rows can be compared with each other.
     """
 
     def __init__(
         self,
         rule: SamplingRule,
         *,
-        runners: Sequence[str] = (DEFAULT_RUNNER,),
+        runners: Sequence[str] = (),
         threads: int = 0,
         dataset: LabelledDataset | None = None,
         notify: Callable[[str], None] = lambda text: None,
@@ -66,8 +68,8 @@ class BenchmarkSession:
             self.add_artifact(cached_export(network, resolution, interface, images=[picture]))
 
     def add_artifact(self, path: PathLike) -> None:
-        """Add an exported file. Raises ManifestError for a file that is not what its manifest tells of."""
-        self._added.append((path, read_manifest(path, kind="onnx")))
+        """Add an exported file or an engine. Raises ManifestError for one that is not what its manifest tells of."""
+        self._added.append((path, read_manifest(path, kind=RUNNABLE)))
 
     def measure(self) -> list[BenchmarkRow]:
         """Time every boundary of what was added since the last call, and return the rows.
@@ -76,9 +78,12 @@ class BenchmarkSession:
         MissingDependencyError for a runner whose package is not installed.
         """
         added, self._added = self._added, []
+        self._require_use_for_each_runner(added)
         with ExitStack() as stack:
             artifacts = [
-                self._opened(stack, path, manifest, name) for path, manifest in added for name in self._runners
+                self._opened(stack, path, manifest, name)
+                for path, manifest in added
+                for name in self._runners_of(manifest)
             ]
             if artifacts:
                 names = ", ".join(dict.fromkeys(Path(path).name for path, _ in added))
@@ -88,11 +93,26 @@ class BenchmarkSession:
         self._rows += rows
         return rows
 
-    def _opened(self, stack: ExitStack, path: PathLike, manifest: Manifest, runner: str) -> TimedArtifact:
+    def _require_use_for_each_runner(self, added: Sequence[tuple[PathLike, Manifest]]) -> None:
+        kinds = {manifest.kind for _, manifest in added}
+        unused = [name for name in self._runners if not any(name in runner_names(kind) for kind in kinds)]
+        if added and unused:
+            taken = [name for kind in kinds for name in runner_names(kind)]
+            raise RunnerError(f"{unused[0]} runs none of these files", expected=f"one of {', '.join(taken)}")
+
+    def _runners_of(self, manifest: Manifest) -> Sequence[str | None]:
+        fitting = [name for name in self._runners if name in runner_names(manifest.kind)]
+        return fitting or [None]
+
+    def _opened(self, stack: ExitStack, path: PathLike, manifest: Manifest, runner: str | None) -> TimedArtifact:
         segmenter = stack.enter_context(load(path, runner=runner, threads=self._threads))
+        for note in segmenter.runner.notes:
+            self._notify(f"{Path(path).name}: {note}")
         miou = None
         if self._dataset is not None:
-            self._notify(f"{Path(path).name}: validating on {len(self._dataset)} pictures with {runner}")
+            self._notify(
+                f"{Path(path).name}: validating on {len(self._dataset)} pictures with {segmenter.runner.backend}"
+            )
             miou = validate(segmenter, self._dataset).miou
         picture = render_scene(*SCENE, manifest.image.height, manifest.image.width)[0]
         return TimedArtifact(segmenter, manifest, picture, _claims(manifest), miou)

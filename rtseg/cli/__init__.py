@@ -18,6 +18,7 @@ from rtseg.cli.calibrate import calibrate
 from rtseg.cli.doctor import doctor
 from rtseg.cli.export import export
 from rtseg.cli.import_checkpoint import import_checkpoint
+from rtseg.cli.import_onnx import import_onnx
 from rtseg.cli.networks import networks
 from rtseg.cli.quantize import quantize
 from rtseg.cli.run import run
@@ -38,6 +39,7 @@ def cli() -> None:
     rtseg train affnet --data camvid:DIR   weights
     rtseg import-checkpoint espnet F.pth --classes camvid+void
     rtseg export affnet --resolution 512x1024 --checkpoint F
+    rtseg import-onnx F.onnx --classes 7   any ONNX file, made fit for the rest
     rtseg calibrate F.onnx --data camvid:DIR -o F.table.json
     rtseg quantize F.onnx --table F.table.json --to int8 --max-drop 0.5 --data camvid:DIR
     rtseg build F.onnx --precision fp16    an engine for the GPU at hand
@@ -53,6 +55,7 @@ for _command in (
     train,
     import_checkpoint,
     export,
+    import_onnx,
     calibrate,
     quantize,
     sensitivity,

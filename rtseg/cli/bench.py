@@ -8,7 +8,7 @@ import click
 
 from rtseg.cli.console import print_json, say, table_console
 from rtseg.cli.options import ANY_PATH, file_argument, json_option, resolution_option, selected_network, threads_option
-from rtseg.runners.registry import DEFAULT_RUNNER, runner_names
+from rtseg.runners.registry import DEFAULT_RUNNERS, runner_names
 from rtseg.specs import Resolution
 
 
@@ -35,9 +35,7 @@ from rtseg.specs import Resolution
     "runners",
     type=click.Choice(runner_names()),
     multiple=True,
-    default=[DEFAULT_RUNNER],
-    show_default=True,
-    help="What runs the files; several allowed.",
+    help="What runs the files; several allowed.  [onnxruntime; tensorrt for engines]",
 )
 @threads_option
 @json_option
@@ -83,7 +81,8 @@ def bench(
             return
         if len(runners) > 1:
             raise click.UsageError("a paper's table has one column for here: name one --runner")
-        _bench_table(str(table_id), classes, resolution, seconds, runners[0], threads, as_json)
+        runner = runners[0] if runners else DEFAULT_RUNNERS["onnx"]
+        _bench_table(str(table_id), classes, resolution, seconds, runner, threads, as_json)
         return
     from rtseg.benchmarks.sampling import SamplingRule
     from rtseg.benchmarks.session import BenchmarkSession

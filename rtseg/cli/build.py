@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rtseg.cli.console import print_json, progress_bar, say
 from rtseg.cli.options import ANY_PATH, file_argument, json_option
+from rtseg.cuda.registry import DEFAULT, DRIVERS
 
 if TYPE_CHECKING:
     from rtseg.engines.build import BuildObserver
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=ANY_PATH, help="The engine.  [NAME.PRECISION.trtVERSION-smNN.engine, beside ONNX]")
 @click.option("--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Most scratch memory of a layer.")
+@click.option("--cuda", type=click.Choice(DRIVERS), default=DEFAULT, show_default=True, help="How CUDA is called.")
+@click.option(
+    "--keep-anyway", is_flag=True, help="Write the engine even where it is not in the precision that was asked for."
+)
 @json_option
 def build(
     artifact: Path,
@@ -32,13 +37,19 @@ def build(
     precision: str | None,
     output: Path | None,
     workspace: int | None,
+    cuda: str,
+    keep_anyway: bool,
     as_json: bool,
 ) -> None:
-    """Build a TensorRT engine for the GPU of this machine.
+    """Build a TensorRT engine for this GPU and prove its precision.
 
     The installed TensorRT builds it: fp16 from an FP32 or FP16 file, int8 from what rtseg quantize --to int8 wrote.
     Beside the engine lie its manifest and, in NAME.engine.layers.json, what TensorRT's inspector tells of its layers. A
     request that was built before on the same GPU with the same TensorRT is taken from the cache.
+
+    The exit code is 1 when the convolutions and matrix products were not built in the precision asked for. Such an
+    engine stays in the cache and is not written, unless with --keep-anyway. rtseg import-onnx makes a file of any
+    other ONNX.
 
     \b
     Example: rtseg build affnet.onnx --precision fp16
@@ -46,32 +57,43 @@ def build(
     """
     from rtseg.engines.build import build_engine
     from rtseg.engines.profile import BuildProfile, read_profile
+    from rtseg.report.build import built_text, next_commands
 
     profile = BuildProfile() if profile_path is None else read_profile(profile_path)
     profile = profile.replaced({"workspace_mib": workspace})
     with _observed() as observer:
-        built = build_engine(artifact, output, precision=precision, profile=profile, observer=observer)
-    facts = built.manifest.details
+        built = build_engine(
+            artifact,
+            output,
+            precision=precision,
+            profile=profile,
+            cuda=cuda,
+            observer=observer,
+            keep_anyway=keep_anyway,
+        )
     if as_json:
         print_json(
             {
                 "path": str(built.path),
                 "layers": str(built.layers),
                 "from_store": built.from_store,
+                **built.proof.to_json(),
                 "manifest": built.manifest.to_json(),
             }
         )
-        return
-    how = "built before, taken from the cache" if built.from_store else f"built in {facts['build_seconds']:.0f} s"
-    say(f"{built.manifest.precision} for {built.manifest.device}, TensorRT {facts['tensorrt']}: {how}")
-    say(f"graph: {facts['lowering']}")
-    click.echo(built.path)
+    else:
+        say(built_text(built.manifest, from_store=built.from_store))
+        click.echo(built.path)
+        say(next_commands(built.path, artifact, built.manifest))
+    if built.verdict.failures:
+        built.verdict.require()
 
 
 @contextmanager
 def _observed() -> Iterator[BuildObserver]:
     """Give an observer that draws a bar with the time spent, and the time to go where TensorRT tells how far it is."""
     from rtseg.engines.build import BuildObserver
+    from rtseg.report.build import shares_text
 
     with progress_bar() as bar:
         task = bar.add_task("building", total=None, note="")
@@ -85,5 +107,8 @@ def _observed() -> Iterator[BuildObserver]:
 
             def note(self, text: str) -> None:
                 say(text)
+
+            def counted(self, shares: Mapping[str, Any]) -> None:
+                say(shares_text(shares))
 
         yield Shown()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 import click
 
 from rtseg.errors import SpecError
-from rtseg.runners.registry import DEFAULT_RUNNER, runner_names
+from rtseg.runners.registry import DEFAULT_RUNNERS, runner_names
 from rtseg.specs import MAX_SEED, Resolution
 
 if TYPE_CHECKING:
@@ -92,7 +92,14 @@ def resolution_option(*, required: bool = True) -> Callable[[Command], Command]:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of a table.")
 runner_option = click.option(
-    "--runner", type=click.Choice(runner_names()), default=DEFAULT_RUNNER, show_default=True, help="What runs the file."
+    "--runner", type=click.Choice(runner_names()), help="What runs the file.  [onnxruntime; tensorrt for an engine]"
+)
+onnx_runner_option = click.option(
+    "--runner",
+    type=click.Choice(runner_names("onnx")),
+    default=DEFAULT_RUNNERS["onnx"],
+    show_default=True,
+    help="What runs the graphs.",
 )
 threads_option = click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads; 0 is all cores.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtseg.cli.console import counted, print_json, say
-from rtseg.cli.options import ANY_PATH, file_argument, json_option, runner_option, threads_option
+from rtseg.cli.options import ANY_PATH, file_argument, json_option, onnx_runner_option, threads_option
 
 if TYPE_CHECKING:
     from rtseg.calibration.table import CalibrationTable
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--data", help="With --max-drop: the labelled pictures the drop is measured on.")
 @click.option("--split", default="val", show_default=True)
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
-@runner_option
+@onnx_runner_option
 @click.option("-o", "--output", type=ANY_PATH, help="The file.  [NAME.int8.onnx or NAME.fp16.onnx, beside ONNX]")
 @threads_option
 @json_option

@@ -19,7 +19,9 @@ from rtseg.errors import ImageError
 @runner_option
 @threads_option
 @json_option
-def run(artifact: Path, inputs: tuple[Path, ...], folder: Path, runner: str, threads: int, as_json: bool) -> None:
+def run(
+    artifact: Path, inputs: tuple[Path, ...], folder: Path, runner: str | None, threads: int, as_json: bool
+) -> None:
     """Label images, folders of images and videos.
 
     Writes an indexed label PNG and an overlay for each, and summary.json with pixel shares.
@@ -33,6 +35,8 @@ def run(artifact: Path, inputs: tuple[Path, ...], folder: Path, runner: str, thr
 
     files = expand_inputs(inputs)
     with load(artifact, runner=runner, threads=threads) as segmenter, counted("labelling") as progress:
+        for note in segmenter.runner.notes:
+            say(note)
         summary = predict_files(segmenter, files, folder, progress=progress)
     data = {
         "artifact": str(artifact),

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rtseg.cli.console import counted, print_json, say, table_console
-from rtseg.cli.options import ANY_PATH, file_argument, json_option, runner_option, threads_option
+from rtseg.cli.options import ANY_PATH, file_argument, json_option, onnx_runner_option, threads_option
 
 
 @click.command()
@@ -28,7 +28,7 @@ from rtseg.cli.options import ANY_PATH, file_argument, json_option, runner_optio
 )
 @click.option("--blocks", type=click.IntRange(1), default=20, show_default=True, help="At least so many blocks.")
 @click.option("--exclude", "patterns", multiple=True, metavar="PATTERN", help="Operators or modules to leave alone.")
-@runner_option
+@onnx_runner_option
 @click.option("-o", "--output", type=ANY_PATH, help="Also write the figures as JSON.")
 @click.option("--plot", type=ANY_PATH, help="Also draw them: PNG, SVG or PDF by the suffix.  [extra: report]")
 @threads_option

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rtseg.cli.console import counted, print_json, table_console
+from rtseg.cli.console import counted, print_json, say, table_console
 from rtseg.cli.options import ANY_PATH, file_argument, json_option, runner_option, threads_option
 from rtseg.errors import DatasetError
-from rtseg.runners.registry import runner_names
+from rtseg.runners.registry import RUNNABLE, runner_names
 
 if TYPE_CHECKING:
     from rtseg.segmenter import Segmenter
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--split", default="val", show_default=True)
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
 @runner_option
-@click.option("--against-runner", type=click.Choice(runner_names()), help="What runs B.  [as --runner]")
+@click.option("--against-runner", type=click.Choice(runner_names()), help="What runs B.  [as --runner, if it can]")
 @click.option(
     "--max-drop", type=click.FloatRange(0, 100), metavar="POINTS", help="Fail when more mIoU is lost than that."
 )
@@ -38,7 +38,7 @@ def validate(
     data: str,
     split: str,
     limit: int | None,
-    runner: str,
+    runner: str | None,
     against_runner: str | None,
     max_drop: float | None,
     min_agreement: float | None,
@@ -74,9 +74,11 @@ def validate(
     pictures = open_dataset(data, split) if labelled else open_pictures(data, split)
     with (
         load(artifact, runner=runner, threads=threads) as candidate,
-        load(against, runner=against_runner or runner, threads=threads) as reference,
+        load(against, runner=against_runner or _if_it_runs(runner, against), threads=threads) as reference,
         counted("comparing") as progress,
     ):
+        for note in (*candidate.runner.notes, *reference.runner.notes):
+            say(note)
         comparison = compare(candidate, reference, pictures, limit=limit, progress=progress)
     verdict = gate.verdict(comparison)
     measured = comparison.to_json()
@@ -96,7 +98,7 @@ def validate(
 
 
 def _validate_alone(
-    artifact: Path, data: str, split: str, limit: int | None, runner: str, threads: int, as_json: bool
+    artifact: Path, data: str, split: str, limit: int | None, runner: str | None, threads: int, as_json: bool
 ) -> None:
     from rtseg.accuracy.validation import validate as validate_segmenter
     from rtseg.datasets.registry import is_labelled, open_dataset
@@ -107,6 +109,8 @@ def _validate_alone(
         raise DatasetError(f"{data} has no labels to validate on", hint="--against B, to measure agreement with B")
     dataset = open_dataset(data, split)
     with load(artifact, runner=runner, threads=threads) as segmenter, counted("validating") as progress:
+        for note in segmenter.runner.notes:
+            say(note)
         result = validate_segmenter(segmenter, dataset, limit=limit, progress=progress)
     facts = {
         **_description(artifact, segmenter),
@@ -121,13 +125,20 @@ def _validate_alone(
         accuracy_text(facts, table_console())
 
 
+def _if_it_runs(runner: str | None, path: Path) -> str | None:
+    """Return the runner's name where it takes files of that kind, else None: the kind's default."""
+    from rtseg.artifacts import read_manifest
+
+    return runner if runner in runner_names(read_manifest(path, kind=RUNNABLE).kind) else None
+
+
 def _description(path: Path, segmenter: Segmenter) -> dict[str, Any]:
     """Return what a file is and what ran it."""
     from rtseg.artifacts import read_manifest
 
     return {
         "artifact": str(path),
-        "precision": read_manifest(path, kind="onnx").precision,
+        "precision": read_manifest(path, kind=RUNNABLE).precision,
         "resolution": str(segmenter.image.resolution),
         "runner": segmenter.runner.backend,
         "device": segmenter.runner.device,

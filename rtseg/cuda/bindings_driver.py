@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import gc
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -15,8 +17,8 @@ from numpy.typing import DTypeLike
 
 from rtseg.cuda.bindings_package import bindings, version_pair
 from rtseg.cuda.checked_calls import CheckedCalls, first_line
+from rtseg.cuda.compiler import compile_kernel
 from rtseg.cuda.failures import failure, missing_function, no_driver, require_device, require_driver
-from rtseg.cuda.nvrtc import compile_kernel
 from rtseg.cuda.protocol import (
     Argument,
     Array,
@@ -37,11 +39,14 @@ from rtseg.cuda.protocol import (
 )
 from rtseg.errors import CudaError
 
+_CAPTURING = threading.RLock()
+"""Held while work is captured: the collector is one for all threads."""
+
 _TAKING, _LEAVING = "take the device's context", "leave the device's context"
 
 
 class BindingsDriver(CudaDriver):
-    """cuda-python 12 and 13. Captures graphs, compiles with NVRTC."""
+    """cuda-python 12 and 13. Captures graphs, compiles with NVRTC or, where that is not installed, nvcc."""
 
     name = "cuda-python"
     captures = True
@@ -177,7 +182,7 @@ class BindingsDriver(CudaDriver):
         self._cu.cuMemsetD8Async(doing, address(target), value, size, stream.native)
 
     def compile(self, source: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
-        """Return machine code of the CUDA C++ source for this device, by NVRTC."""
+        """Return machine code of the CUDA C++ source for this device, by NVRTC, else by the toolkit's nvcc."""
         return compile_kernel(source, self.device.architecture, name=name, options=options)
 
     def load_module(self, image: bytes) -> Module:
@@ -204,7 +209,8 @@ class BindingsDriver(CudaDriver):
         mode = self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         self._cu.cuStreamBeginCapture("begin to capture a graph", stream.native, mode)
         try:
-            work()
+            with _without_collection():
+                work()
         except BaseException:
             self._abandon_capture(stream)
             raise
@@ -260,6 +266,19 @@ def _unless_lost(function: Callable[..., object], *arguments: Any) -> None:
         function(*arguments)
     except CudaError:
         return
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Keep Python's collector from freeing something of CUDA's in this thread, which would spoil a capture."""
+    with _CAPTURING:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            yield
+        finally:
+            if enabled:
+                gc.enable()
 
 
 class _PinnedBlock:

@@ -12,6 +12,9 @@ from rtseg.cuda.checked_calls import CheckedCalls
 from rtseg.cuda.failures import errors_of
 from rtseg.errors import CudaError
 
+NO_LIBRARY = "no library libnvrtc"
+"""How the name of the error begins where it is not installed."""
+
 
 def compile_kernel(source: str, arch: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
     """Return what a driver loads of the CUDA C++ source, for an architecture such as sm_90.
@@ -83,6 +86,6 @@ def _nvrtc() -> CheckedCalls:
 
     def missing(doing: str, reason: str) -> CudaError:
         package = "nvidia-cuda-nvrtc" if major >= 13 else f"nvidia-cuda-nvrtc-cu{major}"
-        return CudaError(doing, name=f"no library libnvrtc: {reason}", hint=f"pip install {package}")
+        return CudaError(doing, name=f"{NO_LIBRARY}: {reason}", hint=f"pip install {package}")
 
     return CheckedCalls(module, failed, missing)

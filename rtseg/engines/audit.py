@@ -127,6 +127,16 @@ class Audit:
             if entry.precision in FLOATS and meets(entry.layer, False) and meets(entry.layer, True)
         )
 
+    def shares(self) -> dict[str, Any]:
+        """Return how many layers are in which precision, as plain values short enough for a manifest."""
+        return {
+            "layers": len(self.layers),
+            "precisions": {row.precision: row.layers for row in self.rows},
+            "weighted": self._weighted_counts(),
+            "reformats": len(self.reformats),
+            "unfused": len(self.unfused),
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values: counts, shares, milliseconds, names."""
         return {
@@ -135,9 +145,7 @@ class Audit:
             "skipped_layers": self.skipped,
             "total_ms": self.total_ms,
             "precisions": [asdict(row) for row in self.rows],
-            "weighted": {
-                precision: number for precision in PRECISIONS if (number := count_of(self.weighted, precision))
-            },
+            "weighted": self._weighted_counts(),
             "inputs": [asdict(tensor) for tensor in self.engine.inputs],
             "outputs": [asdict(tensor) for tensor in self.engine.outputs],
             "reformats": {
@@ -154,6 +162,10 @@ class Audit:
                 {"layer": entry.layer.name, "precision": entry.precision, "ms": entry.ms} for entry in self.between_int8
             ],
         }
+
+    def _weighted_counts(self) -> dict[str, int]:
+        counts = {precision: count_of(self.weighted, precision) for precision in PRECISIONS}
+        return {precision: number for precision, number in counts.items() if number}
 
     def _time_share(self, conversions: Sequence[Conversion]) -> float | None:
         return _sum_ms(conversions) / self.total_ms if self.total_ms else None

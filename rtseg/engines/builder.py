@@ -9,11 +9,11 @@ import time
 from typing import TYPE_CHECKING
 
 from rtseg.engines.features import apply_profile, create_network, set_precision_flags
-from rtseg.engines.messages import LogRecord, engine_error, tensorrt_logger
 from rtseg.engines.plan import Plan, PlanRequest
 from rtseg.engines.progress import BuildProgress, tensorrt_monitor
 from rtseg.engines.timing_cache import keep_timing_cache, use_timing_cache
 from rtseg.errors import EngineError, WriteError
+from rtseg.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -27,6 +27,7 @@ ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 DETAILED = (
     "build with ProfilingVerbosity.DETAILED (rtseg build does; trtexec: --profilingVerbosity=detailed) and save again"
 )
+INSPECTOR = "the inspector's text"
 SAVE = "trtexec --loadEngine={engine} --skipInference --exportLayerInfo={layers}"
 
 _ONNX_OPERATOR = re.compile(r"\[ONNX Layer: (.*?)\](?=[\x1e\x1f\s]*(?:\[|$))", re.DOTALL)
@@ -131,14 +132,19 @@ def read_json(path: Path, *, hint: str) -> Any:
         raise EngineError(f"cannot read {path}: {error.strerror}", hint=hint) from error
     except UnicodeDecodeError as error:
         raise EngineError(f"{path} is not text", expected="JSON", hint=hint) from error
+    return parse_json(text, str(path), hint=hint)
+
+
+def parse_json(text: str, source: str = INSPECTOR, *, hint: str = "") -> Any:
+    """Return the content of JSON as TensorRT's tools write it. source names it in messages. Raises EngineError."""
     try:
         # TensorRT 8.6 puts control characters between the names in Metadata, unescaped.
         return json.loads(text, strict=False)
     except (ValueError, RecursionError) as error:
-        raise EngineError(f"{path} is not JSON, or only a part of it ({error})", hint=hint) from error
+        raise EngineError(f"{source} is not JSON, or only a part of it ({error})", hint=hint) from error
 
 
-def parse_layers(data: object, source: str = "the inspector's text") -> EngineLayers:
+def parse_layers(data: object, source: str = INSPECTOR) -> EngineLayers:
     """Return the layers that the parsed JSON tells of. source names it in messages. Raises EngineError."""
     if not isinstance(data, Mapping) or not isinstance(data.get("Layers"), list):
         raise EngineError(

@@ -1,4 +1,4 @@
-"""What TensorRT made of a graph: the serialised engine and what its inspector tells of it."""
+"""What goes into a build and what comes out: a graph as TensorRT takes it, the request, and the serialised engine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,28 @@ from rtseg.engines.profile import BuildProfile
 
 
 @dataclass(frozen=True)
-class PlanRequest:
-    """What TensorRT is given. typed says that the graph holds the types; else builder_flags names the precision.
+class ReadyGraph:
+    """A graph as one kind of TensorRT is given it, so that what builds the engine needs no onnx.
 
-    graph is a serialised ONNX model. timing_cache is the file of measured times to start from and to add to, or None.
+    graph is a serialised ONNX model and sha256 its digest; source_sha256 is that of the file it was made from.
+    precision is fp32, fp16 or int8. typed says that the graph holds the types; else builder_flags names the precision.
+    account says in words what was done to the graph.
+    """
+
+    graph: bytes
+    precision: str
+    typed: bool
+    builder_flags: tuple[str, ...]
+    account: str
+    source_sha256: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class PlanRequest:
+    """What TensorRT is given: of a ReadyGraph what it needs to know, the profile, and a file of measured times.
+
+    Of timing_cache the build starts and to it adds; None leaves it out.
     """
 
     graph: bytes

@@ -75,7 +75,10 @@ def read_profile(path: PathLike) -> BuildProfile:
     if sys.version_info >= (3, 11):
         import tomllib
     else:  # pragma: no cover
-        import tomli as tomllib
+        try:
+            import tomli as tomllib
+        except ModuleNotFoundError as error:
+            raise SpecError("before Python 3.11 a profile needs the package tomli", hint="pip install tomli") from error
 
     try:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rtseg.artifacts import cache_folder, written_together
-from rtseg.engines.plan import Plan
+from rtseg.engines.plan import Plan, ReadyGraph
 from rtseg.engines.profile import BuildProfile
 from rtseg.engines.target import BuildTarget
 
@@ -34,6 +34,11 @@ class EngineKey:
     builder_flags: tuple[str, ...]
     profile: BuildProfile
     target: BuildTarget
+
+    @classmethod
+    def of(cls, ready: ReadyGraph, profile: BuildProfile, target: BuildTarget) -> EngineKey:
+        """Return the key of that graph's engine."""
+        return cls(ready.sha256, ready.precision, ready.typed, ready.builder_flags, profile, target)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtseg.cuda.protocol import CudaDriver
-from rtseg.engines.features import tensorrt_release
+from rtseg.tensorrt.release import tensorrt_release
 
 
 @dataclass(frozen=True)

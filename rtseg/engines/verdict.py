@@ -40,21 +40,27 @@ class EngineVerdict:
     """The answer to a request for a precision.
 
     failures say in words what is not as requested, each with the likely reason; notices what is, but not as expected.
+    undecided says why the engine could not be judged, and is empty where it was.
     """
 
     request: str
     failures: tuple[str, ...]
     notices: tuple[str, ...]
+    undecided: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether what was asked for was built."""
-        return not self.failures
+        """Whether it is proven that what was asked for was built."""
+        return not self.failures and not self.undecided
+
+    def sentence(self) -> str:
+        """Return in words what stands against the engine, empty where nothing does."""
+        return self.undecided or ". Also, ".join(self.failures)
 
     def require(self) -> None:
         """Raise EngineError unless passed."""
-        if self.failures:
-            raise EngineError(". Also, ".join(self.failures))
+        if not self.passed:
+            raise EngineError(self.sentence())
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -62,6 +68,7 @@ class EngineVerdict:
             "request": self.request,
             "passed": self.passed,
             "failures": list(self.failures),
+            "undecided": self.undecided,
             "notices": list(self.notices),
         }
 
@@ -72,13 +79,14 @@ def verdict_on(audit: Audit, request: str) -> EngineVerdict:
         raise UnknownNameError("precision", request, REQUESTS)
     layers = audit.weighted
     if not layers:
-        return EngineVerdict(request, ("the engine has no convolution and no matrix product that tells its types",), ())
+        told = "the engine has no convolution and no matrix product that tells its types"
+        return EngineVerdict(request, (), (), undecided=told)
     if unknown := [entry for entry in layers if entry.precision == UNKNOWN]:
-        failure = (
+        told = (
             f"the types of {_of(unknown, layers)} are not told ({_names(unknown)}): dynamic shapes are only known "
             "to an execution context. Try: save the layers with one, or build with static shapes"
         )
-        return EngineVerdict(request, (failure,), ())
+        return EngineVerdict(request, (), (), undecided=told)
     checks = {"fp32": _fp32, "fp16": _fp16, "int8": _int8}
     failures = tuple(checks[request](audit))
     return EngineVerdict(request, failures, () if failures else tuple(_notices(audit, request)))

@@ -23,12 +23,17 @@ SHAPE_OPERATORS = frozenset({"Shape", "Size", "NonZero", "If", "Loop", "Scan"})
 
 def read_canonical(path: PathLike, *, label: str = "") -> onnx.ModelProto:
     """Return the model in the file, called label. Raises OnnxError where it is not ONNX or breaks the contract."""
-    try:
-        model = onnx.load(Path(path))
-    except (OSError, DecodeError, ValueError) as error:
-        raise OnnxError(f"{label or path} is not an ONNX file: {error}") from error
+    model = read_graph(path, label=label)
     require_canonical(model, label or str(path))
     return model
+
+
+def read_graph(path: PathLike, *, label: str = "") -> onnx.ModelProto:
+    """Return the model in the file, of any kind, called label. Raises OnnxError where it is not ONNX."""
+    try:
+        return onnx.load(Path(path))
+    except (OSError, DecodeError, ValueError, onnx.checker.ValidationError) as error:  # the last: weights beside it
+        raise OnnxError(f"{label or path} is not an ONNX file: {error}") from error
 
 
 def require_canonical(model: onnx.ModelProto, label: str) -> None:

@@ -36,7 +36,7 @@ def tensor_from_image(
 
     Raises ImageError for what is no such image, SpecError for what else cannot be.
     """
-    _require_image(image)
+    require_image(image)
     if colour_order not in COLOUR_ORDERS:
         raise SpecError("unknown colour order", got=repr(colour_order), expected=f"one of {', '.join(COLOUR_ORDERS)}")
     if threads < 0:
@@ -106,7 +106,8 @@ def _normalized(values: Tensor, spec: ImageSpec) -> Tensor:
     return normalized
 
 
-def _require_image(image: Pixels) -> None:
+def require_image(image: Pixels) -> None:
+    """Raise ImageError for what is no uint8 (height, width, 3) array, or has a side out of range."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         got = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
         raise ImageError("not an image", got=got, expected="uint8 (height, width, 3)")

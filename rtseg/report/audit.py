@@ -121,8 +121,8 @@ def _state(state: Mapping[str, Any] | None) -> str:
 def _verdict(verdict: Mapping[str, Any] | None) -> str:
     if verdict is None:
         return "no precision was asked for: --expect fp32, fp16 or int8 makes this a proof"
-    text = f"{verdict['request']} asked for: {'built' if verdict['passed'] else 'NOT built'}"
-    return "; ".join([text, *verdict["notices"]])
+    state = "not proven" if verdict["undecided"] else "built" if verdict["passed"] else "NOT built"
+    return "; ".join([f"{verdict['request']} asked for: {state}", *verdict["notices"]])
 
 
 def _listed(names: Sequence[str]) -> str:

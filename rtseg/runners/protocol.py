@@ -1,4 +1,4 @@
-"""What every backend offers: run a graph on arrays, and a bound step that can be timed."""
+"""What every backend offers: run a graph on arrays, a bound step that can be timed, and whole frames where it can."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtseg.errors import RunnerError
+from rtseg.specs import ImageSpec, OutputSpec
 
 Array = NDArray[Any]
+Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -39,15 +41,44 @@ class Step(ABC):
         """Run the graph once, from `input` to `output`."""
 
 
+class FrameStep(ABC):
+    """A whole frame on buffers that are already in place: write `image`, call it, read `labels`.
+
+    Both are in host memory and stay the same buffers for the life of the step: image uint8 RGB (height, width, 3),
+    labels uint8 (height, width), overwritten by each call. One thread at a time.
+    """
+
+    image: Pixels
+    labels: Pixels
+
+    @abstractmethod
+    def __call__(self) -> None:
+        """Take the image through preprocessing, graph and tail once; return when the labels are complete."""
+
+
+class Frames(ABC):
+    """Whole frames behind a runner, of images of any size. Safe to call from several threads at once."""
+
+    @abstractmethod
+    def __call__(self, image: Pixels) -> Pixels:
+        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError."""
+
+    @abstractmethod
+    def bind(self, image: Pixels) -> FrameStep:
+        """Return a step for frames of that image's size; the image is copied into it. Raises ImageError."""
+
+
 class Runner(ABC):
     """A graph with one input and one output, ready to run. Use it as a context manager.
 
     Constructing is cheap; the graph is loaded by open() and freed by close(). device says what it
-    runs on, in words that can stand in a table. infer may be called from several threads.
+    runs on, in words that can stand in a table; notes, once it is open, what is out of the ordinary
+    about running this file there. infer may be called from several threads.
     """
 
     device: str
     backend: str
+    notes: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self._open = False
@@ -88,6 +119,10 @@ class Runner(ABC):
         """Return a step that runs on a copy of array. Raises RunnerError for another shape or dtype."""
         self._require(array)
         return self._bind(array)
+
+    def frames(self, image: ImageSpec, output: OutputSpec) -> Frames | None:
+        """Return whole frames on the runner's own device; None where the host does the two ends. Valid while open."""
+        return None
 
     @abstractmethod
     def _load(self) -> None: ...

@@ -1,11 +1,12 @@
-"""The runners that take an exported file, by name."""
+"""The runners that take a file, by name."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Callable
 
 from rtseg.artifacts import PathLike
-from rtseg.errors import UnknownNameError
+from rtseg.errors import RunnerError, UnknownNameError
 from rtseg.runners.protocol import Runner
 
 
@@ -39,24 +40,62 @@ def _openvino_bf16(path: PathLike, threads: int) -> Runner:
     return OpenVinoRunner(path, threads=threads, precision="bf16")
 
 
-_RUNNERS: dict[str, Callable[[PathLike, int], Runner]] = {
-    "onnxruntime": _onnxruntime,
-    "onnxruntime-cuda": _onnxruntime_cuda,
-    "onnxruntime-tensorrt": _onnxruntime_tensorrt,
-    "openvino": _openvino,
-    "openvino-bf16": _openvino_bf16,
+def _tensorrt(path: PathLike, threads: int) -> Runner:
+    from rtseg.runners.tensorrt import TensorRtRunner
+
+    return TensorRtRunner(path)
+
+
+def _tensorrt_pycuda(path: PathLike, threads: int) -> Runner:
+    from rtseg.runners.tensorrt import TensorRtRunner
+
+    return TensorRtRunner(path, cuda="pycuda")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The kind of artifact a runner takes, and how it is made from a path and a number of CPU threads."""
+
+    kind: str
+    make: Callable[[PathLike, int], Runner]
+
+
+_RUNNERS = {
+    "onnxruntime": _Entry("onnx", _onnxruntime),
+    "onnxruntime-cuda": _Entry("onnx", _onnxruntime_cuda),
+    "onnxruntime-tensorrt": _Entry("onnx", _onnxruntime_tensorrt),
+    "openvino": _Entry("onnx", _openvino),
+    "openvino-bf16": _Entry("onnx", _openvino_bf16),
+    "tensorrt": _Entry("engine", _tensorrt),
+    "tensorrt-pycuda": _Entry("engine", _tensorrt_pycuda),
 }
-DEFAULT_RUNNER = "onnxruntime"
-"""The reference: what it computes is what the file says."""
+
+DEFAULT_RUNNERS = {"onnx": "onnxruntime", "engine": "tensorrt"}
+"""By kind of artifact. ONNX Runtime is the reference: what it computes is what the file says."""
+
+RUNNABLE = tuple(DEFAULT_RUNNERS)
+"""The kinds of artifact that something here runs."""
 
 
-def runner_names() -> tuple[str, ...]:
-    """Return the names that file_runner takes."""
-    return tuple(_RUNNERS)
+def runner_names(kind: str | None = None) -> tuple[str, ...]:
+    """Return the names that file_runner takes, those for one kind of artifact if a kind is given."""
+    return tuple(name for name, entry in _RUNNERS.items() if kind in (None, entry.kind))
 
 
-def file_runner(name: str, path: PathLike, *, threads: int = 0) -> Runner:
-    """Return a runner, not yet open, for an exported file. Raises UnknownNameError."""
+def file_runner(name: str | None, path: PathLike, *, kind: str, threads: int = 0) -> Runner:
+    """Return a runner, not yet open, for a file of that kind; without a name the kind's default.
+
+    Raises UnknownNameError, and RunnerError for a runner that takes another kind.
+    """
+    name = DEFAULT_RUNNERS[kind] if name is None else name
     if name not in _RUNNERS:
         raise UnknownNameError("runner", name, _RUNNERS)
-    return _RUNNERS[name](path, threads)
+    entry = _RUNNERS[name]
+    if entry.kind != kind:
+        raise RunnerError(
+            f"{name} does not run {path}",
+            got=f"a file of kind {kind}",
+            expected=f"one of kind {entry.kind}",
+            hint=f"--runner {DEFAULT_RUNNERS[kind]}",
+        )
+    return entry.make(path, threads)

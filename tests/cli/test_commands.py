@@ -272,6 +272,7 @@ def test_the_commands_are_those_of_the_group() -> None:
         "doctor",
         "export",
         "import-checkpoint",
+        "import-onnx",
         "networks",
         "quantize",
         "run",

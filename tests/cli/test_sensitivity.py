@@ -19,7 +19,9 @@ from rtseg.artifacts import manifest_path, read_manifest
 from rtseg.graphs.canonical import read_canonical
 from rtseg.quantize.census import census_of
 from rtseg.report.sensitivity import LOSS_COLOUR, TOGETHER_COLOUR, sensitivity_plot
-from rtseg.runners.registry import DEFAULT_RUNNER
+from rtseg.runners.registry import DEFAULT_RUNNERS
+
+DEFAULT_RUNNER = DEFAULT_RUNNERS["onnx"]
 
 Cli = Callable[..., Any]
 Refused = Callable[..., str]

@@ -15,8 +15,10 @@ import pytest
 from rtseg.artifacts import manifest_path
 from rtseg.cli import main
 from rtseg.images.files import read_image
-from rtseg.runners.registry import DEFAULT_RUNNER, runner_names
+from rtseg.runners.registry import DEFAULT_RUNNERS, runner_names
 from rtseg.segmenter import load
+
+DEFAULT_RUNNER = DEFAULT_RUNNERS["onnx"]
 
 Cli = Callable[..., Any]
 Refused = Callable[..., str]
@@ -246,7 +248,7 @@ def test_a_dataset_of_other_classes_is_refused(refused: Refused, camvid: Path, t
     assert message.startswith("the artifact and the dataset speak of different classes; got camvid with 11 classes")
 
 
-@pytest.mark.parametrize("name", [name for name in runner_names() if not name.startswith("onnxruntime-")])
+@pytest.mark.parametrize("name", [name for name in runner_names("onnx") if not name.startswith("onnxruntime-")])
 def test_each_file_has_the_runner_that_was_asked_for(cli: Cli, exported: Path, camvid: Path, name: str) -> None:
     pytest.importorskip(name.partition("-")[0])
     command = ("validate", exported, "--against", exported, "--data", f"camvid:{camvid}", "--json")

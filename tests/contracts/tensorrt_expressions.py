@@ -106,7 +106,7 @@ class Expressions(Uses):
             inherited = known is None and parent is not None and not name.startswith("__")
             if inherited and any(version.member(parent, name) for version in versions()):
                 return self.member(node, Type("instance", parent), name, at)
-            if known is not None and known.kind == "own_function" and is_property(known.of[0]):
+            if known is not None and known.kind == "own_function" and known.of and is_property(known.of[0]):
                 return annotated(self.source, known.of[0].returns, known.of[1], known.of[1].names)
             return known or PLAIN
         if holder.kind == "own_class":

@@ -1,7 +1,8 @@
-"""What holds for every runner: the same graph behind PyTorch, behind ONNX Runtime and behind OpenVINO."""
+"""What holds for every runner: one graph behind PyTorch, ONNX Runtime, OpenVINO, and TensorRT on an emulated GPU."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Callable
 import numpy as np
 import pytest
 import torch
+from emulated_gpu.machine import EmulatedMachine
+from kernels_on_cpu import KernelsOnCpu
 
 from rtseg.errors import RunnerError
 from rtseg.export.interfaces import interface_module
@@ -18,14 +21,21 @@ from rtseg.networks.prepared import PreparedNetwork
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.openvino import OpenVinoRunner
 from rtseg.runners.protocol import Array, Runner, TensorSpec
+from rtseg.runners.tensorrt import TensorRtRunner
 from rtseg.runners.torch import TorchRunner
 from rtseg.specs import Resolution
 
 SIZE = Resolution(64, 96)
 SHAPES = {"logits": ((1, 3, 64, 96), (1, 11, 8, 12)), "labels": ((1, 64, 96, 3), (1, 64, 96))}
-BACKENDS = ("torch", "onnxruntime", "openvino")
+BACKENDS = ("torch", "onnxruntime", "openvino", "tensorrt")
 
 Make = Callable[[], Runner]
+
+
+@pytest.fixture(scope="module")
+def machine(exports: Path, kernels_on_cpu: KernelsOnCpu) -> Iterator[EmulatedMachine]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield EmulatedMachine(patch, kernels_on_cpu, exports)
 
 
 @pytest.fixture(scope="module", params=[(b, i) for b in BACKENDS for i in SHAPES], ids="-".join)
@@ -38,6 +48,9 @@ def graph(request: pytest.FixtureRequest, affnet: PreparedNetwork, exports: Path
     path = exports / f"contract.{interface}.onnx"
     if not path.exists():
         export_onnx(affnet, SIZE, path, interface=interface)
+    if backend == "tensorrt":
+        engine = request.getfixturevalue("machine").engine(path)
+        return interface, lambda: TensorRtRunner(engine)
     if backend == "openvino":
         if find_spec("openvino") is None:
             pytest.skip("openvino is not installed")
@@ -241,7 +254,7 @@ def test_steps_of_one_runner_may_run_at_once(runner: Runner) -> None:
 def test_backend_and_device_name_what_runs(make: Make) -> None:
     runner = make()
     assert runner.backend in BACKENDS
-    assert runner.device.startswith("CPU (")
+    assert runner.device.startswith("GPU (" if runner.backend == "tensorrt" else "CPU (")
 
 
 def test_a_file_that_is_no_onnx_is_refused_on_opening_and_not_before(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_the_source_uses_nothing_that_cannot_be_followed(source: Source) -> None
     assert [str(found) for found in findings_in(source) if found.text.startswith("not followed")] == []
 
 
-def test_the_walk_meets_the_calls_of_a_build(source: Source) -> None:
+def test_the_walk_meets_the_calls_of_a_build_and_of_a_run(source: Source) -> None:
     findings_in(source)
     met = {
         "tensorrt.Builder",
@@ -103,6 +103,10 @@ def test_the_walk_meets_the_calls_of_a_build(source: Source) -> None:
         "NetworkDefinitionCreationFlag.EXPLICIT_BATCH",
         "ITimingCache.combine",
         "EngineInspector.get_engine_information",
+        "Runtime.deserialize_cuda_engine",
+        "ICudaEngine.get_tensor_format",
+        "IExecutionContext.set_tensor_address",
+        "IExecutionContext.execute_async_v3",
     }
     assert met <= source.touched
 
@@ -294,7 +298,7 @@ ACCEPTED = """
 @pytest.mark.parametrize("body", [textwrap.dedent(part) for part in textwrap.dedent(ACCEPTED).split("---\n")])
 def test_what_is_asked_for_first_may_be_used(body: str) -> None:
     function = "def f(config: trt.IBuilderConfig) -> None:\n" + textwrap.indent(body, "    ")
-    assert findings(f"from rtseg.engines.features import tensorrt_version\n{function}") == []
+    assert findings(f"from rtseg.tensorrt.release import tensorrt_version\n{function}") == []
 
 
 @pytest.mark.parametrize(

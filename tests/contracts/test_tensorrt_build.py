@@ -5,52 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tensorrt_api import Version, versions
-from tensorrt_double import Recorded, tensorrt_double
+from tensorrt_api import versions
+from tensorrt_double import Recorded
+from tensorrt_machine import LAYERS, builds, put_gpu, put_layers, put_tensorrt
 
 from rtseg.artifacts import read_manifest
 from rtseg.cuda.protocol import DeviceInfo
-from rtseg.engines import build as build_module
-from rtseg.engines.build import BuildObserver, build_engine
+from rtseg.engines.build import BuildObserver, build_engine, build_ready, ready_graph
 from rtseg.engines.profile import BuildProfile
 from rtseg.errors import EngineError, QuantizationError
-
-GPU = DeviceInfo(0, "NVIDIA H200", (9, 0), 150 << 30, 132, (13, 0))
 
 
 @pytest.fixture(params=versions(), ids=lambda version: version.name)
 def recorded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Recorded:
     """A version of TensorRT and a GPU, with a cache of their own."""
-    version: Version = request.param
-    module, recorded = tensorrt_double(version)
-    recorded.answers.update(
-        {
-            "OnnxParser.parse": lambda parser, graph: True,
-            "Builder.build_serialized_network": lambda *_: b"engine",
-            "EngineInspector.get_engine_information": lambda *_: '{"Layers": []}',
-            "IBuilderConfig.set_timing_cache": lambda *_: True,
-            "ITimingCache.serialize": lambda cache: b"times",
-        }
-    )
-    monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
-    put_gpu(monkeypatch, GPU)
-    return recorded
-
-
-def put_gpu(monkeypatch: pytest.MonkeyPatch, device: DeviceInfo) -> None:
-    driver = SimpleNamespace(device=device, active=nullcontext)
-    monkeypatch.setattr(build_module, "open_cuda", lambda name: driver)
-
-
-def builds(recorded: Recorded) -> int:
-    return len(recorded.arguments("Builder.build_serialized_network"))
+    put_gpu(monkeypatch)
+    return put_tensorrt(monkeypatch, request.param, tmp_path / "cache")
 
 
 def is_typed() -> bool:
@@ -65,14 +39,16 @@ def test_an_engine_is_built_once_and_then_taken_from_the_store(
     assert (first.from_store, second.from_store, builds(recorded)) == (False, True, 1)
     assert second.path.read_bytes() == b"engine"
     assert read_manifest(second.path, kind="engine") == first.manifest
-    assert second.layers.read_text() == '{"Layers": []}'
+    assert second.layers.read_text() == LAYERS["fp16"]
 
 
 def test_what_was_built_for_something_else_is_never_served(
     recorded: Recorded, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build_engine(exported, tmp_path / "a.engine", precision="fp16")
+    put_layers(recorded, LAYERS["fp32"])
     build_engine(exported, tmp_path / "a.engine", precision="fp32")
+    put_layers(recorded, LAYERS["fp16"])
     build_engine(exported, tmp_path / "a.engine", precision="fp16", profile=BuildProfile(workspace_mib=64))
     put_gpu(monkeypatch, DeviceInfo(0, "NVIDIA H100", (9, 0), 80 << 30, 132, (13, 0)))
     build_engine(exported, tmp_path / "a.engine", precision="fp16")
@@ -109,7 +85,7 @@ def test_notes_are_told_when_it_is_built_and_when_it_is_served(
 
     profile = BuildProfile(tiling="fast", optimization_level=5)
     for _ in range(2):
-        build_engine(exported, tmp_path / "a.engine", profile=profile, observer=Noted())
+        build_engine(exported, tmp_path / "a.engine", precision="fp16", profile=profile, observer=Noted())
     assert len(told) % 2 == 0 and told[: len(told) // 2] == told[len(told) // 2 :]
     version = tuple(map(int, sys.modules["tensorrt"].__version__.split(".")[:2]))
     assert len(told) == 2 * ((version < (8, 6)) + (version < (10, 9)))
@@ -128,6 +104,18 @@ def test_a_refusal_leaves_nothing_and_an_older_engine_as_it_was(
     assert (tmp_path / "a.engine").read_bytes() == b"older"
 
 
+def test_a_graph_made_ready_elsewhere_is_built_without_onnx(
+    recorded: Recorded, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = ready_graph(exported, "fp16", sys.modules["tensorrt"].__version__)
+    parent = read_manifest(exported, kind="onnx")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    built = build_ready(ready, parent, tmp_path / "a.engine")
+    assert recorded.arguments("OnnxParser.parse") == [(ready.graph,)]
+    assert (built.verdict.passed, built.manifest.parent_sha256) == (True, parent.sha256)
+    assert built.manifest.details["lowered_sha256"] == ready.sha256
+
+
 def test_the_engine_does_not_take_the_place_of_what_it_is_built_from(recorded: Recorded, export_copy: Path) -> None:
     content = export_copy.read_bytes()
     with pytest.raises(EngineError, match="would overwrite"):
@@ -141,7 +129,11 @@ def test_the_command_prints_the_path_or_everything(
     plain = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine")
     assert (plain.code, plain.out.strip()) == (0, str(tmp_path / "a.engine"))
     assert "fp16 for NVIDIA H200 (sm90), TensorRT " in plain.err
+    assert "FP16 4 of 4 convolutions and matrix products; reformat layers: 1, Q/DQ that stand alone: none" in plain.err
+    assert f"next: rtseg validate {tmp_path / 'a.engine'} --against {exported} --data camvid:DIR" in plain.err
+    assert plain.err.endswith(f"rtseg bench {tmp_path / 'a.engine'}\n")
     told = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine", "--json")
     facts = json.loads(told.out)
     assert facts["from_store"] is True
+    assert (facts["verdict"]["passed"], facts["shares"]["weighted"]) == (True, {"fp16": 4})
     assert facts["manifest"] == read_manifest(tmp_path / "a.engine", kind="engine").to_json()

@@ -83,7 +83,7 @@ print(wrong)
 def test_our_logger_is_one_of_tensorrts_and_keeps_what_it_is_told(run_python: RunPython) -> None:
     program = """
 import tensorrt
-from rtseg.engines.messages import ERROR, INTERNAL_ERROR, VERBOSE, WARNING, LogRecord, tensorrt_logger
+from rtseg.tensorrt.messages import ERROR, INTERNAL_ERROR, VERBOSE, WARNING, LogRecord, tensorrt_logger
 record = LogRecord()
 logger = tensorrt_logger(record)
 assert isinstance(logger, tensorrt.ILogger)
@@ -132,7 +132,7 @@ except EngineError as error:
 
 
 def test_the_version_is_the_first_two_numbers(run_python: RunPython, version: str) -> None:
-    printed = run_python("from rtseg.engines.features import tensorrt_version; print(*tensorrt_version(), sep='.')")
+    printed = run_python("from rtseg.tensorrt.release import tensorrt_version; print(*tensorrt_version(), sep='.')")
     assert printed.strip() == ".".join(version.split(".")[:2])
 
 

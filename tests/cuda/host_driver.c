@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,6 +34,8 @@ typedef struct { unsigned flags; int recorded; float at; } event;
 static __thread void *current[16];
 static __thread int depth;
 static int primary, retained, alive;
+static const size_t total_bytes = (size_t)3 << 30, most_bytes = (size_t)2 << 30; /* of the device, and for programs */
+static size_t taken_bytes;
 static float now;
 
 static CUresult asked_for(const char *name) {
@@ -55,7 +58,7 @@ CUresult cuDriverGetVersion(int *version) { ASKED; *version = number("HOST_DRIVE
 CUresult cuDeviceGetCount(int *count) { ASKED; *count = number("HOST_DRIVER_DEVICES", 1); return SUCCESS; }
 CUresult cuDeviceGet(int *device, int ordinal) { ASKED; *device = ordinal; return SUCCESS; }
 CUresult cuDeviceGetName(char *name, int size, int device) { ASKED; snprintf(name, size, "Host %d", device); return SUCCESS; }
-CUresult cuDeviceTotalMem_v2(size_t *bytes, int device) { ASKED; *bytes = (size_t)3 << 30; return SUCCESS; }
+CUresult cuDeviceTotalMem_v2(size_t *bytes, int device) { ASKED; *bytes = total_bytes; return SUCCESS; }
 CUresult cuDeviceGetAttribute(int *value, int attribute, int device) {
     ASKED;
     *value = attribute == 75 ? 9 : attribute == 76 ? 0 : attribute == 16 ? 132 : -1;
@@ -71,18 +74,26 @@ CUresult cuCtxGetDevice(int *device) { CONTEXT; *device = 0; return SUCCESS; }
 CUresult cuCtxSynchronize(void) { CONTEXT; return SUCCESS; }
 CUresult cuMemGetInfo_v2(size_t *available, size_t *total) {
     CONTEXT;
-    *available = (size_t)2 << 30, *total = (size_t)3 << 30;
+    *available = most_bytes - taken_bytes, *total = total_bytes;
     return SUCCESS;
 }
 
 CUresult cuMemAlloc_v2(uint64_t *pointer, size_t size) {
     CONTEXT;
-    if (size > (size_t)2 << 30) return NO_MEMORY;
+    if (size > most_bytes - taken_bytes) return NO_MEMORY;
     alive++;
-    *pointer = (uint64_t)aligned_alloc(256, (size + 255) / 256 * 256);
+    void *memory = aligned_alloc(256, (size + 255) / 256 * 256);
+    taken_bytes += malloc_usable_size(memory);
+    *pointer = (uint64_t)memory;
     return SUCCESS;
 }
-CUresult cuMemFree_v2(uint64_t pointer) { CONTEXT; alive--; free((void *)pointer); return SUCCESS; }
+CUresult cuMemFree_v2(uint64_t pointer) {
+    CONTEXT;
+    alive--;
+    taken_bytes -= malloc_usable_size((void *)pointer);
+    free((void *)pointer);
+    return SUCCESS;
+}
 CUresult cuMemHostAlloc(void **pointer, size_t size, unsigned flags) {
     CONTEXT;
     alive++;

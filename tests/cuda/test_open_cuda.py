@@ -109,7 +109,7 @@ except RtsegError as error: print(type(error).__name__, error)"""
 @pytest.mark.parametrize("name", ["cuda-python", "pycuda"])
 def test_the_contract_holds_on_the_host_driver(request: pytest.FixtureRequest, name: str) -> None:
     request.getfixturevalue(name.replace("-", "_"))
-    suite = ("tests/contracts/test_cuda_drivers.py", "-k", name.replace("-", " and "), "-q", "-p", "no:cacheprovider")
+    suite = ("tests/gpu/test_cuda_drivers.py", "-k", name.replace("-", " and "), "-q", "-p", "no:cacheprovider")
     done = on_the_host_driver(SUITE, *suite)
     assert done.returncode == 0, done.stdout + done.stderr
     passed = re.search(r"(\d+) passed", done.stdout)

@@ -11,10 +11,12 @@ import onnx
 import pytest
 
 from rtseg.artifacts import manifest_path, read_manifest
-from rtseg.engines.build import BuiltEngine, lowered_graph, write_engine
+from rtseg.engines.build import ready_graph
+from rtseg.engines.engine_file import BuiltEngine, write_engine
 from rtseg.engines.inspector import layers_beside
 from rtseg.engines.plan import Plan
 from rtseg.engines.profile import BuildProfile
+from rtseg.engines.proof import prove_precision
 from rtseg.engines.store import EngineKey
 from rtseg.engines.target import BuildTarget
 from rtseg.errors import ManifestError, QuantizationError, SpecError, WriteError
@@ -25,26 +27,29 @@ PLAN = Plan(b"ftrt not read here", '{"Layers": []}', ("left out: tiling needs Te
 
 def written(exported: Path, engine: Path, *, precision: str = "fp16") -> BuiltEngine:
     """Write what a build of the file would write, had TensorRT answered with PLAN."""
-    lowered = lowered_graph(exported, precision, TARGET.tensorrt)
-    key = EngineKey(lowered.sha256, precision, True, lowered.builder_flags, BuildProfile(), TARGET)
+    ready = ready_graph(exported, precision, TARGET.tensorrt)
+    key = EngineKey.of(ready, BuildProfile(), TARGET)
     parent = read_manifest(exported, kind="onnx")
-    return write_engine(engine, PLAN, parent, key, lowered, from_store=False)
+    proof = prove_precision(PLAN.layers, precision)
+    return write_engine(engine, PLAN, parent, key, ready, proof, from_store=False)
 
 
 def test_a_typed_tensorrt_is_given_an_fp16_graph_and_an_older_one_flags(exported: Path) -> None:
-    typed = lowered_graph(exported, "fp16", "10.3.0")
-    flags = lowered_graph(exported, "fp16", "8.5.3.1")
-    elements = {entry.data_type for entry in typed.model.graph.initializer}
-    assert (typed.builder_flags, flags.builder_flags) == ((), ("FP16",))
+    typed = ready_graph(exported, "fp16", "10.3.0")
+    flags = ready_graph(exported, "fp16", "8.5.3.1")
+    elements = {entry.data_type for entry in onnx.load_from_string(typed.graph).graph.initializer}
+    assert (typed.typed, typed.builder_flags) == (True, ())
+    assert (flags.typed, flags.builder_flags) == (False, ("FP16",))
+    assert hashlib.sha256(typed.graph).hexdigest() == typed.sha256
     assert onnx.TensorProto.FLOAT16 in elements
     assert flags.sha256 == flags.source_sha256 == read_manifest(exported, kind="onnx").sha256
 
 
 def test_a_precision_or_version_that_cannot_be_is_refused(exported: Path) -> None:
     with pytest.raises(QuantizationError, match="INT8 is not in the graph"):
-        lowered_graph(exported, "int8", "10.3.0")
+        ready_graph(exported, "int8", "10.3.0")
     with pytest.raises(SpecError, match="too old"):
-        lowered_graph(exported, "fp16", "7.2.3")
+        ready_graph(exported, "fp16", "7.2.3")
 
 
 def test_engine_manifest_and_layers_are_written_and_tell_where_the_engine_is_from(
@@ -68,10 +73,10 @@ def test_engine_manifest_and_layers_are_written_and_tell_where_the_engine_is_fro
 
 def test_the_manifest_holds_everything_that_decided_the_build(exported: Path, tmp_path: Path) -> None:
     details = written(exported, tmp_path / "a.engine").manifest.details
-    lowered = lowered_graph(exported, "fp16", "10.3.0")
+    ready = ready_graph(exported, "fp16", "10.3.0")
     assert details["compute_capability"] == "9.0"
-    assert (details["typed"], details["builder_flags"], details["lowering"]) == (True, [], lowered.account)
-    assert (details["source_sha256"], details["lowered_sha256"]) == (lowered.source_sha256, lowered.sha256)
+    assert (details["typed"], details["builder_flags"], details["lowering"]) == (True, [], ready.account)
+    assert (details["source_sha256"], details["lowered_sha256"]) == (ready.source_sha256, ready.sha256)
     assert details["layers_sha256"] == hashlib.sha256(PLAN.layers.encode()).hexdigest()
     assert details["profile"] == BuildProfile().to_json()
     assert (details["notes"], details["build_seconds"]) == (list(PLAN.notes), 1.235)
@@ -79,9 +84,9 @@ def test_the_manifest_holds_everything_that_decided_the_build(exported: Path, tm
 
 
 def test_the_same_graph_is_lowered_to_the_same_bytes(exported: Path) -> None:
-    digests = {lowered_graph(exported, "fp16", "10.3.0").sha256 for _ in range(2)}
+    digests = {ready_graph(exported, "fp16", "10.3.0").sha256 for _ in range(2)}
     assert len(digests) == 1
-    assert digests != {lowered_graph(exported, "fp32", "10.3.0").sha256}
+    assert digests != {ready_graph(exported, "fp32", "10.3.0").sha256}
 
 
 def test_an_engine_that_cannot_be_written_leaves_nothing(

@@ -20,6 +20,7 @@ import tomllib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from kernels_on_cpu import KernelsOnCpu
 
 import rtseg
 from rtseg.bilinear import MAX_SIDE, Axis
@@ -31,49 +32,16 @@ from rtseg.images.preprocess import tensor_from_image
 from rtseg.specs import ClassSpec, ImageSpec
 from rtseg.tail import labels_from_logits
 
-HERE = Path(__file__).parent
 NATIVE = Path(rtseg.__file__).parent / "native"
-CXX = shutil.which("c++")
 GUARD = 64
 """Bytes before and after each output, that no kernel may touch."""
 
 DTYPES = ("float32", "float16")
 
 
-class Gpu:
-    """The kernels of one source file, by name."""
-
-    def __init__(self, folder: Path, source: Path = NATIVE) -> None:
-        compiled, library = folder / "frame_ends.o", folder / "frame_ends.so"
-        strict = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-unknown-pragmas", "-Wno-pass-failed"]
-        exact = ["-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"]  # fibres jump between stacks
-        command = [CXX, "-std=c++17", "-O1", "-fPIC", *strict, *exact, "-fsanitize=alignment"]
-        command += [f"-I{source}", f"-I{HERE}", "-c", HERE / "frame_ends_on_cpu.cpp", "-o", compiled]
-        subprocess.run(command, check=True)
-        subprocess.run(
-            [CXX, "-shared", compiled, "-o", library], check=True
-        )  # not with -fsanitize: the source says what then happens
-        self.library = ctypes.CDLL(str(library))
-        self.library.describe.restype = self.library.launch.restype = ctypes.c_char_p
-        self.library.to_float.restype = ctypes.c_float
-        self.library.to_half.argtypes = [ctypes.c_float]
-        self.library.to_half.restype = ctypes.c_uint16
-
-    def run(self, launch: ends.Launch, seed: int = 0) -> None:
-        values = [np.array(value) for value in launch.arguments.values()]
-        parameters = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
-        assert launch.grid[1:] == (1, 1) and launch.block[2] == 1
-        failure = self.library.launch(launch.kernel.encode(), launch.grid[0], *launch.block[:2], seed, parameters)
-        assert failure is None, failure.decode()
-
-
-@pytest.fixture(scope="session")
-def gpu(tmp_path_factory: pytest.TempPathFactory) -> Gpu:
-    if CXX is None:
-        pytest.skip("no C++ compiler (c++)")
-    if not Path("/usr/include/ucontext.h").exists():
-        pytest.skip("fibres are made with ucontext.h, which is not here")
-    return Gpu(tmp_path_factory.mktemp("gpu"))
+@pytest.fixture
+def gpu(kernels_on_cpu: KernelsOnCpu) -> KernelsOnCpu:
+    return kernels_on_cpu
 
 
 class AtTheEnd:
@@ -119,7 +87,7 @@ def on_device(array: np.ndarray, offset: int = 0) -> Output:
 
 
 def gpu_labels(
-    gpu: Gpu,
+    gpu: KernelsOnCpu,
     logits: np.ndarray,
     size: tuple[int, int],
     align_corners: bool,
@@ -145,7 +113,13 @@ def core_labels(logits: np.ndarray, size: tuple[int, int], align_corners: bool) 
 
 
 def gpu_tensor(
-    gpu: Gpu, image: np.ndarray, spec: ImageSpec, dtype: str = "float32", *, offset: int = 0, colour_order: str = "RGB"
+    gpu: KernelsOnCpu,
+    image: np.ndarray,
+    spec: ImageSpec,
+    dtype: str = "float32",
+    *,
+    offset: int = 0,
+    colour_order: str = "RGB",
 ) -> np.ndarray:
     tensor = Output((3, spec.height, spec.width), dtype, offset)
     launch = ends.front(
@@ -189,14 +163,14 @@ PATTERNS = [noise, smooth, few_values, nearly_tied]
 emulated = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def test_every_float16_is_read_as_numpy_reads_it(gpu: Gpu) -> None:
+def test_every_float16_is_read_as_numpy_reads_it(gpu: KernelsOnCpu) -> None:
     every = np.arange(1 << 16, dtype=np.uint16)
     got = np.array([gpu.library.to_float(int(bits)) for bits in every], np.float32)
     np.testing.assert_array_equal(got, every.view(np.float16).astype(np.float32))
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
-def test_a_float32_is_rounded_to_float16_as_numpy_rounds_it(gpu: Gpu) -> None:
+def test_a_float32_is_rounded_to_float16_as_numpy_rounds_it(gpu: KernelsOnCpu) -> None:
     halves = np.arange(0x7C00, dtype=np.uint16).view(np.float16).astype(np.float64)
     between = ((halves[1:] + halves[:-1]) / 2).astype(np.float32)
     some = np.random.default_rng(0).choice(between, 4000)
@@ -210,7 +184,7 @@ def test_a_float32_is_rounded_to_float16_as_numpy_rounds_it(gpu: Gpu) -> None:
     np.testing.assert_array_equal(got, values.astype(np.float16).view(np.uint16))
 
 
-def test_python_knows_the_kernels_their_tiles_and_their_parameters(gpu: Gpu) -> None:
+def test_python_knows_the_kernels_their_tiles_and_their_parameters(gpu: KernelsOnCpu) -> None:
     arguments = {"front": ends.FrontArguments, "tail": ends.TailArguments, "overlay": ends.OverlayArguments}
     described = [line.split() for line in gpu.library.describe().decode().splitlines()]
     assert sorted(name for name, *_ in described) == sorted(ends.KERNELS)
@@ -269,7 +243,7 @@ def test_the_front_gives_the_bits_of_the_core(gpu, image, size, colour_order, la
 @pytest.mark.parametrize("colour_order", ["RGB", "BGR"])
 @pytest.mark.parametrize("shape", [(16, 17), (33, 128), (19, 260), (17, 131)])
 @pytest.mark.parametrize("gap", [0, 1, 4])
-def test_an_image_of_the_tensors_size_is_only_normalised(gpu: Gpu, shape, gap, colour_order, dtype) -> None:
+def test_an_image_of_the_tensors_size_is_only_normalised(gpu: KernelsOnCpu, shape, gap, colour_order, dtype) -> None:
     height, width = shape
     pixels = np.random.default_rng(1).integers(0, 256, (height, width + gap, 3), dtype=np.uint8)[:, :width]
     spec = ImageSpec(height, width)
@@ -279,7 +253,7 @@ def test_an_image_of_the_tensors_size_is_only_normalised(gpu: Gpu, shape, gap, c
 
 @pytest.mark.parametrize("size", [(64, 128), (80, 131), (33, 65), (300, 40), (16, 16)])
 @pytest.mark.parametrize("image", [(72, 128), (1, 1), (40, 300), (135, 240)])
-def test_larger_and_smaller_images_are_resized_to_the_bits_of_the_core(gpu: Gpu, image, size) -> None:
+def test_larger_and_smaller_images_are_resized_to_the_bits_of_the_core(gpu: KernelsOnCpu, image, size) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (*image, 3), dtype=np.uint8)
     spec = ImageSpec(*size)
     assert_same_bits(gpu_tensor(gpu, pixels, spec), tensor_from_image(pixels, spec))
@@ -288,7 +262,7 @@ def test_larger_and_smaller_images_are_resized_to_the_bits_of_the_core(gpu: Gpu,
 @pytest.mark.parametrize("width", [16, 17, 18, 19, 130])
 @pytest.mark.parametrize("before", range(4))
 @pytest.mark.parametrize("size", [(16, None), (24, 40)])
-def test_the_front_reads_nothing_behind_the_image(gpu: Gpu, width: int, size, before: int) -> None:
+def test_the_front_reads_nothing_behind_the_image(gpu: KernelsOnCpu, width: int, size, before: int) -> None:
     pixels = AtTheEnd(np.random.default_rng(3).integers(0, 256, (16, width, 3), dtype=np.uint8), before).array
     spec = ImageSpec(size[0], size[1] or width)
     assert_same_bits(gpu_tensor(gpu, pixels, spec), tensor_from_image(pixels, spec))
@@ -341,7 +315,7 @@ def test_at_any_size_the_labels_are_the_cores(gpu, pattern, shape, size, align_c
         ((33, 5, 6), (40, 48)),  # more classes than lanes
     ],
 )
-def test_upsampled_labels_are_the_cores(gpu: Gpu, shape, size, pattern, dtype, align_corners) -> None:
+def test_upsampled_labels_are_the_cores(gpu: KernelsOnCpu, shape, size, pattern, dtype, align_corners) -> None:
     logits = pattern(*shape, dtype)
     got = gpu_labels(gpu, logits, size, align_corners, kernel="tail_cells")
     np.testing.assert_array_equal(got, core_labels(logits, size, align_corners))
@@ -349,7 +323,7 @@ def test_upsampled_labels_are_the_cores(gpu: Gpu, shape, size, pattern, dtype, a
 
 @pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize(("h", "w"), [(1, 1), (2, 3), (1, 4)])
-def test_cells_larger_than_a_tile_are_interpolated(gpu: Gpu, h: int, w: int, align_corners: bool) -> None:
+def test_cells_larger_than_a_tile_are_interpolated(gpu: KernelsOnCpu, h: int, w: int, align_corners: bool) -> None:
     logits = noise(5, h, w)
     got = gpu_labels(gpu, logits, (150, 400), align_corners, kernel="tail_cells")
     np.testing.assert_array_equal(got, core_labels(logits, (150, 400), align_corners))
@@ -357,7 +331,7 @@ def test_cells_larger_than_a_tile_are_interpolated(gpu: Gpu, h: int, w: int, ali
 
 @pytest.mark.parametrize("classes", [2, 31, 32, 33, 64, 150, 256])
 @pytest.mark.parametrize(("size", "kernel"), [((32, 48), "cells"), ((4, 6), "argmax"), ((3, 2), "pixels")])
-def test_any_number_of_classes_is_labelled(gpu: Gpu, classes: int, size, kernel: str) -> None:
+def test_any_number_of_classes_is_labelled(gpu: KernelsOnCpu, classes: int, size, kernel: str) -> None:
     for pattern in (noise, few_values):
         logits = pattern(classes, 4, 6)
         got = gpu_labels(gpu, logits, size, False, kernel=kernel)
@@ -367,7 +341,7 @@ def test_any_number_of_classes_is_labelled(gpu: Gpu, classes: int, size, kernel:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(19, 5, 7), (33, 4, 8), (5, 3, 130)])
 @pytest.mark.parametrize("size", [(24, 144), (2, 5), None])
-def test_the_tail_reads_nothing_behind_the_logits(gpu: Gpu, shape, size, dtype: str) -> None:
+def test_the_tail_reads_nothing_behind_the_logits(gpu: KernelsOnCpu, shape, size, dtype: str) -> None:
     logits = AtTheEnd(noise(*shape, dtype)).array
     size = size or shape[1:]
     labels = Output(size, "uint8")
@@ -376,7 +350,7 @@ def test_the_tail_reads_nothing_behind_the_logits(gpu: Gpu, shape, size, dtype: 
 
 
 @pytest.mark.parametrize("size", [(64, 64), (16, 40), (5, 6)])
-def test_a_class_below_another_everywhere_wins_no_tie_of_rounding(gpu: Gpu, size) -> None:
+def test_a_class_below_another_everywhere_wins_no_tie_of_rounding(gpu: KernelsOnCpu, size) -> None:
     """Two classes a float32 step apart often get the same score: only leaving out the lower one decides."""
     logits = np.full((3, 8, 8), 2 - 2.0**-22, np.float32)
     logits[1] += np.float32(2.0**-23)
@@ -389,7 +363,7 @@ def test_a_class_below_another_everywhere_wins_no_tie_of_rounding(gpu: Gpu, size
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("offsets", [(1, 0), (2, 0), (0, 1), (0, 2), (0, 8)])
 @pytest.mark.parametrize("size", [(9, 16), (33, 160), (4, 8)])
-def test_logits_and_labels_may_lie_anywhere(gpu: Gpu, size, offsets, dtype: str) -> None:
+def test_logits_and_labels_may_lie_anywhere(gpu: KernelsOnCpu, size, offsets, dtype: str) -> None:
     logits = noise(5, 9, 16, dtype)
     got = gpu_labels(gpu, logits, size, False, offsets=offsets)
     np.testing.assert_array_equal(got, core_labels(logits, size, False))
@@ -397,7 +371,7 @@ def test_logits_and_labels_may_lie_anywhere(gpu: Gpu, size, offsets, dtype: str)
 
 @pytest.mark.parametrize("step", [1, 2])
 @pytest.mark.parametrize("w", [64, 65, 66])
-def test_logits_with_gaps_between_them_are_labelled(gpu: Gpu, w: int, step: int) -> None:
+def test_logits_with_gaps_between_them_are_labelled(gpu: KernelsOnCpu, w: int, step: int) -> None:
     wide = noise(3, 6, step * w)
     logits = np.ascontiguousarray(wide[:, :, : step * 60 : step])
     for size in [(6, 60), (20, 130)]:
@@ -411,13 +385,13 @@ def test_logits_with_gaps_between_them_are_labelled(gpu: Gpu, w: int, step: int)
         np.testing.assert_array_equal(labels.checked(), core_labels(logits, size, False))
 
 
-def test_every_class_up_to_the_last_can_win(gpu: Gpu) -> None:
+def test_every_class_up_to_the_last_can_win(gpu: KernelsOnCpu) -> None:
     logits = np.zeros((256, 16, 16), np.float32)
     logits.reshape(256, 256)[np.arange(256), np.arange(256)] = 1
     assert set(gpu_labels(gpu, logits, (64, 64), False).ravel()) == set(range(256))
 
 
-def test_of_two_equal_classes_the_lower_index_wins(gpu: Gpu) -> None:
+def test_of_two_equal_classes_the_lower_index_wins(gpu: KernelsOnCpu) -> None:
     distinct = noise(20, 6, 8)
     twice = np.concatenate([distinct, distinct])
     for size in [(6, 8), (48, 64), (5, 3)]:
@@ -425,7 +399,7 @@ def test_of_two_equal_classes_the_lower_index_wins(gpu: Gpu) -> None:
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
-def test_an_axis_that_hardly_grows_is_sampled_as_by_the_core(gpu: Gpu, align_corners: bool) -> None:
+def test_an_axis_that_hardly_grows_is_sampled_as_by_the_core(gpu: KernelsOnCpu, align_corners: bool) -> None:
     logits = few_values(2, 1, 3000)
     got = gpu_labels(gpu, logits, (1, 3001), align_corners, kernel="tail_cells")
     np.testing.assert_array_equal(got, core_labels(logits, (1, 3001), align_corners))
@@ -444,7 +418,7 @@ def test_a_tile_has_room_for_its_cells_even_where_rounding_moves_samples(outputs
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [(40, 56), (5, 8), (3, 6)])
-def test_logits_with_the_classes_together_give_the_same_labels(gpu: Gpu, size, dtype: str) -> None:
+def test_logits_with_the_classes_together_give_the_same_labels(gpu: KernelsOnCpu, size, dtype: str) -> None:
     logits = noise(19, 5, 8, dtype)
     padded = np.full((5, 8, 24), 99, dtype)
     padded[..., :19] = logits.transpose(1, 2, 0)
@@ -459,7 +433,7 @@ def test_logits_with_the_classes_together_give_the_same_labels(gpu: Gpu, size, d
     np.testing.assert_array_equal(labels.checked(), core_labels(logits, size, False))
 
 
-def test_the_order_in_which_threads_run_changes_no_label(gpu: Gpu) -> None:
+def test_the_order_in_which_threads_run_changes_no_label(gpu: KernelsOnCpu) -> None:
     logits = few_values(19, 9, 20)
     wanted = gpu_labels(gpu, logits, (72, 160), False)
     for seed in range(1, 9):
@@ -467,12 +441,12 @@ def test_the_order_in_which_threads_run_changes_no_label(gpu: Gpu) -> None:
 
 
 @pytest.mark.parametrize("which", range(3))
-def test_a_kernel_that_lacks_a_barrier_is_found_out(gpu: Gpu, tmp_path: Path, which: int) -> None:
+def test_a_kernel_that_lacks_a_barrier_is_found_out(gpu: KernelsOnCpu, tmp_path: Path, which: int) -> None:
     pieces = ends.source().split("    __syncthreads();\n")
     assert len(pieces) == 4
     pieces[which : which + 2] = [pieces[which] + pieces[which + 1]]
     (tmp_path / ends.NAME).write_text("    __syncthreads();\n".join(pieces))
-    broken = Gpu(tmp_path, tmp_path)
+    broken = KernelsOnCpu(tmp_path, tmp_path)
     logits = few_values(19, 9, 20)
     wanted = core_labels(logits, (72, 160), False)
     got = [gpu_labels(broken, logits, (72, 160), False, seed=seed) for seed in range(4)]
@@ -485,7 +459,7 @@ CLASSES = ClassSpec("test", ("a", "b", "c"), ((255, 0, 10), (1, 128, 255), (77, 
 
 
 def gpu_overlay(
-    gpu: Gpu, image: np.ndarray, labels: np.ndarray, opacity: float, colour_order: str = "RGB"
+    gpu: KernelsOnCpu, image: np.ndarray, labels: np.ndarray, opacity: float, colour_order: str = "RGB"
 ) -> np.ndarray:
     palette, result = colour_table(CLASSES), Output((*labels.shape, 3), "uint8")
     launch = ends.overlay(
@@ -517,13 +491,13 @@ def test_the_overlay_has_the_pixels_of_the_one_made_on_the_cpu(gpu, shape, opaci
 
 @pytest.mark.parametrize("width", [1, 2, 3, 130])
 @pytest.mark.parametrize("before", range(4))
-def test_the_overlay_reads_nothing_behind_the_image_and_the_labels(gpu: Gpu, width: int, before: int) -> None:
+def test_the_overlay_reads_nothing_behind_the_image_and_the_labels(gpu: KernelsOnCpu, width: int, before: int) -> None:
     image = AtTheEnd(np.random.default_rng(4).integers(0, 256, (5, width, 3), dtype=np.uint8), before).array
     labels = AtTheEnd(np.random.default_rng(4).integers(0, 3, (5, width), dtype=np.uint8)).array
     np.testing.assert_array_equal(gpu_overlay(gpu, image, labels, 0.5), overlay_of(image, labels, CLASSES))
 
 
-def test_at_another_opacity_only_values_in_the_middle_may_be_rounded_to_the_other_side(gpu: Gpu) -> None:
+def test_at_another_opacity_only_values_in_the_middle_may_be_rounded_to_the_other_side(gpu: KernelsOnCpu) -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (64, 200, 3), dtype=np.uint8)
     labels = rng.integers(0, 4, (64, 200), dtype=np.uint8)

@@ -109,9 +109,9 @@ PREPROCESS = [
         *((position, value, "RTSEG_BAD_SIZE") for position in (1, 2, 5, 6) for value in (0, -1, 8388609, 2**31 - 1)),
         *((3, row_bytes, "RTSEG_BAD_SIZE") for row_bytes in (0, 14, -14)),
         *((7, scale, "RTSEG_BAD_VALUE") for scale in (0.0, -1.0, float("nan"), float("inf"))),
-        (8, BAD.ctypes.data, "RTSEG_BAD_VALUE"),
-        (9, BAD.ctypes.data, "RTSEG_BAD_VALUE"),
-        (9, MEAN.ctypes.data, "RTSEG_BAD_VALUE"),
+        pytest.param(8, BAD.ctypes.data, "RTSEG_BAD_VALUE", id="mean is not finite"),
+        pytest.param(9, BAD.ctypes.data, "RTSEG_BAD_VALUE", id="std is not finite"),
+        pytest.param(9, MEAN.ctypes.data, "RTSEG_BAD_VALUE", id="std is zero"),
         (11, -1, "RTSEG_BAD_VALUE"),
     ],
 )
@@ -133,7 +133,7 @@ NOT_FINITE = np.array([1, np.nan, 1, 1], np.float32)
         *((position, None, "RTSEG_NULL_POINTER") for position in (0, 2, 3, 4)),
         *((1, count, "RTSEG_BAD_SIZE") for count in (0, 2**32 + 1, 2**64 - 1)),
         (5, -1, "RTSEG_BAD_VALUE"),
-        (0, NOT_FINITE.ctypes.data, "RTSEG_NOT_FINITE"),
+        pytest.param(0, NOT_FINITE.ctypes.data, "RTSEG_NOT_FINITE", id="values are not finite"),
     ],
 )
 def test_the_range_answers_a_bad_argument_with_its_code(library, position: int, value, code: str) -> None:

@@ -6,15 +6,16 @@ from pathlib import Path
 import onnxruntime as ort
 import pytest
 
+from rtseg.artifacts import KINDS
 from rtseg.errors import RunnerError, UnknownNameError
-from rtseg.runners.registry import DEFAULT_RUNNER, file_runner, runner_names
+from rtseg.runners.registry import DEFAULT_RUNNERS, RUNNABLE, file_runner, runner_names
 
 GPU = {"onnxruntime-cuda": "CUDA", "onnxruntime-tensorrt": "Tensorrt"}
 
 
-@pytest.mark.parametrize("name", runner_names())
+@pytest.mark.parametrize("name", runner_names("onnx"))
 def test_a_name_gives_a_runner_of_that_backend_without_touching_the_file(name: str) -> None:
-    runner = file_runner(name, Path("missing.onnx"), threads=3)
+    runner = file_runner(name, Path("missing.onnx"), kind="onnx", threads=3)
     assert runner.backend == name
     assert runner.device == f"GPU ({GPU[name]})" if name in GPU else "3 threads" in runner.device
 
@@ -26,16 +27,26 @@ def test_a_runner_on_the_gpu_never_falls_back_to_the_cpu(name: str, exported: Pa
     else:
         message = r"lacks a provider; got .*CPUExecutionProvider.* Try: .*rtseg\[gpu\]"
     try:
-        with file_runner(name, exported) as runner:
+        with file_runner(name, exported, kind="onnx") as runner:
             assert "GPU" in runner.device
     except RunnerError as error:
         assert re.search(message, str(error))
 
 
-def test_the_default_is_a_name() -> None:
-    assert DEFAULT_RUNNER in runner_names()
+def test_each_kind_of_file_that_is_run_has_a_default_among_its_own_runners() -> None:
+    assert set(RUNNABLE) <= set(KINDS)
+    for kind, name in DEFAULT_RUNNERS.items():
+        assert name in runner_names(kind)
+        assert file_runner(None, Path("missing"), kind=kind).backend == name
+
+
+def test_a_runner_of_another_kind_of_file_is_refused_with_one_that_fits() -> None:
+    with pytest.raises(
+        RunnerError, match=r"openvino does not run f\.engine; got a file of kind engine.*Try: --runner ten"
+    ):
+        file_runner("openvino", Path("f.engine"), kind="engine")
 
 
 def test_an_unknown_name_is_refused_with_the_closest_one() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown runner; got 'openvin'.*Try: 'openvino'"):
-        file_runner("openvin", Path("missing.onnx"))
+        file_runner("openvin", Path("missing.onnx"), kind="onnx")

@@ -8,8 +8,10 @@ from staged_network import Staged, write_staged
 
 from rtseg.datasets.registry import open_dataset, open_pictures
 from rtseg.quantize.files import read_original, read_table
-from rtseg.runners.registry import DEFAULT_RUNNER
+from rtseg.runners.registry import DEFAULT_RUNNERS
 from rtseg.sensitivity.trial import Trials
+
+DEFAULT_RUNNER = DEFAULT_RUNNERS["onnx"]
 
 
 @pytest.fixture(scope="session")

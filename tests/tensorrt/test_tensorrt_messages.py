@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from rtseg.engines.messages import (
+from rtseg.tensorrt.messages import (
     ERROR,
     INFO,
     INTERNAL_ERROR,
@@ -98,11 +98,15 @@ LINES = [
         "another build profile",
     ),
     (
-        "CUDA initialization failure with error: 35. Please check your CUDA installation",
-        "the NVIDIA driver is too old for this TensorRT's CUDA",
-        "a newer driver",
+        "CUDA initialization failure with error: 35. Please check your CUDA installation:  http://docs.nvidia.com/",
+        "there is no NVIDIA driver, or one too old for this TensorRT's CUDA",
+        "a newer one, or a TensorRT for an older CUDA",
     ),
-    ("CUDA initialization failure with error: 100. Please check your", "CUDA cannot be used here", "nvidia-smi"),
+    ("CUDA initialization failure with error: 100", "CUDA sees no GPU", "CUDA_VISIBLE_DEVICES"),
+    ("CUDA initialization failure with error: 34", "the CUDA toolkit's stub stands in the way", "LD_LIBRARY_PATH"),
+    ("CUDA initialization failure with error: 804", "the NVIDIA driver's parts do not fit", "restart the machine"),
+    ("CUDA initialization failure with error: 2", "not enough GPU memory", "a GPU on which nothing else runs"),
+    ("CUDA initialization failure with error: 999. Please check your", "CUDA cannot be used here", "nvidia-smi"),
 ]
 
 
@@ -161,3 +165,11 @@ def test_the_operator_that_is_unknown_is_told_rather_than_the_plugin_that_nobody
     record.add(INFO, LINES[6][0])
     record.add(ERROR, LINES[7][0])
     assert re.search("does not know the operator MaxUnpool", str(engine_error("refused", record.errors)))
+
+
+def test_a_cuda_that_fails_is_an_error_though_tensorrt_8_calls_it_a_warning() -> None:
+    record = LogRecord()
+    record.add(WARNING, "Unable to determine GPU memory usage")
+    record.add(WARNING, "CUDA initialization failure with error: 35")
+    assert record.errors == ("CUDA initialization failure with error: 35",)
+    assert record.warnings == ("Unable to determine GPU memory usage",)

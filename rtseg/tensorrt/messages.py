@@ -6,12 +6,14 @@ import re
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from rtseg.errors import EngineError
+from rtseg.errors import EngineError, RtsegError, RunnerError
 
 if TYPE_CHECKING:
     import tensorrt as trt
+
+Refusal = TypeVar("Refusal", bound=RtsegError)
 
 INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 """TensorRT's severities. The numbers are those of its C++ interface in every version."""
@@ -29,21 +31,41 @@ class Translation:
     hint: str
 
 
+_CUDA_FAILS = r"CUDA initialization failure with error:? ?"
+"""Followed by CUDA's number. 35 is what a missing driver gives too."""
+
 TRANSLATIONS = (
     Translation(
-        r"CUDA initialization failure with error:? ?35\b|CUDA driver version is insufficient",
-        "the NVIDIA driver is too old for this TensorRT's CUDA",
-        "a newer driver, or a TensorRT built for an older CUDA (tensorrt-cu12)",
+        _CUDA_FAILS + r"35\b|CUDA driver version is insufficient",
+        "there is no NVIDIA driver, or one too old for this TensorRT's CUDA",
+        "nvidia-smi, which tells the driver; a newer one, or a TensorRT for an older CUDA; in a container --gpus all",
     ),
     Translation(
-        r"CUDA initialization failure with error:? ?(\d+)|no CUDA-capable device is detected",
-        "CUDA cannot be used here",
-        "nvidia-smi, which says whether driver and GPU are there",
+        _CUDA_FAILS + r"100\b|no CUDA-capable device is detected",
+        "CUDA sees no GPU",
+        "nvidia-smi -L, which lists the GPUs; unset CUDA_VISIBLE_DEVICES; in a container --gpus all",
     ),
     Translation(
-        r"OutOfMemory|out of memory|Requested amount of GPU memory|insufficient memory on requested size",
+        _CUDA_FAILS + r"34\b|CUDA driver is a stub library",
+        "the CUDA toolkit's stub stands in the way of the driver",
+        "take the toolkit's stubs folder out of LD_LIBRARY_PATH",
+    ),
+    Translation(
+        _CUDA_FAILS + r"80[34]\b",
+        "the NVIDIA driver's parts do not fit each other",
+        "restart the machine, or load the kernel module of the installed driver: nvidia-smi says which is running",
+    ),
+    Translation(
+        r"OutOfMemory|out of memory|Requested amount of GPU memory|insufficient memory on requested size|"
+        + _CUDA_FAILS
+        + r"2\b",
         "not enough GPU memory",
         "--workspace 1024, a smaller resolution, or a GPU on which nothing else runs",
+    ),
+    Translation(
+        _CUDA_FAILS + r"\d+",
+        "CUDA cannot be used here",
+        "nvidia-smi, which says whether driver and GPU are there",
     ),
     Translation(
         r"Could not find any implementation for node (.+?) due to insufficient workspace",
@@ -104,8 +126,11 @@ TRANSLATIONS = (
 _PREFIX = re.compile(r"^(?:\d+: )?(?:\[[^\]]*\.\w+::[^\]]*\] ?)?(?:Error Code \d+: )?")
 
 
-_CAUSE_OF_ERRORS = "No importer registered for op"
-"""Told as mere information, while the error that follows speaks of a plugin that nobody asked for."""
+_CAUSES_OF_ERRORS = ("No importer registered for op", "CUDA initialization failure with error")
+"""What TensorRT 8 tells as information or as a warning, though it is why there will be no engine.
+
+The error that follows the first speaks of a plugin that nobody asked for; none at all follows the second.
+"""
 
 
 class LogRecord:
@@ -116,7 +141,8 @@ class LogRecord:
 
     def add(self, severity: int, message: str) -> None:
         """Take one line. Called from TensorRT's threads, so it must not raise."""
-        lines = self._lines.get(ERROR if _CAUSE_OF_ERRORS in message else severity)
+        cause = any(text in message for text in _CAUSES_OF_ERRORS)
+        lines = self._lines.get(min(severity, ERROR) if cause else severity)
         if lines is not None and len(lines) < KEPT and message not in lines:
             lines.append(message)
 
@@ -167,14 +193,23 @@ def translated(messages: Iterable[str]) -> tuple[str, str, str] | None:
 
 
 def engine_error(what: str, messages: Iterable[str], *, hint: str = "") -> EngineError:
-    """Return the error to raise where TensorRT refused: the cause as far as it is known, and TensorRT's own words.
+    """Return the error to raise where TensorRT refused a graph or an engine, in its own words and what they mean.
 
     hint is what to try where no line is known.
     """
+    return _refusal(EngineError, what, messages, hint)
+
+
+def runner_error(what: str, messages: Iterable[str], *, hint: str = "") -> RunnerError:
+    """Return the error to raise where TensorRT could not run what it had accepted, or could not start at all."""
+    return _refusal(RunnerError, what, messages, hint)
+
+
+def _refusal(kind: type[Refusal], what: str, messages: Iterable[str], hint: str) -> Refusal:
     lines = list(messages)
     known = translated(lines)
     if known is None:
         told = "; ".join(map(shortened, lines[:3])) or "no message"
-        return EngineError(what, got=f"from TensorRT: {told}", hint=hint)
+        return kind(what, got=f"from TensorRT: {told}", hint=hint)
     cause, next_command, line = known
-    return EngineError(f"{what}: {cause}", got=f"from TensorRT: {line}", hint=next_command)
+    return kind(f"{what}: {cause}", got=f"from TensorRT: {line}", hint=next_command)

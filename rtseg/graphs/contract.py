@@ -1,0 +1,105 @@
+"""The two contracts as an ONNX graph states them: in its metadata, and in the shapes and types of its two ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+
+from rtseg.artifacts import Manifest, PathLike, sha256_of
+from rtseg.errors import OnnxError, SpecError
+from rtseg.graphs.canonical import read_graph, require_canonical
+from rtseg.specs import IMAGE_PROPERTY, OUTPUT_PROPERTY, ImageSpec, OutputSpec, tensor_shapes
+
+IMPORT = (
+    "rtseg import-onnx {path} with --classes NAME|N, --normalization imagenet|unit (or --mean, --std and --scale) and "
+    "--align-corners or --no-align-corners"
+)
+"""The command that states what a graph cannot show, with the options it takes."""
+
+Ends = tuple[tuple[int, tuple[int, ...]], tuple[int, tuple[int, ...]]]
+
+
+def graph_ends(model: onnx.ModelProto, label: str) -> Ends:
+    """Return element type and shape of the one input and the one output. Raises OnnxError for several, or no sizes."""
+    constants = {entry.name for entry in model.graph.initializer}
+    ends = []
+    for kind, values in (("input", model.graph.input), ("output", model.graph.output)):
+        told = [value for value in values if value.name not in constants]
+        if len(told) != 1:
+            raise OnnxError(f"{label} has {len(told)} {kind}s", got=[value.name for value in told], expected="one")
+        tensor = told[0].type.tensor_type
+        shape = tuple(side.dim_value for side in tensor.shape.dim)
+        if not shape or not all(size > 0 for size in shape):
+            words = [side.dim_param or side.dim_value or "?" for side in tensor.shape.dim]
+            raise OnnxError(
+                f"the {kind} {told[0].name} of {label} has a dynamic shape",
+                got="x".join(map(str, words)) or "no shape",
+                expected="sizes in numbers",
+                hint="an export without dynamic axes",
+            )
+        ends.append((int(tensor.elem_type), shape))
+    return ends[0], ends[1]
+
+
+def stated_contract(model: onnx.ModelProto, label: str) -> tuple[ImageSpec, OutputSpec] | None:
+    """Return the contracts in the graph's metadata, None where it has none.
+
+    Raises OnnxError where they cannot be read or the graph's two ends are not theirs.
+    """
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    if IMAGE_PROPERTY not in properties and OUTPUT_PROPERTY not in properties:
+        return None
+    try:
+        image = ImageSpec.from_json(json.loads(properties[IMAGE_PROPERTY]))
+        output = OutputSpec.from_json(json.loads(properties[OUTPUT_PROPERTY]))
+    except (KeyError, ValueError, RecursionError, SpecError) as error:
+        raise OnnxError(f"the metadata of {label} holds no contract of rtseg: {error}") from error
+    require_ends(model, image, output, label)
+    return image, output
+
+
+def require_ends(model: onnx.ModelProto, image: ImageSpec, output: OutputSpec, label: str) -> None:
+    """Raise OnnxError unless the graph takes and gives what the contracts say."""
+    (_, taken), (_, given) = graph_ends(model, label)
+    if (taken, given) != tensor_shapes(image, output):
+        raise OnnxError(
+            f"{label} is not what its contract says",
+            got=f"{taken} to {given}",
+            expected=" to ".join(map(str, tensor_shapes(image, output))),
+        )
+
+
+def stated_manifest(path: PathLike) -> Manifest:
+    """Return the manifest of a canonical file that lost its own, by the contracts in the graph's metadata.
+
+    Raises OnnxError for a file that is no canonical graph, and for one that states no contract, naming what does.
+    """
+    source = Path(path)
+    model = read_graph(source)
+    contract = stated_contract(model, str(source))
+    if contract is None:
+        raise OnnxError(
+            f"{source} has no manifest, and its metadata states no contract", hint=IMPORT.format(path=source)
+        )
+    require_canonical(model, str(source))
+    return Manifest(
+        kind="onnx",
+        network=source.stem,
+        options={},
+        weights=f"as in {source.name}",
+        precision=graph_precision(model),
+        image=contract[0],
+        output=contract[1],
+        sha256=sha256_of(source),
+    )
+
+
+def graph_precision(model: onnx.ModelProto) -> str:
+    """Return int8 for a graph with Q/DQ, fp16 for one with weights in FP16, else fp32."""
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        return "int8"
+    half = any(entry.data_type == TensorProto.FLOAT16 for entry in model.graph.initializer)
+    return "fp16" if half else "fp32"

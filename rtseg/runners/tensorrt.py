@@ -1,0 +1,147 @@
+"""Run an engine with TensorRT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rtseg.artifacts import PathLike, read_manifest
+from rtseg.cuda.end_kernels import EndKernels
+from rtseg.cuda.protocol import CudaDriver
+from rtseg.cuda.registry import DEFAULT, open_cuda
+from rtseg.errors import ManifestError, RunnerError
+from rtseg.runners.protocol import Array, Runner, TensorSpec
+from rtseg.runners.tensorrt_context import Lane, LanePool
+from rtseg.runners.tensorrt_frames import DeviceFrames, Ends
+from rtseg.runners.tensorrt_steps import EngineStep, LaneStep, OpeningThread
+from rtseg.runners.tensorrt_tensors import engine_tensors
+from rtseg.specs import ImageSpec, OutputSpec
+from rtseg.tensorrt.deserialize import OpenEngine, deserialize_engine
+from rtseg.tensorrt.preflight import require_runnable
+from rtseg.tensorrt.release import tensorrt_release
+
+
+class TensorRtRunner(Runner):
+    """An engine of this machine's TensorRT on this machine's GPU, verified before TensorRT is given it.
+
+    contexts is how many threads may run at once in infer and frames; others wait. Each takes memory of its own on the
+    GPU, but not before it is needed. cuda names an implementation of rtseg.cuda; with "pycuda" there are no CUDA
+    graphs. device counts from 0 among the GPUs that the process sees.
+
+    What bind and bind_device give has a context of its own, and lives on when the runner is closed.
+    """
+
+    def __init__(self, path: PathLike, *, contexts: int = 2, cuda: str = DEFAULT, device: int = 0) -> None:
+        super().__init__()
+        if contexts < 1:
+            raise RunnerError("no thread could run without an execution context", got=contexts, expected="1 or more")
+        self.backend = "tensorrt" if cuda == DEFAULT else f"tensorrt-{cuda}"
+        self.device = "GPU (TensorRT)"
+        self._path = Path(path)
+        self._contexts = contexts
+        self._cuda = cuda
+        self._ordinal = device
+        self._running: _Running | None = None
+
+    @property
+    def input(self) -> TensorSpec:
+        """The engine's input. Valid while open."""
+        return self._live().source.spec
+
+    @property
+    def output(self) -> TensorSpec:
+        """The engine's output. Valid while open."""
+        return self._live().result.spec
+
+    @property
+    def driver(self) -> CudaDriver:
+        """CUDA as the runner drives it. Valid while open."""
+        return self._live().driver
+
+    def open(self) -> None:
+        """Load the engine. Opening an open runner does nothing.
+
+        Raises ManifestError for a file that is not what its manifest tells of, MissingDependencyError and CudaError
+        where TensorRT or a GPU is missing, RunnerError for an engine of another machine and for want of memory, and
+        EngineError where TensorRT refuses the file.
+        """
+        super().open()
+
+    def bind_device(self) -> LaneStep:
+        """Return a step of the engine alone, from its input to its output on the GPU, for timing: nothing is copied.
+
+        The input holds zeros; step.lane.input and step.lane.output are the memory.
+        """
+        running = self._live()
+        with running.driver.active():
+            lane = running.make_lane()
+            return LaneStep(lane, lane.execute, running.opening)
+
+    def frames(self, image: ImageSpec, output: OutputSpec) -> DeviceFrames:
+        """Return whole frames on the GPU, both ends included. Raises CudaError where the kernels cannot be compiled."""
+        running = self._live()
+        with running.driver.active():
+            kernels = None if output.interface == "labels" else EndKernels(running.driver)
+        frame_ends = Ends(image, output, kernels)
+        return DeviceFrames(running.driver, running.lanes, self._make_lane, running.opening, frame_ends)
+
+    def _load(self) -> None:
+        manifest = read_manifest(self._path, kind="engine")
+        release = tensorrt_release("running an engine")
+        driver = open_cuda(self._cuda, self._ordinal)
+        self.notes = require_runnable(manifest, release, driver.device)
+        try:
+            content = self._path.read_bytes()
+        except OSError as error:
+            raise ManifestError(f"cannot read {self._path}: {error.strerror}") from error
+        running = _Running(driver, deserialize_engine(content), self._contexts)
+        with running.lanes.lent():  # so that want of memory is met here
+            pass
+        architecture = driver.device.architecture.replace("_", "")
+        self.device = f"GPU ({driver.device.name}, {architecture}, TensorRT {release})"
+        self._running = running
+
+    def _free(self) -> None:
+        running, self._running = self._live(), None
+        with running.driver.active():
+            running.lanes.close()
+            del running  # the engine last, once no context is left
+
+    def _infer(self, array: Array) -> Array:
+        running = self._live()
+        with running.driver.active(), running.lanes.lent() as lane:
+            step = lane.kept("tensors", lambda: EngineStep(lane, running.opening, array))
+            step.input[...] = array
+            step()
+            return np.array(step.output, order="C")
+
+    def _bind(self, array: Array) -> EngineStep:
+        running = self._live()
+        with running.driver.active():
+            return EngineStep(running.make_lane(), running.opening, array)
+
+    def _make_lane(self) -> Lane:
+        return self._live().make_lane()
+
+    def _live(self) -> _Running:
+        running = self._running
+        if running is None:
+            raise RunnerError(f"the {self.backend} runner is not open", hint="with runner: ...")
+        return running
+
+
+class _Running:
+    """An open engine and the lanes it runs in. The thread that makes it is in the GPU's context for good."""
+
+    def __init__(self, driver: CudaDriver, opened: OpenEngine, contexts: int) -> None:
+        self.driver = driver
+        self.source, self.result = engine_tensors(opened.engine)
+        self.opening = OpeningThread()
+        self.opening.is_this = True
+        self.lanes = LanePool(self.make_lane, contexts)
+        self._opened = opened
+
+    def make_lane(self) -> Lane:
+        """Return a lane that no other thread uses. The calling thread is in the GPU's context."""
+        return Lane(self._opened, self.driver, self.source, self.result)
