@@ -1,0 +1,100 @@
+"""Build an engine, audit it, compare it with ONNX Runtime, time it. Needs a GPU, TensorRT and the CUDA bindings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Callable
+
+from rtseg.benchmarks.environment import gpus
+from rtseg.benchmarks.sampling import measure_interleaved
+from rtseg.cuda.registry import open_cuda
+from rtseg.engines.build import build_ready
+from rtseg.engines.engine_file import BuiltEngine
+from rtseg.engines.profile import BuildProfile
+from rtseg.errors import RunnerError
+from rtseg.gpu_check.agreement import compare
+from rtseg.gpu_check.cases import Case, CaseFolder, Pixels
+from rtseg.gpu_check.timing import RULE, facts_of, frame_times, frames_per_second, gpu_times
+from rtseg.lowering.versions import TYPED, target_for_version
+from rtseg.runners.tensorrt import TensorRtRunner
+from rtseg.runners.tensorrt_frames import DeviceFrameStep
+from rtseg.segmenter import Segmenter, load
+from rtseg.tensorrt.release import tensorrt_release
+
+Report = Callable[[Mapping[str, Any]], None]
+"""Told of each finding as soon as it is there, so that what comes too late costs only itself."""
+
+PROFILE = BuildProfile(workspace_mib=4096, avg_timing_iterations=4, tf32=False, external_tactics=False)
+"""FP32 is FP32, as agreement is judged by it; and TensorRT's own kernels only, so that it makes no difference whether
+cuDNN and cuBLAS lie beside it."""
+
+IN_FLIGHT = (1, 2, 4)
+
+
+def engine_task(folder: CaseFolder, case: Case, precision: str, scratch: Path, report: Report) -> None:
+    """Build the engine of that precision, prove and time it. Raises what building, loading and running raise."""
+    built = built_engine(folder, case, "logits", precision, scratch)
+    report(build_facts(built))
+    image, _ = folder.picture(case.pictures[0])
+    free = open_cuda().memory()[0]
+    with load(built.path) as segmenter:
+        report({"agreement": compare(folder, case, precision, segmenter)})
+        runner = _runner(segmenter)
+        report({"gpus": gpus(), "engine": {"gpu": gpu_times(runner.driver, runner.bind_device(), RULE)}})
+        frames = [frame_step(segmenter, image)]
+        report({"memory_bytes": free - runner.driver.memory()[0], "frame": frame_times(runner.driver, frames[0], RULE)})
+        frames += [frame_step(segmenter, image) for _ in range(max(IN_FLIGHT) - 1)]
+        report({"frames_per_second": {str(number): frames_per_second(frames[:number], RULE) for number in IN_FLIGHT}})
+
+
+def labels_task(folder: CaseFolder, case: Case, scratch: Path, report: Report) -> None:
+    """Time the FP16 engine's frame beside an engine with both ends in its graph, in turns. Raises as engine_task."""
+    ours = built_engine(folder, case, "logits", "fp16", scratch)
+    plain = built_engine(folder, case, "labels", "fp16", scratch)
+    report(build_facts(plain))
+    image, _ = folder.picture(case.pictures[0])
+    with load(ours.path) as segmenter, load(plain.path) as other:
+        report({"agreement": compare(folder, case, "fp16", other), "gpus": gpus()})
+        steps = {"frame": frame_step(segmenter, image), "labels": frame_step(other, image)}
+        samples = measure_interleaved(steps, RULE)
+        report({"in_turns": {name: facts_of(taken) for name, taken in samples.items()}})
+
+
+def built_engine(folder: CaseFolder, case: Case, interface: str, precision: str, scratch: Path) -> BuiltEngine:
+    """Return an engine of the case, out of the store where it was built before. Raises what build_ready raises.
+
+    One that is not in the precision asked for is kept all the same: its verdict says so, and the rest is worth knowing.
+    """
+    typed = target_for_version(tensorrt_release("building an engine")) == TYPED
+    graph = case.graph(interface, precision, typed=typed)
+    path = scratch / f"{interface}-{precision}.engine"
+    return build_ready(folder.ready(graph), folder.parent(graph), path, profile=PROFILE, keep_anyway=True)
+
+
+def build_facts(built: BuiltEngine) -> dict[str, Any]:
+    """Return what is to be told of a build and of the proof of its precision."""
+    details = built.manifest.details
+    told = ("tensorrt", "typed", "builder_flags", "lowering", "lowered_sha256", "profile", "notes", "build_seconds")
+    return {
+        "build": {
+            **{name: details[name] for name in told},
+            "from_store": built.from_store,
+            "engine_bytes": built.path.stat().st_size,
+            "engine_sha256": built.manifest.sha256,
+        },
+        "precision": built.proof.to_json(),
+    }
+
+
+def frame_step(segmenter: Segmenter, image: Pixels) -> DeviceFrameStep:
+    """Return the whole frame of an engine on the GPU. Raises RunnerError where the host would do a part of it."""
+    step = segmenter.bind(image)
+    if not isinstance(step, DeviceFrameStep):
+        raise RunnerError("the frame is not the GPU's alone", got=type(step).__name__, expected="DeviceFrameStep")
+    return step
+
+
+def _runner(segmenter: Segmenter) -> TensorRtRunner:
+    assert isinstance(segmenter.runner, TensorRtRunner)  # which an engine's is
+    return segmenter.runner
