@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
 def _task(options: argparse.Namespace) -> int:
     from rtseg.gpu_check.child import end_with_parent
     from rtseg.gpu_check.run import RESULT
-    from rtseg.gpu_check.tasks import LABELS, TORCH, TORCH_COMPILE, task_named
+    from rtseg.gpu_check.tasks import LABELS, SCORES, TORCH, TORCH_COMPILE, task_named
 
     end_with_parent()
     folder = CaseFolder(options.cases)
@@ -86,10 +86,12 @@ def _task(options: argparse.Namespace) -> int:
 
         torch_task(folder, task.case, task.kind, options.scratch, report, device=options.device, beside=options.beside)
         return 0
-    from rtseg.gpu_check.engine_task import engine_task, labels_task
+    from rtseg.gpu_check.engine_task import engine_task, labels_task, scores_task
 
     if task.kind == LABELS:
         labels_task(folder, task.case, options.scratch, report)
+    elif task.kind == SCORES:
+        scores_task(folder, task.case, options.scratch, report)
     else:
         engine_task(folder, task.case, task.kind, options.scratch, report)
     return 0

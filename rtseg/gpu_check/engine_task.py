@@ -61,6 +61,16 @@ def labels_task(folder: CaseFolder, case: Case, scratch: Path, report: Report) -
         report({"in_turns": {name: facts_of(taken) for name, taken in samples.items()}})
 
 
+def scores_task(folder: CaseFolder, case: Case, scratch: Path, report: Report) -> None:
+    """Time the boundary `network` in FP16: a normalised tensor to scores at full size. Raises as engine_task."""
+    built = built_engine(folder, case, "scores", "fp16", scratch)
+    report(build_facts(built))
+    with load(built.path) as segmenter:
+        report({"agreement": compare(folder, case, "fp16", segmenter)})
+        runner = _runner(segmenter)
+        report({"gpus": gpus(), "network": {"gpu": gpu_times(runner.driver, runner.bind_device(), RULE)}})
+
+
 def built_engine(folder: CaseFolder, case: Case, interface: str, precision: str, scratch: Path) -> BuiltEngine:
     """Return an engine of the case, out of the store where it was built before. Raises what build_ready raises.
 

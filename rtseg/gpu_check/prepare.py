@@ -148,11 +148,12 @@ def _of_the_dataset(request: Request) -> list[_Picture]:
 
 @dataclass(frozen=True)
 class _Files:
-    """The ONNX files of a case: logits in FP32, logits in INT8, and FP32 with both ends of the frame in the graph."""
+    """The ONNX files of a case: logits in FP32 and INT8, FP32 with both ends of the frame in it, FP32 to full size."""
 
     fp32: Path
     int8: Path
     labels: Path
+    scores: Path
     calibration: Facts
 
     def graphs(self) -> list[tuple[Path, str, str]]:
@@ -162,6 +163,7 @@ class _Files:
             (self.fp32, "logits", "fp16"),
             (self.int8, "logits", "int8"),
             (self.labels, "labels", "fp16"),
+            (self.scores, "scores", "fp16"),
         ]
 
 
@@ -174,15 +176,16 @@ def _made_files(
     notify: Notify,
 ) -> _Files:
     notify("exporting")
-    fp32, int8, labels = (folder / f"{name}.onnx" for name in ("fp32", "int8", "labels"))
+    fp32, int8, labels, scores = (folder / f"{name}.onnx" for name in ("fp32", "int8", "labels", "scores"))
     export_onnx(network, resolution, fp32, images=[image])
     export_onnx(network, resolution, labels, interface="labels")
+    export_onnx(network, resolution, scores, interface="scores")
     original = read_original(fp32)
     table, facts = _tracked_table(original, tables) or _calibrated(original, resolution, notify)
     model, census = int8_graph(original, table, target="tensorrt")
     facts["int8_share_of_macs"] = census.int8_share
     write_derived(original, model, int8, precision="int8", details=facts)
-    return _Files(fp32, int8, labels, facts)
+    return _Files(fp32, int8, labels, scores, facts)
 
 
 def _tracked_table(original: Original, folder: Path) -> tuple[CalibrationTable, Facts] | None:

@@ -59,6 +59,8 @@ def _told(facts: Mapping[str, Any]) -> str:
             told += [f"{way}: {one['share']:.3%} of the labels agree" for way, one in agreement.items()]
     if engine := facts.get("engine"):
         told.append(f"engine {engine['gpu']['median_ms']:.3f} ms")
+    if network := facts.get("network"):
+        told.append(f"network {network['gpu']['median_ms']:.3f} ms")
     if frame := facts.get("frame"):
         told.append(f"frame {frame['host']['median_ms']:.3f} ms, of that GPU {frame['gpu']['median_ms']:.3f} ms")
         told.append(f"host overhead {frame['host_overhead_us']:.1f} us")

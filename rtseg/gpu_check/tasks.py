@@ -14,13 +14,16 @@ ENGINE_KINDS = ("fp16", "int8", "fp32")
 LABELS = "labels"
 """The frame of the FP16 engine beside an FP16 engine that has both ends of the frame in its graph, in turns."""
 
+SCORES = "scores"
+"""An FP16 engine that ends with scores at full size, alone on the GPU: the boundary `network`, which papers time."""
+
 TORCH = "torch"
 """The same frame in torch: eager, and in a CUDA graph; beside the FP16 engine where one interpreter has both."""
 
 TORCH_COMPILE = "torch-compile"
 """The same frame compiled by torch. A task of its own, as compiling takes minutes."""
 
-ORDER = ("fp16", LABELS, TORCH, "int8", "fp32", TORCH_COMPILE)
+ORDER = ("fp16", LABELS, TORCH, "int8", "fp32", SCORES, TORCH_COMPILE)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from rtseg.graphs.identity import structure_sha256
 from rtseg.graphs.view import GraphView
 from rtseg.quantize.census import Census, census_of
 from rtseg.quantize.insertion import ENCODINGS, with_pairs
-from rtseg.quantize.placement import placement_for
+from rtseg.quantize.targets import placement_for
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 
 

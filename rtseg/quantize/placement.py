@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Callable, NamedTuple
-
-from rtseg.errors import UnknownNameError
-from rtseg.graphs.view import GraphView
+from typing import NamedTuple
 
 
 class Use(NamedTuple):
@@ -31,23 +28,3 @@ class Placement:
     weights: frozenset[str]
     shared: tuple[frozenset[str], ...]
     left: Mapping[str, str]
-
-
-Rules = Callable[[GraphView, Collection[str]], Placement]
-"""The plan for a graph, given the names of the nodes that have to stay as they are."""
-
-TARGETS = ("tensorrt", "onnxruntime")
-
-
-def placement_for(target: str, view: GraphView, excluded: Collection[str] = ()) -> Placement:
-    """Return the plan for that target. Nodes in excluded neither read INT8 nor have weights in it.
-
-    Raises UnknownNameError for a target that is none.
-    """
-    from rtseg.quantize.onnxruntime_rules import onnxruntime_placement
-    from rtseg.quantize.tensorrt_rules import tensorrt_placement
-
-    rules: dict[str, Rules] = {"tensorrt": tensorrt_placement, "onnxruntime": onnxruntime_placement}
-    if target not in rules:
-        raise UnknownNameError("target", target, rules)
-    return rules[target](view, excluded)

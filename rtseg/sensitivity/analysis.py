@@ -9,7 +9,7 @@ from rtseg.accuracy.bootstrap import Interval
 from rtseg.accuracy.comparison import Comparison
 from rtseg.accuracy.validation import Progress
 from rtseg.graphs.macs import macs_by_node
-from rtseg.quantize.placement import placement_for
+from rtseg.quantize.targets import placement_for
 from rtseg.sensitivity.blocks import DEFAULT_COUNT, Block, blocks_of
 from rtseg.sensitivity.trial import Trials
 

@@ -12,7 +12,7 @@ from rtseg.accuracy.validation import Progress
 from rtseg.calibration.table import CalibrationTable
 from rtseg.graphs.view import GraphView
 from rtseg.quantize.files import Original, int8_graph, write_derived
-from rtseg.quantize.placement import placement_for
+from rtseg.quantize.targets import placement_for
 from rtseg.segmenter import load
 
 

@@ -19,7 +19,7 @@ from rtseg.artifacts import manifest_path, read_manifest, sha256_of
 from rtseg.calibration.table import CalibrationTable
 from rtseg.cli.quantize import quantize as command
 from rtseg.quantize.insertion import ENCODINGS
-from rtseg.quantize.placement import TARGETS
+from rtseg.quantize.targets import TARGETS
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 
 Cli = Callable[..., Any]

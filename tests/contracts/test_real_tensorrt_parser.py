@@ -29,7 +29,7 @@ from rtseg.lowering.lower import lower
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_names
 from rtseg.quantize.insertion import ENCODINGS, with_pairs
-from rtseg.quantize.placement import placement_for
+from rtseg.quantize.targets import placement_for
 from rtseg.specs import Resolution
 
 pytestmark = [pytest.mark.slow, needs_bundle]

@@ -76,7 +76,7 @@ def statuses(outcome: Outcome) -> dict[str, str]:
 def test_every_task_is_started_once_in_order_and_what_it_found_is_in_the_ledger(cases: CaseFolder) -> None:
     programs = Programs(cases.folder)
     outcome = run(cases, programs, TORCH_TOO)
-    kinds = ["fp16", "labels", "torch", "int8", "fp32", "torch-compile"]
+    kinds = ["fp16", "labels", "torch", "int8", "fp32", "scores", "torch-compile"]
     assert programs.started == [f"net/64x96/{kind}" for kind in kinds]
     assert statuses(outcome) == dict.fromkeys(kinds, DONE)
     assert outcome.exit_code == 0 and outcome.waiting == 0
@@ -89,7 +89,7 @@ def test_every_task_is_started_once_in_order_and_what_it_found_is_in_the_ledger(
 def test_a_second_run_does_nothing_again(cases: CaseFolder) -> None:
     programs = Programs(cases.folder)
     run(cases, programs)
-    assert len(programs.started) == 4
+    assert len(programs.started) == 5
     assert run(cases, programs).exit_code == 0
     assert programs.started == []
 
@@ -118,6 +118,7 @@ def test_a_crash_and_an_error_cost_one_entry_each_and_the_rest_is_done(cases: Ca
         "torch": SKIPPED,
         "int8": DONE,
         "fp32": DONE,
+        "scores": DONE,
         "torch-compile": SKIPPED,
     }
     assert outcome.entries["net/64x96/fp16"].problem == "ended by SIGSEGV: it said nothing"
@@ -146,18 +147,18 @@ def test_a_task_that_outlasts_the_time_is_ended_and_the_next_run_goes_on(
     outcome = run(cases, programs, seconds=2.0)
     ended = outcome.entries["net/64x96/fp16"]
     assert (ended.status, ended.facts) == (UNFINISHED, {"stage": 1})
-    assert outcome.waiting == 4 and outcome.exit_code == 3
+    assert outcome.waiting == 5 and outcome.exit_code == 3
     assert programs.started == ["net/64x96/fp16"]
     programs.by_kind = {}
     assert run(cases, programs).exit_code == 0
-    assert programs.started == [f"net/64x96/{kind}" for kind in ("labels", "int8", "fp32", "fp16")]
+    assert programs.started == [f"net/64x96/{kind}" for kind in ("labels", "int8", "fp32", "scores", "fp16")]
 
 
 def test_no_task_is_begun_for_which_too_little_time_is_left(cases: CaseFolder) -> None:
     programs = Programs(cases.folder)
     outcome = run(cases, programs, seconds=5.0)
     assert programs.started == []
-    assert outcome.waiting == 4 and outcome.exit_code == 3
+    assert outcome.waiting == 5 and outcome.exit_code == 3
 
 
 def test_a_task_that_hangs_costs_its_own_time_and_not_the_others(cases: CaseFolder) -> None:
@@ -175,7 +176,7 @@ def test_results_of_another_machine_are_done_again(cases: CaseFolder, changed: d
     run(cases, programs)
     assert programs.started
     run(cases, programs, replace(NO_TORCH, **changed))
-    assert len(programs.started) == 4
+    assert len(programs.started) == 5
 
 
 def test_results_of_other_cases_or_other_code_are_done_again(
@@ -186,10 +187,10 @@ def test_results_of_other_cases_or_other_code_are_done_again(
     assert programs.started
     cases.write_cases([replace(cases.cases()[0], weights="0" * 64)], {})
     run(cases, programs)
-    assert len(programs.started) == 4
+    assert len(programs.started) == 5
     monkeypatch.setattr("rtseg.gpu_check.run.code_sha256", lambda: "another")
     outcome = run(cases, programs)
-    assert len(programs.started) == 4
+    assert len(programs.started) == 5
     assert outcome.entries["net/64x96/fp16"].attempts == 1
 
 

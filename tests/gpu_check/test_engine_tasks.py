@@ -122,6 +122,16 @@ def test_the_frame_takes_turns_with_the_plain_labels_engine(
     assert machine.driver.counts["launch graph"] >= 2 * 3
 
 
+def test_the_boundary_of_the_papers_is_timed_on_an_engine_that_gives_scores(
+    make_builder: MakeBuilder, folder: CaseFolder, case: Case, tmp_path: Path
+) -> None:
+    make_builder()
+    found: dict[str, Any] = {}
+    tasks.scores_task(folder, case, tmp_path, found.update)
+    assert found["network"]["gpu"]["count"] == len(found["network"]["gpu"]["samples_ns"]) > 0
+    assert found["agreement"]["share"] > 0.995
+
+
 @pytest.mark.usefixtures("one_core")
 def test_beside_torch_the_engines_frame_takes_turns_with_torchs(
     make_builder: MakeBuilder,

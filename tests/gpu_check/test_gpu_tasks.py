@@ -22,7 +22,7 @@ def cases(case: Case) -> list[Case]:
 
 def test_affnet_at_the_largest_size_comes_first_in_fp16_then_int8_then_fp32(cases: list[Case]) -> None:
     names = [task.name for task in tasks_of(cases)]
-    assert [name for name in names if not name.endswith(("torch", "compile", "labels"))][:4] == [
+    assert [name for name in names if not name.endswith(("torch", "compile", "labels", "scores"))][:4] == [
         "affnet-camvid/1024x2048/fp16",
         "affnet-camvid/1024x2048/int8",
         "affnet-camvid/1024x2048/fp32",
@@ -41,7 +41,7 @@ def test_all_networks_come_at_the_largest_size_before_any_at_another(cases: list
 
 def test_every_task_has_a_name_of_its_own_by_which_it_is_found(cases: list[Case]) -> None:
     tasks = tasks_of(cases)
-    assert len({task.name for task in tasks}) == len(tasks) == 6 * 6
+    assert len({task.name for task in tasks}) == len(tasks) == 6 * 7
     assert all(task_named(task.name, cases) == task for task in tasks)
     with pytest.raises(UnknownNameError, match="1024x2048/fp16"):
         task_named("affnet-camvid/1024x2048/fp8", cases)

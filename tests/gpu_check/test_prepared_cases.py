@@ -19,7 +19,7 @@ from rtseg.networks.checkpoints import network_from_checkpoint
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.segmenter import Segmenter
 
-WANTED = {("logits", "fp32"), ("logits", "fp16"), ("logits", "int8"), ("labels", "fp16")}
+WANTED = {("logits", "fp32"), ("logits", "fp16"), ("logits", "int8"), ("labels", "fp16"), ("scores", "fp16")}
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from rtseg.calibration.table import TensorRange
 from rtseg.graphs.canonical import require_canonical
 from rtseg.graphs.view import GraphView, node_name
 from rtseg.quantize.insertion import ENCODINGS, with_pairs
-from rtseg.quantize.placement import Placement, placement_for
+from rtseg.quantize.placement import Placement
+from rtseg.quantize.targets import placement_for
 
 TARGETS = ("tensorrt", "onnxruntime")
 
