@@ -24,7 +24,10 @@ def boundaries_of(interface: str) -> tuple[str, ...]:
 
 
 def boundary_step(segmenter: Segmenter, boundary: str, image: NDArray[np.uint8]) -> Callable[[], None]:
-    """Return a step that takes the image through a boundary of the segmenter, on buffers in place."""
+    """Return a step that takes the image through a boundary of the segmenter, on buffers in place.
+
+    Tensors and logits lie where the graph computes, in a GPU's memory on a GPU; only a frame's ends are the host's.
+    """
     if boundary == "frame":
         return segmenter.bind(image)
-    return segmenter.runner.bind(segmenter.tensor(image))
+    return segmenter.runner.bind_device(segmenter.tensor(image))

@@ -19,6 +19,7 @@ from rtseg.gpu_check.timing import RULE, facts_of, frame_times, frames_per_secon
 from rtseg.lowering.versions import TYPED, target_for_version
 from rtseg.runners.tensorrt import TensorRtRunner
 from rtseg.runners.tensorrt_frames import DeviceFrameStep
+from rtseg.runners.tensorrt_steps import LaneStep
 from rtseg.segmenter import Segmenter, load
 from rtseg.tensorrt.release import tensorrt_release
 
@@ -41,7 +42,7 @@ def engine_task(folder: CaseFolder, case: Case, precision: str, scratch: Path, r
     with load(built.path) as segmenter:
         report({"agreement": compare(folder, case, precision, segmenter)})
         runner = _runner(segmenter)
-        report({"gpus": gpus(), "engine": {"gpu": gpu_times(runner.driver, runner.bind_device(), RULE)}})
+        report({"gpus": gpus(), "engine": {"gpu": gpu_times(runner.driver, _in_place(segmenter, image), RULE)}})
         frames = [frame_step(segmenter, image)]
         report({"memory_bytes": free - runner.driver.memory()[0], "frame": frame_times(runner.driver, frames[0], RULE)})
         frames += [frame_step(segmenter, image) for _ in range(max(IN_FLIGHT) - 1)]
@@ -65,10 +66,11 @@ def scores_task(folder: CaseFolder, case: Case, scratch: Path, report: Report) -
     """Time the boundary `network` in FP16: a normalised tensor to scores at full size. Raises as engine_task."""
     built = built_engine(folder, case, "scores", "fp16", scratch)
     report(build_facts(built))
+    image, _ = folder.picture(case.pictures[0])
     with load(built.path) as segmenter:
         report({"agreement": compare(folder, case, "fp16", segmenter)})
         runner = _runner(segmenter)
-        report({"gpus": gpus(), "network": {"gpu": gpu_times(runner.driver, runner.bind_device(), RULE)}})
+        report({"gpus": gpus(), "network": {"gpu": gpu_times(runner.driver, _in_place(segmenter, image), RULE)}})
 
 
 def built_engine(folder: CaseFolder, case: Case, interface: str, precision: str, scratch: Path) -> BuiltEngine:
@@ -103,6 +105,11 @@ def frame_step(segmenter: Segmenter, image: Pixels) -> DeviceFrameStep:
     if not isinstance(step, DeviceFrameStep):
         raise RunnerError("the frame is not the GPU's alone", got=type(step).__name__, expected="DeviceFrameStep")
     return step
+
+
+def _in_place(segmenter: Segmenter, image: Pixels) -> LaneStep:
+    """Return the engine alone as a step, its input on the GPU being what the image becomes."""
+    return _runner(segmenter).bind_device(segmenter.tensor(image))
 
 
 def _runner(segmenter: Segmenter) -> TensorRtRunner:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +119,14 @@ class Runner(ABC):
         """Return a step that runs on a copy of array. Raises RunnerError for another shape or dtype."""
         self._require(array)
         return self._bind(array)
+
+    def bind_device(self, array: Array) -> Callable[[], None]:
+        """Return a step on a copy of array that lies where the graph computes, for timing the graph alone.
+
+        On a GPU nothing is copied to the host or from it; on the CPU it is bind's step. Raises RunnerError for another
+        shape or dtype.
+        """
+        return self.bind(array)
 
     def frames(self, image: ImageSpec, output: OutputSpec) -> Frames | None:
         """Return whole frames on the runner's own device; None where the host does the two ends. Valid while open."""

@@ -68,14 +68,19 @@ class TensorRtRunner(Runner):
         """
         super().open()
 
-    def bind_device(self) -> LaneStep:
+    def bind_device(self, array: Array | None = None) -> LaneStep:
         """Return a step of the engine alone, from its input to its output on the GPU, for timing: nothing is copied.
 
-        The input holds zeros; step.lane.input and step.lane.output are the memory.
+        The input holds a copy of array, zeros without one; step.lane.input and step.lane.output are the memory.
         """
         running = self._live()
+        if array is not None:
+            self._require(array)
         with running.driver.active():
             lane = running.make_lane()
+            if array is not None:
+                running.driver.copy_to_device(lane.input, np.ascontiguousarray(array), lane.stream)
+                running.driver.synchronize(lane.stream)
             return LaneStep(lane, lane.execute, running.opening)
 
     def frames(self, image: ImageSpec, output: OutputSpec) -> DeviceFrames:

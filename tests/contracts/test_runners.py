@@ -169,7 +169,7 @@ def test_two_steps_of_one_runner_do_not_share_buffers(runner: Runner) -> None:
         np.testing.assert_array_equal(step.output, runner.infer(array))
 
 
-@pytest.mark.parametrize("call", ["infer", "bind"])
+@pytest.mark.parametrize("call", ["infer", "bind", "bind_device"])
 def test_another_shape_is_refused_with_both_shapes(runner: Runner, call: str) -> None:
     array = array_for(runner.input, 1)[..., :-1]
     with pytest.raises(RunnerError, match="the input image does not fit") as caught:
@@ -178,7 +178,7 @@ def test_another_shape_is_refused_with_both_shapes(runner: Runner, call: str) ->
     assert str(runner.input.shape) in str(caught.value)
 
 
-@pytest.mark.parametrize("call", ["infer", "bind"])
+@pytest.mark.parametrize("call", ["infer", "bind", "bind_device"])
 def test_another_dtype_is_refused_with_both_dtypes(runner: Runner, call: str) -> None:
     with pytest.raises(RunnerError, match="the input image does not fit") as caught:
         getattr(runner, call)(array_for(runner.input, 1).astype(np.float64))
@@ -186,7 +186,7 @@ def test_another_dtype_is_refused_with_both_dtypes(runner: Runner, call: str) ->
     assert f"expected {runner.input.dtype} " in str(caught.value)
 
 
-@pytest.mark.parametrize("call", ["infer", "bind"])
+@pytest.mark.parametrize("call", ["infer", "bind", "bind_device"])
 def test_a_runner_that_was_never_opened_refuses_to_run(graph: tuple[str, Make], call: str) -> None:
     interface, make = graph
     array = np.zeros(SHAPES[interface][0], np.uint8 if interface == "labels" else np.float32)
@@ -194,7 +194,7 @@ def test_a_runner_that_was_never_opened_refuses_to_run(graph: tuple[str, Make], 
         getattr(make(), call)(array)
 
 
-@pytest.mark.parametrize("call", ["infer", "bind"])
+@pytest.mark.parametrize("call", ["infer", "bind", "bind_device"])
 def test_a_closed_runner_refuses_to_run(runner: Runner, call: str) -> None:
     array = array_for(runner.input, 1)
     runner.close()

@@ -132,6 +132,17 @@ def test_the_engine_alone_runs_on_the_device(machine: EmulatedMachine) -> None:
         np.testing.assert_array_equal(result, expected(graph, source))
 
 
+def test_the_engine_alone_runs_on_the_array_it_was_bound_to(machine: EmulatedMachine) -> None:
+    graph = machine.graph()
+    with TensorRtRunner(machine.engine(graph)) as runner:
+        step = runner.bind_device(tensor(3))
+        result = np.empty(runner.output.shape, np.float32)
+        step()
+        machine.driver.copy_to_host(result, step.lane.output, step.stream)
+        machine.driver.synchronize(step.stream)
+        np.testing.assert_array_equal(result, expected(graph, tensor(3)))
+
+
 def test_a_step_runs_in_any_thread(machine: EmulatedMachine) -> None:
     with TensorRtRunner(machine.engine(machine.graph())) as runner, ThreadPoolExecutor(1) as pool:
         step = runner.bind(tensor(0))
