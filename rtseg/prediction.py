@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from rtseg.errors import ImageError, InputError
 from rtseg.images.files import IMAGE_SUFFIXES, read_image, write_image
-from rtseg.images.palette import overlay, write_label_png
+from rtseg.images.label_png import write_label_png
+from rtseg.images.palette import overlay
 from rtseg.images.video import VIDEO_SUFFIXES, VideoReader, video_written_to
 from rtseg.segmenter import Segmenter
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import reprlib
 from types import TracebackType
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from rtseg.artifacts import Manifest, PathLike, read_manifest
 from rtseg.errors import ManifestError, RtsegError, RunnerError
 from rtseg.images.geometry import resize_labels
+from rtseg.images.palette import overlay as laid_over
 from rtseg.images.preprocess import resized_image, tensor_from_image
 from rtseg.runners.protocol import Frames, FrameStep, Pixels, Runner
 from rtseg.runners.registry import RUNNABLE, file_runner
@@ -68,12 +70,15 @@ class Segmenter:
             logits, height=height, width=width, align_corners=self.output.align_corners, threads=self.threads
         )
 
-    def bind(self, image: Pixels) -> FrameStep:
-        """Return the whole frame as a step: that image in host memory in, its label map out. Raises ImageError.
+    def bind(self, image: Pixels, *, overlay: float | None = None) -> FrameStep:
+        """Return the whole frame as a step: that image in host memory in, its label map out.
 
-        All buffers are made once; `labels` of the step is overwritten by each call. One thread at a time.
+        With overlay, the opacity of the class colours from 0 to 1, the step lays them over the image too. All buffers
+        are made once; `labels` and `overlay` of the step are overwritten by each call. One thread at a time.
+
+        Raises ImageError, and SpecError for an opacity out of range.
         """
-        return self._frames.bind(image)
+        return self._frames.bind(image, overlay=overlay)
 
     def close(self) -> None:
         """Free the runner."""
@@ -103,22 +108,33 @@ class HostFrames(Frames):
         result = segmenter.runner.infer(segmenter.tensor(image))
         return segmenter.labels(result, height=image.shape[0], width=image.shape[1])
 
-    def bind(self, image: Pixels) -> FrameStep:
+    def bind(self, image: Pixels, *, overlay: float | None = None) -> FrameStep:
         """Return a step for frames of that image's size."""
-        return HostFrameStep(self._segmenter, image)
+        return HostFrameStep(self._segmenter, image, overlay)
 
 
 class HostFrameStep(FrameStep):
     """A frame whose two ends are the host's work."""
 
-    def __init__(self, segmenter: Segmenter, image: Pixels) -> None:
+    def __init__(self, segmenter: Segmenter, image: Pixels, opacity: float | None = None) -> None:
         self.image = np.array(image, order="C")
         self.labels = segmenter(self.image)
         self._segmenter = segmenter
         self._step = segmenter.runner.bind(segmenter.tensor(self.image))
+        self._lay_over: Callable[[], object] | None = None
+        if opacity is not None:
+            made = self.overlay = np.empty_like(self.image)
+            classes = segmenter.output.classes
+            self._lay_over = functools.partial(laid_over, self.image, self.labels, classes, opacity=opacity, out=made)
+            self._lay_over()
 
     def __call__(self) -> None:
-        """Take the image through preprocessing, graph and tail once."""
+        """Take the image through preprocessing, graph and tail once, and lay the colours over it if that was asked."""
+        self._label()
+        if self._lay_over is not None:
+            self._lay_over()
+
+    def _label(self) -> None:
         segmenter, step = self._segmenter, self._step
         height, width = self.labels.shape
         if segmenter.output.interface == "labels":

@@ -12,9 +12,10 @@ import torch.nn.functional as F
 
 from rtseg.artifacts import manifest_path, read_manifest, write_manifest
 from rtseg.datasets.registry import Streets, class_spec
-from rtseg.errors import ImageError, ManifestError, RunnerError
+from rtseg.errors import ImageError, ManifestError, RunnerError, SpecError
 from rtseg.export.interfaces import interface_module
 from rtseg.export.onnx_file import export_onnx
+from rtseg.images.palette import overlay
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.runners.torch import TorchRunner
 from rtseg.segmenter import Segmenter, load
@@ -161,6 +162,22 @@ def test_a_bound_frame_does_not_follow_the_picture_it_was_made_of(segmenter: Seg
     image[...] = 0
     frame()
     np.testing.assert_array_equal(frame.labels, expected)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (50, 70)])
+def test_a_bound_frame_lays_the_colours_over_its_picture_where_that_is_asked_for(
+    segmenter: Segmenter, size: tuple[int, int]
+) -> None:
+    frame = segmenter.bind(scene(*size, 0), overlay=0.25)
+    made, classes = frame.overlay, segmenter.output.classes
+    np.testing.assert_array_equal(made, overlay(frame.image, frame.labels, classes, opacity=0.25))
+    other = frame.image[...] = scene(*size, 1)
+    frame()
+    assert frame.overlay is made
+    np.testing.assert_array_equal(made, overlay(other, segmenter(other), classes, opacity=0.25))
+    assert segmenter.bind(other).overlay is None
+    with pytest.raises(SpecError, match="the opacity is out of range"):
+        segmenter.bind(other, overlay=2)
 
 
 def test_pytorch_behind_the_segmenter_gives_the_same_labels(files: dict[str, Path], affnet: PreparedNetwork) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from rtseg.datasets.labelled import LabelledImage, checked
 from rtseg.errors import DatasetError
 from rtseg.images.files import read_image
-from rtseg.images.palette import read_label_png
+from rtseg.images.label_png import read_label_png
 from rtseg.specs import ClassSpec
 
 

@@ -69,7 +69,7 @@ def import_onnx(
             kind="onnx",
             network=origin.stem,
             options={},
-            weights=f"as in {origin.name}",
+            weights=f"imported from {origin.name}",
             precision=graph_precision(canonical),
             image=image,
             output=result,

@@ -18,7 +18,7 @@ from rtseg.gpu_check.cases import Case, CaseFolder, Pixels
 from rtseg.gpu_check.timing import RULE, facts_of, frame_times, frames_per_second, gpu_times
 from rtseg.lowering.versions import TYPED, target_for_version
 from rtseg.runners.tensorrt import TensorRtRunner
-from rtseg.runners.tensorrt_frames import DeviceFrameStep
+from rtseg.runners.tensorrt_frame_steps import DeviceFrameStep
 from rtseg.runners.tensorrt_steps import LaneStep
 from rtseg.segmenter import Segmenter, load
 from rtseg.tensorrt.release import tensorrt_release

@@ -89,7 +89,7 @@ def stated_manifest(path: PathLike) -> Manifest:
         kind="onnx",
         network=source.stem,
         options={},
-        weights=f"as in {source.name}",
+        weights=f"imported from {source.name}",
         precision=graph_precision(model),
         image=contract[0],
         output=contract[1],

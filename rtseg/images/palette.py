@@ -1,17 +1,11 @@
-"""Label maps made visible: indexed PNGs and overlays."""
+"""The colours of the classes, and label maps laid over their images. Needs NumPy only, as it runs on the target."""
 
 from __future__ import annotations
 
-import io
-import struct
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
-from rtseg.artifacts import PathLike, written_atomically
-from rtseg.errors import ImageError
+from rtseg.errors import SpecError
 from rtseg.specs import ClassSpec
 
 Pixels = NDArray[np.uint8]
@@ -27,44 +21,23 @@ def colour_table(classes: ClassSpec) -> Pixels:
     return table
 
 
-def write_label_png(path: PathLike, labels: Pixels, classes: ClassSpec) -> None:
-    """Write an indexed PNG: each pixel holds its class index, the palette holds the class colours.
+def overlay(
+    image: Pixels, labels: Pixels, classes: ClassSpec, *, opacity: float = 0.5, out: Pixels | None = None
+) -> Pixels:
+    """Return the uint8 RGB (height, width, 3) image with each class's colour laid over it, from 0, the image, to 1.
 
-    Programs that read indices get the label map, viewers show the colours. Raises WriteError.
+    out, of the image's type and shape, is filled and returned instead of a new array. Raises SpecError for an opacity
+    out of range.
     """
-    picture = PillowImage.fromarray(labels, mode="P")
-    picture.putpalette(colour_table(classes).tobytes())
-    encoded = io.BytesIO()
-    picture.save(encoded, format="PNG")
-    with written_atomically(path) as part:
-        part.write_bytes(encoded.getvalue())
-
-
-def read_label_png(path: PathLike) -> Pixels:
-    """Return the class indices of an indexed or grey 8-bit PNG, uint8 (height, width), whatever its palette.
-
-    Raises ImageError for other files, colours among them: what they stand for is in no file.
-    """
-    try:
-        content = io.BytesIO(Path(path).read_bytes())
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        with PillowImage.open(content, formats=("PNG",)) as picture:
-            mode, labels = picture.mode, np.array(picture)
-    except (OSError, SyntaxError, ValueError, struct.error, PillowImage.DecompressionBombError) as error:
-        raise ImageError(f"{path} is not a PNG, or only a part of one") from error
-    if mode not in ("P", "L"):
-        raise ImageError(
-            f"{path} is not a label map",
-            got=f"a PNG of mode {mode}",
-            expected="class indices, as a palette PNG or one 8-bit channel",
-            hint="the original files, not colours made of them",
-        )
-    return labels.astype(np.uint8, copy=False)
-
-
-def overlay(image: Pixels, labels: Pixels, classes: ClassSpec, *, opacity: float = 0.5) -> Pixels:
-    """Return the uint8 RGB image with each class's colour laid over it."""
+    require_opacity(opacity)
     colours = colour_table(classes)[labels].astype(np.float32)
-    return np.rint(image * (1 - opacity) + colours * opacity).astype(np.uint8)
+    blended = image * (1 - opacity) + colours * opacity
+    result = np.empty(image.shape, np.uint8) if out is None else out
+    np.rint(blended, out=result, casting="unsafe")
+    return result
+
+
+def require_opacity(opacity: float) -> None:
+    """Raise SpecError for what is not from 0 to 1."""
+    if not 0 <= opacity <= 1:
+        raise SpecError("the opacity is out of range", got=opacity, expected="0 to 1")

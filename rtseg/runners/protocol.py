@@ -42,18 +42,20 @@ class Step(ABC):
 
 
 class FrameStep(ABC):
-    """A whole frame on buffers that are already in place: write `image`, call it, read `labels`.
+    """A whole frame on buffers that are already in place: write `image`, call it, read `labels`, and `overlay`.
 
-    Both are in host memory and stay the same buffers for the life of the step: image uint8 RGB (height, width, 3),
-    labels uint8 (height, width), overwritten by each call. One thread at a time.
+    All are in host memory and stay the same buffers for the life of the step: image uint8 RGB (height, width, 3),
+    labels uint8 (height, width), overwritten by each call, and so is overlay, uint8 RGB (height, width, 3): the image
+    with the class colours laid over it, None unless bind was given an opacity. One thread at a time.
     """
 
     image: Pixels
     labels: Pixels
+    overlay: Pixels | None = None
 
     @abstractmethod
     def __call__(self) -> None:
-        """Take the image through preprocessing, graph and tail once; return when the labels are complete."""
+        """Take the image through preprocessing, graph and tail once; return when all is complete."""
 
 
 class Frames(ABC):
@@ -64,8 +66,11 @@ class Frames(ABC):
         """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError."""
 
     @abstractmethod
-    def bind(self, image: Pixels) -> FrameStep:
-        """Return a step for frames of that image's size; the image is copied into it. Raises ImageError."""
+    def bind(self, image: Pixels, *, overlay: float | None = None) -> FrameStep:
+        """Return a step for frames of that image's size; the image is copied into it.
+
+        overlay is an opacity from 0 to 1, for a step that gives an overlay. Raises ImageError and SpecError.
+        """
 
 
 class Runner(ABC):

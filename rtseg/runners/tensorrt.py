@@ -13,7 +13,8 @@ from rtseg.cuda.registry import DEFAULT, open_cuda
 from rtseg.errors import ManifestError, RunnerError
 from rtseg.runners.protocol import Array, Runner, TensorSpec
 from rtseg.runners.tensorrt_context import Lane, LanePool
-from rtseg.runners.tensorrt_frames import DeviceFrames, Ends
+from rtseg.runners.tensorrt_ends import Ends
+from rtseg.runners.tensorrt_frames import DeviceFrames
 from rtseg.runners.tensorrt_steps import EngineStep, LaneStep, OpeningThread
 from rtseg.runners.tensorrt_tensors import engine_tensors
 from rtseg.specs import ImageSpec, OutputSpec

@@ -12,6 +12,17 @@ from rtseg.runners.protocol import Array, Step
 from rtseg.runners.tensorrt_context import Lane
 
 Work = Callable[[], object]
+"""Puts something into a lane's stream."""
+
+
+def in_order(*calls: Work) -> Work:
+    """Return one work of several."""
+
+    def work() -> None:
+        for call in calls:
+            call()
+
+    return work
 
 
 class OpeningThread(threading.local):
@@ -39,6 +50,7 @@ class LaneStep:
         driver.synchronize(lane.stream)
         self.graph: Graph | None = _captured(driver, lane.stream, work)
         self._enqueue: Work = work
+        self._work: Work = work  # keeps alive the memory and kernels of which a graph has the addresses only
         if self.graph is not None:
             self._enqueue = functools.partial(driver.launch_graph, self.graph, lane.stream)
         self._finish: Work = functools.partial(driver.synchronize, lane.stream)
@@ -76,6 +88,7 @@ class LaneStep:
             if self.graph is not None:
                 self.graph.close()
             self.lane.close()
+            self._work = _refuse
 
 
 class EngineStep(LaneStep, Step):

@@ -14,7 +14,7 @@ import pytest
 from rtseg.artifacts import manifest_path, read_manifest
 from rtseg.cli import cli, main
 from rtseg.images.files import read_image
-from rtseg.images.palette import read_label_png
+from rtseg.images.label_png import read_label_png
 from rtseg.networks import registry
 from rtseg.papers.tables import paper_tables
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtseg.images.palette import read_label_png
+from rtseg.images.label_png import read_label_png
 from rtseg.runners.registry import runner_names
 
 Cli = Callable[..., tuple[int, str, str]]

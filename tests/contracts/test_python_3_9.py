@@ -35,7 +35,7 @@ STAYS_AT_HOME = (
     "gpu_check/torch_task.py",
     "graphs",
     "images/files.py",
-    "images/palette.py",
+    "images/label_png.py",
     "images/video.py",
     "lowering",
     "networks",

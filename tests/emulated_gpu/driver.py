@@ -69,7 +69,7 @@ class EmulatedDriver(CudaDriver):
     """A device whose work runs late, when someone waits for it, or at once if `eager`: both are what CUDA may do.
 
     counts tells how often each thing was done. What CUDA answers with an error is one here, with its number; an address
-    that is not in living memory spoils the whole context, as it does there.
+    that is not in living memory spoils the whole context, as it does there, and so does code that was unloaded.
     """
 
     name = "emulated"
@@ -276,8 +276,12 @@ class EmulatedDriver(CudaDriver):
     ) -> None:
         values = values_of(arguments)
         assert not shared and kernel.native in ends.KERNELS
+        module = weakref.ref(kernel.module)
 
         def run() -> None:
+            if module() is None:
+                self._lost = True
+                raise failure("finish a stream's work", 700, "CUDA_ERROR_ILLEGAL_ADDRESS")
             for value in values:
                 if isinstance(value, np.uint64):  # only pointers are
                     self.bytes_at(int(value), 1)

@@ -98,6 +98,7 @@ def test_size_interface_and_stride_are_read_off_the_graph(foreign_file: Path) ->
     assert str(manifest.image.resolution) == "32x48"
     assert (manifest.output.interface, manifest.output.stride, manifest.output.align_corners) == ("logits", 4, True)
     assert (manifest.network, manifest.precision, manifest.parent_sha256) == ("mine", "fp32", sha256_of(foreign_file))
+    assert manifest.weights == "imported from mine.onnx"
 
 
 def test_an_output_of_the_images_size_is_scores_and_needs_no_rule(tmp_path: Path) -> None:

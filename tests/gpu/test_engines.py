@@ -24,6 +24,7 @@ from rtseg.engines.inspector import read_layers
 from rtseg.engines.profile import BuildProfile
 from rtseg.engines.store import EngineStore
 from rtseg.errors import EngineError, ImageError, ManifestError, MissingDependencyError, RtsegError, RunnerError
+from rtseg.images.palette import overlay
 from rtseg.runners.tensorrt import TensorRtRunner
 from rtseg.runners.tensorrt_frames import DeviceFrames
 from rtseg.segmenter import Segmenter
@@ -230,6 +231,29 @@ def test_a_bound_frame_runs_again_and_again_on_what_is_in_its_buffers(
             step.launch()
             step.wait()
             assert np.array_equal(step.labels, segmenter(picture))
+
+
+@pytest.mark.parametrize("interface", ["logits", "labels"])
+def test_the_overlay_of_a_bound_frame_is_the_one_the_host_makes(
+    engines: Engines, cuda: CudaDriver, interface: str
+) -> None:
+    with opened(engines(interface, "fp16"), cuda) as segmenter:
+        first, second = pictures(4)[::3]
+        driver, classes = segmenter.runner.driver, segmenter.output.classes
+        step = segmenter.bind(first, overlay=0.5)
+        image = driver.allocate(second.nbytes)
+        resident = frames_of(segmenter).bind_device(image, size=second.shape[:2], overlay=0.5)
+        for picture in (first, second):
+            step.image[...] = picture
+            step()
+            wanted = overlay(picture, segmenter(picture), classes, opacity=0.5)
+            assert np.array_equal(step.overlay, wanted)
+            driver.copy_to_device(image, picture, resident.stream)
+            resident.launch()
+            back = np.zeros_like(picture)
+            driver.copy_to_host(back, resident.overlay.memory, resident.stream)
+            resident.wait()
+            assert np.array_equal(back, wanted)
 
 
 def test_a_step_of_the_engine_alone_copies_nothing_and_can_be_timed(engines: Engines, cuda: CudaDriver) -> None:

@@ -21,6 +21,7 @@ def test_a_file_that_lost_its_manifest_states_the_same_contracts(export_copy: Pa
     stated = stated_manifest(export_copy)
     assert (stated.image, stated.output, stated.precision) == (lost.image, lost.output, "fp32")
     assert (stated.sha256, stated.network) == (lost.sha256, "copy")
+    assert stated.weights == f"imported from {export_copy.name}"
 
 
 def test_the_precision_is_read_off_the_graph(exported: Path) -> None:

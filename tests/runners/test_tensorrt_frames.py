@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from collections import Counter
@@ -189,6 +190,25 @@ def test_a_closed_runner_takes_no_more_frames(machine: EmulatedMachine, logits: 
         with pytest.raises(RunnerError, match="not open"):
             call(scene(*SIZE))
     assert (machine.tensorrt.alive, machine.driver.used) == ((0, 0, 0), 0)
+
+
+def test_a_bound_frame_outlives_all_it_was_made_by_and_leaves_nothing_once_closed(machine: EmulatedMachine) -> None:
+    graph = machine.graph()
+
+    def bound() -> Any:
+        with load(machine.engine(graph)) as engine:
+            return engine.bind(scene(*OTHER), overlay=0.5)
+
+    step = bound()
+    gc.collect()
+    step.image[...] = scene(*OTHER, 1)
+    step()
+    with load(graph, threads=1) as reference:
+        np.testing.assert_array_equal(step.labels, reference(scene(*OTHER, 1)))
+    step.close()
+    assert (machine.tensorrt.alive[2], machine.driver.used) == (0, 0)
+    with pytest.raises(RunnerError, match="closed"):
+        step()
 
 
 def test_an_image_there_is_no_room_for_is_refused_and_the_next_one_taken(
