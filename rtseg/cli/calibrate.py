@@ -89,7 +89,8 @@ def calibrate(
     if save_set is not None:
         selection.image_set().write(save_set)
     facts = {"table": str(output), **calibration_facts(table), "seconds": time.monotonic() - started}
-    if warning := settling_warning(facts):
+    exhausted = set_path is not None or len(selection.chosen) < (images or DEFAULT_IMAGES)
+    if warning := settling_warning(facts, exhausted=exhausted):
         say(warning)
     if as_json:
         print_json(facts)

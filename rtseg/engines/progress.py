@@ -78,11 +78,6 @@ class BuildProgress:
         inner = [self._done(other) for other in self._phases.values() if other.parent == phase.name != other.name]
         return min(1.0, (phase.done + max(inner, default=0.0)) / phase.steps)
 
-    def eta_seconds(self, elapsed_seconds: float) -> float | None:
-        """Return the seconds to go if the rest is as fast as what is done, None while too little is done to say."""
-        fraction = self.fraction()
-        return elapsed_seconds * (1 - fraction) / fraction if fraction >= 0.02 else None
-
 
 def tensorrt_monitor(progress: BuildProgress) -> trt.IProgressMonitor | None:
     """Return a monitor that tells the progress object what TensorRT does, None where TensorRT has none (before 10)."""

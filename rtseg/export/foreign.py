@@ -51,6 +51,11 @@ def import_onnx(
     options to give, or that does not fit the graph, ParityError and WriteError.
     """
     origin = Path(source)
+    sidecar = manifest_path(origin)
+    if sidecar.exists():
+        raise OnnxError(
+            f"{sidecar} is there already: every command takes {origin} as it is", hint="without importing it"
+        )
     model = read_graph(origin)
     image, result = foreign_contract(model, said or ContractOptions(), str(origin))
     if output is None and _is_canonical(model, str(origin)):
@@ -127,9 +132,6 @@ def _is_canonical(model: onnx.ModelProto, label: str) -> bool:
 
 
 def _with_manifest(path: Path) -> ImportedOnnx:
-    sidecar = manifest_path(path)
-    if sidecar.exists():
-        raise OnnxError(f"{sidecar} is there already", hint="-o with another name, or remove it")
     manifest = write_manifest(path, stated_manifest(path))
     return ImportedOnnx(path, manifest, "nothing was changed", None)
 

@@ -1,8 +1,8 @@
-"""The command line of the check. The standard library parses it: a GPU host need not have click."""
+"""Build, prove and time the shipped networks on a GPU, into one ledger."""
 
 from __future__ import annotations
 
-import argparse
+import argparse  # and not click, which a GPU host need not have
 import importlib.util
 import json
 import signal

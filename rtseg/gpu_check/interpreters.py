@@ -22,7 +22,8 @@ PROBE_SECONDS = 180.0
 """Importing torch from a cold disk takes minutes."""
 
 Text = Optional[str]
-MADE_BY_LAUNCHERS = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH")
+SEARCH_PATHS = ("PYTHONPATH", "LD_LIBRARY_PATH")
+"""What a launcher puts folders of its own into, before those that are the machine's: the driver's may be there."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,25 @@ def child_variables(*, own: bool, variables: Mapping[str, str] = os.environ) -> 
     """Return the environment variables of a process under this interpreter (own) or another.
 
     A checkout is put in front of the import path: the other interpreter need not have rtseg installed. What a
-    launcher set up for this interpreter (it sets PYTHONHOME) would lead another one to the wrong libraries.
+    launcher set up for this interpreter (it sets PYTHONHOME) would lead another one to the wrong libraries: of the
+    search paths those folders are left out that lie beside the interpreter's home.
     """
-    launched = not own and "PYTHONHOME" in variables
-    kept = {name: value for name, value in variables.items() if not (launched and name in MADE_BY_LAUNCHERS)}
+    kept = dict(variables)
+    if not own and (home := kept.pop("PYTHONHOME", "")):
+        for name in SEARCH_PATHS:
+            others = [place for place in kept.pop(name, "").split(os.pathsep) if not _is_beside(home, place)]
+            if any(others):
+                kept[name] = os.pathsep.join(others)
     root = Path(__file__).resolve().parents[2]
     if (root / "pyproject.toml").is_file():
         kept["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), kept.get("PYTHONPATH", ""))))
     return kept
+
+
+def _is_beside(home: str, place: str) -> bool:
+    """Return whether a folder lies in the one that holds an interpreter's home, unless that is the file system's."""
+    folder = Path(os.path.abspath(home)).parent
+    return folder != Path(folder.anchor) and folder in Path(os.path.abspath(place)).parents
 
 
 def _tensorrt() -> tuple[Text, str, Text]:

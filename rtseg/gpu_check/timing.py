@@ -23,6 +23,7 @@ class DeviceStep(Protocol):
 
     stream: Stream
     graph: Graph | None
+    why_no_graph: str
 
     def __call__(self) -> None:
         """Run once and wait."""
@@ -35,7 +36,11 @@ class DeviceStep(Protocol):
 
 
 class GpuTimed:
-    """Runs a step between two events and keeps what they say: GPU time, the wait for the host's launch left out."""
+    """Runs a step between two events and keeps what they say: GPU time, the wait for the host's launch left out.
+
+    An idle GPU would meet the first event at once, and the time until the launch arrives would count: so a run that is
+    not timed goes before, and keeps the GPU at work while the host launches the other.
+    """
 
     def __init__(self, driver: CudaDriver, step: DeviceStep) -> None:
         self.samples_ns: list[int] = []
@@ -43,8 +48,9 @@ class GpuTimed:
         self._start, self._end = driver.create_event(timing=True), driver.create_event(timing=True)
 
     def __call__(self) -> None:
-        """Run the step once."""
+        """Run the step twice and keep the time of the second run."""
         driver, stream = self._driver, self._step.stream
+        self._step.launch()
         driver.record(self._start, stream)
         self._step.launch()
         driver.record(self._end, stream)
@@ -57,7 +63,7 @@ class LaunchTimed:
 
     def __init__(self, driver: CudaDriver, step: DeviceStep) -> None:
         if step.graph is None:
-            raise CudaError("time the launch of a graph", name=f"no graph from {driver.name}", expected="cuda-python")
+            raise CudaError("time the launch of a graph", name=f"none: {step.why_no_graph}", expected="a graph")
         self.samples_ns: list[int] = []
         self._driver, self._graph, self._stream = driver, step.graph, step.stream
 

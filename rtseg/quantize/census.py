@@ -27,13 +27,14 @@ class Census:
     An operator with a weight is INT8 where it reads both its input and its weight dequantised. Any other is INT8 where
     all it reads is dequantised, or comes from the INT8 convolution that a residual's Add is fused with, and where what
     it gives is quantised again. An activation function right behind an INT8 operator is INT8 too. left says of each
-    operator with weights that is not, why.
+    operator with weights that is not, why; floating counts the others that are not, by type.
     """
 
     operators: Mapping[str, int]
     macs: Mapping[str, int]
     int8: frozenset[str]
     left: Mapping[str, str] = field(default_factory=dict)
+    floating: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def int8_share(self) -> float:
@@ -42,7 +43,12 @@ class Census:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        return {"operators": dict(self.operators), "macs": dict(self.macs), "left": dict(self.left)}
+        return {
+            "operators": dict(self.operators),
+            "macs": dict(self.macs),
+            "left": dict(self.left),
+            "floating": dict(self.floating),
+        }
 
 
 def census_of(model: onnx.ModelProto, left: Mapping[str, str] | None = None) -> Census:
@@ -51,6 +57,7 @@ def census_of(model: onnx.ModelProto, left: Mapping[str, str] | None = None) -> 
     macs = macs_by_node(view)
     operators: Counter[str] = Counter({precision: 0 for precision in PRECISIONS})
     work: Counter[str] = Counter({precision: 0 for precision in PRECISIONS})
+    floating: Counter[str] = Counter()
     int8: set[str] = set()
     for node in view.nodes:
         if node.op_type in NOT_COUNTED:
@@ -58,9 +65,11 @@ def census_of(model: onnx.ModelProto, left: Mapping[str, str] | None = None) -> 
         precision = _precision(view, node, int8)
         if precision == "int8":
             int8.add(node_name(node))
+        elif node.op_type not in WEIGHTED:
+            floating[node.op_type] += 1
         operators[precision] += 1
         work[precision] += macs.get(node_name(node), 0)
-    return Census(dict(operators), dict(work), frozenset(int8), dict(left or {}))
+    return Census(dict(operators), dict(work), frozenset(int8), dict(left or {}), dict(floating))
 
 
 def _precision(view: GraphView, node: onnx.NodeProto, int8: set[str]) -> str:

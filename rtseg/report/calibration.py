@@ -55,8 +55,11 @@ def calibration_text(facts: Mapping[str, Any], console: Console) -> None:
         console.print("no tensor is clipped")
 
 
-def settling_warning(facts: Mapping[str, Any]) -> str:
-    """Return one line where the ranges had not settled, and what to do; an empty string where they had."""
+def settling_warning(facts: Mapping[str, Any], *, exhausted: bool) -> str:
+    """Return one line where the ranges had not settled, and what to do; an empty string where they had.
+
+    exhausted says that --images has no more pictures to give.
+    """
     if facts["convergence"]["settled"]:
         return ""
     stages = facts["convergence"]["stages"]
@@ -66,9 +69,10 @@ def settling_warning(facts: Mapping[str, Any]) -> str:
         if len(stages) > 1
         else ""
     )
+    remedy = "a larger set of pictures" if exhausted else f"more pictures, --images {2 * facts['pictures']}"
     return (
         f"warning: the ranges had not settled with {facts['pictures']} pictures{moved} "
-        f"(settled: {facts['convergence']['criterion']}). Try: more pictures, --images {2 * facts['pictures']}"
+        f"(settled: {facts['convergence']['criterion']}). Try: {remedy}"
     )
 
 

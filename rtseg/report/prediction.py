@@ -14,7 +14,7 @@ from rtseg.report.accuracy import percent
 def prediction_text(facts: Mapping[str, Any], console: Console) -> None:
     """Print the share of each class over all pixels, largest first, and the inputs that failed."""
     frames = sum(entry["frames"] for entry in facts["inputs"])
-    table = Table(title=f"{frames} frames, {facts['pixels']:,} pixels")
+    table = Table(title=f"{frames} frame{'s' * (frames != 1)}, {facts['pixels']:,} pixels")
     table.add_column("class")
     table.add_column("share of pixels", justify="right")
     for name, share in sorted(facts["class_share"].items(), key=lambda entry: -float(entry[1])):

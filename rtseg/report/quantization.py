@@ -22,6 +22,10 @@ def quantization_text(facts: Mapping[str, Any]) -> str:
     reasons = Counter(census["left"].values())
     if reasons:
         lines.append("left in floating point: " + "; ".join(f"{n} {reason}" for reason, n in reasons.most_common()))
+    floating = Counter(census["floating"])
+    if census["operators"]["int8"] and floating:
+        types = ", ".join(f"{number} {operator}" for operator, number in floating.most_common())
+        lines.append(f"in floating point too, without weights: {types}")
     lines += [str(line) for line in facts.get("notes", ())]
     budget = facts.get("budget")
     if budget is not None:

@@ -36,7 +36,8 @@ class LaneStep:
 
     Calling it does the work once and returns when it is done. launch() puts the work into `stream` and returns at once;
     wait() returns when what is in the stream is done: no buffer may be touched in between. graph is the captured work;
-    None where CUDA is driven through PyCUDA, or TensorRT would not be captured: then each launch makes the calls anew.
+    None where CUDA is driven through PyCUDA, or TensorRT would not be captured: then each launch makes the calls anew,
+    and why_no_graph says what stood in the way.
     """
 
     def __init__(self, lane: Lane, work: Work, opening: OpeningThread) -> None:
@@ -48,7 +49,8 @@ class LaneStep:
         self._active = driver.active
         work()
         driver.synchronize(lane.stream)
-        self.graph: Graph | None = _captured(driver, lane.stream, work)
+        self.graph: Graph | None
+        self.graph, self.why_no_graph = _captured(driver, lane.stream, work)
         self._enqueue: Work = work
         self._work: Work = work  # keeps alive the memory and kernels of which a graph has the addresses only
         if self.graph is not None:
@@ -114,13 +116,13 @@ def _refuse() -> None:
     raise RunnerError("the step was closed", hint="bind another one")
 
 
-def _captured(driver: CudaDriver, stream: Stream, work: Work) -> Graph | None:
-    """Return the work as a graph; None where there are none, or TensorRT refuses to be captured, as loops do."""
+def _captured(driver: CudaDriver, stream: Stream, work: Work) -> tuple[Graph | None, str]:
+    """Return the work as a graph, or None and why: there are none, or TensorRT refuses to be captured, as loops do."""
     if not driver.captures:
-        return None
+        return None, f"{driver.name} captures no graphs"
     try:
-        return driver.capture(stream, work)
-    except RunnerError:
+        return driver.capture(stream, work), ""
+    except RunnerError as error:  # CudaError is one
         work()  # which raises what is wrong, if it is more than that
         driver.synchronize(stream)
-        return None
+        return None, str(error)

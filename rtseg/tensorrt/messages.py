@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import threading
+import weakref
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -163,15 +166,34 @@ class LogRecord:
 
 
 def tensorrt_logger(record: LogRecord) -> trt.ILogger:
-    """Return a logger to give to TensorRT that writes into the record and prints nothing."""
+    """Return the logger to give to TensorRT, which prints nothing and writes into the record as long as that lives.
+
+    It is one for the whole process and stays to its end. TensorRT takes the first that it is given for everything, and
+    asks for no other while anything made with that one is left: a second logger would hear nothing, and the first must
+    not go before what was made after it. So each record that is alive hears all that TensorRT says.
+    """
     import tensorrt as trt
 
-    class RecordingLogger(trt.ILogger):  # type: ignore[misc, unused-ignore]
+    with _LISTENING:
+        _RECORDS[:] = [weakref.ref(record), *(known for known in _RECORDS if known() not in (None, record))]
+    return _logger_of(trt.ILogger)
+
+
+_RECORDS: list[weakref.ref[LogRecord]] = []
+_LISTENING = threading.Lock()
+
+
+@functools.cache
+def _logger_of(base: type[trt.ILogger]) -> trt.ILogger:
+    class RecordingLogger(base):  # type: ignore[misc, valid-type, unused-ignore]
         def __init__(self) -> None:
-            trt.ILogger.__init__(self)  # pybind11 wants the base named, not super()
+            base.__init__(self)  # pybind11 wants the base named, not super()
 
         def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
-            record.add(int(severity), msg)
+            for reference in tuple(_RECORDS):
+                record = reference()
+                if record is not None:
+                    record.add(int(severity), msg)
 
     return RecordingLogger()
 

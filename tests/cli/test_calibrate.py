@@ -110,6 +110,7 @@ def test_a_folder_of_pictures_serves_and_says_when_it_has_too_few(cli: Cli, expo
         sorted(["0.png", "1.png"], key={p.name: p.sha256 for p in found.pictures}.get),
     )
     assert "there are only 2 pictures, not 64: all of them are taken" in outcome.err
+    assert "Try: a larger set of pictures" in outcome.err and "--images" not in outcome.err
     assert str(folder) not in table.read_text()
 
 
@@ -117,7 +118,8 @@ def test_a_saved_set_calibrates_on_exactly_its_pictures(cli: Cli, exported: Path
     first, again, kept = tmp_path / "first.json", tmp_path / "again.json", tmp_path / "sets" / "set.json"
     done(cli("calibrate", exported, "--data", DATA, "--split", "val", "--images", 3, "--save-set", kept, "-o", first))
     assert len(ImageSet.read(kept).pictures) == 3
-    done(cli("calibrate", exported, "--data", DATA, "--set", kept, "-o", again))
+    outcome = done(cli("calibrate", exported, "--data", DATA, "--set", kept, "-o", again))
+    assert "Try: a larger set of pictures" in outcome.err  # as --images cannot be said beside --set
     assert first.read_bytes() == again.read_bytes()
 
 

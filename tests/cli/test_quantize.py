@@ -62,7 +62,7 @@ def test_int8_is_written_and_its_path_printed(cli: Cli, exported: Path, calibrat
 def test_it_says_what_share_of_the_work_became_int8_and_what_was_left_why(
     cli: Cli, exported: Path, calibrated: Path, result: Path
 ) -> None:
-    first, second = done(
+    first, second, third = done(
         cli("quantize", exported, "--table", calibrated, "--to", "int8", "-o", result)
     ).err.splitlines()
     facts = read_manifest(result, kind="onnx").details["census"]
@@ -72,6 +72,7 @@ def test_it_says_what_share_of_the_work_became_int8_and_what_was_left_why(
     assert f"FP32 {facts['operators']['fp32']} operators" in first
     assert second.startswith("left in floating point: ")
     assert "a matrix product: small here" in second
+    assert third.startswith("in floating point too, without weights: ") and " Sigmoid" in third
 
 
 def test_fp16_needs_no_table(cli: Cli, exported: Path, result: Path) -> None:

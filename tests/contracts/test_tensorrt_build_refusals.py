@@ -211,6 +211,7 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing(
 ) -> None:
     recorded, ended = put_tensorrt(monkeypatch, VERSIONS[name], tmp_path / "cache"), threading.Event()
     put_gpu(monkeypatch)
+    before = threading.enumerate()
 
     def interrupted(*_: Any) -> bytes:
         os.kill(os.getpid(), signal.SIGINT)
@@ -220,5 +221,7 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing(
     recorded.answers["Builder.build_serialized_network"] = interrupted
     told = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine")
     ended.set()
+    for left in {*threading.enumerate()}.difference(before):  # which would go on in the next test's TensorRT
+        left.join(10)
     assert (told.code, told.err.lstrip()) == (130, "rtseg: error: interrupted\n")
     assert [file for file in files_in(tmp_path) if not file.startswith("cache")] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -70,14 +71,15 @@ def session_of(graph: bytes) -> ort.InferenceSession:
 class EmulatedTensorRt:
     """The module, and what it is made to do.
 
-    refuses_to_run, refuses_to_be_captured and cannot_start let the calls fail as TensorRT's do. Objects keep alive what
-    they were made of, as its bindings see to.
+    refuses_to_run, refuses_to_be_captured and cannot_start let the calls fail as TensorRT's do; spoils_captures lets a
+    run wait for the device, which CUDA does not allow in a capture. Objects keep alive what they were made of, as its
+    bindings see to.
     """
 
     def __init__(self, version: Version, driver: EmulatedDriver) -> None:
         self.module, self.recorded = tensorrt_double(version)
         self.driver = driver
-        self.refuses_to_run = self.refuses_to_be_captured = self.cannot_start = False
+        self.refuses_to_run = self.refuses_to_be_captured = self.spoils_captures = self.cannot_start = False
         self.loggers: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
         self.engines: weakref.WeakKeyDictionary[Any, EngineState] = weakref.WeakKeyDictionary()
         self.contexts: weakref.WeakKeyDictionary[Any, ContextState] = weakref.WeakKeyDictionary()
@@ -110,7 +112,8 @@ class EmulatedTensorRt:
         if self.cannot_start:
             logger.log(self.module.ILogger.ERROR, "CUDA initialization failure with error: 35")
             raise TypeError("pybind11::init(): factory function returned nullptr")
-        self.loggers[runtime] = logger
+        # It takes no second logger while anything made with the first is left.
+        self.loggers[runtime] = next(iter(self.loggers.values()), logger)
 
     def _deserialize(self, runtime: Any, content: bytes) -> Any:
         digest, payload = content[len(MAGIC) : len(MAGIC) + 64], content[len(MAGIC) + 64 :]
@@ -181,6 +184,9 @@ class EmulatedTensorRt:
                 engine.runtime, "1: [convolutionRunner.cpp::execute::391] Error Code 1: Cask (Cask convolution exe)"
             )
             return False
+        if capturing and self.spoils_captures:
+            with contextlib.suppress(CudaError):
+                self.driver.allocate(SCRATCH)
         state.has_run = True
         self.driver.counts["execute"] += 1
         self.driver.put(handle, functools.partial(self._run, engine, dict(state.addresses)))

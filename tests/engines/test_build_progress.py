@@ -27,16 +27,6 @@ def test_a_phase_within_a_step_counts_as_a_part_of_it() -> None:
     assert progress.fraction() == 0.875  # never less than was said before
 
 
-def test_a_build_takes_as_long_again_as_what_is_left_of_it() -> None:
-    progress = BuildProgress()
-    assert progress.eta_seconds(10) is None
-    progress.start("building", None, 4)
-    progress.step("building", 0)
-    assert progress.eta_seconds(10) == pytest.approx(30)
-    progress.step("building", 3)
-    assert progress.eta_seconds(40) == 0
-
-
 NAMES = st.sampled_from("abc")
 EVENTS = st.one_of(
     st.tuples(st.just("start"), NAMES, st.none() | NAMES, st.integers(-1, 5)),

@@ -127,10 +127,13 @@ def test_a_manifest_that_is_there_is_not_written_over(export_copy: Path) -> None
     before = manifest_path(export_copy).read_bytes()
     with pytest.raises(OnnxError, match=r"copy\.onnx\.json is there already"):
         import_onnx(export_copy)
+    with pytest.raises(OnnxError, match=r"takes .*copy\.onnx as it is"):
+        import_onnx(export_copy, export_copy.with_name("another.onnx"))
     assert manifest_path(export_copy).read_bytes() == before
 
 
 def test_a_file_that_states_its_contracts_is_not_told_others(export_copy: Path) -> None:
+    manifest_path(export_copy).unlink()
     with pytest.raises(SpecError, match="states its contracts in its metadata"):
         import_onnx(export_copy, said=SAID)
 

@@ -208,7 +208,7 @@ def test_a_bound_step_runs_again_and_again_on_what_is_in_its_buffers(
     with opened(engines(interface, precision), cuda) as segmenter:
         given = tensors(segmenter, 3)
         step = segmenter.runner.bind(given[0])
-        assert (step.graph is not None) == cuda.captures
+        assert (step.graph is not None) == cuda.captures, step.why_no_graph
         step()
         assert np.array_equal(step.output, segmenter.runner.infer(given[0]))
         for tensor in given[1:]:
@@ -265,7 +265,7 @@ def test_a_step_of_the_engine_alone_copies_nothing_and_can_be_timed(engines: Eng
         runner.driver.record(end, step.stream)
         step.wait()
         assert runner.driver.elapsed_ms(start, end) > 0
-        assert (step.graph is not None) == cuda.captures
+        assert (step.graph is not None) == cuda.captures, step.why_no_graph
 
 
 def test_several_threads_share_few_contexts_and_none_gets_anothers_result(engines: Engines, cuda: CudaDriver) -> None:

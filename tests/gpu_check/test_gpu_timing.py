@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rtseg.benchmarks.sampling import STABLE, Samples, SamplingRule
-from rtseg.gpu_check.timing import InFlight, frames_per_second, host_overhead_us
+from rtseg.gpu_check.timing import GpuTimed, InFlight, frames_per_second, host_overhead_us
 
 
 class WrittenDown:
@@ -36,6 +36,41 @@ def test_the_overhead_is_what_neither_the_gpu_nor_the_launch_explains() -> None:
 
 def test_work_that_begins_before_the_launch_returns_makes_an_overhead_below_zero() -> None:
     assert host_overhead_us(of(100_000), of(95_000), of(10_000)) == pytest.approx(-5)
+
+
+class Marks:
+    """A driver, and a step of it, that write down their turns. The two events are named in the order they are made."""
+
+    stream = graph = None
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self._names = iter(("start", "end"))
+
+    def create_event(self, *, timing: bool) -> str:
+        assert timing
+        return next(self._names)
+
+    def record(self, event: str, stream: None) -> None:
+        self.log.append(event)
+
+    def elapsed_ms(self, start: str, end: str) -> float:
+        assert self.log[-1] == "wait" and (start, end) == ("start", "end")
+        return 0.25
+
+    def launch(self) -> None:
+        self.log.append("launch")
+
+    def wait(self) -> None:
+        self.log.append("wait")
+
+
+def test_the_gpu_is_at_work_when_the_run_that_is_timed_is_launched() -> None:
+    marks = Marks()
+    timed = GpuTimed(marks, marks)  # type: ignore[arg-type]
+    timed()
+    assert marks.log == ["launch", "start", "launch", "end", "wait"]
+    assert timed.samples_ns == [250_000]
 
 
 def test_several_frames_are_under_way_and_the_oldest_is_waited_for() -> None:

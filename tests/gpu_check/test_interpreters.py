@@ -47,10 +47,18 @@ def test_a_checkout_is_on_the_path_of_every_interpreter() -> None:
 
 
 def test_what_a_launcher_set_up_for_its_own_python_is_kept_from_others() -> None:
-    launched = {"PYTHONHOME": "/b/usr", "PYTHONPATH": "/b/site", "LD_LIBRARY_PATH": "/b/lib", "PATH": "/bin"}
+    launched = {"PYTHONHOME": "/b/usr", "PYTHONPATH": "/b/site", "LD_LIBRARY_PATH": "/b/lib:/b/stub", "PATH": "/bin"}
     assert child_variables(own=False, variables=launched) == {"PYTHONPATH": ROOT, "PATH": "/bin"}
     own = child_variables(own=True, variables=launched)
     assert own == {**launched, "PYTHONPATH": f"{ROOT}{os.pathsep}/b/site"}
+
+
+def test_the_machines_own_folders_stay_behind_those_of_a_launcher() -> None:
+    paths = {"PYTHONPATH": "/b/site:/theirs", "LD_LIBRARY_PATH": "/b/lib:/usr/local/nvidia/lib64:/bb"}
+    others = child_variables(own=False, variables={"PYTHONHOME": "/b/usr", **paths})
+    assert others == {"PYTHONPATH": f"{ROOT}:/theirs", "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64:/bb"}
+    at_the_root = child_variables(own=False, variables={"PYTHONHOME": "/usr", **paths})
+    assert at_the_root["LD_LIBRARY_PATH"] == paths["LD_LIBRARY_PATH"]
 
 
 def test_what_is_no_python_is_refused_by_its_name(tmp_path: Path) -> None:

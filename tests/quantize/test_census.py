@@ -102,10 +102,16 @@ def test_what_was_left_and_why_goes_into_the_manifest() -> None:
     model = attention().model("head")
     facts = census_of(model, {"/few": "few channels (16 to 2)"}).to_json()
     assert facts["left"] == {"/few": "few channels (16 to 2)"}
-    assert set(facts) == {"operators", "macs", "left"}
+    assert set(facts) == {"operators", "macs", "left", "floating"}
 
 
 def test_a_graph_without_work_has_no_share() -> None:
     sketch = Sketch()
     assert census_of(sketch.model(sketch.apply("Abs", "output", "image"))).int8_share == 0
     assert np.isfinite(census_of(sketch.model("output")).int8_share)
+
+
+def test_an_operator_that_no_rule_covers_is_counted_by_its_type() -> None:
+    sketch = attention()
+    sketch.apply("Erf", "erf", "head")
+    assert census_of(sketch.model("erf")).floating["Erf"] == 1

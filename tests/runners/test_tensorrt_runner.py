@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import re
 import threading
+import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,6 +24,7 @@ from rtseg.errors import EngineError, ManifestError, RunnerError
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.protocol import Array
 from rtseg.runners.tensorrt import TensorRtRunner
+from rtseg.tensorrt.messages import LogRecord, tensorrt_logger
 
 HALF = PlanTensor("HALF")
 
@@ -194,12 +196,13 @@ def test_without_graphs_each_run_makes_the_same_calls(make_machine: Any) -> None
         np.testing.assert_array_equal(runner.infer(tensor(2)), expected(graph, tensor(2)))
 
 
-def test_an_engine_that_cannot_be_captured_runs_without_a_graph(machine: EmulatedMachine) -> None:
+@pytest.mark.parametrize("obstacle", ["refuses_to_be_captured", "spoils_captures"])
+def test_an_engine_that_cannot_be_captured_runs_without_a_graph(machine: EmulatedMachine, obstacle: str) -> None:
     graph = machine.graph()
-    machine.tensorrt.refuses_to_be_captured = True
+    setattr(machine.tensorrt, obstacle, True)
     with TensorRtRunner(machine.engine(graph)) as runner:
         step = runner.bind(tensor(1))
-        assert step.graph is None
+        assert step.graph is None and step.why_no_graph
         step()
         np.testing.assert_array_equal(step.output, expected(graph, tensor(1)))
 
@@ -408,3 +411,26 @@ def test_an_engine_that_is_not_to_be_run_is_refused_before_or_by_tensorrt(
     assert bool(given) == (kind is EngineError)
     assert refused("run", path, picture, "-o", tmp_path / "out") == str(raised.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_tensorrts_words_are_heard_while_an_engine_that_came_first_is_open(machine: EmulatedMachine) -> None:
+    graph = machine.graph()
+    with TensorRtRunner(machine.engine(graph)) as first:
+        lasting = first.bind(tensor(1))
+    path = machine.engine(graph)
+    refused_by_tensorrt(machine, path)
+    with pytest.raises(EngineError, match="refuses the engine: this is not an engine of TensorRT"):
+        TensorRtRunner(path).open()
+    lasting.close()
+
+
+def test_the_logger_that_tensorrt_was_given_is_there_as_long_as_the_process(machine: EmulatedMachine) -> None:
+    first, second = LogRecord(), LogRecord()
+    logger = tensorrt_logger(first)
+    assert tensorrt_logger(second) is logger
+    logger.log(machine.tensorrt.module.ILogger.ERROR, "heard")
+    assert first.errors == second.errors == ("heard",)
+    kept = weakref.ref(logger)
+    del first, second, logger
+    gc.collect()
+    assert kept() is not None
