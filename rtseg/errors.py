@@ -151,3 +151,9 @@ class MissingDependencyError(RtsegError):
             f"{purpose} needs the package {package}, which is not installed",
             hint=f"pip install 'rtseg[{extra}]'",
         )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a foreign exception's message that says something, at most 300 characters."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__

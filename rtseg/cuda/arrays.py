@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rtseg.cuda import dlpack
-from rtseg.cuda.checked_calls import first_line
 from rtseg.cuda.protocol import DeviceMemory
-from rtseg.errors import CudaError
+from rtseg.errors import CudaError, first_line
 
 _DOING = "take this array"
 _TO_CUDA = 'put it on the device: tensor.to("cuda"), or give it as a NumPy array where one is taken'

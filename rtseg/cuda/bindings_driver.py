@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from rtseg.cuda.bindings_package import bindings, version_pair
-from rtseg.cuda.checked_calls import CheckedCalls, first_line
+from rtseg.cuda.checked_calls import CheckedCalls
 from rtseg.cuda.compiler import compile_kernel
 from rtseg.cuda.failures import failure, missing_function, no_driver, require_device, require_driver
 from rtseg.cuda.protocol import (
@@ -37,7 +37,7 @@ from rtseg.cuda.protocol import (
     require_size,
     values_of,
 )
-from rtseg.errors import CudaError
+from rtseg.errors import CudaError, first_line
 
 _CAPTURING = threading.RLock()
 """Held while work is captured: the collector is one for all threads."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-from rtseg.cuda.checked_calls import first_line
-from rtseg.errors import CudaError, MissingDependencyError
+from rtseg.errors import CudaError, MissingDependencyError, first_line
 
 _NAMES = (("cuda.bindings.driver", "cuda.bindings.nvrtc"), ("cuda.cuda", "cuda.nvrtc"))
 """The second is what cuda-python 12.0 to 12.5 had."""

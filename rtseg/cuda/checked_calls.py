@@ -6,7 +6,7 @@ import functools
 from types import ModuleType
 from typing import Any, Callable
 
-from rtseg.errors import CudaError
+from rtseg.errors import CudaError, first_line
 
 
 class CheckedCalls:
@@ -46,9 +46,3 @@ class CheckedCalls:
             return result[1] if len(result) == 2 else result[1:]
 
         return call
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of an exception's message that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

@@ -13,7 +13,6 @@ from typing import Any, Callable
 import numpy as np
 from numpy.typing import DTypeLike
 
-from rtseg.cuda.checked_calls import first_line
 from rtseg.cuda.failures import errors_of, failure_by_text, no_driver, require_device, require_driver
 from rtseg.cuda.protocol import (
     Argument,
@@ -33,7 +32,7 @@ from rtseg.cuda.protocol import (
     require_size,
     values_of,
 )
-from rtseg.errors import CudaError, MissingDependencyError
+from rtseg.errors import CudaError, MissingDependencyError, first_line
 
 _NON_BLOCKING = 1
 """CU_STREAM_NON_BLOCKING, for which PyCUDA has no name."""

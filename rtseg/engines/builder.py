@@ -13,21 +13,19 @@ from rtseg.engines.plan import Plan, PlanRequest
 from rtseg.engines.progress import BuildProgress, tensorrt_monitor
 from rtseg.engines.timing_cache import keep_timing_cache, use_timing_cache
 from rtseg.errors import EngineError, WriteError
+from rtseg.tensorrt.deserialize import NO_GPU, OpenEngine, deserialize_engine
 from rtseg.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
 
 if TYPE_CHECKING:
     import tensorrt as trt
 
-NO_GPU = "nvidia-smi, which says whether driver and GPU are there"
-
 
 def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
     """Return the engine that TensorRT builds. Takes seconds to many minutes; progress tells how far it is.
 
-    Raises EngineError with TensorRT's own words where it refuses, and KeyboardInterrupt where progress was cancelled.
+    Raises EngineError with TensorRT's own words where it refuses, KeyboardInterrupt where progress was cancelled, and
+    RunnerError where TensorRT cannot start to read what it built.
     """
-    import tensorrt as trt
-
     started = time.monotonic()
     record = LogRecord()
     logger = tensorrt_logger(record)
@@ -55,18 +53,14 @@ def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
             notes.append(f"the next build will time every kernel again: {error}")
     content = bytes(memoryview(serialized))
     seconds = time.monotonic() - started
-    runtime = trt.Runtime(logger)
-    return Plan(content, layer_information(runtime, record, content), tuple(notes), seconds)
+    return Plan(content, layer_information(deserialize_engine(content)), tuple(notes), seconds)
 
 
-def layer_information(runtime: trt.Runtime, record: LogRecord, content: bytes) -> str:
-    """Return the inspector's JSON about an engine. Raises EngineError where this TensorRT or GPU refuses the engine."""
+def layer_information(opened: OpenEngine) -> str:
+    """Return the inspector's JSON about an engine."""
     import tensorrt as trt
 
-    engine = runtime.deserialize_cuda_engine(content)
-    if engine is None:
-        raise engine_error("TensorRT refuses the engine", record.errors, hint="rtseg build again, on this machine")
-    inspector = engine.create_engine_inspector()
+    inspector = opened.engine.create_engine_inspector()
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 

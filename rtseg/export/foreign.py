@@ -9,7 +9,7 @@ import onnx
 from onnx import inliner, version_converter
 
 from rtseg.artifacts import Manifest, PathLike, manifest_path, sha256_of, write_manifest, written_together
-from rtseg.errors import OnnxError
+from rtseg.errors import OnnxError, first_line
 from rtseg.export.foreign_contract import ContractOptions, foreign_contract
 from rtseg.export.parity import ParityReport, compare
 from rtseg.export.static_graph import static_copy
@@ -116,7 +116,7 @@ def canonical_copy(model: onnx.ModelProto, metadata: dict[str, str], label: str)
     try:
         ready = static_copy(copy, result, metadata)
     except onnx.shape_inference.InferenceError as error:
-        raise OnnxError(f"{label} is not valid ONNX: {_first_line(error)}") from error
+        raise OnnxError(f"{label} is not valid ONNX: {first_line(error)}") from error
     return ready, "; ".join([*changes, "contracts written into the metadata"])
 
 
@@ -152,7 +152,7 @@ def _converted(model: onnx.ModelProto, opset: int, label: str) -> onnx.ModelProt
     except Exception as error:  # the C++ behind it raises RuntimeError, ConvertError and what else it likes
         raise OnnxError(
             f"onnx cannot bring {label} to opset {OPSET}",
-            got=f"opset {opset}: {_first_line(error)}",
+            got=f"opset {opset}: {first_line(error)}",
             hint=f"an export with opset {OPSET}",
         ) from error
     for node in converted.graph.node:
@@ -161,7 +161,3 @@ def _converted(model: onnx.ModelProto, opset: int, label: str) -> onnx.ModelProt
             del node.attribute[:]
             node.attribute.extend(kept)
     return converted
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from rtseg.errors import MissingDependencyError, RunnerError
+from rtseg.errors import MissingDependencyError, RunnerError, first_line
 from rtseg.runners.protocol import Array, TensorSpec
 
 _ALIGNMENT = 4096
@@ -68,7 +68,7 @@ class ActivationRunner:
             try:
                 session.run_with_iobinding(binding)
             except Exception as error:  # ONNX Runtime's exceptions share no base class but Exception
-                raise RunnerError(f"ONNX Runtime failed: {_first_line(error)}") from error
+                raise RunnerError(f"ONNX Runtime failed: {first_line(error)}") from error
             for name in stretch.observed:
                 yield name, self._tensors[name]
 
@@ -88,7 +88,7 @@ def _bound(stretch: Stretch, tensors: Mapping[str, Array], threads: int) -> tupl
     try:
         session = ort.InferenceSession(stretch.model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise RunnerError(f"ONNX Runtime cannot load a part of the graph: {_first_line(error)}") from error
+        raise RunnerError(f"ONNX Runtime cannot load a part of the graph: {first_line(error)}") from error
     binding = session.io_binding()
     for bind, specs in ((binding.bind_input, stretch.inputs), (binding.bind_output, stretch.outputs)):
         for spec in specs:
@@ -131,7 +131,3 @@ def _placed(stretches: Sequence[Stretch]) -> tuple[dict[str, int], int]:
 
 def _bytes_of(tensor: TensorSpec) -> int:
     return math.prod(tensor.shape) * np.dtype(tensor.dtype).itemsize
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rtseg.artifacts import PathLike
-from rtseg.errors import MissingDependencyError, RunnerError
+from rtseg.errors import MissingDependencyError, RunnerError, first_line
 from rtseg.runners.protocol import Array, Runner, Step, TensorSpec
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class OnnxRuntimeRunner(Runner):
                     disabled_optimizers=_MORE_INT8,
                 )
         except Exception as error:  # ONNX Runtime's exceptions share no base class but Exception
-            raise RunnerError(f"ONNX Runtime cannot load {self._path}: {_first_line(error)}") from error
+            raise RunnerError(f"ONNX Runtime cannot load {self._path}: {first_line(error)}") from error
         finally:
             ort.set_default_logger_severity(_WARNING)
         if self._provider not in session.get_providers():
@@ -113,7 +113,7 @@ class OnnxRuntimeRunner(Runner):
         try:
             return self._live().run([self._output.name], {self._input.name: array})[0]  # type: ignore[no-any-return]
         except Exception as error:
-            raise RunnerError(f"ONNX Runtime failed on {self._path}: {_first_line(error)}") from error
+            raise RunnerError(f"ONNX Runtime failed on {self._path}: {first_line(error)}") from error
 
     def _bind(self, array: Array) -> Step:
         return _BoundSession(self._live(), self._input, self._output, array)
@@ -187,9 +187,5 @@ def _why_not_loaded(provider: str, package: Path) -> str:
         try:
             ctypes.CDLL(str(library))
         except OSError as error:
-            return _first_line(error)
+            return first_line(error)
     return ""
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import warnings
 from typing import Callable
 
 from rtseg.cuda.protocol import CudaDriver, Graph, Stream
@@ -36,8 +37,8 @@ class LaneStep:
 
     Calling it does the work once and returns when it is done. launch() puts the work into `stream` and returns at once;
     wait() returns when what is in the stream is done: no buffer may be touched in between. graph is the captured work;
-    None where CUDA is driven through PyCUDA, or TensorRT would not be captured: then each launch makes the calls anew,
-    and why_no_graph says what stood in the way.
+    None where CUDA is driven through PyCUDA, or TensorRT would not be captured, which is warned of: then each launch
+    makes the calls anew, and why_no_graph says what stood in the way.
     """
 
     def __init__(self, lane: Lane, work: Work, opening: OpeningThread) -> None:
@@ -125,4 +126,5 @@ def _captured(driver: CudaDriver, stream: Stream, work: Work) -> tuple[Graph | N
     except RunnerError as error:  # CudaError is one
         work()  # which raises what is wrong, if it is more than that
         driver.synchronize(stream)
+        warnings.warn(f"the engine runs without a CUDA graph, slower: {error}", RuntimeWarning, stacklevel=2)
         return None, str(error)
