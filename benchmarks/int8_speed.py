@@ -2,10 +2,12 @@
 
     python benchmarks/int8_speed.py export/checkpoints/affnet-camvid.safetensors -o benchmarks/results/int8-NAME.json
     python benchmarks/int8_speed.py affnet    # random weights, the 19 classes of Cityscapes
+    python benchmarks/int8_speed.py affnet --nncf    # beside what NNCF makes of the network, `pip install nncf`
 
-uint8 image in host memory -> uint8 labels in host memory. FP32 on ONNX Runtime is what the others are held against;
-"labels" is the same network with normalisation, upsampling and argmax in its graph, quantised with the same rules: the
-plain way. Ranges come from rendered scenes: they decide accuracy, not speed. Run it on an idle machine.
+uint8 image in host memory -> uint8 labels in host memory. FP32 on ONNX Runtime is what the others are held against.
+"labels" is a network with normalisation, upsampling and argmax in its graph, the plain way: ours is quantised with the
+same rules as the frame, NNCF's is the network as it was trained. Ranges come from rendered scenes: they decide
+accuracy, not speed. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nncf_baseline import nncf_labels, nncf_steps
 
 from rtseg.artifacts import write_text_atomically
 from rtseg.benchmarks.environment import environment
@@ -42,7 +45,8 @@ WAYS = {
     "FP32, openvino": ("fp32", "openvino"),
     "INT8 for onnxruntime, onnxruntime": ("int8-onnxruntime", "onnxruntime"),
     "INT8 for tensorrt, openvino": ("int8-tensorrt", "openvino"),
-    "INT8 for tensorrt, openvino-bf16": ("int8-tensorrt", "openvino-bf16"),
+    "INT8 for openvino, openvino": ("int8-openvino", "openvino"),
+    "INT8 for openvino, openvino-bf16": ("int8-openvino", "openvino-bf16"),
     "INT8 labels, openvino": ("labels", "openvino"),
     "INT8 labels, openvino-bf16": ("labels", "openvino-bf16"),
 }
@@ -55,7 +59,7 @@ def made_files(network: PreparedNetwork, folder: Path) -> tuple[dict[str, Path],
     export_onnx(network, RESOLUTION, files["fp32"])
     labels = folder / "labels-fp32.onnx"
     export_onnx(network, RESOLUTION, labels, interface="labels")
-    for source, targets in ((files["fp32"], ("tensorrt", "onnxruntime")), (labels, ("tensorrt",))):
+    for source, targets in ((files["fp32"], ("tensorrt", "onnxruntime", "openvino")), (labels, ("openvino",))):
         original = read_original(source)
         scenes = open_pictures(f"streets:{RESOLUTION}", "train")
         chosen = select(scenes, "streets", "train", original.manifest.image, count=PICTURES)
@@ -84,6 +88,7 @@ def main() -> None:
     parser.add_argument("network", help="a checkpoint, or the name of a network")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20.0, help="budget of each way")
+    parser.add_argument("--nncf", action="store_true", help="beside what NNCF makes of the network")
     parser.add_argument("-o", "--output", type=Path)
     arguments = parser.parse_args()
     if arguments.network in network_names():
@@ -95,12 +100,16 @@ def main() -> None:
     image = render_scene(7, 0, RESOLUTION.height, RESOLUTION.width)[0]
     with tempfile.TemporaryDirectory() as folder:
         files, shares = made_files(network, Path(folder))
-        samples = measure_interleaved(frames(files, image, arguments.threads), SamplingRule.within(arguments.seconds))
+        steps = frames(files, image, arguments.threads)
+        if arguments.nncf:
+            scenes = [render_scene(7, number, RESOLUTION.height, RESOLUTION.width)[0] for number in range(PICTURES)]
+            steps |= nncf_steps(nncf_labels(network, RESOLUTION, scenes), image, arguments.threads)
+        samples = measure_interleaved(steps, SamplingRule.within(arguments.seconds))
     rows: dict[str, Any] = {way: {**entry.summary.to_json(), **entry.to_json()} for way, entry in samples.items()}
     medians = {way: row["median_ms"] for way, row in rows.items()}
     print(f"frame of {title}, at {RESOLUTION}, {arguments.threads} threads")
     for way, row in rows.items():
-        share = shares.get(WAYS[way][0])
+        share = shares.get(WAYS[way][0]) if way in WAYS else None
         int8 = "" if share is None else f"   {share:.1%} of the MACs INT8"
         print(
             f"  {way:<36} {row['median_ms']:8.2f} ms, n {row['count']}, {row['status']:<8} "
@@ -108,7 +117,8 @@ def main() -> None:
         )
     if arguments.output:
         result = {
-            "command": f"python benchmarks/int8_speed.py {Path(arguments.network).name} --threads {arguments.threads}",
+            "command": f"python benchmarks/int8_speed.py {Path(arguments.network).name} --threads {arguments.threads}"
+            + (" --nncf" if arguments.nncf else ""),
             "environment": conditions,
             "network": title,
             "weights": network.weights,

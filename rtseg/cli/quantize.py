@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @click.option("--to", "precision", type=click.Choice(("int8", "fp16")), required=True)
 @click.option(
     "--target",
-    type=click.Choice(("tensorrt", "onnxruntime")),
+    type=click.Choice(("tensorrt", "onnxruntime", "openvino")),
     default="tensorrt",
     show_default=True,
-    help="Whose kernels the INT8 is placed for; OpenVINO takes tensorrt's.",
+    help="Whose kernels the INT8 is placed for.",
 )
 @click.option(
     "--exclude", "patterns", multiple=True, metavar="PATTERN", help="Operators or modules to leave alone: '*/fusion/*'."

@@ -21,7 +21,7 @@ from rtseg.cli.options import ANY_PATH, file_argument, json_option, onnx_runner_
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
 @click.option(
     "--target",
-    type=click.Choice(("tensorrt", "onnxruntime")),
+    type=click.Choice(("tensorrt", "onnxruntime", "openvino")),
     default="tensorrt",
     show_default=True,
     help="Whose kernels the INT8 is placed for.",

@@ -11,7 +11,7 @@ import onnx
 
 from rtseg.graphs.macs import macs_by_node
 from rtseg.graphs.view import GraphView, Reader, node_name
-from rtseg.quantize.convolutions import ACTIVATIONS, behind_activation
+from rtseg.quantize.convolutions import ACTIVATIONS, RESHAPING, before_reshaping, behind_activation
 
 PRECISIONS = ("int8", "fp16", "fp32")
 NOT_COUNTED = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast", "Constant"})
@@ -26,8 +26,9 @@ class Census:
 
     An operator with a weight is INT8 where it reads both its input and its weight dequantised. Any other is INT8 where
     all it reads is dequantised, or comes from the INT8 convolution that a residual's Add is fused with, and where what
-    it gives is quantised again. An activation function right behind an INT8 operator is INT8 too. left says of each
-    operator with weights that is not, why; floating counts the others that are not, by type.
+    it gives is quantised again. An activation function right behind an INT8 operator is INT8 too, and so is what only
+    puts dequantised values in another order. left says of each operator with weights that is not, why; floating counts
+    the others that are not, by type.
     """
 
     operators: Mapping[str, int]
@@ -86,6 +87,8 @@ def _is_int8(view: GraphView, node: onnx.NodeProto, int8: set[str]) -> bool:
     from_int8 = [producer is not None and node_name(producer) in int8 for producer in map(view.producer, sources)]
     if node.op_type in ACTIVATIONS and from_int8 == [True]:
         return True
+    if node.op_type in RESHAPING and dequantized[0]:
+        return True
     return (
         any(dequantized)
         and all(before or _is_dequantized(view, tensor) for before, tensor in zip(from_int8, sources))
@@ -94,7 +97,7 @@ def _is_int8(view: GraphView, node: onnx.NodeProto, int8: set[str]) -> bool:
 
 
 def _is_dequantized(view: GraphView, tensor: str) -> bool:
-    producer = view.producer(tensor)
+    producer = view.producer(before_reshaping(view, tensor))
     return producer is not None and producer.op_type == "DequantizeLinear"
 
 

@@ -1,4 +1,4 @@
-"""Which convolutions are worth quantising: what the INT8 kernels of tensor cores and of VNNI want."""
+"""Which operators are worth quantising: what the INT8 kernels of tensor cores and of VNNI want."""
 
 from __future__ import annotations
 
@@ -18,27 +18,38 @@ CHANNEL_MULTIPLE = 8
 ACTIVATIONS = frozenset({"Relu", "Clip", "PRelu", "LeakyRelu"})
 """What an INT8 kernel does on its way out, of what our networks have."""
 
+RESHAPING = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze"})
+"""What gives the values it reads in another order, whatever their type."""
+
 NO_RULE = {
     "ConvTranspose": "TensorRT's versions disagree on the axis of its scales",
     "Gemm": "a matrix product: small here",
     "MatMul": "a matrix product: small here",
 }
-"""Operators with weights that no placement quantises."""
+"""Operators with weights that a placement leaves alone, unless it has a rule of its own for them."""
 
 
 def without_rule(view: GraphView) -> dict[str, str]:
-    """Return the operators with weights that no placement quantises, by name, and why."""
+    """Return the operators with weights that are no convolutions, by name, and why they stay in floating point."""
     return {node_name(node): NO_RULE[node.op_type] for node in view.nodes if node.op_type in NO_RULE}
 
 
-def why_not(view: GraphView, node: onnx.NodeProto) -> str:
-    """Return in words why a Conv had better stay in floating point; empty where it had not."""
+def why_never(view: GraphView, node: onnx.NodeProto) -> str:
+    """Return in words why a Conv stays in floating point whatever the target; empty where it need not."""
     if not all(view.is_constant(name) for name in node.input[1:] if name):
         return "its weight or bias is computed"
-    outputs, inputs, *kernel = view.shape(node.input[1])
-    group = int(attribute(node, "group", 1))
     if 1 in view.shape(node.output[0])[2:]:
         return "its map is a point or a strip: no work to save"
+    return ""
+
+
+def why_not(view: GraphView, node: onnx.NodeProto) -> str:
+    """Return in words why a Conv had better stay in floating point on most kernels; empty where it had not."""
+    reason = why_never(view, node)
+    if reason:
+        return reason
+    outputs, inputs, *kernel = view.shape(node.input[1])
+    group = int(attribute(node, "group", 1))
     if group > 1:
         depthwise = inputs == 1 and outputs == group
         if not depthwise:
@@ -60,3 +71,28 @@ def behind_activation(view: GraphView, tensor: str, activations: Collection[str]
     if len(readers) == 1 and readers[0].node.op_type in activations:
         return str(readers[0].node.output[0])
     return tensor
+
+
+def reshapings_before(view: GraphView, tensor: str) -> list[onnx.NodeProto]:
+    """Return the operators that only put the tensor's values in another order, the last one first."""
+    found: list[onnx.NodeProto] = []
+    producer = view.producer(tensor)
+    while producer is not None and producer.op_type in RESHAPING:
+        found.append(producer)
+        producer = view.producer(producer.input[0])
+    return found
+
+
+def before_reshaping(view: GraphView, tensor: str) -> str:
+    """Return the tensor whose values, put in another order, this one has; itself where nothing does that."""
+    reshapings = reshapings_before(view, tensor)
+    return str(reshapings[-1].input[0]) if reshapings else tensor
+
+
+def leading_to_convolutions(view: GraphView) -> frozenset[str]:
+    """Return the tensors that a convolution reads, or something between them and a convolution."""
+    leading: set[str] = set()
+    for node in reversed(view.nodes):
+        if node.op_type == "Conv" or leading.intersection(node.output):
+            leading.update(node.input)
+    return frozenset(leading)

@@ -13,7 +13,14 @@ from onnx import helper, numpy_helper
 from rtseg.calibration.table import TensorRange
 from rtseg.graphs.view import GraphView, node_name
 from rtseg.quantize.placement import Placement, Use
-from rtseg.quantize.scales import SIGNED_STEPS, UNSIGNED_STEPS, activation_scale, channel_scales, shared_ranges
+from rtseg.quantize.scales import (
+    SIGNED_STEPS,
+    UNSIGNED_STEPS,
+    activation_scale,
+    channel_scales,
+    constant_scale,
+    shared_ranges,
+)
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Encoding:
 ENCODINGS = {
     "tensorrt": Encoding(unsigned=False, stored_weights=False),
     "onnxruntime": Encoding(unsigned=True, stored_weights=True),
+    "openvino": Encoding(unsigned=True, stored_weights=False),
 }
 
 
@@ -67,8 +75,9 @@ class _Insertion:
         graph = self._model.graph
         nodes = list(graph.node)
         written: list[onnx.NodeProto] = []
-        if self._view.input in self._placement.uses:
-            written += self._pair(self._view.input)
+        for tensor in (self._view.input, *(entry.name for entry in graph.initializer)):
+            if tensor in self._placement.uses:
+                written += self._pair(tensor)
         for node in nodes:
             if node_name(node) in self._placement.weights:
                 written += self._quantized_weights(node)
@@ -92,6 +101,8 @@ class _Insertion:
         return _pair(tensor, names)
 
     def _scale_and_zero(self, tensor: str) -> tuple[np.float32, NDArray[np.generic]]:
+        if self._view.is_constant(tensor):
+            return constant_scale(self._view.constant(tensor)), np.array(0, np.int8)
         scale = activation_scale(tensor, self._ranges)
         if not self._encoding.unsigned:
             return scale, np.array(0, np.int8)

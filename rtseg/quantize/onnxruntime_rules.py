@@ -11,7 +11,7 @@ from collections.abc import Collection
 import onnx
 
 from rtseg.graphs.view import GraphView, node_name
-from rtseg.quantize.convolutions import behind_activation, why_not, without_rule
+from rtseg.quantize.convolutions import behind_activation, leading_to_convolutions, why_not, without_rule
 from rtseg.quantize.placement import Placement, Use
 
 MOVING = frozenset({"Concat", "MaxPool"})
@@ -34,7 +34,7 @@ class _Plan:
     def __init__(self, view: GraphView, excluded: frozenset[str]) -> None:
         self._view = view
         self._excluded = excluded
-        self._leading = _leading_to_convolutions(view)
+        self._leading = leading_to_convolutions(view)
         self._int8: set[str] = set()
         self._made: set[str] = set()
         self._read: set[str] = set()
@@ -94,12 +94,3 @@ class _Plan:
 
     def _result(self, node: onnx.NodeProto) -> str:
         return behind_activation(self._view, node.output[0], FOLDED)
-
-
-def _leading_to_convolutions(view: GraphView) -> set[str]:
-    """Return the tensors that a convolution reads, or something between them and a convolution."""
-    leading: set[str] = set()
-    for node in reversed(view.nodes):
-        if node.op_type == "Conv" or leading.intersection(node.output):
-            leading.update(node.input)
-    return leading

@@ -22,9 +22,16 @@ class Placement:
     other readers keep the float tensor. weights: the nodes whose second input, a constant, is quantised, with its
     output channels on axis 0. shared: tensors that have to have one scale, as the operator between them
     only moves values (Concat, MaxPool). left: every operator with weights that stays in floating point, and why.
+    products: the matrix products of a tensor and a constant, both of which are among the uses.
     """
 
     uses: Mapping[str, frozenset[Use]]
     weights: frozenset[str]
     shared: tuple[frozenset[str], ...]
     left: Mapping[str, str]
+    products: frozenset[str] = frozenset()
+
+    @property
+    def computed(self) -> frozenset[str]:
+        """The names of the operators that multiply in INT8."""
+        return self.weights | self.products

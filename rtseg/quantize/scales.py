@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -60,6 +61,17 @@ def channel_scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
     magnitudes = np.abs(weight.reshape(len(weight), -1)).max(1)
     steps = np.where(magnitudes > 0, np.maximum(magnitudes / SIGNED_STEPS, SMALLEST_OF_WEIGHTS), SMALLEST)
     return steps.astype(np.float32)
+
+
+def constant_scale(values: NDArray[np.float32]) -> np.float32:
+    """Return the step of a constant matrix, at least a 127th of its greatest magnitude.
+
+    Of that one and the next power of two the one that changes the values less: halves, quarters and eighths, of which
+    upsampling is made, are multiples of a power of two and do not change at all.
+    """
+    finest = max(float(np.abs(values).max(initial=0)) / SIGNED_STEPS, SMALLEST)
+    steps = [finest, 2.0 ** math.ceil(math.log2(finest))]
+    return np.float32(min(steps, key=lambda step: float(np.abs(np.rint(values / step) * step - values).max(initial=0))))
 
 
 def _require(name: str, ranges: Mapping[str, TensorRange]) -> None:

@@ -8,12 +8,14 @@ from typing import Callable
 from rtseg.errors import UnknownNameError
 from rtseg.graphs.view import GraphView
 from rtseg.quantize.onnxruntime_rules import onnxruntime_placement
+from rtseg.quantize.openvino_rules import openvino_placement
 from rtseg.quantize.placement import Placement
 from rtseg.quantize.tensorrt_rules import tensorrt_placement
 
 _RULES: dict[str, Callable[[GraphView, Collection[str]], Placement]] = {
     "tensorrt": tensorrt_placement,
     "onnxruntime": onnxruntime_placement,
+    "openvino": openvino_placement,
 }
 TARGETS = tuple(_RULES)
 

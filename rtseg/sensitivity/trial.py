@@ -64,11 +64,12 @@ class Trials:
     def measure_alone(self, operators: Collection[str], *, progress: Progress = lambda done, total: None) -> Comparison:
         """Return what INT8 costs where those operators alone are INT8.
 
-        They are placed as for TensorRT, whatever the target: pairs on what they read, none on what they give. In ONNX
-        Runtime's placement what an operator gives is INT8 only where all its readers are, so none would be alone.
+        For ONNX Runtime they are placed as for TensorRT: pairs on what they read, none on what they give. In its own
+        placement what an operator gives is INT8 only where all its readers are, so none would be alone.
         """
-        able = placement_for("tensorrt", self.view, self.excluded).weights
-        return self._compared("tensorrt", self.excluded.union(able).difference(operators), progress)
+        target = "tensorrt" if self.target == "onnxruntime" else self.target
+        able = placement_for(target, self.view, self.excluded).computed
+        return self._compared(target, self.excluded.union(able).difference(operators), progress)
 
     def _compared(self, target: str, left_out: frozenset[str], progress: Progress) -> Comparison:
         key = (target, left_out)

@@ -104,6 +104,7 @@ def test_fp16_takes_a_table_to_know_what_would_overflow(
     [
         (["--to", "int8"], "copy.int8.onnx"),
         (["--to", "int8", "--target", "onnxruntime"], "copy.int8-onnxruntime.onnx"),
+        (["--to", "int8", "--target", "openvino"], "copy.int8-openvino.onnx"),
         (["--to", "fp16"], "copy.fp16.onnx"),
     ],
 )
@@ -123,7 +124,8 @@ def test_the_target_decides_how_activations_are_written(
         done(cli("quantize", exported, "--table", calibrated, "--to", "int8", "--target", target, "-o", result))
         constants = {entry.name: entry.data_type for entry in onnx.load(result).graph.initializer}
         kinds[target] = constants["image_zero_point"]
-    assert kinds == {"tensorrt": onnx.TensorProto.INT8, "onnxruntime": onnx.TensorProto.UINT8}
+    uint8 = onnx.TensorProto.UINT8
+    assert kinds == {"tensorrt": onnx.TensorProto.INT8, "onnxruntime": uint8, "openvino": uint8}
 
 
 def test_json_holds_the_path_and_the_whole_manifest(cli: Cli, exported: Path, calibrated: Path, result: Path) -> None:

@@ -18,7 +18,7 @@ from rtseg.quantize.insertion import ENCODINGS, with_pairs
 from rtseg.quantize.placement import Placement
 from rtseg.quantize.targets import placement_for
 
-TARGETS = ("tensorrt", "onnxruntime")
+TARGETS = ("tensorrt", "onnxruntime", "openvino")
 
 
 class Sketch:
@@ -97,6 +97,9 @@ class Sketch:
             mode="linear",
             coordinate_transformation_mode="half_pixel",
         )
+
+    def reshape(self, name: str, source: str, *shape: int) -> str:
+        return self.apply("Reshape", name, source, self.constant(f"{name}.shape", np.array(shape)), shape=shape)
 
     def model(self, output: str) -> onnx.ModelProto:
         """The canonical model with that output; what else was written stays in it."""

@@ -66,6 +66,17 @@ def test_a_convolution_whose_weight_alone_is_quantised_is_no_int8_operator() -> 
     assert "behind" not in names(census_of(model))
 
 
+def test_what_only_reshapes_dequantised_values_is_int8_and_so_is_the_product_behind_it() -> None:
+    sketch = Sketch()
+    rows = sketch.reshape("rows", sketch.conv("one", "image"), 16, 8, 8)
+    matrix = sketch.constant("matrix", np.eye(8, dtype=np.float32))
+    product = sketch.apply("MatMul", "product", rows, matrix)
+    back = sketch.reshape("back", product, 1, 16, 8, 8)
+    census = census_of(quantized(sketch.model(sketch.conv("head", back)), "openvino"))
+    assert names(census) == {"one", "rows", "product", "back", "head"}
+    assert census.int8_share == 1
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_work_adds_up_to_that_of_the_float_graph(target: str) -> None:
     model = attention().model("head")

@@ -1,4 +1,4 @@
-"""Every registered network becomes INT8 for both targets, and ONNX Runtime runs its INT8 kernels."""
+"""Every registered network becomes INT8 for each target, and ONNX Runtime runs its INT8 kernels."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def test_the_int8_graph_is_canonical_runs_and_does_most_of_the_work_in_int8(netw
     assert np.isfinite(ran(result, image)).all()
     placement = placed(network.model, target)
     census = census_of(result, placement.left)
-    assert census.int8 >= placement.weights
+    assert census.int8 >= placement.computed
     assert census.int8_share > 0.5
     weighted = {
         node_name(n) for n in GraphView(network.model).nodes if n.op_type in ("Conv", "ConvTranspose", "MatMul")
     }
-    assert weighted == placement.weights | placement.left.keys()
-    assert not placement.weights & placement.left.keys()
+    assert weighted == placement.computed | placement.left.keys()
+    assert not placement.computed & placement.left.keys()
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -10,7 +10,14 @@ from hypothesis.extra import numpy as arrays
 
 from rtseg.calibration.table import TensorRange
 from rtseg.errors import QuantizationError
-from rtseg.quantize.scales import SIGNED_STEPS, SMALLEST, activation_scale, channel_scales, shared_ranges
+from rtseg.quantize.scales import (
+    SIGNED_STEPS,
+    SMALLEST,
+    activation_scale,
+    channel_scales,
+    constant_scale,
+    shared_ranges,
+)
 
 NAMES = "abcdef"
 thresholds = st.floats(0.125, 1024)
@@ -35,6 +42,21 @@ def test_a_channel_uses_its_steps_to_the_end(weight: np.ndarray) -> None:
     scales = channel_scales(weight)
     largest = np.rint(np.abs(weight).max((1, 2)) / scales)
     assert set(largest[np.abs(weight).max((1, 2)) > 1e-4]) <= {SIGNED_STEPS}
+
+
+@given(weights)
+def test_no_value_of_a_constant_is_further_from_its_integer_than_half_a_step(values: np.ndarray) -> None:
+    step = float(constant_scale(values))
+    integers = np.rint(values / step)
+    assert np.abs(integers).max() <= SIGNED_STEPS
+    assert (np.abs(integers * step - values) <= step * (0.5 + 1e-4)).all()
+
+
+@given(arrays.arrays(np.int32, (3, 5), elements=st.integers(-127, 127)), st.integers(-6, 3))
+def test_multiples_of_a_power_of_two_do_not_change_at_all(integers: np.ndarray, exponent: int) -> None:
+    values = (integers * 2.0**exponent).astype(np.float32)
+    step = constant_scale(values)
+    assert np.array_equal(np.rint(values / step) * step, values)
 
 
 def test_weights_for_pixels_from_0_to_255_keep_their_steps() -> None:

@@ -29,7 +29,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("target", ["tensorrt", "onnxruntime"])
+@pytest.mark.parametrize("target", ["tensorrt", "onnxruntime", "openvino"])
 def test_a_trial_measures_the_file_without_what_is_excluded_and_what_is_kept(
     trials_of: TrialsOf, staged: Staged, tmp_path: Path, target: str
 ) -> None:
@@ -54,10 +54,17 @@ def test_a_block_alone_has_all_others_in_floating_point(trials_of: TrialsOf) -> 
     assert census.int8 >= BLOCKS[EARLY] and not census.int8 & others
 
 
-def test_a_block_alone_is_measured_alike_for_every_target(trials_of: TrialsOf) -> None:
+def test_a_block_alone_is_measured_alike_for_tensorrt_and_onnx_runtime(trials_of: TrialsOf) -> None:
     for operators in BLOCKS.values():
         alone = [trials_of(target=target).measure_alone(operators) for target in ("tensorrt", "onnxruntime")]
         assert alone[0] == alone[1]
+
+
+def test_a_block_alone_is_placed_for_openvino_by_its_own_rules(trials_of: TrialsOf) -> None:
+    trials = trials_of(target="openvino")
+    others = set().union(*BLOCKS.values()) - BLOCKS[EARLY]
+    assert trials.measure_alone(BLOCKS[EARLY]) is trials.measure(others)
+    assert trials.measure() != trials_of(target="tensorrt").measure()
 
 
 def test_what_was_measured_is_not_run_again(trials_of: TrialsOf) -> None:

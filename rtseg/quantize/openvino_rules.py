@@ -1,0 +1,122 @@
+"""Placement for OpenVINO on a CPU: every convolution, the large matrix products, and every tensor between them.
+
+Its kernels take any number of channels and groups, add and round in one go, and give INT8 or floats as the next
+operator wants them; what costs time is each tensor that is written in floating point between two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import onnx
+
+from rtseg.graphs.macs import macs_by_node
+from rtseg.graphs.view import GraphView, node_name
+from rtseg.quantize.convolutions import (
+    ACTIVATIONS,
+    before_reshaping,
+    behind_activation,
+    leading_to_convolutions,
+    reshapings_before,
+    why_never,
+    without_rule,
+)
+from rtseg.quantize.placement import Placement, Use
+
+MOVING = frozenset({"Concat", "MaxPool"})
+"""Operators that only move values: quantised when what they read is, and their inputs and output share a scale."""
+
+COMPUTING = frozenset({"Add", "AveragePool", "Resize"})
+"""Operators quantised between quantised tensors."""
+
+LEAST_SHARE = 0.01
+"""Of the network's work: a smaller matrix product is no work to save."""
+
+
+def openvino_placement(view: GraphView, excluded: Collection[str]) -> Placement:
+    """Return the plan: convolutions and products, and whatever joins INT8 tensors on the way to a convolution."""
+    return _Plan(view, frozenset(excluded)).result()
+
+
+class _Plan:
+    def __init__(self, view: GraphView, excluded: frozenset[str]) -> None:
+        self._view = view
+        self._excluded = excluded
+        self._leading = leading_to_convolutions(view)
+        self._macs = macs_by_node(view)
+        self._int8: set[str] = set()
+        self._made: set[str] = set()
+        self._read: set[str] = set()
+        self._weights: set[str] = set()
+        self._products: set[str] = set()
+        self._shared: list[frozenset[str]] = []
+        self._left = without_rule(view)
+
+    def result(self) -> Placement:
+        for node in self._view.nodes:
+            if node.op_type == "Conv":
+                self._convolution(node)
+            elif node.op_type == "MatMul":
+                self._matrix_product(node)
+        for node in self._view.nodes:
+            if node.op_type in MOVING | COMPUTING and node_name(node) not in self._excluded:
+                self._join(node)
+        uses = {tensor: self._uses(tensor) for tensor in self._made | self._read}
+        return Placement(
+            {tensor: readings for tensor, readings in uses.items() if readings},
+            frozenset(self._weights),
+            tuple(self._shared),
+            self._left,
+            frozenset(self._products),
+        )
+
+    def _convolution(self, node: onnx.NodeProto) -> None:
+        name = node_name(node)
+        reason = "excluded" if name in self._excluded else why_never(self._view, node)
+        if reason:
+            self._left[name] = reason
+            return
+        self._weights.add(name)
+        self._compute(node, [node.input[0]])
+
+    def _matrix_product(self, node: onnx.NodeProto) -> None:
+        """Quantise a product with a constant matrix. The constant is read through a pair, as its values are."""
+        name = node_name(node)
+        constants = [self._view.is_constant(tensor) for tensor in node.input]
+        if name in self._excluded:
+            self._left[name] = "excluded"
+        elif sum(constants) != 1:
+            self._left[name] = "a product of two computed matrices"
+        elif self._macs[name] >= LEAST_SHARE * sum(self._macs.values()):
+            del self._left[name]
+            self._products.add(name)
+            self._compute(node, node.input)
+
+    def _compute(self, node: onnx.NodeProto, sources: Collection[str]) -> None:
+        """Let the node read those tensors in INT8, and give INT8 where that leads to a convolution."""
+        self._int8.add(node_name(node))
+        for tensor in sources:
+            self._int8.update(map(node_name, reshapings_before(self._view, tensor)))
+            self._read.add(before_reshaping(self._view, tensor))
+        result = behind_activation(self._view, node.output[0], ACTIVATIONS)
+        if result in self._leading:
+            self._made.add(result)
+
+    def _join(self, node: onnx.NodeProto) -> None:
+        """Quantise what an operator between INT8 tensors gives."""
+        data = [before_reshaping(self._view, name) for name in node.input[: 1 if node.op_type == "Resize" else None]]
+        if not self._made.union(self._read).issuperset(data):
+            return
+        result = behind_activation(self._view, node.output[0], ACTIVATIONS)
+        if result not in self._leading:
+            return
+        self._int8.add(node_name(node))
+        self._made.add(result)
+        if node.op_type in MOVING:
+            self._shared.append(frozenset([*data, result]))
+
+    def _uses(self, tensor: str) -> frozenset[Use]:
+        """Return who reads the tensor in INT8: all, where INT8 is all that is written of it."""
+        readers = [Use(node_name(reader.node), reader.position) for reader in self._view.readers(tensor)]
+        wanted = self._int8 if tensor not in self._made else {use.node for use in readers} - self._excluded
+        return frozenset(use for use in readers if use.node in wanted)
