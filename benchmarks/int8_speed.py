@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nncf_baseline import nncf_labels, nncf_steps
+from nncf_baseline import nncf_labels, nncf_segmenter
 
 from rtseg.artifacts import write_text_atomically
 from rtseg.benchmarks.environment import environment
@@ -50,6 +50,7 @@ WAYS = {
     "INT8 labels, openvino": ("labels", "openvino"),
     "INT8 labels, openvino-bf16": ("labels", "openvino-bf16"),
 }
+NNCF_WAYS = {"NNCF labels, openvino": "f32", "NNCF labels, openvino-bf16": "bf16"}
 BASELINE = "FP32, onnxruntime"
 
 
@@ -103,7 +104,10 @@ def main() -> None:
         steps = frames(files, image, arguments.threads)
         if arguments.nncf:
             scenes = [render_scene(7, number, RESOLUTION.height, RESOLUTION.width)[0] for number in range(PICTURES)]
-            steps |= nncf_steps(nncf_labels(network, RESOLUTION, scenes), image, arguments.threads)
+            model = nncf_labels(network, RESOLUTION, scenes)
+            for way, precision in NNCF_WAYS.items():
+                plain = nncf_segmenter(network, RESOLUTION, model, precision=precision, threads=arguments.threads)
+                steps[way] = plain.bind(image)
         samples = measure_interleaved(steps, SamplingRule.within(arguments.seconds))
     rows: dict[str, Any] = {way: {**entry.summary.to_json(), **entry.to_json()} for way, entry in samples.items()}
     medians = {way: row["median_ms"] for way, row in rows.items()}

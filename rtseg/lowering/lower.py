@@ -76,6 +76,7 @@ def lower(
     if target not in TARGETS:
         raise UnknownNameError("target", target, TARGETS)
     _require_match(model, precision, target)
+    _require_signed(GraphView(model))
     ready = with_float_ends(model)
     words = [] if ready is model else ["uint8 ends cast from and to float32"]
     flags: tuple[str, ...] = ()
@@ -115,6 +116,21 @@ def _require_match(model: onnx.ModelProto, precision: str, target: str) -> None:
         )
     if precision == "fp32" and half:
         raise QuantizationError("the graph is FP16, not fp32", hint="fp16, or the FP32 file this one was made from")
+
+
+def _require_signed(view: GraphView) -> None:
+    unsigned = [
+        node.input[0]
+        for node in view.nodes
+        if node.op_type == "QuantizeLinear" and view.element_type(node.output[0]) == onnx.TensorProto.UINT8
+    ]
+    if unsigned:
+        raise QuantizationError(
+            "TensorRT has no unsigned INT8: the graph is placed for another target",
+            got=f"{unsigned[0]} as uint8{f' and {len(unsigned) - 1} more' if len(unsigned) > 1 else ''}",
+            expected="int8",
+            hint="rtseg quantize ONNX --table T --to int8 --target tensorrt",
+        )
 
 
 def _require_one_precision(model: onnx.ModelProto, keep: Collection[str], ranges: Mapping[str, float]) -> None:

@@ -1,7 +1,7 @@
 """Placement for TensorRT: pairs on the inputs of what shall run in INT8, nowhere else.
 
 TensorRT fuses DequantizeLinear -> Conv -> activation -> QuantizeLinear into one INT8 kernel, with the Add of a
-residual where only the skip branch carries a pair. OpenVINO runs the same file at full speed.
+residual where only the skip branch carries a pair.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class OpenVinoRunner(Runner):
         core = _core()
         require_precision(self._precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         with _refusals(f"OpenVINO cannot load {self._path}"):
-            model = _read(self._path)
+            model = self._read()
             if len(model.inputs) != 1 or len(model.outputs) != 1:
                 raise RunnerError(
                     f"{self._path} has another number of inputs and outputs",
@@ -75,12 +75,17 @@ class OpenVinoRunner(Runner):
                     expected="1 and 1",
                 )
             self._input, self._output = _tensor_spec(model.input()), _tensor_spec(model.output())
-            join_quantization(model, _without_telemetry())
             # The ONNX reader keeps a file's metadata under this name.
             stated = model.get_rt_info(["framework"]).astype(dict) if model.has_rt_info(["framework"]) else {}
             self._metadata = {key: value.astype(str) for key, value in stated.items()}
             self._compiled = core.compile_model(model, "CPU", self._options())
             self.device = _device_name(self._compiled.get_property("INFERENCE_NUM_THREADS"))
+
+    def _read(self) -> Any:
+        """Return the openvino.Model to be compiled."""
+        model = _read(self._path)
+        join_quantization(model, _without_telemetry())
+        return model
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {

@@ -173,6 +173,15 @@ def test_the_cells_accepted_and_refused_are_all_there_are() -> None:
                     accepted(made(), precision, target)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_graph_placed_for_another_target_is_refused(target: str) -> None:
+    model = int8()
+    zero = next(entry for entry in model.graph.initializer if entry.name == "z")
+    zero.CopyFrom(numpy_helper.from_array(np.uint8(128), "z"))
+    with pytest.raises(QuantizationError, match=r"image as uint8; expected int8\. Try: .*--target tensorrt"):
+        lower(model, "int8", target)
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="unknown precision"):
         lower(fp32(), "int4", TYPED)

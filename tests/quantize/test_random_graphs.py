@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +25,7 @@ from small_graphs import (
 from rtseg.errors import QuantizationError
 from rtseg.graphs.identity import structure_sha256
 from rtseg.graphs.view import GraphView
+from rtseg.runners.openvino import OpenVinoRunner
 
 OPERATORS = ("Conv", "Conv", "Relu", "Add", "Concat", "MaxPool", "AveragePool", "Resize", "Mul", "Depthwise")
 CHANNELS = 16
@@ -86,6 +91,21 @@ def test_the_quantised_graph_is_valid_runs_and_is_close_to_what_it_was_made_from
 
     expected = ran(model, image)
     assert relative_error(ran(result, image), expected) < MAX_ERROR or np.abs(expected).max() < 1e-3
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+@pytest.mark.parametrize("target", ["tensorrt", "openvino"])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=choices)
+def test_openvino_gives_what_the_file_says(tmp_path: Path, target: str, steps: list[tuple[str, int, int]]) -> None:
+    model = grown(steps).model("head")
+    [image] = images(model)
+    result = quantized(model, target, ranges=measured_ranges(model, [image], slack=1.05))
+    onnx.save(result, tmp_path / "int8.onnx")
+    with OpenVinoRunner(tmp_path / "int8.onnx", threads=1) as runner:
+        given_there = runner.infer(image)
+    expected = ran(result, image, optimized=False)
+    assert relative_error(given_there, expected) < MAX_ERROR or np.abs(expected).max() < 1e-3
 
 
 @pytest.mark.parametrize("target", TARGETS)
