@@ -10,6 +10,8 @@ Labels = NDArray[np.uint8]
 
 def resize_labels(labels: Labels, height: int, width: int) -> Labels:
     """Return labels at height x width, each pixel taking the one under its centre; always a new array."""
+    if labels.shape == (height, width):
+        return labels.copy()
     rows = _nearest(labels.shape[0], height)
     columns = _nearest(labels.shape[1], width)
     return labels[rows[:, None], columns[None, :]]

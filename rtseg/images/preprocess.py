@@ -36,11 +36,7 @@ def tensor_from_image(
 
     Raises ImageError for what is no such image, SpecError for what else cannot be.
     """
-    require_image(image)
-    if colour_order not in COLOUR_ORDERS:
-        raise SpecError("unknown colour order", got=repr(colour_order), expected=f"one of {', '.join(COLOUR_ORDERS)}")
-    if threads < 0:
-        raise SpecError("the number of threads is negative", got=threads, expected="0 (all cores) or more")
+    _require_arguments(image, colour_order, threads)
     tensor = np.empty((3, spec.height, spec.width), np.float32) if out is None else out
     _require_tensor(tensor, spec)
     library = native_library.core()
@@ -56,8 +52,11 @@ def resized_image(image: Pixels, spec: ImageSpec, *, colour_order: str = "RGB", 
     """Return uint8 (spec.height, spec.width, 3) in the spec's colour order, resized but not normalised.
 
     For graphs that normalise themselves. An image of the spec's size keeps its values; others are
-    rounded to the nearest, halves to even. Raises ImageError for what is no such image.
+    rounded to the nearest, halves to even. Always a new array. Raises ImageError for what is no such image.
     """
+    _require_arguments(image, colour_order, threads)
+    if image.shape[:2] == (spec.height, spec.width):
+        return np.array(image if colour_order == spec.colour_order else image[..., ::-1], order="C")
     plain = ImageSpec(spec.height, spec.width, spec.colour_order, 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), spec.resize)
     tensor = tensor_from_image(image, plain, colour_order=colour_order, threads=threads)
     return np.ascontiguousarray(np.rint(tensor, out=tensor).astype(np.uint8).transpose(1, 2, 0))
@@ -113,6 +112,14 @@ def require_image(image: Pixels) -> None:
         raise ImageError("not an image", got=got, expected="uint8 (height, width, 3)")
     if not (1 <= image.shape[0] <= MAX_SIDE and 1 <= image.shape[1] <= MAX_SIDE):
         raise ImageError("the size of the image is out of range", got=image.shape, expected=f"sides of 1 to {MAX_SIDE}")
+
+
+def _require_arguments(image: Pixels, colour_order: str, threads: int) -> None:
+    require_image(image)
+    if colour_order not in COLOUR_ORDERS:
+        raise SpecError("unknown colour order", got=repr(colour_order), expected=f"one of {', '.join(COLOUR_ORDERS)}")
+    if threads < 0:
+        raise SpecError("the number of threads is negative", got=threads, expected="0 (all cores) or more")
 
 
 def _require_tensor(tensor: Tensor, spec: ImageSpec) -> None:

@@ -216,9 +216,22 @@ def test_an_out_that_cannot_hold_the_tensor_is_refused(out: np.ndarray) -> None:
         tensor_from_image(picture(4, 4), SPEC, out=out)
 
 
-def test_a_resized_image_of_the_right_size_keeps_its_values() -> None:
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_a_resized_image_of_the_right_size_keeps_its_values_in_an_array_of_its_own(order: str) -> None:
     image = picture(32, 48)
-    np.testing.assert_array_equal(resized_image(image, SPEC), image)
+    resized = resized_image(image, SPEC, colour_order=order)
+    np.testing.assert_array_equal(resized, image if order == SPEC.colour_order else image[..., ::-1])
+    assert resized.flags.c_contiguous and not np.shares_memory(resized, image)
+
+
+def test_a_resized_image_is_refused_for_what_a_tensor_is_refused_for() -> None:
+    image = picture(32, 48)
+    with pytest.raises(ImageError, match="not an image"):
+        resized_image(image.astype(np.float32), SPEC)  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="unknown colour order"):
+        resized_image(image, SPEC, colour_order="RBG")
+    with pytest.raises(SpecError, match="threads"):
+        resized_image(image, SPEC, threads=-1)
 
 
 def test_a_resized_image_is_the_interpolation_rounded() -> None:
