@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,10 @@ def main() -> None:
             told("NNCF, by openvino", run.compare_with(plain), None)
     if arguments.output:
         facts = {
+            "command": f"python benchmarks/int8_accuracy.py {arguments.checkpoint.name} --table {arguments.table.name} "
+            f"--data {arguments.data.partition(':')[0]}:PATH{' --nncf' if arguments.nncf else ''}",
             "environment": environment(),
+            "nncf": metadata.version("nncf") if arguments.nncf else None,
             "checkpoint": arguments.checkpoint.name,
             "resolution": str(arguments.resolution),
             "data": arguments.data.partition(":")[0],
