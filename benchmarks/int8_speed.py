@@ -16,6 +16,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,7 @@ def main() -> None:
             "command": f"python benchmarks/int8_speed.py {Path(arguments.network).name} --threads {arguments.threads}"
             + (" --nncf" if arguments.nncf else ""),
             "environment": conditions,
+            "nncf": metadata.version("nncf") if arguments.nncf else None,
             "network": title,
             "weights": network.weights,
             "boundary": "frame",

@@ -73,20 +73,13 @@ def behind_activation(view: GraphView, tensor: str, activations: Collection[str]
     return tensor
 
 
-def reshapings_before(view: GraphView, tensor: str) -> list[onnx.NodeProto]:
-    """Return the operators that only put the tensor's values in another order, the last one first."""
-    found: list[onnx.NodeProto] = []
-    producer = view.producer(tensor)
-    while producer is not None and producer.op_type in RESHAPING:
-        found.append(producer)
-        producer = view.producer(producer.input[0])
-    return found
-
-
 def before_reshaping(view: GraphView, tensor: str) -> str:
     """Return the tensor whose values, put in another order, this one has; itself where nothing does that."""
-    reshapings = reshapings_before(view, tensor)
-    return str(reshapings[-1].input[0]) if reshapings else tensor
+    producer = view.producer(tensor)
+    while producer is not None and producer.op_type in RESHAPING:
+        tensor = producer.input[0]
+        producer = view.producer(tensor)
+    return tensor
 
 
 def leading_to_convolutions(view: GraphView) -> frozenset[str]:

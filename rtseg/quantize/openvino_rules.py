@@ -1,7 +1,7 @@
-"""Placement for OpenVINO on a CPU: every convolution, the large matrix products, and every tensor between them.
+"""Placement for OpenVINO on a CPU: every convolution, the large matrix products, and what joins INT8 tensors to INT8.
 
 Its kernels take any number of channels and groups, add and round in one go, and give INT8 or floats as the next
-operator wants them; what costs time is each tensor that is written in floating point between two of them.
+operator wants them; what costs time is a tensor that is written in floating point between two of them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ from rtseg.graphs.macs import macs_by_node
 from rtseg.graphs.view import GraphView, node_name
 from rtseg.quantize.convolutions import (
     ACTIVATIONS,
-    before_reshaping,
+    RESHAPING,
     behind_activation,
     leading_to_convolutions,
-    reshapings_before,
     why_never,
     without_rule,
 )
@@ -86,7 +85,7 @@ class _Plan:
         if name in self._excluded:
             self._left[name] = "excluded"
         elif sum(constants) != 1:
-            self._left[name] = "a product of two computed matrices"
+            self._left[name] = "not a product of a tensor and a constant"
         elif self._macs[name] >= LEAST_SHARE * sum(self._macs.values()):
             del self._left[name]
             self._products.add(name)
@@ -96,27 +95,59 @@ class _Plan:
         """Let the node read those tensors in INT8, and give INT8 where that leads to a convolution."""
         self._int8.add(node_name(node))
         for tensor in sources:
-            self._int8.update(map(node_name, reshapings_before(self._view, tensor)))
-            self._read.add(before_reshaping(self._view, tensor))
+            reshapings, source = self._behind_reshaping(tensor)
+            self._int8.update(map(node_name, reshapings))
+            self._read.add(source)
         result = behind_activation(self._view, node.output[0], ACTIVATIONS)
         if result in self._leading:
             self._made.add(result)
 
     def _join(self, node: onnx.NodeProto) -> None:
         """Quantise what an operator between INT8 tensors gives."""
-        data = [before_reshaping(self._view, name) for name in node.input[: 1 if node.op_type == "Resize" else None]]
-        if not self._made.union(self._read).issuperset(data):
+        data = node.input[: 1 if node.op_type == "Resize" else None]
+        reshaped = [self._behind_reshaping(tensor) for tensor in data]
+        sources = [source for _, source in reshaped]
+        if any(map(self._view.is_constant, sources)) or not self._made.union(self._read).issuperset(sources):
             return
         result = behind_activation(self._view, node.output[0], ACTIVATIONS)
         if result not in self._leading:
             return
         self._int8.add(node_name(node))
+        self._int8.update(node_name(reshaping) for reshapings, _ in reshaped for reshaping in reshapings)
         self._made.add(result)
         if node.op_type in MOVING:
-            self._shared.append(frozenset([*data, result]))
+            self._shared.append(frozenset([*sources, result]))
+
+    def _behind_reshaping(self, tensor: str) -> tuple[list[onnx.NodeProto], str]:
+        """Return the operators that only reshape on the way to a reader, and the tensor before them, to be quantised.
+
+        A result of theirs that others read too is itself the tensor, and so is that of an excluded one.
+        """
+        passed: list[onnx.NodeProto] = []
+        producer = self._view.producer(tensor)
+        while (
+            producer is not None
+            and producer.op_type in RESHAPING
+            and node_name(producer) not in self._excluded
+            and len(self._view.readers(tensor)) == 1
+        ):
+            passed.append(producer)
+            tensor = producer.input[0]
+            producer = self._view.producer(tensor)
+        return passed, tensor
+
+    def _leads_to_excluded(self, node: onnx.NodeProto) -> bool:
+        """Return whether an excluded operator reads what the node reads, be it reshaped."""
+        if node_name(node) in self._excluded:
+            return True
+        behind = self._view.readers(node.output[0]) if node.op_type in RESHAPING else []
+        return any(self._leads_to_excluded(reader.node) for reader in behind)
 
     def _uses(self, tensor: str) -> frozenset[Use]:
         """Return who reads the tensor in INT8: all, where INT8 is all that is written of it."""
-        readers = [Use(node_name(reader.node), reader.position) for reader in self._view.readers(tensor)]
-        wanted = self._int8 if tensor not in self._made else {use.node for use in readers} - self._excluded
-        return frozenset(use for use in readers if use.node in wanted)
+        made = tensor in self._made
+        return frozenset(
+            Use(node_name(reader.node), reader.position)
+            for reader in self._view.readers(tensor)
+            if (not self._leads_to_excluded(reader.node) if made else node_name(reader.node) in self._int8)
+        )

@@ -32,6 +32,6 @@ class Placement:
     products: frozenset[str] = frozenset()
 
     @property
-    def computed(self) -> frozenset[str]:
+    def multiplying(self) -> frozenset[str]:
         """The names of the operators that multiply in INT8."""
         return self.weights | self.products

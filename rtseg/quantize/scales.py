@@ -67,9 +67,15 @@ def constant_scale(values: NDArray[np.float32]) -> np.float32:
     """Return the step of a constant matrix, at least a 127th of its greatest magnitude.
 
     Of that one and the next power of two the one that changes the values less: halves, quarters and eighths, of which
-    upsampling is made, are multiples of a power of two and do not change at all.
+    upsampling is made, are multiples of a power of two and do not change at all. Raises QuantizationError for values
+    that are not finite.
     """
-    finest = max(float(np.abs(values).max(initial=0)) / SIGNED_STEPS, SMALLEST)
+    if not np.isfinite(values).all():
+        raise QuantizationError("a constant matrix holds values that are not finite", hint="--exclude its product")
+    largest = float(np.abs(values).max(initial=0))
+    if largest == 0:
+        return np.float32(1)
+    finest = max(largest / SIGNED_STEPS, float(np.finfo(np.float32).tiny))
     steps = [finest, 2.0 ** math.ceil(math.log2(finest))]
     return np.float32(min(steps, key=lambda step: float(np.abs(np.rint(values / step) * step - values).max(initial=0))))
 

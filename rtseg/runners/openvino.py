@@ -28,7 +28,7 @@ _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
 class OpenVinoRunner(Runner):
     """A model compiled for the CPU. threads 0 means all cores.
 
-    Operators between QuantizeLinear and DequantizeLinear run as INT8, wherever TensorRT's placement has them, all
+    Operators between QuantizeLinear and DequantizeLinear run as INT8, placed for TensorRT or for OpenVINO, all
     others in `precision`: "f32", so that what is computed is what the file says, or "bf16". Left to itself OpenVINO
     takes bf16 on every processor that has it. FP16 files are computed in `precision` too.
 

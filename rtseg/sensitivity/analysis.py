@@ -81,7 +81,7 @@ def analyse(
     There are at least count blocks, as blocks_of makes them of the operators that can be INT8. progress is told the
     pictures of all trials together: one trial with every block in INT8, then one for each.
     """
-    able = placement_for(trials.target, trials.view, trials.excluded).computed
+    able = placement_for(trials.target, trials.view, trials.excluded).multiplying
     macs = macs_by_node(trials.view)
     blocks = blocks_of([name for name in macs if name in able], macs, count=count)
     work = sum(macs.values())

@@ -68,7 +68,7 @@ class Trials:
         placement what an operator gives is INT8 only where all its readers are, so none would be alone.
         """
         target = "tensorrt" if self.target == "onnxruntime" else self.target
-        able = placement_for(target, self.view, self.excluded).computed
+        able = placement_for(target, self.view, self.excluded).multiplying
         return self._compared(target, self.excluded.union(able).difference(operators), progress)
 
     def _compared(self, target: str, left_out: frozenset[str], progress: Progress) -> Comparison:

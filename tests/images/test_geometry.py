@@ -25,6 +25,13 @@ def test_a_whole_factor_larger_each_label_is_repeated_and_smaller_again_it_comes
     np.testing.assert_array_equal(resize_labels(large, height, width), small)
 
 
+def test_labels_of_the_size_asked_for_come_in_a_new_array() -> None:
+    given_labels = labels(3, 4)
+    resized = resize_labels(given_labels, 3, 4)
+    np.testing.assert_array_equal(resized, given_labels)
+    assert not np.shares_memory(resized, given_labels)
+
+
 @given(sides, sides, sides, sides)
 def test_the_result_is_a_new_array_of_labels_that_were_there(height: int, width: int, tall: int, wide: int) -> None:
     given_labels = labels(height, width)

@@ -12,6 +12,7 @@ from small_graphs import Sketch, images, left, measured_ranges, placed, quantize
 
 from rtseg.calibration.table import TensorRange
 from rtseg.graphs.view import GraphView
+from rtseg.quantize.census import census_of
 from rtseg.runners.openvino import OpenVinoRunner
 
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
@@ -143,7 +144,7 @@ def test_an_excluded_operator_reads_no_int8(operator: str) -> None:
 def test_a_product_with_a_constant_matrix_reads_both_in_int8_through_what_only_reshapes() -> None:
     placement = placed(upsampled().model("head"), "openvino")
     assert placement.products == {"/wide", "/tall"}
-    assert placement.computed == {"/taps", "/wide", "/tall", "/head"}
+    assert placement.multiplying == {"/taps", "/wide", "/tall", "/head"}
     assert read_in_int8(placement) == {
         "image > taps",
         "taps > rows",
@@ -178,15 +179,54 @@ def test_a_product_of_two_computed_matrices_stays_in_floating_point() -> None:
     sketch = Sketch()
     product = sketch.apply("MatMul", "product", sketch.conv("one", "image", 16, 1), sketch.conv("two", "image", 16, 1))
     model = sketch.model(sketch.conv("head", product))
-    assert left(placed(model, "openvino")) == {"product": "a product of two computed matrices"}
+    assert left(placed(model, "openvino")) == {"product": "not a product of a tensor and a constant"}
 
 
 def test_an_excluded_product_reads_what_it_read() -> None:
     model = upsampled().model("head")
     view = GraphView(quantized(model, "openvino", excluded=["wide"]))
-    wide = next(node for node in view.nodes if node.name == "/wide")
-    assert list(wide.input) == ["rows", "columns"]
+    inputs = {node.name: list(node.input) for node in view.nodes}
+    assert inputs["/wide"] == ["rows", "columns"]
+    assert inputs["/rows"][0] == "taps"
     assert left(placed(model, "openvino", ["wide"])) == {"wide": "excluded"}
+
+
+def test_a_product_behind_an_excluded_reshaping_reads_int8_from_there() -> None:
+    model = upsampled().model("head")
+    result = quantized(model, "openvino", excluded=["rows"])
+    assert {"rows > wide", "wide > tall"} <= reads(model, "rows")
+    assert "taps > rows" not in reads(model, "rows")
+    assert {"/wide", "/tall"} <= census_of(result).int8
+
+
+def test_a_reshaped_tensor_that_is_read_twice_is_quantised_for_its_one_int8_reader() -> None:
+    sketch = Sketch()
+    rows = sketch.reshape("rows", sketch.apply("Sigmoid", "gate", "image"), 16, 8, 8)
+    matrix = sketch.constant("matrix", np.eye(8, dtype=np.float32))
+    product = sketch.apply("MatMul", "product", rows, matrix)
+    both = sketch.apply("Add", "both", product, sketch.apply("Exp", "beside", rows))
+    model = sketch.model(sketch.conv("head", sketch.reshape("back", both, 1, 16, 8, 8), 11, 1))
+    assert reads(model) >= {"rows > product", "matrix > product"}
+    assert not {"gate > rows", "rows > beside"} & reads(model)
+
+
+def test_a_joining_over_a_reshaped_tensor_reads_it_in_int8_where_it_was_made() -> None:
+    sketch = Sketch()
+    active = sketch.relu("active", sketch.conv("one", "image"))
+    turned = sketch.apply("Transpose", "turned", active, perm=[0, 1, 3, 2])
+    joined = sketch.concat("joined", turned, sketch.conv("two", "image"))
+    placement = placed(sketch.model(sketch.conv("head", joined, 11, 1)), "openvino")
+    assert {"active > turned", "two > joined", "joined > head"} <= read_in_int8(placement)
+    assert placement.shared == (frozenset(["active", "two", "joined"]),)
+
+
+def test_a_joining_with_the_constant_of_a_product_stays_in_floating_point() -> None:
+    sketch = Sketch()
+    matrix = sketch.constant("matrix", np.ones((1, 16, 8, 8), np.float32))
+    joined = sketch.concat("joined", sketch.apply("MatMul", "product", "image", matrix), matrix)
+    model = sketch.model(sketch.conv("head", joined, 11, 1))
+    assert "matrix > joined" not in reads(model) and not placed(model, "openvino").shared
+    quantized(model, "openvino")  # the constant needs no range of a table
 
 
 # What OpenVINO makes of it
@@ -201,7 +241,7 @@ def test_openvino_computes_every_convolution_and_every_product_in_int8(sketch: S
         nodes = [node.get_rt_info() for node in runner._live().get_runtime_model().get_ordered_ops()]
     kernels = [(info["layerType"].astype(str), info["primitiveType"].astype(str)) for info in nodes]
     multiplying = [name for kind, name in kernels if kind in ("Convolution", "MatMul", "FullyConnected")]
-    assert len(multiplying) == len(placed(model, "openvino").computed)
+    assert len(multiplying) == len(placed(model, "openvino").multiplying)
     assert {name.rpartition("_")[2].upper() for name in multiplying} == {"I8"}
 
 

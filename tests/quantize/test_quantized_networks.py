@@ -57,13 +57,13 @@ def test_the_int8_graph_is_canonical_runs_and_does_most_of_the_work_in_int8(netw
     assert np.isfinite(ran(result, image)).all()
     placement = placed(network.model, target)
     census = census_of(result, placement.left)
-    assert census.int8 >= placement.computed
+    assert census.int8 >= placement.multiplying
     assert census.int8_share > 0.5
     weighted = {
         node_name(n) for n in GraphView(network.model).nodes if n.op_type in ("Conv", "ConvTranspose", "MatMul")
     }
-    assert weighted == placement.computed | placement.left.keys()
-    assert not placement.computed & placement.left.keys()
+    assert weighted == placement.multiplying | placement.left.keys()
+    assert not placement.multiplying & placement.left.keys()
 
 
 @pytest.mark.parametrize("target", TARGETS)

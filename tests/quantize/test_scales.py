@@ -59,6 +59,24 @@ def test_multiples_of_a_power_of_two_do_not_change_at_all(integers: np.ndarray, 
     assert np.array_equal(np.rint(values / step) * step, values)
 
 
+@pytest.mark.parametrize("factor", [1.0, 1e-4, 1e-9, 1e-15])
+def test_a_constant_loses_as_little_however_small_its_values_are(factor: float) -> None:
+    values = (np.random.default_rng(0).standard_normal((16, 16)) * factor).astype(np.float32)
+    step = float(constant_scale(values))
+    error = np.rint(values / step) * step - values
+    assert np.sqrt(np.mean(error**2)) < 0.02 * np.sqrt(np.mean(values**2))
+
+
+def test_a_constant_of_zeros_has_a_step() -> None:
+    assert constant_scale(np.zeros((2, 2), np.float32)) > 0
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_a_constant_that_is_not_finite_is_refused(value: float) -> None:
+    with pytest.raises(QuantizationError, match="not finite"):
+        constant_scale(np.array([[1.0, value]], np.float32))
+
+
 def test_weights_for_pixels_from_0_to_255_keep_their_steps() -> None:
     # Normalised by hand inside the first layer they are a thousandth of what others are.
     weight = np.array([[1e-3], [-2e-4]], np.float32)
