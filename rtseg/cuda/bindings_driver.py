@@ -207,14 +207,14 @@ class BindingsDriver(CudaDriver):
     def capture(self, stream: Stream, work: Callable[[], object]) -> Graph:
         """Call work and return what it put into the stream, without having run it."""
         mode = self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-        self._cu.cuStreamBeginCapture("begin to capture a graph", stream.native, mode)
-        try:
-            with _without_collection():
+        with without_collection():
+            self._cu.cuStreamBeginCapture("begin to capture a graph", stream.native, mode)
+            try:
                 work()
-        except BaseException:
-            self._abandon_capture(stream)
-            raise
-        recorded = self._cu.cuStreamEndCapture("capture a graph", stream.native)
+            except BaseException:
+                self._abandon_capture(stream)
+                raise
+            recorded = self._cu.cuStreamEndCapture("capture a graph", stream.native)
         try:
             native = self._cu.cuGraphInstantiate("make a captured graph ready", recorded, 0)
         finally:
@@ -269,7 +269,7 @@ def _unless_lost(function: Callable[..., object], *arguments: Any) -> None:
 
 
 @contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Keep Python's collector from freeing something of CUDA's in this thread, which would spoil a capture."""
     with _CAPTURING:
         enabled = gc.isenabled()

@@ -18,6 +18,7 @@ from kernels_on_cpu import KernelsOnCpu
 from numpy.typing import DTypeLike
 
 from rtseg.cuda import ends
+from rtseg.cuda.bindings_driver import without_collection
 from rtseg.cuda.failures import failure
 from rtseg.cuda.protocol import (
     Argument,
@@ -301,13 +302,14 @@ class EmulatedDriver(CudaDriver):
             raise CudaError(doing, name="PyCUDA, which has no CUDA graphs", expected="cuda-python")
         self._require(doing, captured=False)
         queue: Queue = stream.native
-        queue.captured, queue.spoiled = [], False
-        self._thread.capturing = queue
-        try:
-            work()
-        finally:
-            captured, queue.captured = queue.captured, None
-            self._thread.capturing = None
+        with without_collection():
+            queue.captured, queue.spoiled = [], False
+            self._thread.capturing = queue
+            try:
+                work()
+            finally:
+                captured, queue.captured = queue.captured, None
+                self._thread.capturing = None
         if queue.spoiled:
             raise failure(doing, 901, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED")
         self.counts["capture"] += 1
