@@ -18,13 +18,16 @@ CHANNEL_MULTIPLE = 8
 ACTIVATIONS = frozenset({"Relu", "Clip", "PRelu", "LeakyRelu"})
 """What an INT8 kernel does on its way out, of what our networks have."""
 
+MOVING = frozenset({"Concat", "MaxPool"})
+"""Operators that only move values: quantised when what they read is, and their inputs and output share a scale."""
+
 RESHAPING = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze"})
 """What gives the values it reads in another order, whatever their type."""
 
 NO_RULE = {
     "ConvTranspose": "TensorRT's versions disagree on the axis of its scales",
-    "Gemm": "a matrix product: small here",
-    "MatMul": "a matrix product: small here",
+    "Gemm": "a matrix product",
+    "MatMul": "a matrix product",
 }
 """Operators with weights that a placement leaves alone, unless it has a rule of its own for them."""
 

@@ -11,11 +11,8 @@ from collections.abc import Collection
 import onnx
 
 from rtseg.graphs.view import GraphView, node_name
-from rtseg.quantize.convolutions import behind_activation, leading_to_convolutions, why_not, without_rule
+from rtseg.quantize.convolutions import MOVING, behind_activation, leading_to_convolutions, why_not, without_rule
 from rtseg.quantize.placement import Placement, Use
-
-MOVING = frozenset({"Concat", "MaxPool"})
-"""Operators that only move values: quantised when what they read is, and their inputs and output share a scale."""
 
 COMPUTING = frozenset({"Add", "Mul", "Resize"})
 """Operators quantised between quantised tensors. Resize has no INT8 kernel, but the Add or Concat behind it has. Not

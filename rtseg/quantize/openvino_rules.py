@@ -14,6 +14,7 @@ from rtseg.graphs.macs import macs_by_node
 from rtseg.graphs.view import GraphView, node_name
 from rtseg.quantize.convolutions import (
     ACTIVATIONS,
+    MOVING,
     RESHAPING,
     behind_activation,
     leading_to_convolutions,
@@ -21,9 +22,6 @@ from rtseg.quantize.convolutions import (
     without_rule,
 )
 from rtseg.quantize.placement import Placement, Use
-
-MOVING = frozenset({"Concat", "MaxPool"})
-"""Operators that only move values: quantised when what they read is, and their inputs and output share a scale."""
 
 COMPUTING = frozenset({"Add", "AveragePool", "Resize"})
 """Operators quantised between quantised tensors."""
@@ -90,6 +88,8 @@ class _Plan:
             del self._left[name]
             self._products.add(name)
             self._compute(node, node.input)
+        else:
+            self._left[name] = "a matrix product: small here"
 
     def _compute(self, node: onnx.NodeProto, sources: Collection[str]) -> None:
         """Let the node read those tensors in INT8, and give INT8 where that leads to a convolution."""
