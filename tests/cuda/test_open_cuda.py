@@ -138,6 +138,22 @@ print(host.host_driver_alive(), host.host_driver_retained())"""
     assert done.stdout.split("\n") == ["6 1", "1 1", "0 0", ""], done.stdout + done.stderr
 
 
+def test_no_garbage_is_collected_between_the_beginning_and_the_end_of_a_capture(cuda_python: None) -> None:
+    # What it freed of CUDA's would spoil the capture.
+    program = f"""exec({OPEN!r})
+import gc
+cuda, seen = open_cuda(), []
+class Watched:
+    def __getattr__(self, name, calls=cuda._cu):
+        if 'Capture' in name: seen.append(gc.isenabled())
+        return getattr(calls, name)
+cuda._cu = Watched()
+cuda.capture(cuda.create_stream(), lambda: seen.append(gc.isenabled()))
+print(seen, gc.isenabled())"""
+    done = on_the_host_driver(program)
+    assert done.stdout == "[False, False, False] True\n", done.stdout + done.stderr
+
+
 def test_a_lost_context_frees_in_silence_and_the_process_ends_well(cuda_python: None) -> None:
     program = f"""exec({OPEN!r})
 cuda = open_cuda()
