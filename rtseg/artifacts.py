@@ -28,6 +28,8 @@ PathLike = Union[str, "os.PathLike[str]"]
 Digest = Optional[str]
 """Hexadecimal SHA-256; None where there is nothing to take it of."""
 
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -149,6 +151,22 @@ def write_text_atomically(path: PathLike, text: str) -> None:
     """Write text as UTF-8 so that a reader sees the old content or the new, never a mixture."""
     with written_atomically(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def read_digested(path: PathLike) -> bytes:
+    """Return what write_digested wrote, nothing where there is no file or where it is damaged."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError:
+        return b""
+    digest, kept = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
+    return kept if hashlib.sha256(kept).digest() == digest else b""
+
+
+def write_digested(path: PathLike, content: bytes) -> None:
+    """Write a cache's bytes behind their digest, by which read_digested tells a damaged file. Raises WriteError."""
+    with written_atomically(path) as part:
+        part.write_bytes(hashlib.sha256(content).digest() + content)
 
 
 def write_manifest(path: PathLike, manifest: Manifest, *, sidecar: Path | None = None) -> Manifest:

@@ -17,7 +17,7 @@ from rtseg.images.geometry import resize_labels
 from rtseg.images.palette import overlay as laid_over
 from rtseg.images.preprocess import resized_image, tensor_from_image
 from rtseg.runners.protocol import Frames, FrameStep, Pixels, Runner
-from rtseg.runners.registry import RUNNABLE, file_runner
+from rtseg.runners.registry import RUNNABLE, default_runner, file_runner
 from rtseg.specs import ImageSpec, OutputSpec, contract_metadata, tensor_shapes
 from rtseg.tail import labels_from_logits
 
@@ -160,11 +160,12 @@ class HostFrameStep(FrameStep):
 def load(path: PathLike, *, runner: str | None = None, threads: int = 0) -> Segmenter:
     """Return a segmenter for an exported ONNX file or an engine, whose manifest is verified first.
 
-    runner is a name of rtseg.runners.registry, by default onnxruntime for an ONNX file and tensorrt for an engine.
+    runner is a name of rtseg.runners.registry, by default onnxruntime for an ONNX file, and for an engine the
+    product that built it, tensorrt or tensorrt-rtx.
     Raises ManifestError for a file that is not what its manifest tells of, UnknownNameError and RunnerError.
     """
     manifest = read_manifest(path, kind=RUNNABLE)
-    opened = file_runner(runner, path, kind=manifest.kind, threads=threads)
+    opened = file_runner(runner or default_runner(manifest), path, kind=manifest.kind, threads=threads)
     opened.open()
     try:
         _require_same_contract(path, manifest, opened.metadata)

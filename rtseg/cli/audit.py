@@ -33,10 +33,11 @@ def audit(
     against_profile: Path | None,
     as_json: bool,
 ) -> None:
-    """Prove the precision of a TensorRT engine, layer by layer.
+    """Prove the precision of an engine, layer by layer, and tell what its kernels read and write.
 
     FILE is an engine with FILE.layers.json beside it, which rtseg build saves, or such a file itself: what TensorRT's
-    engine inspector writes as JSON, by trtexec --exportLayerInfo too. Neither TensorRT nor a GPU is needed.
+    engine inspector writes as JSON, by trtexec --exportLayerInfo too. Neither TensorRT nor a GPU is needed. An engine
+    of TensorRT for RTX is proven for each compute capability that it was built for.
 
     Where --expect, or the manifest beside the engine, names a precision, the exit code is 1 when the convolutions and
     matrix products were not built in it.

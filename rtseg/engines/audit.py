@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from rtseg.engines.account import Account, account_of
 from rtseg.engines.inspector import EngineLayer, EngineLayers, EngineTensor
 from rtseg.engines.layer_precision import (
     FLOATS,
@@ -90,6 +91,16 @@ class Audit:
         return tuple(entry for entry in self.layers if entry.work in WEIGHTED)
 
     @cached_property
+    def account(self) -> Account:
+        """The kernels and the bytes that each reads and writes."""
+        return account_of(self.layers)
+
+    @cached_property
+    def alone(self) -> dict[str, Audit]:
+        """The same of a build for each compute capability alone; empty where the text has none."""
+        return {capability: audit(engine) for capability, engine in self.engine.alone.items()}
+
+    @cached_property
     def reformats(self) -> tuple[Conversion, ...]:
         """The layers that bring the same values into another type or format."""
         return self._conversions(REFORMAT)
@@ -135,6 +146,7 @@ class Audit:
             "weighted": self._weighted_counts(),
             "reformats": len(self.reformats),
             "unfused": len(self.unfused),
+            "account": self.account.summary(),
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -161,6 +173,8 @@ class Audit:
             "between_int8": [
                 {"layer": entry.layer.name, "precision": entry.precision, "ms": entry.ms} for entry in self.between_int8
             ],
+            "account": self.account.to_json(),
+            "alone": {capability: part.shares() for capability, part in self.alone.items()},
         }
 
     def _weighted_counts(self) -> dict[str, int]:

@@ -1,40 +1,50 @@
-"""From a file of rtseg to an engine of the TensorRT and GPU at hand, with manifest and layers beside it.
+"""From a file of rtseg to an engine, with manifest and layers beside it.
 
-A build has two halves: ready_graph, which needs onnx, and build_ready, which needs TensorRT and a GPU and no onnx, so
-that graphs can be made ready on one machine and built on another.
+A build has two halves: making the graph ready, which needs onnx, and compiling it, which does not; with TensorRT, whose
+second half needs a GPU, graphs can be made ready on one machine and built on another.
 
 An engine gets its name when it is proven. One whose convolutions and matrix products are not in the precision that was
 asked for keeps no name unless the caller insists: a script that goes on after an error, or a deployment that looks for
 the newest file, would take an FP32 engine for the FP16 one it asked for. The minutes are not lost, as it stays in the
-store, from which the same request with keep_anyway takes it at once. Where the inspector's text cannot be read nothing
-speaks against the engine: it gets its name, and that it is not proven is told and written in the manifest.
+store, from which the same request with keep_anyway takes it at once. Where the text of TensorRT's inspector cannot be
+read nothing speaks against the engine: it gets its name, and that it is not proven is told and written in the manifest.
+Of TensorRT for RTX the builder's log is all the proof there is, and one that cannot be read is an error.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts import Manifest, PathLike, manifest_path, read_manifest, require_writable
-from rtseg.cuda.protocol import CudaDriver
+from rtseg.artifacts import (
+    Manifest,
+    PathLike,
+    manifest_path,
+    read_manifest,
+    require_writable,
+    written_atomically,
+)
 from rtseg.cuda.registry import DEFAULT, open_cuda
-from rtseg.engines.builder import build_plan
+from rtseg.engines.compiler import Compiler, ready_from
 from rtseg.engines.engine_file import BuiltEngine, write_engine
 from rtseg.engines.inspector import layers_beside
 from rtseg.engines.interruption import run_interruptibly
-from rtseg.engines.plan import Plan, PlanRequest, ReadyGraph
+from rtseg.engines.plan import Plan, ReadyGraph
 from rtseg.engines.profile import BuildProfile
 from rtseg.engines.progress import BuildProgress
 from rtseg.engines.proof import PrecisionProof, prove_precision
+from rtseg.engines.rtx_capabilities import rtx_target
+from rtseg.engines.rtx_compiler import RtxCompiler
 from rtseg.engines.store import EngineKey, EngineStore
-from rtseg.engines.target import build_target
-from rtseg.engines.timing_cache import timing_cache_path
-from rtseg.errors import EngineError, MissingDependencyError, WriteError
+from rtseg.engines.target import PURPOSE
+from rtseg.engines.tensorrt_compiler import TensorRtCompiler
+from rtseg.errors import EngineError, MissingDependencyError, RtsegError, WriteError
+from rtseg.lowering.versions import target_for_version
+from rtseg.tensorrt.module import RTX, TENSORRT, load_rtx
 from rtseg.tensorrt.release import tensorrt_release
 
-PURPOSE = "building an engine"
 KEEP_ANYWAY = "the same with --keep-anyway"
 
 
@@ -56,39 +66,39 @@ def build_engine(
     output: PathLike | None = None,
     *,
     precision: str | None = None,
+    runtime: str | None = None,
+    capabilities: Sequence[str] = (),
     profile: BuildProfile | None = None,
     cuda: str = DEFAULT,
     store: EngineStore | None = None,
     observer: BuildObserver | None = None,
     keep_anyway: bool = False,
+    keep_graph: PathLike | None = None,
 ) -> BuiltEngine:
-    """Build the engine of an exported or quantised file for the TensorRT and the GPU of this machine.
+    """Build the engine of an exported or quantised file.
 
     precision is fp32, fp16 or int8, by default the file's own; how the graph is made fit for it is rtseg.lowering's
-    business. output is by default NAME.PRECISION.trtVERSION-smNN.engine beside the file. The rest is build_ready's.
+    business. runtime is "tensorrt", for the GPU of this machine, or "tensorrt-rtx", for the compute capabilities named
+    ("8.9", ...), for all from 8.6 on where none is. Without a runtime it is the one that this machine can, and the
+    observer is told which and why. output is by default a name beside the file that says all this. keep_graph is where
+    the graph that the compiler is given is written, as ONNX. The rest is compile_engine's.
 
     A file that lost its manifest is taken if it states its contracts in its metadata.
 
-    Raises what ready_graph and build_ready raise, ManifestError for the file, and OnnxError for one that states none.
+    Raises MissingDependencyError and CudaError where what the runtime needs is missing, what Compiler.ready and
+    compile_engine raise, ManifestError for the file, and OnnxError for one that states no contracts.
     """
     source, observer = Path(path), observer or BuildObserver()
     manifest = _source_manifest(source, observer)
     precision = precision or manifest.precision
-    tensorrt_release(PURPOSE)
-    driver = open_cuda(cuda)  # stays open, so that build_ready finds the device's context as it is
-    target = build_target(driver)
-    ready = ready_graph(source, precision, target.tensorrt)
-    engine = Path(output) if output is not None else target.default_name(source, precision)
+    compiler = _compiler(runtime, capabilities, cuda, observer)
+    ready = compiler.ready(source, precision)
+    engine = Path(output) if output is not None else compiler.target.default_name(source, precision)
     _require_other_files(source, engine)
-    return build_ready(
-        ready,
-        manifest,
-        engine,
-        profile=profile,
-        cuda=cuda,
-        store=store,
-        observer=observer,
-        keep_anyway=keep_anyway,
+    if keep_graph is not None:
+        _keep_graph(ready, Path(keep_graph), source, engine)
+    return compile_engine(
+        compiler, ready, manifest, engine, profile=profile, store=store, observer=observer, keep_anyway=keep_anyway
     )
 
 
@@ -98,22 +108,7 @@ def ready_graph(path: PathLike, precision: str, release: str) -> ReadyGraph:
     Raises MissingDependencyError without onnx, OnnxError for the file, QuantizationError for a precision that the file
     does not have, and SpecError for a release that is none.
     """
-    try:
-        from rtseg.graphs.canonical import read_canonical
-        from rtseg.lowering.lower import lower
-        from rtseg.lowering.versions import TYPED, target_for_version
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(str(error.name), extra="cpu", purpose=PURPOSE) from error
-    lowered = lower(read_canonical(path), precision, target_for_version(release))
-    return ReadyGraph(
-        lowered.model.SerializeToString(),
-        precision,
-        lowered.target == TYPED,
-        lowered.builder_flags,
-        lowered.account,
-        lowered.source_sha256,
-        lowered.sha256,
-    )
+    return ready_from(path, precision, target_for_version(release))
 
 
 def build_ready(
@@ -127,34 +122,98 @@ def build_ready(
     observer: BuildObserver | None = None,
     keep_anyway: bool = False,
 ) -> BuiltEngine:
+    """Build the engine of a graph that ready_graph made, with this machine's TensorRT and GPU. Needs no onnx.
+
+    Raises MissingDependencyError and CudaError where TensorRT or a GPU is missing, and what compile_engine raises.
+    """
+    compiler = _tensorrt(cuda)
+    return compile_engine(
+        compiler, ready, parent, output, profile=profile, store=store, observer=observer, keep_anyway=keep_anyway
+    )
+
+
+def compile_engine(
+    compiler: Compiler,
+    ready: ReadyGraph,
+    parent: Manifest,
+    output: PathLike,
+    *,
+    profile: BuildProfile | None = None,
+    store: EngineStore | None = None,
+    observer: BuildObserver | None = None,
+    keep_anyway: bool = False,
+) -> BuiltEngine:
     """Build the engine of a graph that is ready. parent is the manifest of the file that the graph was made from.
 
-    Engine, manifest and the inspector's JSON are written together, or not at all. An engine that store has for the same
-    graph, precision, profile, TensorRT and GPU is not built again. Needs no onnx.
+    Engine, manifest and the JSON about its layers are written together, or not at all. An engine that store has for the
+    same graph, precision, profile and target is not built again.
 
-    Raises MissingDependencyError and CudaError where TensorRT or a GPU is missing, EngineError where TensorRT refuses
-    or where what it built is not what was asked for, unless keep_anyway, WriteError, and KeyboardInterrupt. TensorRT
-    before 10 cannot be stopped: there an interrupted build goes on in the background, for nothing, until the process
-    ends.
+    Raises EngineError where the compiler refuses or where what it built is not what was asked for, unless keep_anyway,
+    WriteError, and KeyboardInterrupt. TensorRT before 10 cannot be stopped: there an interrupted build goes on in the
+    background, for nothing, until the process ends.
     """
     engine, profile, observer = Path(output), profile or BuildProfile(), observer or BuildObserver()
-    tensorrt_release(PURPOSE)
-    driver = open_cuda(cuda)
-    key = EngineKey.of(ready, profile, build_target(driver))
+    key = EngineKey.of(ready, profile, compiler.target)
     require_writable(engine)
     store = store or EngineStore()
     plan = store.find(key)
     found = kept = plan is not None
     if plan is None:
-        plan = _built(driver, key, ready, observer)
+        plan = _built(compiler, ready, profile, observer)
         kept = _kept(store, key, plan, observer)
     for note in plan.notes:
         observer.note(note)
-    proof = prove_precision(plan.layers, ready.precision)
+    proof = prove_precision(plan.layers, ready.precision, must_be_readable=compiler.target.runtime == RTX)
     _tell(proof, observer)
     if proof.verdict.failures and not keep_anyway:
         raise _not_as_asked(proof, engine, kept=kept)
     return write_engine(engine, plan, parent, key, ready, proof, from_store=found)
+
+
+def _compiler(runtime: str | None, capabilities: Sequence[str], cuda: str, observer: BuildObserver) -> Compiler:
+    """Return the compiler that was asked for, or the one that this machine can have."""
+    if runtime == TENSORRT:
+        if capabilities:
+            raise EngineError(
+                "TensorRT builds for the GPU at hand alone",
+                got=f"compute capability {', '.join(capabilities)}",
+                hint="--runtime tensorrt-rtx, or no --compute-capability",
+            )
+        return _tensorrt(cuda)
+    if runtime is None and not capabilities:
+        return _whichever(cuda, observer)
+    trt = load_rtx(PURPOSE)
+    return RtxCompiler(trt, rtx_target(trt, capabilities))
+
+
+def _whichever(cuda: str, observer: BuildObserver) -> Compiler:
+    try:
+        return _tensorrt(cuda)
+    except RtsegError as error:
+        why = error
+    try:
+        trt = load_rtx(PURPOSE)
+    except MissingDependencyError:
+        if isinstance(why, MissingDependencyError):
+            raise MissingDependencyError("tensorrt_rtx or tensorrt", extra="rtx", purpose=PURPOSE) from why
+        raise why from None
+    target = rtx_target(trt)
+    reason = str(why).partition(". Try: ")[0]
+    observer.note(f"built with TensorRT for RTX {target.release}, as TensorRT cannot: {reason}")
+    return RtxCompiler(trt, target)
+
+
+def _tensorrt(cuda: str) -> Compiler:
+    tensorrt_release(PURPOSE)  # first, as CUDA may be there without it
+    return TensorRtCompiler(open_cuda(cuda))
+
+
+def _keep_graph(ready: ReadyGraph, path: Path, source: Path, engine: Path) -> None:
+    taken = (source, manifest_path(source), engine, manifest_path(engine), layers_beside(engine))
+    if path.resolve() in {other.resolve() for other in taken}:
+        raise EngineError(f"the graph would overwrite {path}", hint="--keep-graph with another name")
+    with written_atomically(path) as part:
+        part.write_bytes(ready.graph)
 
 
 def _source_manifest(source: Path, observer: BuildObserver) -> Manifest:
@@ -170,16 +229,8 @@ def _source_manifest(source: Path, observer: BuildObserver) -> Manifest:
     return manifest
 
 
-def _built(driver: CudaDriver, key: EngineKey, ready: ReadyGraph, observer: BuildObserver) -> Plan:
-    target, progress, started = key.target, BuildProgress(), time.monotonic()
-    times = timing_cache_path(target.tensorrt, target.device, target.compute_capability)
-    request = PlanRequest(
-        ready.graph, key.typed, key.builder_flags, key.profile, times if key.profile.timing_cache else None
-    )
-
-    def work() -> Plan:
-        with driver.active():  # a context is current in one thread, and this is another one
-            return build_plan(request, progress)
+def _built(compiler: Compiler, ready: ReadyGraph, profile: BuildProfile, observer: BuildObserver) -> Plan:
+    progress, started = BuildProgress(), time.monotonic()
 
     def tick() -> None:
         observer.progress(progress, time.monotonic() - started)
@@ -188,7 +239,7 @@ def _built(driver: CudaDriver, key: EngineKey, ready: ReadyGraph, observer: Buil
         progress.cancel()
         return progress.heard
 
-    return run_interruptibly(work, tick=tick, interrupt=interrupt)
+    return run_interruptibly(lambda: compiler.build(ready, profile, progress), tick=tick, interrupt=interrupt)
 
 
 def _kept(store: EngineStore, key: EngineKey, plan: Plan, observer: BuildObserver) -> bool:

@@ -1,6 +1,7 @@
 """One build in TensorRT, from a graph's bytes to an engine's. Nothing here touches rtseg's files.
 
-Only what every TensorRT from 8.5 to 11.4 has is used, and the differences are asked of rtseg.engines.features.
+Only what every TensorRT from 8.5 to 11.4 has is used, and the differences are asked of rtseg.engines.features. What a
+build in TensorRT for RTX shares with it (rtx_builder) takes the product's module as a parameter.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from rtseg.engines.timing_cache import keep_timing_cache, use_timing_cache
 from rtseg.errors import EngineError, WriteError
 from rtseg.tensorrt.deserialize import NO_GPU, OpenEngine, deserialize_engine
 from rtseg.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
+from rtseg.tensorrt.module import TENSORRT, TensorRt, load_tensorrt
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -28,16 +30,17 @@ def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
     """
     started = time.monotonic()
     record = LogRecord()
-    logger = tensorrt_logger(record)
-    builder = _opened_builder(logger, record)
-    network = create_network(builder, typed=request.typed)
-    parser = _parse(network, logger, record, request.graph)
+    trt = load_tensorrt(TENSORRT, "building an engine")
+    logger = tensorrt_logger(trt, record)
+    builder = opened_builder(trt, logger, record)
+    network = create_network(trt, builder, typed=request.typed)
+    parser = parse(trt, network, logger, record, request.graph)
     config = builder.create_builder_config()
     set_precision_flags(config, request.builder_flags)
     notes = [f"left out: {text}" for text in apply_profile(config, request.profile)]
     if request.timing_cache is not None:
         use_timing_cache(config, request.timing_cache)
-    monitor = tensorrt_monitor(progress)
+    monitor = tensorrt_monitor(trt, progress)
     if monitor is not None and hasattr(config, "progress_monitor"):
         config.progress_monitor = monitor
     serialized = builder.build_serialized_network(network, config)
@@ -53,7 +56,7 @@ def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
             notes.append(f"the next build will time every kernel again: {error}")
     content = bytes(memoryview(serialized))
     seconds = time.monotonic() - started
-    return Plan(content, layer_information(deserialize_engine(content)), tuple(notes), seconds)
+    return Plan(content, layer_information(deserialize_engine(trt, content)), tuple(notes), seconds)
 
 
 def layer_information(opened: OpenEngine) -> str:
@@ -64,22 +67,21 @@ def layer_information(opened: OpenEngine) -> str:
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 
-def _opened_builder(logger: trt.ILogger, record: LogRecord) -> trt.Builder:
-    import tensorrt as trt
-
+def opened_builder(trt: TensorRt, logger: trt.ILogger, record: LogRecord) -> trt.Builder:
+    """Return a builder. Raises EngineError where TensorRT cannot start one."""
     try:
         return trt.Builder(logger)
     except (TypeError, RuntimeError) as error:  # pybind11's word for a builder that is a null pointer
         raise engine_error("TensorRT cannot start its builder", [*record.errors, str(error)], hint=NO_GPU) from error
 
 
-def _parse(network: trt.INetworkDefinition, logger: trt.ILogger, record: LogRecord, graph: bytes) -> trt.OnnxParser:
+def parse(
+    trt: TensorRt, network: trt.INetworkDefinition, logger: trt.ILogger, record: LogRecord, graph: bytes
+) -> trt.OnnxParser:
     """Fill the network from the graph; return the parser, which must live until the engine is built.
 
     Raises EngineError with what the parser says, and for a dynamic input.
     """
-    import tensorrt as trt
-
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(graph):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]

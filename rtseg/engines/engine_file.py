@@ -55,8 +55,8 @@ def write_engine(
         kind="engine",
         precision=key.precision,
         parent_sha256=parent.sha256,
-        device=f"{target.device} ({target.architecture})",
-        tools={"tensorrt": target.tensorrt},
+        device=target.device_words,
+        tools=target.tools,
         details=_details(plan, parent, key, ready, proof),
     )
     with written_together(engine, manifest_path(engine), layers) as (part, sidecar, layers_part):
@@ -69,11 +69,8 @@ def write_engine(
 def _details(
     plan: Plan, parent: Manifest, key: EngineKey, ready: ReadyGraph, proof: PrecisionProof
 ) -> Mapping[str, Any]:
-    target = key.target
     return {
-        "tensorrt": target.tensorrt,
-        "device": target.device,
-        "compute_capability": "{}.{}".format(*target.compute_capability),
+        **key.target.details(),
         "typed": key.typed,
         "builder_flags": list(key.builder_flags),
         "lowering": ready.account,

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING
 
 from rtseg.engines.profile import BuildProfile
 from rtseg.errors import EngineError
+from rtseg.tensorrt.module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt as trt
 
 
-def create_network(builder: trt.Builder, *, typed: bool) -> trt.INetworkDefinition:
+def create_network(trt: TensorRt, builder: trt.Builder, *, typed: bool) -> trt.INetworkDefinition:
     """Return an empty network of explicit batch, strongly typed where the graph holds the types.
 
     The bits of the flags moved between 10 and 11, so they are asked of the enumeration, never written as numbers.
     Raises EngineError where TensorRT is older than strong typing.
     """
-    import tensorrt as trt
-
     names = trt.NetworkDefinitionCreationFlag
     flags = 0
     if hasattr(names, "EXPLICIT_BATCH"):  # before 11; from 10 on it is the only kind and the flag changes nothing

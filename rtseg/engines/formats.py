@@ -22,6 +22,21 @@ _DATA_TYPES = {
     "uint8": "uint8",
     "bool": "bool",
 }
+BITS = {
+    "fp32": 32,
+    "fp16": 16,
+    "bf16": 16,
+    "fp8": 8,
+    "fp4": 4,
+    "int8": 8,
+    "int4": 4,
+    "int32": 32,
+    "int64": 64,
+    "uint8": 8,
+    "bool": 8,
+}
+"""Of one value, by the data type."""
+
 _WIDTHS = {"two": 2, "four": 4, "eight": 8, "sixteen": 16, "thirty-two": 32}
 
 

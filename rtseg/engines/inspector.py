@@ -6,20 +6,24 @@ ProfilingVerbosity.DETAILED, saved by rtseg, by `trtexec --exportLayerInfo` or b
     TensorRT 8 to 10   "Bindings": ["input", "output"]            a tensor has "Format/Datatype"
     TensorRT 11        "I/O Tensors": [{"Name": "input", ...}]    a tensor has "Format" and "Datatype"
 
+A third is that of 11 with more in it, which engines.rtx_layers writes of an engine of TensorRT for RTX: the constants
+that a layer reads, what the graph asked of each product, and the layers of a build for each compute capability alone.
+
 A type is spelled "FP16" or "Half", "FP32" or "Float", alone or inside a format's description; here it has one name.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rtseg.artifacts import PathLike
-from rtseg.engines.formats import UNKNOWN, data_type_of, layout_of
+from rtseg.engines.formats import BITS, UNKNOWN, data_type_of, layout_of
 from rtseg.errors import EngineError
 
 LAYERS_SUFFIX = ".layers.json"
@@ -28,9 +32,15 @@ DETAILED = (
     "build with ProfilingVerbosity.DETAILED (rtseg build does; trtexec: --profilingVerbosity=detailed) and save again"
 )
 INSPECTOR = "the inspector's text"
+RTX_SCHEMA = "rtx"
+ASKED, ALONE = "Asked Precisions", "Alone"
+"""What TensorRT's own inspector does not write: keys of EngineLayers.asked and alone."""
+
 SAVE = "trtexec --loadEngine={engine} --skipInference --exportLayerInfo={layers}"
 
-_ONNX_OPERATOR = re.compile(r"\[ONNX Layer: (.*?)\](?=[\x1e\x1f\s]*(?:\[|$))", re.DOTALL)
+_ONNX_OPERATOR = re.compile(r"\[ONNX Layer: (.*?)\](?=(?:__\w+)?[\x1e\x1f\s]*(?:\[|$))", re.DOTALL)
+"""Myelin may write behind one what it made of it: [ONNX Layer: /a/Conv]__gemm_from_conv1x1."""
+
 _POINTWISE = re.compile(r"PWN\(|\)")
 _OTHER_PROFILE = re.compile(r"\[profile [1-9]\d*\]")
 _MYELIN_ENDING = re.compile(r"_myl\d+_\d+$")
@@ -56,6 +66,13 @@ class EngineTensor:
         """Whether the tensor holds one value, such as a scale."""
         return bool(self.shape) and all(size == 1 for size in self.shape)
 
+    @property
+    def bytes(self) -> int | None:
+        """The size of its values without padding, None where type or shape is not told."""
+        if self.data_type not in BITS or not self.shape or min(self.shape) < 0:
+            return None
+        return -(-math.prod(self.shape) * BITS[self.data_type] // 8)
+
 
 @dataclass(frozen=True)
 class EngineLayer:
@@ -63,7 +80,8 @@ class EngineLayer:
 
     kind is the inspector's LayerType (CaskConvolution, Reformat, kgen, ...) and operation its ParameterType
     (Convolution, Pooling, ...), empty in layers that have none. operators are the names of the ONNX operators it was
-    made from, as far as they are told. weights is the data type of its weights, "unknown" without any.
+    made from, as far as they are told. weights is the data type of its weights, "unknown" without any. constants are
+    the weights, scales and tables that it reads, None where they are not told.
     """
 
     name: str
@@ -75,16 +93,24 @@ class EngineLayer:
     inputs: tuple[EngineTensor, ...]
     outputs: tuple[EngineTensor, ...]
     operators: tuple[str, ...]
+    constants: tuple[EngineTensor, ...] | None = None
 
 
 @dataclass(frozen=True)
 class EngineLayers:
-    """All layers of an engine in the order in which they run, and its two ends. schema is "8-10" or "11"."""
+    """All layers of an engine in the order in which they run, and its two ends. schema is "8-10", "11" or "rtx".
+
+    The others are empty but for "rtx". asked is the precision in which the graph has each convolution and matrix
+    product, by the name of the ONNX operator. alone has the layers of a build for each compute capability alone, such
+    as "8.6": an engine for several has one list, which says nothing of what each of them gets.
+    """
 
     layers: tuple[EngineLayer, ...]
     inputs: tuple[EngineTensor, ...]
     outputs: tuple[EngineTensor, ...]
     schema: str
+    asked: Mapping[str, str] = field(default_factory=dict)
+    alone: Mapping[str, EngineLayers] = field(default_factory=dict)
 
 
 def layers_beside(engine: PathLike) -> Path:
@@ -160,9 +186,26 @@ def parse_layers(data: object, source: str = INSPECTOR) -> EngineLayers:
     )
     if not any(layer.inputs or layer.outputs for layer in layers):
         raise EngineError(f"{source} tells of no tensor of any layer", hint=DETAILED)
+    if ASKED in data:
+        return _of_rtx(data, layers, source)
     if "I/O Tensors" in data:
         return EngineLayers(layers, *_told_ends(data["I/O Tensors"], source), "11")
     return EngineLayers(layers, *_found_ends(layers, data.get("Bindings", []), source), "8-10")
+
+
+def _of_rtx(data: Mapping[str, Any], layers: tuple[EngineLayer, ...], source: str) -> EngineLayers:
+    asked, alone = data[ASKED], data.get(ALONE, {})
+    if not isinstance(asked, Mapping) or not isinstance(alone, Mapping):
+        raise EngineError(
+            f"{source} is not what rtseg writes of an engine", expected=f'objects "{ASKED}" and "{ALONE}"'
+        )
+    asked = {str(name): str(precision) for name, precision in asked.items()}
+    ends = _told_ends(data.get("I/O Tensors"), source)
+    each = {
+        str(capability): EngineLayers(parse_layers(part, source).layers, *ends, RTX_SCHEMA, asked)
+        for capability, part in alone.items()
+    }
+    return EngineLayers(layers, *ends, RTX_SCHEMA, asked, each)
 
 
 def _layer(entry: object, source: str) -> EngineLayer:
@@ -182,6 +225,7 @@ def _layer(entry: object, source: str) -> EngineLayer:
         inputs=_tensors(entry, "Inputs", source),
         outputs=_tensors(entry, "Outputs", source),
         operators=_operators(name, kind, str(entry.get("Metadata") or "")),
+        constants=_tensors(entry, "Constants", source) if "Constants" in entry else None,
     )
 
 

@@ -6,9 +6,10 @@ Work, by the first rule that holds:
     quantization      a QuantizeLinear or DequantizeLinear that stands alone: a Reformat whose Origin is QDQ; LayerType
                       Quantize or Dequantize; a Scale with INT8 on one side only; or all operators are Q or DQ
     reformat          any other Reformat: the same values in another type or format
-    convolution       ParameterType or LayerType names a convolution, transposed ones included; or a fused kernel
-                      (kgen, fusion) whose tactic is one
-    matrix product    LayerType is gemm, MatrixMultiply or FullyConnected, or a fused kernel whose tactic is one
+    convolution       ParameterType or LayerType names a convolution (correlation is one), transposed ones included; or
+                      a fused kernel (kgen, fusion, ...) whose tactic or name tells of one
+    matrix product    LayerType is gemm, MatrixMultiply or FullyConnected, or a fused kernel whose tactic or name tells
+                      of one
     other             pooling, pointwise, resize, softmax, ...
 
 Precision:
@@ -29,6 +30,7 @@ from __future__ import annotations
 import re
 
 from rtseg.engines.formats import UNKNOWN
+from rtseg.engines.generated_kernels import convolves, multiplies_matrices, only_moves, operations
 from rtseg.engines.inspector import EngineLayer
 
 CONVERSION = "conversion"
@@ -44,10 +46,10 @@ QUANTIZED = frozenset({"int8", "int4", "fp8", "fp4"})
 _WIDEST_FIRST = ("fp32", "bf16", "fp16", "fp8", "int8", "fp4", "int4")
 
 _NO_WORK_KINDS = frozenset({"noop", "constant", "shape_call", "signal", "wait", "reshape"})
-_FUSED_KINDS = frozenset({"kgen", "fusion", "myelin"})
+_FUSED_KINDS = frozenset({"kgen", "fusion", "myelin", "runtime_fusion", "runtime_function"})
 _QDQ_KINDS = frozenset({"quantize", "dequantize", "quantizelinear", "dequantizelinear"})
 _QDQ_NAME = re.compile(r"(quantize|dequantize)linear", re.IGNORECASE)
-_CONVOLUTION = re.compile(r"conv", re.IGNORECASE)
+_CONVOLUTION = re.compile(r"conv|^correlation$", re.IGNORECASE)
 _MATRIX_PRODUCT = re.compile(r"gemm|matmul|matrix|fullyconnected|^fc$", re.IGNORECASE)
 _PRODUCT_NAME = re.compile(r"(?:^|/)(?:conv|gemm|matmul)[^/:.]*$", re.IGNORECASE)
 _CONVOLUTION_TACTIC = re.compile(r"_fprop_|_dgrad_|conv", re.IGNORECASE)
@@ -92,9 +94,9 @@ def work_of(layer: EngineLayer) -> str:
     if _MATRIX_PRODUCT.search(layer.operation) or _MATRIX_PRODUCT.search(layer.kind):
         return MATRIX_PRODUCT
     if kind in _FUSED_KINDS:
-        if _CONVOLUTION_TACTIC.search(layer.tactic):
+        if _CONVOLUTION_TACTIC.search(layer.tactic) or convolves(layer.name):
             return CONVOLUTION
-        if _MATRIX_PRODUCT_TACTIC.search(layer.tactic):
+        if _MATRIX_PRODUCT_TACTIC.search(layer.tactic) or multiplies_matrices(layer.name):
             return MATRIX_PRODUCT
     return OTHER
 
@@ -129,6 +131,8 @@ def _stands_alone(layer: EngineLayer) -> bool:
     if kind == "scale":
         sides = [any(tensor.data_type == "int8" for tensor in side) for side in (layer.inputs, layer.outputs)]
         return sides[0] != sides[1]
+    if operations(layer.name) and not only_moves(layer.name):
+        return False  # its name tells of more than the operators that are told
     return bool(layer.operators) and all(map(is_quantization_name, layer.operators))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rtseg.engines.profile import BuildProfile
@@ -14,7 +15,8 @@ class ReadyGraph:
 
     graph is a serialised ONNX model and sha256 its digest; source_sha256 is that of the file it was made from.
     precision is fp32, fp16 or int8. typed says that the graph holds the types; else builder_flags names the precision.
-    account says in words what was done to the graph.
+    account says in words what was done to the graph. products has, for TensorRT for RTX, the precision of each
+    convolution and matrix product by name: what the finished engine is held against.
     """
 
     graph: bytes
@@ -24,6 +26,7 @@ class ReadyGraph:
     account: str
     source_sha256: str
     sha256: str
+    products: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

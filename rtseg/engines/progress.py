@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rtseg.tensorrt.module import TensorRt
+
 if TYPE_CHECKING:
     import tensorrt as trt
 
@@ -79,19 +81,22 @@ class BuildProgress:
         return min(1.0, (phase.done + max(inner, default=0.0)) / phase.steps)
 
 
-def tensorrt_monitor(progress: BuildProgress) -> trt.IProgressMonitor | None:
-    """Return a monitor that tells the progress object what TensorRT does, None where TensorRT has none (before 10)."""
-    import tensorrt as trt
+def tensorrt_monitor(
+    trt: TensorRt, progress: BuildProgress, *, within: str | None = None
+) -> trt.IProgressMonitor | None:
+    """Return a monitor that tells the progress object what TensorRT does, None where TensorRT has none (before 10).
 
+    within is the phase that the build is a step of, where it is one of several builds.
+    """
     if not hasattr(trt, "IProgressMonitor"):
         return None
 
-    class ProgressMonitor(trt.IProgressMonitor):  # type: ignore[misc, unused-ignore]
+    class ProgressMonitor(trt.IProgressMonitor):  # type: ignore[misc, name-defined, unused-ignore]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
 
         def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
-            progress.start(phase_name, parent_phase, num_steps)
+            progress.start(phase_name, parent_phase or within, num_steps)
 
         def step_complete(self, phase_name: str, step: int) -> bool:
             return progress.step(phase_name, step)

@@ -24,14 +24,16 @@ class PrecisionProof:
         return {"verdict": self.verdict.to_json(), "shares": self.shares}
 
 
-def prove_precision(layers: str, request: str) -> PrecisionProof:
+def prove_precision(layers: str, request: str, *, must_be_readable: bool = False) -> PrecisionProof:
     """Return what the inspector's text says of a request for fp32, fp16 or int8.
 
     A text that cannot be read, as another version of TensorRT may write one, leaves the verdict undecided: it says
-    nothing against an engine that took minutes to build.
+    nothing against an engine that took minutes to build. With must_be_readable it raises EngineError.
     """
     try:
         account = audit(parse_layers(parse_json(layers)))
     except EngineError as error:
+        if must_be_readable:
+            raise
         return PrecisionProof(EngineVerdict(request, (), (), undecided=str(error)), None)
     return PrecisionProof(verdict_on(account, request), account.shares())

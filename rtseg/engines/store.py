@@ -1,7 +1,7 @@
 """Engines that were built before, found by everything that decides what is built.
 
-The name of an entry is the digest of its key: graph, precision, builder flags, profile, TensorRT and GPU. What is found
-is compared with the digests that were written beside it; anything less than whole counts as not there.
+The name of an entry is the digest of its key: graph, precision, builder flags, profile, product, release and GPU. What
+is found is compared with the digests that were written beside it; anything less than whole counts as not there.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rtseg.artifacts import cache_folder, written_together
 from rtseg.engines.plan import Plan, ReadyGraph
 from rtseg.engines.profile import BuildProfile
-from rtseg.engines.target import BuildTarget
+from rtseg.engines.target import EngineTarget
 
 FORMAT = "rtseg-engine-store/1"
 KEPT = 32
@@ -33,19 +33,23 @@ class EngineKey:
     typed: bool
     builder_flags: tuple[str, ...]
     profile: BuildProfile
-    target: BuildTarget
+    target: EngineTarget
 
     @classmethod
-    def of(cls, ready: ReadyGraph, profile: BuildProfile, target: BuildTarget) -> EngineKey:
+    def of(cls, ready: ReadyGraph, profile: BuildProfile, target: EngineTarget) -> EngineKey:
         """Return the key of that graph's engine."""
         return cls(ready.sha256, ready.precision, ready.typed, ready.builder_flags, profile, target)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        values = asdict(self)
-        values["builder_flags"] = list(self.builder_flags)
-        values["target"]["compute_capability"] = list(self.target.compute_capability)
-        return values
+        return {
+            "lowered_sha256": self.lowered_sha256,
+            "precision": self.precision,
+            "typed": self.typed,
+            "builder_flags": list(self.builder_flags),
+            "profile": self.profile.to_json(),
+            "target": self.target.to_json(),
+        }
 
     def digest(self) -> str:
         """Return the name of the entry."""

@@ -7,18 +7,15 @@ run at once: each starts from the file as it was, and adds its own times to the 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
-from rtseg.artifacts import cache_folder, require_writable, written_atomically
+from rtseg.artifacts import cache_folder, read_digested, require_writable, write_digested
 
 if TYPE_CHECKING:
     import tensorrt as trt
-
-_DIGEST_BYTES = hashlib.sha256().digest_size
 
 
 def timing_cache_path(release: str, device: str, compute_capability: tuple[int, int]) -> Path:
@@ -30,12 +27,7 @@ def timing_cache_path(release: str, device: str, compute_capability: tuple[int, 
 
 def read_timing_cache(path: Path) -> bytes:
     """Return what TensorRT serialised, or nothing where there is no file or it is damaged."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return b""
-    digest, times = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-    return times if hashlib.sha256(times).digest() == digest else b""
+    return read_digested(path)
 
 
 def update_timing_cache(path: Path, merge: Callable[[bytes], bytes]) -> None:
@@ -43,9 +35,8 @@ def update_timing_cache(path: Path, merge: Callable[[bytes], bytes]) -> None:
 
     merge is given the times that are in the file now, nothing where there are none. Raises WriteError.
     """
-    with _locked(path.with_suffix(".lock")), written_atomically(path) as part:
-        times = merge(read_timing_cache(path))
-        part.write_bytes(hashlib.sha256(times).digest() + times)
+    with _locked(path.with_suffix(".lock")):
+        write_digested(path, merge(read_timing_cache(path)))
 
 
 @contextlib.contextmanager

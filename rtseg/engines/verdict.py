@@ -1,21 +1,26 @@
 """Whether an engine is what was asked for, and where it is not, the likely reason.
 
 The request is about the convolutions and matrix products: TensorRT may keep a softmax in FP32 or a resize in FP16.
+
+Where the text says what the graph asked of each of them, as rtseg writes it of an engine of TensorRT for RTX, each is
+held against that: a strongly typed graph leaves the compiler no choice, so one that it changed is a failure. It is the
+build for each compute capability alone that is asked. Elsewhere shares are judged, by the limits below.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rtseg.artifacts import PathLike, manifest_path, sha256_of
 from rtseg.engines.audit import Audit, AuditedLayer, count_of
 from rtseg.engines.formats import UNKNOWN
-from rtseg.engines.inspector import engine_path
+from rtseg.engines.inspector import RTX_SCHEMA, engine_path
 from rtseg.engines.layer_precision import QUANTIZED, product_operator, reads_quantized
+from rtseg.engines.typed_verdict import differences, weights_in_fp32
 from rtseg.errors import EngineError, ManifestError, UnknownNameError
 
 REQUESTS = ("fp32", "fp16", "int8")
@@ -40,13 +45,15 @@ class EngineVerdict:
     """The answer to a request for a precision.
 
     failures say in words what is not as requested, each with the likely reason; notices what is, but not as expected.
-    undecided says why the engine could not be judged, and is empty where it was.
+    undecided says why the engine could not be judged, and is empty where it was. alone has the verdicts by compute
+    capability where there is one for each.
     """
 
     request: str
     failures: tuple[str, ...]
     notices: tuple[str, ...]
     undecided: str = ""
+    alone: Mapping[str, EngineVerdict] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -70,6 +77,7 @@ class EngineVerdict:
             "failures": list(self.failures),
             "undecided": self.undecided,
             "notices": list(self.notices),
+            "alone": {capability: verdict.to_json() for capability, verdict in self.alone.items()},
         }
 
 
@@ -77,6 +85,10 @@ def verdict_on(audit: Audit, request: str) -> EngineVerdict:
     """Return whether the engine is in the precision that was asked for: fp32, fp16 or int8. Raises UnknownNameError."""
     if request not in REQUESTS:
         raise UnknownNameError("precision", request, REQUESTS)
+    if audit.alone:
+        return _of_each({capability: verdict_on(part, request) for capability, part in audit.alone.items()}, request)
+    if audit.engine.schema == RTX_SCHEMA:
+        return _as_typed(audit, request)
     layers = audit.weighted
     if not layers:
         told = "the engine has no convolution and no matrix product that tells its types"
@@ -90,6 +102,23 @@ def verdict_on(audit: Audit, request: str) -> EngineVerdict:
     checks = {"fp32": _fp32, "fp16": _fp16, "int8": _int8}
     failures = tuple(checks[request](audit))
     return EngineVerdict(request, failures, () if failures else tuple(_notices(audit, request)))
+
+
+def _of_each(verdicts: Mapping[str, EngineVerdict], request: str) -> EngineVerdict:
+    """Return the verdict on an engine for several compute capabilities: what was asked for on each of them, or not."""
+    failures = _by_text({capability: verdict.failures for capability, verdict in verdicts.items()})
+    undecided = _by_text({capability: (verdict.undecided,) for capability, verdict in verdicts.items()})
+    notices = _by_text({capability: verdict.notices for capability, verdict in verdicts.items()})
+    return EngineVerdict(request, failures, notices, "; ".join(undecided), dict(verdicts))
+
+
+def _by_text(told: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return each text once, with the compute capabilities it is said of."""
+    capabilities: dict[str, list[str]] = {}
+    for capability, texts in told.items():
+        for text in filter(None, texts):
+            capabilities.setdefault(text, []).append(capability)
+    return tuple(f"for {', '.join(names)}: {text}" for text, names in capabilities.items())
 
 
 def requested_precision(path: PathLike) -> str | None:
@@ -119,6 +148,29 @@ def requested_precision(path: PathLike) -> str | None:
             hint="build it again",
         )
     return str(precision)
+
+
+def _as_typed(audit: Audit, request: str) -> EngineVerdict:
+    """Return whether each convolution and matrix product is in the precision that the graph has it in."""
+    asked = audit.engine.asked
+    if not asked:
+        told = "the graph has no convolution and no matrix product"
+        return EngineVerdict(request, (), (), undecided=told)
+    if request not in asked.values():
+        kinds = " and ".join(sorted(set(asked.values())))
+        text = f"{request} was asked for, and the graph that was built has no product in it; got {kinds}"
+        return EngineVerdict(request, (text,), ())
+    failures = [
+        f"{len(names)} of {len(asked)} {_words(len(asked))} were asked for in {before} and built in {after} "
+        f"({_listed(names)}); the compiler changed the precision without a word"
+        for (before, after), names in differences(asked, audit.layers).items()
+    ]
+    notices = []
+    if not failures and (wide := weights_in_fp32(asked, audit.layers)):
+        notices.append(
+            f"{wide} of {len(asked)} {_words(len(asked))} are FP16 with weights in FP32, which take twice the room"
+        )
+    return EngineVerdict(request, tuple(failures), tuple(notices))
 
 
 def _fp32(audit: Audit) -> list[str]:
@@ -217,5 +269,9 @@ def _kinds(layers: Sequence[AuditedLayer]) -> str:
 
 
 def _names(layers: Sequence[AuditedLayer]) -> str:
-    names = ", ".join(product_operator(entry.layer) for entry in layers[:NAMED])
-    return f"{names} and {len(layers) - NAMED} more" if len(layers) > NAMED else names
+    return _listed([product_operator(entry.layer) for entry in layers])
+
+
+def _listed(names: Sequence[str]) -> str:
+    text = ", ".join(names[:NAMED])
+    return f"{text} and {len(names) - NAMED} more" if len(names) > NAMED else text

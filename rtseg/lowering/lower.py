@@ -1,18 +1,22 @@
 """From a file of rtseg to the graph and the builder flags that a TensorRT version wants, as a pure function.
 
-    the graph is           asked for   typed (TensorRT >= 10)           flags (TensorRT 8.5 to 9)
-    FP32                   fp32        as it is                         as it is, no flag
-                           fp16        FP16                             as it is, FP16
-                           int8        refused: no Q/DQ                 refused: no Q/DQ
-    FP32 with Q/DQ         fp32        refused: INT8 in the graph       refused: INT8 in the graph
-                           fp16        refused: INT8 in the graph       refused: INT8 in the graph
-                           int8        Q/DQ, FP16 elsewhere, opset 19   as it is, FP16 and INT8
-    FP16                   fp32        refused: FP16 in the graph       refused: not canonical
-                           fp16        as it is                         refused: not canonical
-                           int8        refused: no Q/DQ                 refused: not canonical
-    FP16 with Q/DQ         fp32        refused: INT8 in the graph       refused: not canonical
-                           fp16        refused: INT8 in the graph       refused: not canonical
-                           int8        as it is                         refused: not canonical
+    the graph is      asked for   typed (TensorRT >= 10)          flags (TensorRT 8.5 to 9)   rtx (TensorRT for RTX)
+    FP32              fp32        as it is                        as it is, no flag           as it is; 7.5: see below
+                      fp16        FP16                            as it is, FP16              FP16
+                      int8        refused: no Q/DQ                refused: no Q/DQ            refused: no Q/DQ
+    FP32 with Q/DQ    fp32        refused: INT8 in the graph      refused: INT8 in the graph  refused: INT8 in the graph
+                      fp16        refused: INT8 in the graph      refused: INT8 in the graph  refused: INT8 in the graph
+                      int8        Q/DQ, FP16 elsewhere, opset 19  as it is, FP16 and INT8     as typed; 7.5: refused
+    FP16              fp32        refused: FP16 in the graph      refused: not canonical      refused: FP16 in the graph
+                      fp16        as it is                        refused: not canonical      as it is
+                      int8        refused: no Q/DQ                refused: not canonical      refused: no Q/DQ
+    FP16 with Q/DQ    fp32        refused: INT8 in the graph      refused: not canonical      refused: INT8 in the graph
+                      fp16        refused: INT8 in the graph      refused: not canonical      refused: INT8 in the graph
+                      int8        as it is                        refused: not canonical      as it is; 7.5: refused
+
+TensorRT for RTX is always strongly typed. For compute capability 7.5 (Turing) it refuses FP32 matrix products, so one
+with a constant is written as a convolution (constant_products) and any other is refused here. INT8 it compiles to FP16
+arithmetic there without a word, so INT8 for 7.5 is refused as not proven.
 
 INT8 goes with FP16 always: with the INT8 flag alone, or with FP32 around the Q/DQ, what is not INT8 is slower than
 it need be. In every cell the uint8 ends of a `labels` graph are rewritten as TensorRT takes them (byte_ends).
@@ -22,15 +26,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx
 
 from rtseg.errors import QuantizationError, UnknownNameError
 from rtseg.graphs.view import GraphView
 from rtseg.lowering.byte_ends import with_float_ends
+from rtseg.lowering.constant_products import without_fp32_products
 from rtseg.lowering.opset import raised_to_19
-from rtseg.lowering.versions import FLAGS, TARGETS
+from rtseg.lowering.product_precisions import product_precisions, with_named_products
+from rtseg.lowering.versions import FLAGS, RTX, TARGETS, TURING, Capability
 from rtseg.quantize.half import is_half, is_quantized, to_half
 from rtseg.quantize.half_rules import float32_reasons
 
@@ -43,7 +49,8 @@ BUILDER_FLAGS: Mapping[str, tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "
 class Lowered:
     """A graph for one kind of TensorRT, and the builder flags that go with it.
 
-    account says in words what was done. source_sha256 is of the graph that came in, sha256 of this one, both as
+    account says in words what was done. products has, for the target rtx, the precision that the graph has each
+    convolution and matrix product in, by name. source_sha256 is of the graph that came in, sha256 of this one, both as
     protobuf writes them: for a file of rtseg the first is the digest in its manifest.
     """
 
@@ -54,6 +61,7 @@ class Lowered:
     account: str
     source_sha256: str
     sha256: str
+    products: Mapping[str, str] = field(default_factory=dict)
 
 
 def lower(
@@ -63,12 +71,14 @@ def lower(
     *,
     keep: Collection[str] = (),
     ranges: Mapping[str, float] | None = None,
+    capabilities: Collection[Capability] = (),
 ) -> Lowered:
     """Return the graph and the flags with which that target computes in that precision. The model is left alone.
 
-    precision is fp32, fp16 or int8, target typed or flags (versions.target_for_version). keep and ranges are to_half's:
-    what stays FP32 by name and by the greatest magnitude of tensors. A flag is for a whole graph, so the
-    target flags refuses where either asks for FP32 inside. Raises QuantizationError for the combinations the module's
+    precision is fp32, fp16 or int8, target typed or flags (versions.target_for_version), or rtx, for which capabilities
+    are the compute capabilities that the engine is for. keep and ranges are to_half's: what stays FP32 by name and by
+    the greatest magnitude of tensors. A flag is for a whole graph, so the target flags refuses where either asks for
+    FP32 inside. Raises QuantizationError for the combinations the module's
     table refuses, UnknownNameError, and OnnxError for an operator that cannot be raised to opset 19.
     """
     if precision not in PRECISIONS:
@@ -76,6 +86,13 @@ def lower(
     if target not in TARGETS:
         raise UnknownNameError("target", target, TARGETS)
     _require_match(model, precision, target)
+    if target == RTX and precision == "int8" and TURING in capabilities:
+        raise QuantizationError(
+            "INT8 for compute capability 7.5 is not built: TensorRT for RTX compiles it to FP16 arithmetic there",
+            got="int8",
+            expected="fp16 or fp32",
+            hint="--precision fp16 on the FP32 file, or another --compute-capability",
+        )
     _require_signed(GraphView(model))
     ready = with_float_ends(model)
     words = [] if ready is model else ["uint8 ends cast from and to float32"]
@@ -94,7 +111,15 @@ def lower(
         words.append(half.account())
     else:
         words.append("types as in the file")
-    return Lowered(ready, precision, target, flags, "; ".join(words), _sha256(model), _sha256(ready))
+    products: Mapping[str, str] = {}
+    if target == RTX:
+        if TURING in capabilities:
+            ready, written = without_fp32_products(ready)
+            if written:
+                words.append(f"{written} FP32 matrix products written as convolutions")
+        ready = with_named_products(ready)
+        products = product_precisions(ready)
+    return Lowered(ready, precision, target, flags, "; ".join(words), _sha256(model), _sha256(ready), products)
 
 
 def _require_match(model: onnx.ModelProto, precision: str, target: str) -> None:

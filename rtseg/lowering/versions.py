@@ -12,7 +12,15 @@ TYPED = "typed"
 FLAGS = "flags"
 """The canonical file, its precision named by builder flags."""
 
-TARGETS = (TYPED, FLAGS)
+RTX = "rtx"
+"""TensorRT for RTX: the graph holds the types, and what is compiled depends on the compute capability."""
+
+Capability = tuple[int, int]
+"""A compute capability, such as (8, 9)."""
+
+TURING = (7, 5)
+
+TARGETS = (TYPED, FLAGS, RTX)
 OLDEST = (8, 5)
 FIRST_TYPED = 10
 

@@ -73,6 +73,11 @@ def census_of(model: onnx.ModelProto, left: Mapping[str, str] | None = None) -> 
     return Census(dict(operators), dict(work), frozenset(int8), dict(left or {}), dict(floating))
 
 
+def precision_of_node(view: GraphView, node: onnx.NodeProto) -> str:
+    """Return int8, fp16 or fp32 for one convolution or matrix product."""
+    return _precision(view, node, set())
+
+
 def _precision(view: GraphView, node: onnx.NodeProto, int8: set[str]) -> str:
     if _is_int8(view, node, int8):
         return "int8"

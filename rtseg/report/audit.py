@@ -1,4 +1,4 @@
-"""The account of an engine as tables: precisions, conversions, what changed against another."""
+"""An audit as tables: precisions, kernels and what they move, conversions, what changed against another engine."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rtseg.report.accuracy import percent
+from rtseg.report.build import account_text, megabytes
 
 SHOWN = 12
 """So many rows of a list; the rest is counted, and all of it is in the JSON."""
@@ -38,11 +39,13 @@ def audit_text(facts: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     for line in _lines(engine):
         console.print(line, soft_wrap=True)
+    _add_account(console, engine["account"])
     _add_conversions(console, "reformats", engine["reformats"]["layers"])
     _add_conversions(console, "Q/DQ that stand alone", engine["unfused"]["layers"])
     if engine["between_int8"]:
         console.print(f"floating point between INT8: {_listed([row['layer'] for row in engine['between_int8']])}")
     if facts["against"] is not None:
+        _add_accounts(console, engine["account"], facts["against"])
         _add_changes(console, facts["against"])
     console.print(_verdict(facts["verdict"]), soft_wrap=True)
 
@@ -71,6 +74,53 @@ def _lines(engine: Mapping[str, Any]) -> list[str]:
     if engine["skipped_layers"]:
         lines.append(f"layers that compute nothing, left out above: {engine['skipped_layers']}")
     return lines
+
+
+def _add_account(console: Console, account: Mapping[str, Any]) -> None:
+    """Print the kernels, what they move, and those that move the most."""
+    constants = account["constant_bytes"]
+    part = "" if constants is None else f", {megabytes(constants)} of it constants"
+    console.print(account_text(account) + part, soft_wrap=True)
+    if account["unsized_tensors"]:
+        console.print(f"tensors whose size is not told, left out of it: {account['unsized_tensors']}")
+    table = Table(title=f"the {len(account['largest'])} kernels that move the most")
+    table.add_column("ONNX operators", overflow="fold")
+    table.add_column("kind")
+    table.add_column("precision")
+    for heading in ("MB", "read", "constants", "written"):
+        table.add_column(heading, justify="right")
+    for row in account["largest"]:
+        sizes = (row["bytes"], row["read_bytes"], row["constant_bytes"], row["written_bytes"])
+        table.add_row(_made_of(row), row["kind"], row["precision"], *map(_mb, sizes))
+    console.print(table)
+
+
+def _made_of(kernel: Mapping[str, Any]) -> str:
+    operators = kernel["operators"]
+    if not operators:
+        return _cut(kernel["name"])
+    more = f" and {len(operators) - 1} more" if len(operators) > 1 else ""
+    return f"{_cut(operators[0])}{more}"
+
+
+def _mb(size: int | None) -> str:
+    return "-" if size is None else f"{size / 1e6:.2f}"
+
+
+def _add_accounts(console: Console, account: Mapping[str, Any], against: Mapping[str, Any]) -> None:
+    """Print what two engines launch and move beside each other."""
+    reference = against["engine"]["account"]
+    table = Table(title=f"against {against['file']}")
+    table.add_column("")
+    for heading in ("kernels", "that only move data", "MB", "constants"):
+        table.add_column(heading, justify="right")
+    for name, row in (("this", account), ("the other", reference)):
+        table.add_row(name, str(row["kernels"]), str(row["moving"]), _mb(row["bytes"]), _mb(row["constant_bytes"]))
+    console.print(table)
+    for precision in dict.fromkeys([*account["by_precision"], *reference["by_precision"]]):
+        sides = [row["by_precision"].get(precision, {"kernels": 0, "bytes": 0}) for row in (account, reference)]
+        this, other = (f"{side['kernels']} kernels, {megabytes(side['bytes'])}" for side in sides)
+        console.print(f"{precision}: {this} in this, {other} in the other")
 
 
 def _add_conversions(console: Console, title: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable
 
-from rtseg.artifacts import PathLike
+from rtseg.artifacts import Manifest, PathLike
 from rtseg.errors import RunnerError, UnknownNameError
 from rtseg.runners.protocol import Runner
+from rtseg.tensorrt.module import RTX
+from rtseg.tensorrt.preflight import runtime_of
 
 
 def _onnxruntime(path: PathLike, threads: int) -> Runner:
@@ -52,6 +54,12 @@ def _tensorrt_pycuda(path: PathLike, threads: int) -> Runner:
     return TensorRtRunner(path, cuda="pycuda")
 
 
+def _tensorrt_rtx(path: PathLike, threads: int) -> Runner:
+    from rtseg.runners.tensorrt import TensorRtRunner
+
+    return TensorRtRunner(path, runtime=RTX)
+
+
 @dataclass(frozen=True)
 class _Entry:
     """The kind of artifact a runner takes, and how it is made from a path and a number of CPU threads."""
@@ -68,6 +76,7 @@ _RUNNERS = {
     "openvino-bf16": _Entry("onnx", _openvino_bf16),
     "tensorrt": _Entry("engine", _tensorrt),
     "tensorrt-pycuda": _Entry("engine", _tensorrt_pycuda),
+    "tensorrt-rtx": _Entry("engine", _tensorrt_rtx),
 }
 
 DEFAULT_RUNNERS = {"onnx": "onnxruntime", "engine": "tensorrt"}
@@ -80,6 +89,13 @@ RUNNABLE = tuple(DEFAULT_RUNNERS)
 def runner_names(kind: str | None = None) -> tuple[str, ...]:
     """Return the names that file_runner takes, those for one kind of artifact if a kind is given."""
     return tuple(name for name, entry in _RUNNERS.items() if kind in (None, entry.kind))
+
+
+def default_runner(manifest: Manifest) -> str:
+    """Return the name of what runs an artifact where none is asked for: of an engine the product that built it."""
+    if manifest.kind == "engine" and runtime_of(manifest) == RTX:
+        return RTX
+    return DEFAULT_RUNNERS[manifest.kind]
 
 
 def file_runner(name: str | None, path: PathLike, *, kind: str, threads: int = 0) -> Runner:

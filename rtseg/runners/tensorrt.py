@@ -1,4 +1,4 @@
-"""Run an engine with TensorRT."""
+"""Run an engine with TensorRT, or with TensorRT for RTX."""
 
 from __future__ import annotations
 
@@ -19,26 +19,32 @@ from rtseg.runners.tensorrt_steps import EngineStep, LaneStep, OpeningThread
 from rtseg.runners.tensorrt_tensors import engine_tensors
 from rtseg.specs import ImageSpec, OutputSpec
 from rtseg.tensorrt.deserialize import OpenEngine, deserialize_engine
-from rtseg.tensorrt.preflight import require_runnable
-from rtseg.tensorrt.release import tensorrt_release
+from rtseg.tensorrt.module import PRODUCTS, RTX, TENSORRT, TensorRt, load_rtx, load_tensorrt
+from rtseg.tensorrt.preflight import require_release_inside, require_runnable, runtime_of
+from rtseg.tensorrt.rtx_runtime import open_rtx_engine
 
 
 class TensorRtRunner(Runner):
-    """An engine of this machine's TensorRT on this machine's GPU, verified before TensorRT is given it.
+    """An engine on this machine's GPU, verified before the product that built it is given it.
 
-    contexts is how many threads may run at once in infer and frames; others wait. Each takes memory of its own on the
-    GPU, but not before it is needed. cuda names an implementation of rtseg.cuda; with "pycuda" there are no CUDA
-    graphs. device counts from 0 among the GPUs that the process sees.
+    runtime names the product: "tensorrt", or "tensorrt-rtx", whose engines the driver finishes when they are loaded;
+    what it made of one is kept in the user's cache folder. contexts is how many threads may run at once in infer and
+    frames; others wait. Each takes memory of its own on the GPU, but not before it is needed. cuda names an
+    implementation of rtseg.cuda; with "pycuda" there are no CUDA graphs. device counts from 0 among the GPUs that the
+    process sees.
 
     What bind and bind_device give has a context of its own, and lives on when the runner is closed.
     """
 
-    def __init__(self, path: PathLike, *, contexts: int = 2, cuda: str = DEFAULT, device: int = 0) -> None:
+    def __init__(
+        self, path: PathLike, *, runtime: str = TENSORRT, contexts: int = 2, cuda: str = DEFAULT, device: int = 0
+    ) -> None:
         super().__init__()
         if contexts < 1:
             raise RunnerError("no thread could run without an execution context", got=contexts, expected="1 or more")
-        self.backend = "tensorrt" if cuda == DEFAULT else f"tensorrt-{cuda}"
-        self.device = "GPU (TensorRT)"
+        self.backend = runtime if cuda == DEFAULT else f"{runtime}-{cuda}"
+        self.device = f"GPU ({PRODUCTS[runtime]})"
+        self._runtime = runtime
         self._path = Path(path)
         self._contexts = contexts
         self._cuda = cuda
@@ -94,18 +100,33 @@ class TensorRtRunner(Runner):
 
     def _load(self) -> None:
         manifest = read_manifest(self._path, kind="engine")
-        release = tensorrt_release("running an engine")
+        built_with = runtime_of(manifest)
+        if built_with != self._runtime:
+            raise RunnerError(
+                f"the engine is not one of {PRODUCTS[self._runtime]}",
+                got=f"one of {PRODUCTS.get(built_with, built_with)}",
+                hint=f"--runner {built_with}",
+            )
+        trt = load_tensorrt(self._runtime, "running an engine")
+        release = str(trt.__version__)
         driver = open_cuda(self._cuda, self._ordinal)
-        self.notes = require_runnable(manifest, release, driver.device)
+        notes = require_runnable(manifest, release, driver.device)
         try:
             content = self._path.read_bytes()
         except OSError as error:
             raise ManifestError(f"cannot read {self._path}: {error.strerror}") from error
-        running = _Running(driver, deserialize_engine(content), self._contexts)
+        opened: OpenEngine
+        if self._runtime == RTX:
+            require_release_inside(content, release)
+            opened = open_rtx_engine(load_rtx("running an engine"), content, driver.device.name, manifest.sha256)
+        else:
+            opened = deserialize_engine(trt, content)
+        running = _Running(trt, driver, opened, self._contexts)
         with running.lanes.lent():  # so that want of memory is met here
             pass
+        self.notes = (*notes, *opened.notes, *opened.keep_what_was_compiled())
         architecture = driver.device.architecture.replace("_", "")
-        self.device = f"GPU ({driver.device.name}, {architecture}, TensorRT {release})"
+        self.device = f"GPU ({driver.device.name}, {architecture}, {PRODUCTS[self._runtime]} {release})"
         self._running = running
 
     def _free(self) -> None:
@@ -140,9 +161,9 @@ class TensorRtRunner(Runner):
 class _Running:
     """An open engine and the lanes it runs in. The thread that makes it is in the GPU's context for good."""
 
-    def __init__(self, driver: CudaDriver, opened: OpenEngine, contexts: int) -> None:
+    def __init__(self, trt: TensorRt, driver: CudaDriver, opened: OpenEngine, contexts: int) -> None:
         self.driver = driver
-        self.source, self.result = engine_tensors(opened.engine)
+        self.source, self.result = engine_tensors(trt, opened.engine)
         self.opening = OpeningThread()
         self.opening.is_this = True
         self.lanes = LanePool(self.make_lane, contexts)

@@ -39,7 +39,8 @@ class Lane:
         self.stream: Stream = driver.create_stream()
         self.input: DeviceMemory = allocated(driver, source.size, "the engine's input")
         self.output: DeviceMemory = allocated(driver, result.size, "the engine's output")
-        self._context: trt.IExecutionContext | None = _new_context(opened, driver)
+        self._scratch: list[DeviceMemory] = []
+        self._context: trt.IExecutionContext | None = self._new_context(opened)
         self._opened = opened
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
         for tensor, memory in ((source, self.input), (result, self.output)):
@@ -60,6 +61,13 @@ class Lane:
         if not self._live().execute_async_v3(self.stream.handle):
             raise self._refusal("TensorRT could not run the engine")
 
+    def why_not_captured(self) -> str:
+        """Return in words why a run in the stream cannot become part of a CUDA graph; nothing where it can."""
+        context = self._live()
+        if hasattr(context, "is_stream_capturable") and not context.is_stream_capturable(self.stream.handle):
+            return "TensorRT for RTX says that this engine allocates memory while it runs"
+        return ""
+
     def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
         """Return what was made for the key, made now if need be; the one that was not used for longest is let go."""
         found = self._kept.pop(key, None)
@@ -76,9 +84,21 @@ class Lane:
             self.driver.synchronize(self.stream)
         self._kept.clear()
         self._context = None
-        self.input.close()
-        self.output.close()
+        for memory in (self.input, self.output, *self._scratch):
+            memory.close()
         self.stream.close()
+
+    def _new_context(self, opened: OpenEngine) -> trt.IExecutionContext:
+        def allocate(size: int) -> int:
+            self._scratch.append(allocated(self.driver, size, "the engine's scratch memory"))
+            return self._scratch[-1].handle
+
+        context = opened.new_context(allocate)
+        if context is None:
+            needed, free = _mib(opened.scratch_bytes), _mib(self.driver.memory()[0])
+            what = f"TensorRT cannot make an execution context, which takes {needed} where {free} are free"
+            raise runner_error(what, opened.record.errors, hint="fewer contexts, or a GPU on which nothing else runs")
+        return context
 
     def _live(self) -> trt.IExecutionContext:
         if self._context is None:
@@ -175,15 +195,6 @@ def allocated(driver: CudaDriver, size: int, purpose: str) -> DeviceMemory:
             expected=_mib(size),
             hint="fewer contexts, a smaller resolution, or end what else is on the GPU (nvidia-smi lists it)",
         ) from error
-
-
-def _new_context(opened: OpenEngine, driver: CudaDriver) -> trt.IExecutionContext:
-    context = opened.engine.create_execution_context()
-    if context is None:
-        needed, free = _mib(opened.scratch_bytes), _mib(driver.memory()[0])
-        what = f"TensorRT cannot make an execution context, which takes {needed} where {free} are free"
-        raise runner_error(what, opened.record.errors, hint="fewer contexts, or a GPU on which nothing else runs")
-    return context
 
 
 def _mib(size: int) -> str:

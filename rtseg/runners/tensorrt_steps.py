@@ -51,7 +51,7 @@ class LaneStep:
         work()
         driver.synchronize(lane.stream)
         self.graph: Graph | None
-        self.graph, self.why_no_graph = _captured(driver, lane.stream, work)
+        self.graph, self.why_no_graph = _captured(driver, lane, work)
         self._enqueue: Work = work
         self._work: Work = work  # keeps alive the memory and kernels of which a graph has the addresses only
         if self.graph is not None:
@@ -117,10 +117,14 @@ def _refuse() -> None:
     raise RunnerError("the step was closed", hint="bind another one")
 
 
-def _captured(driver: CudaDriver, stream: Stream, work: Work) -> tuple[Graph | None, str]:
+def _captured(driver: CudaDriver, lane: Lane, work: Work) -> tuple[Graph | None, str]:
     """Return the work as a graph, or None and why: there are none, or TensorRT refuses to be captured, as loops do."""
     if not driver.captures:
         return None, f"{driver.name} captures no graphs"
+    stream = lane.stream
+    if why := lane.why_not_captured():
+        warnings.warn(f"the engine runs without a CUDA graph, slower: {why}", RuntimeWarning, stacklevel=2)
+        return None, why
     try:
         return driver.capture(stream, work), ""
     except RunnerError as error:  # CudaError is one

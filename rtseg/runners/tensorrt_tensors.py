@@ -9,6 +9,7 @@ import numpy as np
 
 from rtseg.errors import RunnerError
 from rtseg.runners.protocol import Array, TensorSpec
+from rtseg.tensorrt.module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -49,13 +50,11 @@ class EngineTensor:
         return stored[..., : self.spec.shape[1]].transpose(0, 3, 1, 2)
 
 
-def engine_tensors(engine: trt.ICudaEngine) -> tuple[EngineTensor, EngineTensor]:
+def engine_tensors(trt: TensorRt, engine: trt.ICudaEngine) -> tuple[EngineTensor, EngineTensor]:
     """Return the one input and the one output.
 
     Raises RunnerError for another number of them, and for shapes, types and formats that nothing here takes.
     """
-    import tensorrt as trt
-
     inputs: list[str] = []
     outputs: list[str] = []
     for index in range(engine.num_io_tensors):
@@ -64,22 +63,22 @@ def engine_tensors(engine: trt.ICudaEngine) -> tuple[EngineTensor, EngineTensor]
     if len(inputs) != 1 or len(outputs) != 1:
         got = f"{len(inputs)} and {len(outputs)}"
         raise RunnerError("the engine has another number of inputs and outputs", got=got, expected="1 and 1")
-    source, result = _tensor(engine, inputs[0]), _tensor(engine, outputs[0])
+    source, result = _tensor(trt, engine, inputs[0]), _tensor(trt, engine, outputs[0])
     if source.channel_multiple:
         raise _refused(engine, inputs[0], str(engine.get_tensor_format_desc(inputs[0])), "a linear input")
     return source, result
 
 
-def _tensor(engine: trt.ICudaEngine, name: str) -> EngineTensor:
+def _tensor(trt: TensorRt, engine: trt.ICudaEngine, name: str) -> EngineTensor:
     shape = tuple(int(length) for length in engine.get_tensor_shape(name))
     if any(length < 1 for length in shape):
         raise _refused(engine, name, str(shape), "a static shape")
-    return EngineTensor(TensorSpec(name, shape, _dtype(engine, name)), _channel_multiple(engine, name, len(shape)))
+    return EngineTensor(
+        TensorSpec(name, shape, _dtype(trt, engine, name)), _channel_multiple(trt, engine, name, len(shape))
+    )
 
 
-def _dtype(engine: trt.ICudaEngine, name: str) -> str:
-    import tensorrt as trt
-
+def _dtype(trt: TensorRt, engine: trt.ICudaEngine, name: str) -> str:
     kind = engine.get_tensor_dtype(name)
     if kind == trt.DataType.FLOAT:
         return "float32"
@@ -90,9 +89,7 @@ def _dtype(engine: trt.ICudaEngine, name: str) -> str:
     raise _refused(engine, name, str(kind.name), "FLOAT, HALF or UINT8")
 
 
-def _channel_multiple(engine: trt.ICudaEngine, name: str, dimensions: int) -> int:
-    import tensorrt as trt
-
+def _channel_multiple(trt: TensorRt, engine: trt.ICudaEngine, name: str, dimensions: int) -> int:
     form = engine.get_tensor_format(name)
     if form == trt.TensorFormat.LINEAR:
         return 0

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from rtseg.tensorrt.messages import LogRecord, engine_error, runner_error, tensorrt_logger
+from rtseg.tensorrt.module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -21,6 +22,20 @@ class OpenEngine:
         self.logger = logger
         self.record = record
 
+    notes: tuple[str, ...] = ()
+    """What is out of the ordinary about running it here, in words."""
+
+    def new_context(self, allocate: Callable[[int], int]) -> trt.IExecutionContext | None:
+        """Return an execution context, None where TensorRT refuses.
+
+        allocate gives a context that brings no scratch memory of its own the address of so many bytes on the device.
+        """
+        return self.engine.create_execution_context()
+
+    def keep_what_was_compiled(self) -> tuple[str, ...]:
+        """Keep for the next start what loading the engine took; return in words what stood in the way."""
+        return ()
+
     @property
     def scratch_bytes(self) -> int:
         """What each execution context takes of the GPU's memory, beside the weights."""
@@ -29,22 +44,30 @@ class OpenEngine:
         return int(self.engine.device_memory_size)
 
 
-def deserialize_engine(content: bytes) -> OpenEngine:
-    """Return the engine. The calling thread must be in the context of the GPU that will run it.
+def deserialize_engine(trt: TensorRt, content: bytes) -> OpenEngine:
+    """Return the engine, read by that product. The calling thread must be in the context of the GPU that will run it.
 
     Raises RunnerError where TensorRT cannot start on this machine, EngineError where it refuses the bytes: in both its
     own words, and what they mean where that is known.
     """
-    import tensorrt as trt
-
     record = LogRecord()
-    logger = tensorrt_logger(record)
+    logger = tensorrt_logger(trt, record)
+    runtime = started_runtime(trt, logger, record)
+    return OpenEngine(read_engine(runtime, content, record), runtime, logger, record)
+
+
+def started_runtime(trt: TensorRt, logger: trt.ILogger, record: LogRecord) -> trt.Runtime:
+    """Return a runtime. Raises RunnerError where the product cannot start one on this machine."""
     try:
-        runtime = trt.Runtime(logger)
+        return trt.Runtime(logger)
     except (TypeError, RuntimeError) as error:  # pybind11's word for a runtime that is a null pointer
         told = [*record.errors, str(error)]
         raise runner_error("TensorRT cannot start its runtime", told, hint=NO_GPU) from error
+
+
+def read_engine(runtime: trt.Runtime, content: bytes, record: LogRecord) -> trt.ICudaEngine:
+    """Return the engine that the bytes hold. Raises EngineError where the product refuses them."""
     engine = runtime.deserialize_cuda_engine(content)
     if engine is None:
         raise engine_error("TensorRT refuses the engine", record.errors, hint="rtseg build again, on this machine")
-    return OpenEngine(engine, runtime, logger, record)
+    return engine

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from rtseg.errors import EngineError, RtsegError, RunnerError
+from rtseg.tensorrt.module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -165,15 +166,13 @@ class LogRecord:
             lines.clear()
 
 
-def tensorrt_logger(record: LogRecord) -> trt.ILogger:
-    """Return the logger to give to TensorRT, which prints nothing and writes into the record as long as that lives.
+def tensorrt_logger(trt: TensorRt, record: LogRecord) -> trt.ILogger:
+    """Return the logger to give to a TensorRT, which prints nothing and writes into the record as long as that lives.
 
-    It is one for the whole process and stays to its end. TensorRT takes the first that it is given for everything, and
-    asks for no other while anything made with that one is left: a second logger would hear nothing, and the first must
-    not go before what was made after it. So each record that is alive hears all that TensorRT says.
+    It is one for each product and stays to the end of the process. TensorRT takes the first that it is given for
+    everything, and asks for no other while anything made with that one is left: a second logger would hear nothing, and
+    the first must not go before what was made after it. So each record that is alive hears all that TensorRT says.
     """
-    import tensorrt as trt
-
     with _LISTENING:
         _RECORDS[:] = [weakref.ref(record), *(known for known in _RECORDS if known() not in (None, record))]
     return _logger_of(trt.ILogger)

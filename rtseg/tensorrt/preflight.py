@@ -11,6 +11,7 @@ from typing import Protocol
 
 from rtseg.artifacts import Manifest
 from rtseg.errors import RunnerError
+from rtseg.tensorrt.module import PRODUCTS, RTX, TENSORRT
 
 AMPERE = (8, 0)
 """The first compute capability that an engine built with ampere_plus runs on."""
@@ -32,24 +33,74 @@ def require_runnable(manifest: Manifest, release: str, device: Gpu) -> tuple[str
     """Return, in words, what is out of the ordinary about an engine that TensorRT `release` can run on the device.
 
     An engine belongs to one version of TensorRT, to the last number of it, and to one compute capability unless it
-    was built with hardware_compatibility. Raises RunnerError for an engine of another, with the command that makes one
-    for this machine.
+    was built with hardware_compatibility. One of TensorRT for RTX belongs to one release too, and to the compute
+    capabilities it was compiled for; a portable one also to every later one. Raises RunnerError for an engine of
+    another, with the command that makes one for this machine.
     """
+    if runtime_of(manifest) == RTX:
+        return _require_rtx(manifest, release, device)
     again = f"rtseg build ONNX --precision {manifest.precision}, on this machine"
     _require_release(manifest, release, again)
     return _require_capability(manifest, device, again)
 
 
+def runtime_of(manifest: Manifest) -> str:
+    """Return whose engine it is: "tensorrt" or "tensorrt-rtx". Manifests of before there were two do not say."""
+    return str(manifest.details.get("runtime", TENSORRT))
+
+
+def require_release_inside(content: bytes, release: str) -> None:
+    """Raise RunnerError where an engine of TensorRT for RTX says itself that another release built it.
+
+    The release stands in the file: major, minor and patch in the bytes 24 to 26.
+    """
+    got, here = tuple(content[24:27]), _numbers(release)[:3]
+    if got != here:
+        raise RunnerError(
+            "the file is no engine of this release of TensorRT for RTX",
+            got=f"{'.'.join(map(str, got)) or 'nothing'} in its bytes 24 to 26",
+            expected=release,
+            hint="rtseg build again",
+        )
+
+
+def _require_rtx(manifest: Manifest, release: str, device: Gpu) -> tuple[str, ...]:
+    major, minor = device.compute_capability
+    again = f"rtseg build ONNX --runtime tensorrt-rtx --precision {manifest.precision}"
+    _require_release(manifest, release, again)
+    listed = manifest.details.get("compute_capabilities")
+    known = [_numbers(str(entry)) for entry in listed] if isinstance(listed, list) else []
+    if not known or any(len(entry) != 2 for entry in known):
+        raise RunnerError("the manifest does not say which GPUs the engine is for", got=repr(listed), hint=again)
+    if (major, minor) in known:
+        return ()
+    portable = bool(manifest.details.get("portable"))
+    if portable and (major, minor) > max(known):
+        return (
+            f"the engine was not compiled for compute capability {major}.{minor}: the driver does it when it loads",
+        )
+    raise RunnerError(
+        "the engine is for other GPUs",
+        got=f"{device.name} of compute capability {major}.{minor}",
+        expected=f"{', '.join('{}.{}'.format(*entry) for entry in known)}{' or newer' if portable else ''}",
+        hint=f"{again} --compute-capability {major}.{minor}, where TensorRT for RTX has it",
+    )
+
+
 def _require_release(manifest: Manifest, release: str, again: str) -> None:
-    built = str(manifest.details.get("tensorrt") or manifest.tools.get("tensorrt", ""))
+    runtime = runtime_of(manifest)
+    key = "tensorrt_rtx" if runtime == RTX else "tensorrt"
+    built = str(manifest.details.get(key) or manifest.tools.get(runtime, ""))
     got, here = _numbers(built), _numbers(release)
     if not got:
-        raise RunnerError("the manifest does not say which TensorRT built the engine", got=repr(built), hint=again)
+        raise RunnerError(
+            f"the manifest does not say which {PRODUCTS[runtime]} built the engine", got=repr(built), hint=again
+        )
     # Some packages leave the build number out of the version they tell.
     count = min(len(got), len(here))
     if got[:count] != here[:count]:
         raise RunnerError(
-            "the engine is of another version of TensorRT",
+            f"the engine is of another version of {PRODUCTS[runtime]}",
             got=f"{built} in its manifest",
             expected=f"{release}, which is installed here",
             hint=again,

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 import re
 
-from rtseg.errors import EngineError, MissingDependencyError
+from rtseg.errors import EngineError
+from rtseg.tensorrt.module import TENSORRT, load_tensorrt
 
 
-def tensorrt_release(purpose: str) -> str:
-    """Return the version of the installed TensorRT, such as "10.3.0".
+def tensorrt_release(purpose: str, runtime: str = TENSORRT) -> str:
+    """Return the version of an installed runtime, such as "10.3.0", or "1.7.1.116" of TensorRT for RTX.
 
     Raises MissingDependencyError where it is not installed, EngineError where its libraries cannot be loaded.
     """
-    try:
-        import tensorrt as trt
-    except ModuleNotFoundError as error:
-        if error.name is not None and error.name.split(".")[0] == "tensorrt":
-            raise MissingDependencyError("tensorrt", extra="gpu", purpose=purpose) from error
-        raise EngineError(
-            "TensorRT is installed, but lacks a package", got=error.name, hint="pip install --force-reinstall tensorrt"
-        ) from error
-    except (ImportError, OSError) as error:
-        raise EngineError(
-            "TensorRT is installed, but its libraries cannot be loaded",
-            got=str(error),
-            hint="pip install --force-reinstall tensorrt, or LD_LIBRARY_PATH with the folder of libnvinfer.so",
-        ) from error
-    if not hasattr(trt, "__version__"):  # a folder of that name on the path, which Python takes for a package
-        raise MissingDependencyError("tensorrt", extra="gpu", purpose=purpose)
+    trt = load_tensorrt(runtime, purpose)
     return str(trt.__version__)
 
 

@@ -16,7 +16,8 @@ def build_refused(
     refused: Refused, tmp_path: Path, files_in: Callable[[Path], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> Refused:
     """Run `rtseg build` without TensorRT, which has to fail and to write nothing; return its message."""
-    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    for module in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, module, None)
 
     def message(*arguments: object) -> str:
         before = files_in(tmp_path)
@@ -30,7 +31,8 @@ def build_refused(
 def test_without_tensorrt_the_command_says_what_to_install(build_refused: Refused, exported: Path) -> None:
     told = build_refused(exported, "--precision", "fp16")
     assert told == (
-        "building an engine needs the package tensorrt, which is not installed. Try: pip install 'rtseg[gpu]'"
+        "building an engine needs the package tensorrt_rtx or tensorrt, which is not installed. "
+        "Try: pip install 'rtseg[rtx]'"
     )
 
 

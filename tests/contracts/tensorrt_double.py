@@ -1,4 +1,4 @@
-"""A stand-in for the module tensorrt, made from the API data of one version: its names, its signatures, nothing else.
+"""A stand-in for the module tensorrt or tensorrt_rtx, made from one version's API data: names and signatures alone.
 
 Where no GPU is, it lets a build run call by call. A name the version lacks is an AttributeError, arguments that no
 overload takes are a TypeError, and every call and every property that is set is written down. What comes back is an
@@ -43,7 +43,7 @@ class Number:
 
 def tensorrt_double(version: Version) -> tuple[types.ModuleType, Recorded]:
     """Return the module and what will be done to it."""
-    module, recorded = types.ModuleType("tensorrt"), Recorded()
+    module, recorded = types.ModuleType(version.module), Recorded()
     classes: dict[str, type] = {}
     for name in version.classes:
         classes[name] = type(name, (), {"_version": version, "__setattr__": _refusing(name, version, recorded)})
@@ -84,7 +84,7 @@ def _refusing(owner: str, version: Version, recorded: Recorded) -> Answer:
     def set_attribute(self: Any, name: str, value: Any) -> None:
         described = version.member(owner, name)
         if described is None or described.kind != "rw":
-            raise AttributeError(f"{owner}.{name} cannot be set in TensorRT {version.name}")
+            raise AttributeError(f"{owner}.{name} cannot be set in {version}")
         recorded.set[f"{owner}.{name}"] = value
 
     return set_attribute

@@ -6,10 +6,12 @@ import ast
 import operator
 from typing import Any, Callable
 
-from tensorrt_api import versions
+from tensorrt_api import every_version
 from tensorrt_types import (
     ANY,
+    LOADER,
     PLAIN,
+    RUNTIMES,
     TENSORRT,
     Type,
     annotated,
@@ -17,6 +19,7 @@ from tensorrt_types import (
     joined,
     listed,
     resolved,
+    result_of,
 )
 from tensorrt_uses import Uses, Versions
 
@@ -31,7 +34,7 @@ COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
 }
 TAKES_ANYTHING = frozenset(
     {
-        *("bool", "bytes", "callable", "cast", "enumerate", "id", "int", "isinstance", "issubclass", "iter", "len"),
+        *("bool", "bytes", "callable", "enumerate", "id", "int", "isinstance", "issubclass", "iter", "len"),
         *("list", "max", "memoryview", "min", "next", "print", "range", "repr", "reversed", "sorted", "str", "super"),
         *("tuple", "type", "vars", "zip"),
     }
@@ -64,8 +67,7 @@ class Expressions(Uses):
         if isinstance(node, ast.BoolOp):
             return self.choice(node, names, at)
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            yes, _ = self.condition(node, names, at)
-            return Type("guard", of=yes) if yes != at else PLAIN
+            return told_apart(*self.condition(node, names, at))
         if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
             return listed(joined(*[self.value(part, names, at) for part in node.elts]))
         if isinstance(node, ast.Dict):
@@ -85,13 +87,13 @@ class Expressions(Uses):
             return self.element(self.value(node.value, names, at))
         if isinstance(node, ast.Lambda):
             inner = {**names, **{argument.arg: ANY for argument in node.args.args}}
-            return self.escape(node, self.value(node.body, inner, at), PLAIN, "what a lambda returns")
+            return self.escape(node, self.value(node.body, inner, at), PLAIN, "what a lambda returns", at)
         if isinstance(node, (ast.Yield, ast.YieldFrom, ast.Await)) and node.value is not None:
             value = self.value(node.value, names, at)
-            self.escape(node, value, self.element(self.returns), "annotation of what is given")
+            self.escape(node, value, self.element(self.returns), "annotation of what is given", at)
             return PLAIN
         if isinstance(node, ast.Compare) and (bounds := self.version_bounds(node, at)) is not None:
-            return Type("guard", of=bounds[0])
+            return told_apart(*bounds)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 self.value(child, names, at)
@@ -104,10 +106,12 @@ class Expressions(Uses):
             known = self.source.lookup(holder.name, name)
             parent = self.source.tensorrt_base(holder.name)
             inherited = known is None and parent is not None and not name.startswith("__")
-            if inherited and any(version.member(parent, name) for version in versions()):
+            if inherited and any(version.member(parent, name) for version in every_version()):
                 return self.member(node, Type("instance", parent), name, at)
             if known is not None and known.kind == "own_function" and known.of and is_property(known.of[0]):
-                return annotated(self.source, known.of[0].returns, known.of[1], known.of[1].names)
+                result = result_of(self.source, known.of[0], known.of[1])
+                self.not_refused(node, known.of[0], [holder, result], at)
+                return result
             return known or PLAIN
         if holder.kind == "own_class":
             return self.source.lookup(holder.name, name) or PLAIN
@@ -127,6 +131,10 @@ class Expressions(Uses):
         if word in ("hasattr", "getattr", "setattr"):
             return self.by_name(word, node, names, at)
         called = self.value(node.func, names, at)
+        if called == PLAIN and ast.unparse(node.func) in ("cast", "typing.cast"):
+            told = annotated(self.source, node.args[0], self.module, names)
+            self.escape(node, self.value(node.args[1], names, at), told, "annotation", at)
+            return told
         given = [self.value(argument, names, at) for argument in node.args]
         named = {keyword.arg: self.value(keyword.value, names, at) for keyword in node.keywords}
         if called.kind in ("class", "method"):
@@ -134,16 +142,25 @@ class Expressions(Uses):
         if called.kind == "opaque":
             return self.not_followed(node, "a property of TensorRT's is called")
         if called.kind in ("own_class", "own_function"):
-            return self.own_call(node, called, given, named)
+            result = self.own_call(node, called, given, named, at)
+            return Type("module", self.loaded(node, names)) if called.name == LOADER else result
         if called.kind == "list_method":
             self.handed(node, [value for value in given if value != called.of])
             return called.of if called.name in ("pop", "get", "popleft") else listed(called.of)
+        if word == "super" and (found := names.get("self", PLAIN)).kind == "own":
+            return next((base for base in self.source.classes[found.name].bases if base.kind == "own"), PLAIN)
         if word in TAKES_ANYTHING:
             return given[0] if word in ELEMENTS and given and given[0].kind == "list" else PLAIN
         if ast.unparse(node.func) == "super" or called.kind == "any":
             return PLAIN
         self.handed(node, [*given, *named.values()])
         return PLAIN
+
+    def loaded(self, node: ast.Call, names: dict[str, Type]) -> str:
+        """Return the name of the module that `load_tensorrt(RTX, ...)` gives, nothing where it may be either."""
+        runtime = node.args[0] if node.args else node
+        constant = names.get(runtime.id, PLAIN) if isinstance(runtime, ast.Name) else PLAIN
+        return RUNTIMES.get(constant.name, "")
 
     def by_name(self, word: str, node: ast.Call, names: dict[str, Type], at: Versions) -> Type:
         """Check hasattr, getattr and setattr."""
@@ -163,9 +180,9 @@ class Expressions(Uses):
             self.set_attribute(node, holder, name, at)
             return PLAIN
         owner = None if holder.kind == "module" else holder.name
-        having = frozenset(version for version in at if version.member(owner, name))
-        if not any(version.member(owner, name) for version in versions()):
-            self.report(node, f"{owner or 'tensorrt'}.{name} is in no version of TensorRT")
+        having = frozenset(version for version in self.within(node, holder, at) if version.member(owner, name))
+        if not any(version.member(owner, name) for version in every_version()):
+            self.report(node, f"{holder.name or 'tensorrt'}.{name} is in no version of TensorRT")
         if word == "hasattr":
             return Type("guard", of=having)
         return self.member(node, holder, name, having if len(node.args) == 3 else at)
@@ -190,20 +207,23 @@ class Expressions(Uses):
         return (at & value.of, at - value.of) if value.kind == "guard" else (at, at)
 
     def version_bounds(self, node: ast.expr, at: Versions) -> tuple[Versions, Versions] | None:
-        """Return the versions on both sides of `tensorrt_version() >= (10, 0)`; None for another expression."""
+        """Return the versions on both sides of `tensorrt_version() >= (10, 0)`; None for another expression.
+
+        It tells the version of TensorRT, and nothing about an installed TensorRT for RTX.
+        """
         if not (isinstance(node, ast.Compare) and len(node.ops) == 1 and isinstance(node.left, ast.Call)):
             return None
         if ast.unparse(node.left.func).split(".")[-1] != VERSION_FUNCTION:
             return None
         holds, bound = COMPARISONS[type(node.ops[0])], ast.literal_eval(node.comparators[0])
-        yes = frozenset(version for version in at if holds(version.number[:2], bound))
-        return yes, at - yes
+        yes = frozenset(version for version in at if version.rtx or holds(version.number[:2], bound))
+        return yes, frozenset(version for version in at if version.rtx or version not in yes)
 
     def choice(self, node: ast.BoolOp, names: dict[str, Type], at: Versions) -> Type:
         """Check `and` and `or`, where a part may ask for what the next uses."""
         if any(isinstance(part, ast.Call) and ast.unparse(part.func) == "hasattr" for part in ast.walk(node)):
             yes, no = self.condition(node, names, at)
-            return Type("guard", of=yes) if not yes & no else PLAIN
+            return told_apart(yes, no)
         return joined(*[self.value(part, names, at) for part in node.values])
 
     def comprehension(self, node: Any, names: dict[str, Type], at: Versions) -> Type:
@@ -220,7 +240,8 @@ class Expressions(Uses):
     def assign(self, target: ast.expr, value: Type, names: dict[str, Type], at: Versions) -> None:
         """Bind a name, or check that an attribute may be set."""
         if isinstance(target, ast.Name):
-            names[target.id] = value
+            if names.get(target.id, PLAIN).kind != "module_annotation":
+                names[target.id] = value
         elif isinstance(target, (ast.Tuple, ast.List)):
             for part in target.elts:
                 self.assign(part, self.element(value), names, at)
@@ -248,14 +269,14 @@ class Expressions(Uses):
         elif known is None:
             entry.attributes[target.attr] = value
         else:
-            self.escape(target, value, known, "annotation")
+            self.escape(target, value, known, "annotation", at)
             entry.attributes[target.attr] = joined(known, value)
 
     def entered(self, context: Type) -> Type:
         """Return the type of what a context manager gives."""
         if context.kind == "own" and (found := self.source.lookup(context.name, "__enter__")) is not None:
             function, module, _ = found.of
-            return annotated(self.source, function.returns, module, module.names)
+            return result_of(self.source, function, module)
         return self.element(context)
 
     def element(self, container: Type) -> Type:
@@ -263,3 +284,8 @@ class Expressions(Uses):
         if container.kind == "list":
             return container.of  # type: ignore[no-any-return]
         return Type("opaque", "of TensorRT's") if container.kind in ("instance", "opaque") else PLAIN
+
+
+def told_apart(yes: Versions, no: Versions) -> Type:
+    """Return the type of a condition that is true for some versions and false for the others, or tells nothing."""
+    return PLAIN if yes & no else Type("guard", of=yes)

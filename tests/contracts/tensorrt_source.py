@@ -5,11 +5,24 @@ annotations. What a version lacks may be used where the source has asked for it,
 
     if hasattr(x, "name"): ...            the versions that have it; `not`, `and`, `or`, else and early returns too
     getattr(x, "name", default)           x.name where it is
-    if tensorrt_version() >= (10, 0):     rtseg.engines.features; all six comparisons
+    if tensorrt_version() >= (10, 0):     rtseg.tensorrt.release; all six comparisons
 
 A branch is checked for the versions that can come to it, so a question about one name answers for others that the same
 versions have. What cannot be followed is a finding too: `Any`, a property whose class is not known, an object of
 TensorRT's handed to something else.
+
+A place is checked against all versions of both products, TensorRT and TensorRT for RTX, unless a name there stands for
+the module of one; it is then that product's alone:
+
+    import tensorrt as trt                what follows it; so for tensorrt_rtx
+    trt = load_tensorrt(RTX, ...)         what follows it; so for TENSORRT, and for a call of what returns TensorRtRtx
+    def f(trt: TensorRtRtx): ...          the function
+    self.api: TensorRtRtx                 the methods of the class; so for such a parameter of its __init__
+
+A module that is annotated TensorRt says nothing about the product, nor does an annotation like trt.IBuilderConfig, but
+for this: what an object is asked for, it is asked for in the versions that have its class. Two modules in one place
+that may be of two products are a finding, and so is a call through which objects of one product may come to, or from, a
+function that is for the other.
 """
 
 from __future__ import annotations
@@ -18,25 +31,50 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
-from tensorrt_api import versions
 from tensorrt_expressions import Expressions
-from tensorrt_types import ANY, PLAIN, Source, Type, annotated, imported, joined, listed
-from tensorrt_uses import Finding, Versions
+from tensorrt_types import (
+    ANY,
+    PLAIN,
+    Source,
+    Type,
+    annotated,
+    imported,
+    joined,
+    listed,
+    parameters,
+    with_modules,
+)
+from tensorrt_uses import OF_MODULE, Finding, Versions
 
-EVERY: Versions = frozenset(versions())
+EVERY = OF_MODULE[""]
 
 
 def findings(source: Source) -> list[Finding]:
-    """Return what is wrong or could not be followed. Attributes of our classes are learned in a first walk."""
-    for _ in range(2):
+    """Return what is wrong or could not be followed.
+
+    Attributes of our classes, and what our functions are for, are learned in the walks before the last.
+    """
+    for _ in range(3):
         found: set[Finding] = set()
         for module in source.modules.values():
             Walk(source, module, found).module_body()
     return sorted(found)
 
 
+def merge(names: dict[str, Type], *sides: dict[str, Type]) -> None:
+    """Let names stand for what they may after any of several ways."""
+    for name in {name for side in sides for name in side}:
+        names[name] = joined(*{side[name] for side in sides if name in side})
+
+
 class Walk(Expressions):
     """One walk over one module. Each statement returns the versions that can come past it."""
+
+    left: Versions = frozenset()
+    """The versions that can leave the function that is walked, by return or raise."""
+
+    elsewhere: Versions = frozenset()
+    """The versions of which there are no objects of the class that is walked, for the module that it keeps."""
 
     def module_body(self) -> None:
         """Check everything in the module."""
@@ -61,30 +99,40 @@ class Walk(Expressions):
         elif isinstance(node, ast.ClassDef):
             self.class_body(node, names, at)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names.update(imported(self.source, node))
+            bound = imported(self.source, node)
+            names.update(bound)
+            return self.bound(node, bound.values(), names, at)
         elif isinstance(node, ast.Assign):
             value = self.value(node.value, names, at)
             for target in node.targets:
                 self.assign(target, value, names, at)
+            return self.bound(node, [value], names, at)
         elif isinstance(node, ast.AnnAssign):
             value = self.value(node.value, names, at) if node.value else PLAIN
             told = annotated(self.source, node.annotation, self.module, names)
-            self.escape(node, value, told, "annotation")
-            self.assign(node.target, told if told.kind not in ("plain", "any") else value, names, at)
+            self.escape(node, value, told, "annotation", at)
+            value = told if told.kind not in ("plain", "any") else value
+            self.assign(node.target, value, names, at)
+            return self.bound(node, [value], names, at)
         elif isinstance(node, ast.AugAssign):
             self.value(node.value, names, at)
             self.assign(node.target, PLAIN, names, at)
         elif isinstance(node, ast.Return):
             if node.value is not None:
-                self.escape(node, self.value(node.value, names, at), self.returns, "annotation of what is returned")
+                value = self.value(node.value, names, at)
+                self.escape(node, value, self.returns, "annotation of what is returned", at)
+            self.left |= at
             return frozenset()
         elif isinstance(node, (ast.For, ast.AsyncFor)):
-            self.assign(node.target, self.element(self.value(node.iter, names, at)), names, at)
+            before, element = dict(names), self.element(self.value(node.iter, names, at))
+            self.assign(node.target, element, names, at)
             self.block(node.body, names, at)
+            merge(names, before, names)
             self.block(node.orelse, names, at)
         elif isinstance(node, ast.While):
-            inside, outside = self.condition(node.test, names, at)
+            before, (inside, outside) = dict(names), self.condition(node.test, names, at)
             self.block(node.body, names, inside)
+            merge(names, before, names)
             return outside or at
         elif isinstance(node, (ast.With, ast.AsyncWith)):
             for item in node.items:
@@ -95,17 +143,11 @@ class Walk(Expressions):
                     self.assign(item.optional_vars, self.entered(entered), names, at)
             return self.block(node.body, names, at)
         elif isinstance(node, ast.Try):
-            past = self.block(node.body, names, at)
-            past = self.block(node.orelse, names, past)
-            for handler in node.handlers:
-                if handler.name:
-                    names[handler.name] = PLAIN
-                past |= self.block(handler.body, names, at)
-            self.block(node.finalbody, names, at)
-            return past
+            return self.attempt(node, names, at)
         elif isinstance(node, ast.Raise):
             for part in filter(None, (node.exc, node.cause)):
                 self.value(part, names, at)
+            self.left |= at
             return frozenset()
         elif isinstance(node, (ast.Continue, ast.Break)):
             return frozenset()
@@ -123,32 +165,57 @@ class Walk(Expressions):
         yes, no = self.condition(node.test, names, at)
         taken, other = dict(names), dict(names)
         past_yes, past_no = self.block(node.body, taken, yes), self.block(node.orelse, other, no)
-        for name in {*taken, *other}:
-            sides = [side[name] for side, past in ((taken, past_yes), (other, past_no)) if past and name in side]
-            if sides:
-                names[name] = sides[0] if len(set(sides)) == 1 else joined(*sides)
+        merge(names, *(side for side, past in ((taken, past_yes), (other, past_no)) if past))
         return past_yes | past_no
+
+    def attempt(self, node: ast.Try, names: dict[str, Type], at: Versions) -> Versions:
+        """Check a try, and what is done where it fails, which may be anywhere in it."""
+        before, failed = dict(names), dict(names)
+        past = self.block(node.orelse, names, self.block(node.body, names, at))
+        merge(failed, before, names)
+        ends = [dict(names)] if past else []
+        for handler in node.handlers:
+            side = {**failed, **({handler.name: PLAIN} if handler.name else {})}
+            if handled := self.block(handler.body, side, at):
+                ends.append(side)
+            past |= handled
+        merge(names, *ends)
+        self.block(node.finalbody, names, at)
+        return past
+
+    def bound(self, node: ast.AST, values: Iterable[Type], names: dict[str, Type], at: Versions) -> Versions:
+        """Return the versions that are left where names stand for such values: for one product's module, its own."""
+        for value in values:
+            if value.kind == "module" and value.name:
+                at = self.within(node, value, at)
+                if any(found.kind == "module" and found.name != value.name for found in names.values()):
+                    self.not_followed(node, f"{value.name} beside another module of TensorRT")
+        return at
 
     def function(self, node: Any, names: dict[str, Type], at: Versions, own: str | None = None) -> None:
         """Check a function's body, its parameters being what their annotations say."""
-        outer, self.returns = self.returns, annotated(self.source, node.returns, self.module, names)
+        outer = self.returns, self.left
+        told = with_modules(self.source, node, self.module, names)
+        self.returns, self.left = annotated(self.source, node.returns, self.module, told), frozenset()
         for decorator in node.decorator_list:
             self.value(decorator, names, at)
-        every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        every = parameters(node)
         for default in filter(None, [*node.args.defaults, *node.args.kw_defaults]):
             self.value(default, names, at)
         for argument in every:
-            names[argument.arg] = annotated(self.source, argument.annotation, self.module, names)
+            names[argument.arg] = annotated(self.source, argument.annotation, self.module, told)
             if argument.annotation is None:
                 names[argument.arg] = ANY
         for argument in filter(None, (node.args.vararg, node.args.kwarg)):
-            names[argument.arg] = listed(annotated(self.source, argument.annotation, self.module, names))
+            names[argument.arg] = listed(annotated(self.source, argument.annotation, self.module, told))
+        at = self.bound(node, [names[argument.arg] for argument in every], names, at)
         if own and every and every[0].arg == "self":
             names["self"] = Type("own", own)
         elif own and every and every[0].arg == "cls":
             names["cls"] = Type("own_class", own)
-        self.block(node.body, names, at)
-        self.returns = outer
+        past = self.block(node.body, names, at)
+        self.source.refused[node] = EVERY - past - self.left - self.elsewhere
+        self.returns, self.left = outer
 
     def class_body(self, node: ast.ClassDef, names: dict[str, Type], at: Versions) -> None:
         """Check a class: its bases, what it overrides of TensorRT's, its methods."""
@@ -159,6 +226,12 @@ class Walk(Expressions):
         for base in node.bases:
             self.value(base, names, at)
         parent = self.source.tensorrt_base(key)
+        before, outer = at, self.elsewhere
+        if len(self.source.modules_of(key)) > 1:
+            self.not_followed(node, "a class that keeps two modules of TensorRT")
+        for name in self.source.modules_kept(key):
+            at = self.within(node, Type("module", name), at)
+        self.elsewhere = before - at
         for statement in node.body:
             if not isinstance(statement, ast.FunctionDef):
                 self.statement(statement, dict(names), at)
@@ -166,6 +239,7 @@ class Walk(Expressions):
             if parent is not None and not statement.name.startswith("__"):
                 self.override(statement, parent, at)
             self.function(statement, dict(names), at, key)
+        self.elsewhere = outer
 
     def override(self, node: ast.FunctionDef, parent: str, at: Versions) -> None:
         """Check that a method which replaces one of TensorRT's can be called as TensorRT calls it."""

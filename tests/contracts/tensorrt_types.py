@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 class Type(NamedTuple):
     """What is known of a value.
 
-    kind is plain (nothing of TensorRT's), module, class, instance, method, list (of `of`), own_class, own (an instance
-    of our class), own_function, guard (a boolean that tells versions apart), any, or opaque (TensorRT's, its class not
-    known).
+    kind is plain (nothing of TensorRT's), module (tensorrt or tensorrt_rtx by its name, either without one), class,
+    instance, method, list (of `of`), own_class, own (an instance of our class), own_function, guard (a boolean that
+    tells versions apart), module_annotation (what annotates a module), any, or opaque (TensorRT's, of a class that is
+    not known).
     """
 
     kind: str
@@ -26,6 +27,13 @@ ANY = Type("any")
 TENSORRT = ("module", "class", "instance", "method", "opaque")
 CONTAINERS = frozenset({"list", "List", "Sequence", "Iterable", "Iterator", "Collection", "set", "frozenset", "deque"})
 MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping", "defaultdict"})
+PACKAGES = ("tensorrt", "tensorrt_rtx")
+ANNOTATIONS_OF_MODULES = {"rtseg.tensorrt.module": {"TensorRt": "", "TensorRtRtx": "tensorrt_rtx"}}
+"""By our module that has it, what a parameter says that is given a module: either product's, or TensorRT for RTX's."""
+
+LOADER = "rtseg.tensorrt.module.load_tensorrt"
+RUNTIMES = {"rtseg.tensorrt.module.TENSORRT": "tensorrt", "rtseg.tensorrt.module.RTX": "tensorrt_rtx"}
+"""Our function that loads a module, and the constants that it is given for one product's."""
 
 
 @dataclass(eq=False)
@@ -59,6 +67,8 @@ class Source:
         self.classes: dict[str, Class] = {}
         self.functions: dict[str, tuple[ast.FunctionDef, Module]] = {}
         self.touched: set[str] = set()
+        self.refused: dict[ast.AST, frozenset[Any]] = {}
+        """Of each function the versions that it is not for, as the walk before found."""
         for module in self.modules.values():
             self._declare(module)
         for key, entry in self.classes.items():
@@ -81,12 +91,14 @@ class Source:
         for node in ast.walk(module.tree):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 module.names.update(imported(self, node))
-                module.touches |= any(name.split(".")[0] == "tensorrt" for name in imported_names(node))
+                module.touches |= any(touches(dotted) for dotted in imported_names(node))
             elif isinstance(node, ast.ClassDef):
                 key = f"{module.name}.{node.name}"
                 methods = {entry.name: entry for entry in node.body if isinstance(entry, ast.FunctionDef)}
                 self.classes[key] = Class(node, module, methods=methods)
                 module.names[node.name] = Type("own_class", key)
+        for name, package in ANNOTATIONS_OF_MODULES.get(module.name, {}).items():
+            module.names[name] = Type("module_annotation", package)
         for node in module.tree.body:
             if isinstance(node, ast.FunctionDef):
                 key = f"{module.name}.{node.name}"
@@ -97,7 +109,8 @@ class Source:
         declared = {}
         for node in ast.walk(entry.node):
             if isinstance(node, ast.AnnAssign):
-                name = attribute_of_self(node.target) or (node.target.id if isinstance(node.target, ast.Name) else "")
+                field_of_class = isinstance(node.target, ast.Name) and node in entry.node.body
+                name = ast.unparse(node.target) if field_of_class else attribute_of_self(node.target)
                 if name:
                     declared[name] = annotated(self, node.annotation, entry.module, entry.module.names)
         return declared
@@ -113,6 +126,19 @@ class Source:
             if base.kind == "own" and (found := self.lookup(base.name, name)) is not None:
                 return found
         return None
+
+    def modules_kept(self, key: str) -> set[str]:
+        """Return the names of the modules of TensorRT that an object of our class keeps, or is made with."""
+        entry = self.classes[key]
+        kept = self.modules_of(key)
+        if "__init__" in entry.methods:
+            names = with_modules(self, entry.methods["__init__"], entry.module, {})
+            kept |= {found.name for found in names.values()}
+        return kept.union(*(self.modules_kept(base.name) for base in entry.bases if base.kind == "own"))
+
+    def modules_of(self, key: str) -> set[str]:
+        """Return the names of the modules of TensorRT among the attributes that our class itself names."""
+        return {found.name for found in self.classes[key].attributes.values() if found.kind == "module"}
 
     def tensorrt_base(self, key: str) -> str | None:
         """Return the class of TensorRT that our class inherits from."""
@@ -131,16 +157,21 @@ def imported_names(node: ast.Import | ast.ImportFrom) -> list[str]:
     return [f"{node.module}.{alias.name}" for alias in node.names]
 
 
+def touches(dotted: str) -> bool:
+    """Say whether what is imported makes the module one that deals with TensorRT."""
+    holder, _, name = dotted.rpartition(".")
+    return dotted.split(".")[0] in PACKAGES or name in ANNOTATIONS_OF_MODULES.get(holder, ())
+
+
 def imported(source: Source, node: ast.Import | ast.ImportFrom) -> dict[str, Type]:
     """Return the names that an import binds."""
     bound = {}
     for alias, dotted in zip(node.names, imported_names(node)):
         shown = alias.asname or (dotted.split(".")[0] if isinstance(node, ast.Import) else alias.name)
-        if dotted == "tensorrt" or (dotted.startswith("tensorrt.") and isinstance(node, ast.Import)):
-            bound[shown] = Type("module")
-        elif dotted.startswith("tensorrt."):
-            bound[shown] = Type("class", dotted.partition(".")[2])
-        elif dotted.split(".")[0] == "rtseg":
+        package, _, rest = dotted.partition(".")
+        if package in PACKAGES:
+            bound[shown] = Type("class", rest) if rest and isinstance(node, ast.ImportFrom) else Type("module", package)
+        elif package == "rtseg":
             bound[shown] = Type("reference", dotted)
         else:
             bound[shown] = PLAIN
@@ -160,6 +191,8 @@ def resolved(source: Source, found: Type) -> Type:
         if found.kind != "reference":
             return found
         holder, _, name = found.name.rpartition(".")
+        if name in ANNOTATIONS_OF_MODULES.get(holder, ()):
+            return Type("module_annotation", ANNOTATIONS_OF_MODULES[holder][name])
         if found.name in source.modules:
             return Type("own_module", found.name)
         found = source.modules[holder].names.get(name, PLAIN) if holder in source.modules else PLAIN
@@ -174,7 +207,8 @@ def annotated(source: Source, node: ast.AST | None, module: Module, names: dict[
         if node.id in ("Any", "object"):
             return ANY
         found = resolved(source, names.get(node.id, module.names.get(node.id, PLAIN)))
-        return {"own_class": Type("own", found.name), "class": Type("instance", found.name)}.get(found.kind, PLAIN)
+        kinds = {"own_class": "own", "class": "instance", "module_annotation": "module"}
+        return Type(kinds[found.kind], found.name) if found.kind in kinds else PLAIN
     if isinstance(node, ast.Attribute):
         parts = ast.unparse(node).split(".")
         found = resolved(source, names.get(parts[0], module.names.get(parts[0], PLAIN)))
@@ -200,6 +234,22 @@ def annotated(source: Source, node: ast.AST | None, module: Module, names: dict[
     return PLAIN
 
 
+def with_modules(source: Source, function: ast.FunctionDef, module: Module, names: dict[str, Type]) -> dict[str, Type]:
+    """Return the names for a function's annotations: in `f(trt: TensorRt, config: trt.IBuilderConfig)` trt too."""
+    told = {entry.arg: annotated(source, entry.annotation, module, names) for entry in parameters(function)}
+    return {**names, **{name: found for name, found in told.items() if found.kind == "module"}}
+
+
+def parameters(function: ast.FunctionDef) -> list[ast.arg]:
+    """Return those that stand for one argument each."""
+    return [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+
+
+def result_of(source: Source, function: ast.FunctionDef, module: Module) -> Type:
+    """Return the type that our function says it returns."""
+    return annotated(source, function.returns, module, with_modules(source, function, module, module.names))
+
+
 def listed(element: Type) -> Type:
     """Return the type of a container of such elements; of a mapping, its values."""
     return PLAIN if element.kind in ("plain", "any") else Type("list", of=element)
@@ -210,6 +260,8 @@ def joined(*types: Type) -> Type:
     left = {entry for entry in types if entry.kind not in ("plain", "any", "guard")}
     if not left:
         return ANY if any(entry.kind == "any" for entry in types) else PLAIN
+    if {entry.kind for entry in left} == {"module"} and len(set(types)) > 1:
+        return Type("module")  # where it may be none at all, that there is one tells nothing either
     if len(left) == 1:
         return left.pop()
     return Type("opaque", "of several types") if any(concerns_tensorrt(entry) for entry in left) else PLAIN
@@ -218,6 +270,16 @@ def joined(*types: Type) -> Type:
 def concerns_tensorrt(value: Type) -> bool:
     """Say whether a value is TensorRT's, or a container of such."""
     return value.kind in TENSORRT or (value.kind == "list" and concerns_tensorrt(value.of))
+
+
+def carries_tensorrt(source: Source, value: Type, seen: frozenset[str] = frozenset()) -> bool:
+    """Say whether a value is an object of TensorRT's, or one of ours that keeps some; the module alone is none."""
+    if value.kind == "list":
+        return carries_tensorrt(source, value.of, seen)
+    if value.kind != "own" or value.name in seen:
+        return value.kind in TENSORRT and value.kind != "module"
+    entry, seen = source.classes[value.name], seen | {value.name}
+    return any(carries_tensorrt(source, kept, seen) for kept in (*entry.attributes.values(), *entry.bases))
 
 
 def is_property(function: ast.FunctionDef) -> bool:

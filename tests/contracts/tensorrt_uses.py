@@ -6,11 +6,29 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tensorrt_api import Member, Signature, Version, versions
-from tensorrt_types import PLAIN, TENSORRT, Module, Source, Type, annotated, joined
+from tensorrt_api import Member, Signature, Version, every_version, in_words, rtx_versions, versions
+from tensorrt_types import (
+    PLAIN,
+    TENSORRT,
+    Module,
+    Source,
+    Type,
+    annotated,
+    carries_tensorrt,
+    joined,
+    result_of,
+    with_modules,
+)
 
 Versions = frozenset[Version]
 """Those that can come to a place in the source."""
+
+OF_MODULE: dict[str, Versions] = {
+    "": frozenset(every_version()),
+    "tensorrt": frozenset(versions()),
+    "tensorrt_rtx": frozenset(rtx_versions()),
+}
+"""The versions that a module can be of, by its name; without one it is either product's."""
 
 
 @dataclass(frozen=True, order=True)
@@ -37,19 +55,30 @@ class Uses:
 
     def not_followed(self, node: ast.AST, why: str) -> Type:
         """Add a finding about something that could not be followed."""
-        self.report(node, f"not followed: {why}: {ast.unparse(node)}")
+        self.report(node, f"not followed: {why}: {ast.unparse(node).splitlines()[0]}")
         return PLAIN
+
+    def within(self, node: ast.AST, value: Type, at: Versions) -> Versions:
+        """Return the versions that are left where a value is: its module's, or those that have its class.
+
+        Report if none is left for a module. A class that no version here has is a matter of what is asked of it.
+        """
+        if value.kind != "module":
+            return frozenset(version for version in at if value.name in version.classes) or at
+        left = at & OF_MODULE[value.name]
+        if at and not left:
+            self.not_followed(node, f"{value.name} where only {in_words(at)} can come")
+        return left
 
     def members(self, node: ast.AST, holder: Type, name: str, at: Versions) -> Iterator[tuple[Version, Member]]:
         """Give what each version has under a name, and report those that have nothing."""
         owner = None if holder.kind == "module" else holder.name
-        found = [(version, version.member(owner, name)) for version in at]
-        if lacking := sorted((version.number, version.name) for version, member in found if member is None):
-            names = ", ".join(shown for _, shown in lacking)
-            self.report(node, f"{owner or 'tensorrt'}.{name} is not in TensorRT {names}")
+        found = [(version, version.member(owner, name)) for version in self.within(node, holder, at)]
+        if lacking := [version for version, member in found if member is None]:
+            self.report(node, f"{holder.name or 'tensorrt'}.{name} is not in {in_words(lacking)}")
         for version, member in found:
             if member is not None:
-                self.source.touched.add(f"{owner or 'tensorrt'}.{name}")
+                self.source.touched.add(f"{holder.name or 'tensorrt'}.{name}")
                 yield version, member
 
     def member(self, node: ast.AST, holder: Type, name: str, at: Versions) -> Type:
@@ -76,7 +105,7 @@ class Uses:
             return
         for version, member in self.members(node, holder, name, at):
             if member.kind != "rw":
-                self.report(node, f"{holder.name}.{name} cannot be set in TensorRT {version.name}")
+                self.report(node, f"{holder.name}.{name} cannot be set in {version}")
 
     def api_call(
         self, node: ast.Call, called: Type, given: list[Type], named: dict[str | None, Type], at: Versions
@@ -92,22 +121,22 @@ class Uses:
                 given = given[1:]  # called on the class, with self
         results = set()
         owner = None if holder.kind == "module" else holder.name
-        for version in sorted(at, key=lambda entry: entry.number):
+        for version in sorted(at, key=lambda entry: entry.order):
             member = version.member(owner, name)
             if member is None:
                 if called.kind == "class":
-                    self.report(node, f"{shown} cannot be made in TensorRT {version.name}")
+                    self.report(node, f"{shown} cannot be made in {version}")
                 continue
             if member.kind == "callable":
                 results.add("plain")
                 continue
             if not member.signatures:
-                self.report(node, f"{shown} is not called in TensorRT {version.name}")
+                self.report(node, f"{shown} is not called in {version}")
                 continue
             fitting = [entry for entry in member.signatures if self.fits(entry, given, named)]
             if not fitting:
                 expected = " or ".join(f"({', '.join(entry.names)})" for entry in member.signatures)
-                self.report(node, f"{shown} takes {expected} in TensorRT {version.name}: {ast.unparse(node)}")
+                self.report(node, f"{shown} takes {expected} in {version}: {ast.unparse(node)}")
             results.update(entry.result for entry in fitting)
         if called.kind == "class":
             return Type("instance", called.name)
@@ -130,10 +159,12 @@ class Uses:
             parent = self.source.tensorrt_base(value.name)
             return parent is not None and self.is_kind(Type("instance", parent), kind)
         if value.kind == "instance":
-            return any(kind in version.lineage(value.name) for version in versions())
+            return any(kind in version.lineage(value.name) for version in every_version())
         return value.kind != "class"
 
-    def own_call(self, node: ast.Call, called: Type, given: list[Type], named: dict[str | None, Type]) -> Type:
+    def own_call(
+        self, node: ast.Call, called: Type, given: list[Type], named: dict[str | None, Type], at: Versions
+    ) -> Type:
         """Check that our own function says it takes what TensorRT objects it is given; return what it says."""
         if called.kind == "own_class":
             made = Type("own", called.name)
@@ -142,10 +173,10 @@ class Uses:
                 fields = [name for name in self.source.classes[called.name].attributes]
                 told = [self.source.classes[called.name].attributes[name] for name in fields]
                 for value, kind in zip(given, told):
-                    self.escape(node, value, kind, "annotation")
+                    self.escape(node, value, kind, "annotation", at)
                 for name, value in named.items():
                     kind = self.source.classes[called.name].attributes.get(name or "", PLAIN)
-                    self.escape(node, value, kind, "annotation")
+                    self.escape(node, value, kind, "annotation", at)
                 return made
             function, module, _ = found.of
             bound = True
@@ -159,18 +190,29 @@ class Uses:
             else:
                 function, module = self.source.functions[called.name]
                 bound = False
-        parameters = [*function.args.posonlyargs, *function.args.args][bound:]
+        positional = [*function.args.posonlyargs, *function.args.args][bound:]
+        names = with_modules(self.source, function, module, module.names)
         told_of = {
-            entry.arg: annotated(self.source, entry.annotation, module, module.names)
-            for entry in [*parameters, *function.args.kwonlyargs]
+            entry.arg: annotated(self.source, entry.annotation, module, names)
+            for entry in [*positional, *function.args.kwonlyargs]
         }
-        for entry, value in zip(parameters, given):
-            self.escape(node, value, told_of[entry.arg], "annotation of the parameter")
+        for entry, value in zip(positional, given):
+            self.escape(node, value, told_of[entry.arg], "annotation of the parameter", at)
         for name, value in named.items():
-            self.escape(node, value, told_of.get(name or "", PLAIN), "annotation of the parameter")
-        if made is not None:
-            return made
-        return annotated(self.source, function.returns, module, module.names)
+            self.escape(node, value, told_of.get(name or "", PLAIN), "annotation of the parameter", at)
+        result = made or result_of(self.source, function, module)
+        holder = [Type("own", called.of[2])] if made is None and bound else []
+        self.not_refused(node, function, [*holder, *given, *named.values(), result], at)
+        return result
+
+    def not_refused(self, node: ast.AST, function: ast.FunctionDef, values: Iterable[Type], at: Versions) -> None:
+        """Report that objects of a version may come to, or from, a function of ours that is not for that version."""
+        values, refused = list(values), at & self.source.refused.get(function, frozenset())
+        for value in values:
+            if value.kind == "module":
+                refused &= OF_MODULE[value.name]
+        if refused and any(carries_tensorrt(self.source, value) for value in values):
+            self.report(node, f"{function.name} is not for {in_words(refused)}: {ast.unparse(node)}")
 
     def handed(self, node: ast.Call, values: Iterable[Type]) -> None:
         """Report objects of TensorRT's that something unknown is given. Numbers and texts of theirs may be."""
@@ -182,12 +224,14 @@ class Uses:
                     continue
                 self.not_followed(node, f"{value.name or 'TensorRT'} is handed on")
 
-    def escape(self, node: ast.AST, value: Type, told: Type, where: str) -> Type:
+    def escape(self, node: ast.AST, value: Type, told: Type, where: str, at: Versions) -> Type:
         """Report an object of TensorRT's where the annotation does not say so."""
         kinds = ("module", "class", "instance", "method", "list")
         if value.kind == "list" and value.of.kind not in TENSORRT:
             return PLAIN
         same = told == value or (told.kind == value.kind == "instance" and self.is_kind(value, told.name))
+        if told.kind == value.kind == "module":
+            same = at & OF_MODULE[value.name] <= OF_MODULE[told.name]
         if value.kind in kinds and not same and told.kind != "own":
             self.not_followed(node, f"the {where} does not say {value.name or value.of or 'TensorRT'}")
         return PLAIN
@@ -195,7 +239,7 @@ class Uses:
 
 def is_enumeration(name: str) -> bool:
     """Say whether a class of TensorRT's is one of named numbers, of which there is nothing to get wrong."""
-    return any(version.member(name, "__init__") and is_numbered(version, name) for version in versions())
+    return any(version.member(name, "__init__") and is_numbered(version, name) for version in every_version())
 
 
 def is_numbered(version: Version, name: str) -> bool:

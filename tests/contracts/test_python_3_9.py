@@ -115,8 +115,9 @@ except EngineError as error:
 DESERIALIZES = """
 from rtseg.errors import RunnerError
 from rtseg.tensorrt.deserialize import deserialize_engine
+from rtseg.tensorrt.module import load_tensorrt
 try:
-    deserialize_engine(bytes(range(256)) * 64)
+    deserialize_engine(load_tensorrt("tensorrt", "x"), bytes(range(256)) * 64)
 except RunnerError as error:
     print(error)
 """

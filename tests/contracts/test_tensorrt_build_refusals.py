@@ -106,7 +106,7 @@ def test_libraries_that_cannot_be_loaded_are_told(
     line = "libnvinfer.so.8: cannot open shared object file: No such file or directory"
     (tmp_path / "tensorrt" / "__init__.py").write_text(f"raise OSError({line!r})\n")
     monkeypatch.syspath_prepend(tmp_path)
-    told = refused("build", exported)
+    told = refused("build", exported, "--runtime", "tensorrt")
     assert told.startswith(f"TensorRT is installed, but its libraries cannot be loaded; got {line}. Try: ")
     doctor = cli("doctor", "--json")
     assert doctor.code == 0 and line in doctor.out
@@ -119,7 +119,10 @@ def test_without_a_gpu_the_line_is_cudas(
         raise CudaError("find a GPU", name="CUDA_ERROR_NO_DEVICE", code=100, hint="nvidia-smi")
 
     monkeypatch.setattr(build_module, "open_cuda", no_gpu)
-    assert build_refused(exported) == "CUDA cannot find a GPU; got CUDA_ERROR_NO_DEVICE (100). Try: nvidia-smi"
+    assert (
+        build_refused(exported, "--runtime", "tensorrt")
+        == "CUDA cannot find a GPU; got CUDA_ERROR_NO_DEVICE (100). Try: nvidia-smi"
+    )
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ def test_our_logger_is_one_of_tensorrts_and_keeps_what_it_is_told(run_python: Ru
 import tensorrt
 from rtseg.tensorrt.messages import ERROR, INTERNAL_ERROR, VERBOSE, WARNING, LogRecord, tensorrt_logger
 record = LogRecord()
-logger = tensorrt_logger(record)
+import tensorrt
+logger = tensorrt_logger(tensorrt, record)
 assert isinstance(logger, tensorrt.ILogger)
 severities = tensorrt.ILogger.Severity
 for severity in (severities.VERBOSE, severities.INFO, severities.WARNING, severities.ERROR, severities.INTERNAL_ERROR):

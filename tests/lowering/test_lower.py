@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 from rtseg.artifacts import sha256_of
 from rtseg.errors import QuantizationError, UnknownNameError
 from rtseg.lowering.lower import BUILDER_FLAGS, Lowered, lower
-from rtseg.lowering.versions import FLAGS, TARGETS, TYPED
+from rtseg.lowering.versions import FLAGS, RTX, TARGETS, TURING, TYPED
 from rtseg.quantize.half import to_half
 
 HALF = TensorProto.FLOAT16
@@ -156,6 +156,7 @@ REFUSED = [
     ("int8 with fp16", "fp16", FLAGS, "TensorRT before 10 takes the canonical file"),
     ("int8 with fp16", "int8", FLAGS, "TensorRT before 10 takes the canonical file"),
 ]
+REFUSED += [(kind, precision, RTX, why) for kind, precision, target, why in REFUSED if target == TYPED]
 
 
 @pytest.mark.parametrize(("kind", "precision", "target", "why"), REFUSED)
@@ -210,6 +211,72 @@ def test_flags_cannot_keep_a_part_in_fp32_and_say_so(precision: str) -> None:
 
 def test_flags_take_ranges_that_fit() -> None:
     assert lower(fp32(), "fp16", FLAGS, ranges={"c": 10.0}).builder_flags == ("FP16",)
+
+
+# TensorRT for RTX
+
+
+@pytest.mark.parametrize(("kind", "precision"), [("fp32", "fp32"), ("fp32", "fp16"), ("int8", "int8")])
+def test_rtx_takes_what_a_typed_tensorrt_takes_and_is_told_what_each_product_is(kind: str, precision: str) -> None:
+    lowered = lower(GRAPHS[kind](), precision, RTX, capabilities=[(8, 6)])
+    assert lowered.model == lower(GRAPHS[kind](), precision, TYPED).model
+    assert lowered.products == {"/a": precision}
+
+
+def test_int8_for_turing_is_refused_as_it_would_be_fp16_arithmetic() -> None:
+    with pytest.raises(QuantizationError, match=r"INT8 for compute capability 7\.5 is not built: .* FP16 arithmetic"):
+        lower(int8(), "int8", RTX, capabilities=[TURING])
+
+
+def products(precision: str = "fp32") -> onnx.ModelProto:
+    """A product with a constant on each side."""
+    nodes = [
+        node("MatMul", ["image", "right"], "a"),
+        node("MatMul", ["left", "a"], "output"),
+    ]
+    return graph(nodes, result=(1, 4, 6, 5), right=weights(8, 5), left=weights(6, 8))
+
+
+def test_fp32_products_with_a_constant_become_convolutions_for_turing_alone() -> None:
+    lowered = lower(products(), "fp32", RTX, capabilities=[TURING])
+    assert "MatMul" not in operators(lowered.model) and operators(lowered.model).count("Conv") == 2
+    assert lowered.products == {"/a": "fp32", "/output": "fp32"}
+    assert "2 FP32 matrix products written as convolutions" in lowered.account
+    onnx.checker.check_model(lowered.model, full_check=True)
+    array = picture(products())
+    np.testing.assert_allclose(ran(lowered.model, array), ran(products(), array), atol=1e-5)
+    assert operators(lower(products(), "fp32", RTX, capabilities=[(8, 6)]).model) == ["MatMul", "MatMul"]
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_a_gemm_with_its_factors_and_bias_becomes_a_convolution_for_turing(transposed: int) -> None:
+    matrix = weights(3, 32) if transposed else weights(32, 3)
+    nodes = [
+        node("Reshape", ["image", "rows"], "a"),
+        node("Gemm", ["a", "w", "c"], "output", alpha=0.5, beta=2.0, transB=transposed),
+    ]
+    model = graph(nodes, (1, 4, 8, 8), result=(8, 3), rows=np.array([8, 32]), w=matrix, c=weights(3))
+    lowered = lower(model, "fp32", RTX, capabilities=[TURING])
+    assert "Gemm" not in operators(lowered.model)
+    array = picture(model)
+    np.testing.assert_allclose(ran(lowered.model, array), ran(model, array), atol=1e-5)
+
+
+def test_an_fp32_product_of_two_computed_tensors_is_refused_for_turing() -> None:
+    model = graph([node("MatMul", ["image", "image"], "output")], (1, 4, 8, 8))
+    with pytest.raises(QuantizationError, match=r"7\.5 has no FP32 matrix product; got /output of two tensors"):
+        lower(model, "fp32", RTX, capabilities=[TURING])
+    assert operators(lower(model, "fp16", RTX, capabilities=[TURING]).model) == ["Cast", "MatMul", "Cast"]
+
+
+def test_products_without_a_name_of_their_own_get_one() -> None:
+    model = fp32()
+    model.graph.node[0].name = ""
+    assert lower(model, "fp32", RTX).products == {"a": "fp32"}
+    model = products()
+    for entry in model.graph.node:
+        entry.name = "same"
+    assert len(lower(model, "fp32", RTX).products) == 2
 
 
 # The uint8 ends

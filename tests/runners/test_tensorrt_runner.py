@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import re
+import sys
 import threading
 import weakref
 from collections import Counter
@@ -429,8 +430,8 @@ def test_tensorrts_words_are_heard_while_an_engine_that_came_first_is_open(machi
 
 def test_the_logger_that_tensorrt_was_given_is_there_as_long_as_the_process(machine: EmulatedMachine) -> None:
     first, second = LogRecord(), LogRecord()
-    logger = tensorrt_logger(first)
-    assert tensorrt_logger(second) is logger
+    logger = tensorrt_logger(sys.modules["tensorrt"], first)
+    assert tensorrt_logger(sys.modules["tensorrt"], second) is logger
     logger.log(machine.tensorrt.module.ILogger.ERROR, "heard")
     assert first.errors == second.errors == ("heard",)
     kept = weakref.ref(logger)

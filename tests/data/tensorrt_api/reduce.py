@@ -2,10 +2,11 @@
 
     python tests/data/tensorrt_api/reduce.py FOLDER_OF_FULL_FILES
 
-A full file tells of every class what `dir` and the signatures in pybind11's docstrings gave. The reduced one keeps
-names, the integers of enumerations, whether a property can be set, and of each overload the names of its parameters,
-which of them have a default, and those types that are TensorRT's own. Layers and plugins are left out: networks come
-from the ONNX parser.
+A full file, as describe.py writes it, tells of every class what `dir` and the signatures in pybind11's docstrings gave.
+It is called as the reduced one will be: 11.4.json, or rtx-1.7.json for TensorRT for RTX, whose API is told in the same
+words. The reduced one keeps names, the integers of enumerations, whether a property can be set, and of each overload
+the names of its parameters, which of them have a default, and those types that are TensorRT's own. Layers and plugins
+are left out: networks come from the ONNX parser.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-VERSIONS = ("8.5.3", "8.6.1", "10.0.1", "10.3", "10.16.1", "11.4")
 HERE = Path(__file__).parent
 SEVERITIES = ("INTERNAL_ERROR", "ERROR", "WARNING", "INFO", "VERBOSE")
 PLAIN = frozenset(
@@ -98,13 +98,13 @@ def _known(kind: str, api: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Write the six reduced files beside this script."""
-    for version in VERSIONS:
-        content = (Path(sys.argv[1]) / f"{version}.json").read_bytes()
+    """Write the reduced form of every full file beside this script."""
+    for path in sorted(Path(sys.argv[1]).glob("*.json")):
+        content = path.read_bytes()
         data = reduced(json.loads(content), hashlib.sha256(content).hexdigest())
         lines = json.dumps({**data, "classes": {}}, indent=1)[: -len("{}\n}")]
         lines += "{\n" + ",\n".join(f"{json.dumps(name)}: {json.dumps(m)}" for name, m in data["classes"].items())
-        (HERE / f"{version}.json").write_text(lines + "\n}\n}\n", encoding="utf-8")
+        (HERE / path.name).write_text(lines + "\n}\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,131 @@
+"""One build in TensorRT for RTX, from a graph's bytes to an engine's and the list of its layers. It needs no GPU.
+
+The compiler works ahead of time for the compute capabilities asked for; the driver finishes the work where the engine
+is loaded. So no kernel is timed here, there is no timing cache, and a build takes seconds.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtseg.engines.builder import opened_builder, parse
+from rtseg.engines.features import create_network
+from rtseg.engines.profile import BuildProfile
+from rtseg.engines.progress import BuildProgress, tensorrt_monitor
+from rtseg.engines.rtx_log import inspector_json, is_layer_list
+from rtseg.errors import EngineError
+from rtseg.lowering.versions import Capability
+from rtseg.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
+from rtseg.tensorrt.module import TensorRtRtx
+
+if TYPE_CHECKING:
+    import tensorrt_rtx as trt
+
+_ONE_AT_A_TIME = threading.Lock()
+"""Each record hears all that the product says in this process, so two builds at once would mix their lists."""
+
+NO_EFFECT = ("optimization_level", "tiling", "avg_timing_iterations")
+"""Fields of a profile that this compiler takes and does nothing with: it times no kernel."""
+
+
+@dataclass(frozen=True)
+class RtxBuild:
+    """A serialised engine, and its layers as the inspector would write them (rtx_log.inspector_json)."""
+
+    content: bytes
+    layers: dict[str, Any]
+
+
+class LayerListRecord(LogRecord):
+    """What TensorRT said, and the lists of layers among it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lists: list[str] = []
+
+    def add(self, severity: int, message: str) -> None:
+        """Take one line."""
+        if is_layer_list(message):
+            self.lists.append(message)
+        else:
+            super().add(severity, message)
+
+
+def build_rtx(
+    trt: TensorRtRtx,
+    graph: bytes,
+    capabilities: Iterable[Capability],
+    profile: BuildProfile,
+    progress: BuildProgress,
+    *,
+    within: str,
+) -> RtxBuild:
+    """Return the engine of a graph for those compute capabilities, for the compiler's own choice where there are none.
+
+    within is the phase of progress that the build is a step of. Raises EngineError with the compiler's own words where
+    it refuses, and where its log cannot be read; KeyboardInterrupt where progress was cancelled.
+    """
+    with _ONE_AT_A_TIME:
+        record = LayerListRecord()
+        logger = tensorrt_logger(trt, record)
+        builder = opened_builder(trt, logger, record)
+        network = create_network(trt, builder, typed=True)
+        parser = parse(trt, network, logger, record, graph)
+        config = builder.create_builder_config()
+        _aim(trt, config, tuple(capabilities))
+        _apply(trt, config, profile)
+        config.progress_monitor = tensorrt_monitor(trt, progress, within=within)
+        serialized = builder.build_serialized_network(network, config)
+        del parser  # not before: the network's weights lie in the parser's memory
+        if progress.cancelled:
+            raise KeyboardInterrupt
+        if serialized is None:
+            raise engine_error("TensorRT for RTX could not build the engine", record.errors)
+        content, lists = bytes(memoryview(serialized)), list(record.lists)
+    if len(lists) != 1:
+        raise EngineError(
+            "the builder's log cannot be read: an engine has one list of layers",
+            got=f"{len(lists)} lists",
+            hint="TensorRT for RTX 1.4 to 1.7",
+        )
+    return RtxBuild(content, inspector_json(lists[0]))
+
+
+def left_out(profile: BuildProfile) -> list[str]:
+    """Return in words what a profile asks for that this compiler has no use for.
+
+    Raises EngineError for hardware_compatibility, which would change what the engine runs on.
+    """
+    if profile.hardware_compatibility != "none":
+        raise EngineError(
+            "TensorRT for RTX has no hardware_compatibility",
+            got=profile.hardware_compatibility,
+            hint="--compute-capability for each kind of GPU, or none for a portable engine",
+        )
+    plain = BuildProfile()
+    changed = [name for name in NO_EFFECT if getattr(profile, name) != getattr(plain, name)]
+    return [f"{name} does nothing in TensorRT for RTX, which times no kernel" for name in changed]
+
+
+def _aim(trt: TensorRtRtx, config: trt.IBuilderConfig, capabilities: tuple[Capability, ...]) -> None:
+    config.num_compute_capabilities = len(capabilities)
+    for index, (major, minor) in enumerate(capabilities):
+        if not config.set_compute_capability(trt.ComputeCapability(10 * major + minor), index):
+            raise EngineError(
+                f"TensorRT for RTX {trt.__version__} compiles for no compute capability {major}.{minor}",
+                hint="a newer release: pip install --upgrade tensorrt-rtx",
+            )
+
+
+def _apply(trt: TensorRtRtx, config: trt.IBuilderConfig, profile: BuildProfile) -> None:
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if profile.workspace_mib:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, profile.workspace_mib << 20)
+    if not profile.tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)
+    if profile.max_aux_streams >= 0:
+        config.max_aux_streams = profile.max_aux_streams
+    config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # what a CUDA graph of ours around the engine asks for

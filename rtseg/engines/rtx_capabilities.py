@@ -1,0 +1,47 @@
+"""The compute capabilities that the installed TensorRT for RTX compiles for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from rtseg.engines.target import RtxTarget, capability_text
+from rtseg.errors import EngineError
+from rtseg.lowering.versions import Capability
+from rtseg.tensorrt.module import TensorRtRtx
+
+PORTABLE = ((8, 6), (8, 9), (12, 0), (12, 1))
+"""What an engine is for where none is named: Ampere's RTX cards, Ada, Blackwell. It is the compiler's own default, and
+later cards load it too."""
+
+
+def known_capabilities(trt: TensorRtRtx) -> tuple[Capability, ...]:
+    """Return what can be compiled for, in order: (7, 5) to (12, 0), in newer releases more."""
+    names = trt.ComputeCapability.__members__
+    found = (re.fullmatch(r"SM(\d+)(\d)", str(name)) for name in names)
+    return tuple(sorted((int(number[1]), int(number[2])) for number in found if number))
+
+
+def rtx_target(trt: TensorRtRtx, wanted: Iterable[str] = ()) -> RtxTarget:
+    """Return the target of the installed release for compute capabilities such as "8.9", the portable one for none.
+
+    Raises EngineError for one that does not exist, and for 7.5 with others.
+    """
+    known = known_capabilities(trt)
+    release = str(trt.__version__)
+    named = {_parsed(text, known, release) for text in wanted}
+    if not named:
+        return RtxTarget(release, tuple(entry for entry in PORTABLE if entry in known), portable=True)
+    return RtxTarget(release, tuple(sorted(named)))
+
+
+def _parsed(text: str, known: tuple[Capability, ...], release: str) -> Capability:
+    matched = re.fullmatch(r"(\d+)\.(\d)", text.strip())
+    capability = (int(matched[1]), int(matched[2])) if matched else None
+    if capability not in known:
+        raise EngineError(
+            f"TensorRT for RTX {release} compiles for no compute capability {text}",
+            expected=f"one of {', '.join(map(capability_text, known))}",
+            hint="8.6 for Ampere's RTX cards, 8.9 for Ada, 12.0 for Blackwell",
+        )
+    return capability

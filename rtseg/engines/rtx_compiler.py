@@ -1,0 +1,59 @@
+"""TensorRT for RTX as a compiler of engines: the engine itself, and a build for each compute capability alone as proof.
+
+An engine for several compute capabilities has one list of layers, which does not say what each of them gets. So each is
+built once more by itself, for its list only. Those engines are thrown away.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+
+from rtseg.artifacts import PathLike
+from rtseg.engines.compiler import Compiler, ready_from
+from rtseg.engines.inspector import ALONE, ASKED
+from rtseg.engines.plan import Plan, ReadyGraph
+from rtseg.engines.profile import BuildProfile
+from rtseg.engines.progress import BuildProgress
+from rtseg.engines.rtx_builder import RtxBuild, build_rtx, left_out
+from rtseg.engines.target import RtxTarget, capability_text
+from rtseg.lowering.versions import RTX, Capability
+from rtseg.tensorrt.module import TensorRtRtx
+
+PHASE = "engines"
+
+
+class RtxCompiler(Compiler):
+    """Builds for an RtxTarget. Two builds of one request give the same bytes."""
+
+    def __init__(self, trt: TensorRtRtx, target: RtxTarget) -> None:
+        self._trt: TensorRtRtx = trt
+        self.target: RtxTarget = target
+
+    def ready(self, path: PathLike, precision: str) -> ReadyGraph:
+        """Return the file's graph as the compiler wants it. Raises what compiler.ready_from raises."""
+        return ready_from(path, precision, RTX, self.target.capabilities)
+
+    def build(self, ready: ReadyGraph, profile: BuildProfile, progress: BuildProgress) -> Plan:
+        """Return the engine, with the layers for each compute capability. Raises EngineError and KeyboardInterrupt."""
+        notes, started = left_out(profile), time.monotonic()
+        target = self.target
+        alone = target.capabilities if target.portable or len(target.capabilities) > 1 else ()
+        progress.start(PHASE, None, 1 + len(alone))
+
+        def built(capabilities: tuple[Capability, ...], step: int) -> RtxBuild:
+            made = build_rtx(self._trt, ready.graph, capabilities, profile, progress, within=PHASE)
+            progress.step(PHASE, step)
+            return made
+
+        engine = built(() if target.portable else target.capabilities, 0)
+        lists = {capability_text(entry): built((entry,), step).layers for step, entry in enumerate(alone, 1)}
+        told = {
+            **engine.layers,
+            ASKED: dict(ready.products),
+            ALONE: {name: {"Layers": layers["Layers"]} for name, layers in lists.items()},
+            "Runtime": target.to_json(),
+        }
+        progress.finish(PHASE)
+        seconds = time.monotonic() - started
+        return Plan(engine.content, json.dumps(told, separators=(",", ":")), tuple(notes), seconds)

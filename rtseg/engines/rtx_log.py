@@ -1,0 +1,126 @@
+"""The builder log of TensorRT for RTX, read into what TensorRT's engine inspector would write.
+
+Without a GPU there is no inspector. But the builder, asked for ProfilingVerbosity.DETAILED, says in one long verbose
+message which kernels the engine launches:
+
+    Layers:
+    Name: N, LayerType: T, Inputs: [ TENSOR, ...], Constants: [ TENSOR, ...], Outputs: [ TENSOR, ...], TacticName: ...,
+        StreamId: 0, Metadata: [ONNX Layer: a][ONNX Layer: b]                           (one line)
+    ...
+    I/O Tensors:
+     Name: N, IOMode: Input, DataType: Float, Dimensions: [...], ... Format: ...
+
+    TENSOR from 1.5 on   { Name: N, Dimensions: [...], Strides: [...], StrideOrder: [...], Datatype: D, Format: F }
+    TENSOR in 1.4        { Name: N, Dimensions: [...], Format/Datatype: D }, and no Constants
+
+Every character of a line has to be accounted for. What is not, is an error: this is all the proof there is of what was
+built, and a line that was skipped in silence would be a kernel that nobody counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from rtseg.errors import EngineError
+
+BEGINNING = "Layers:\n"
+_ENDS = "\nI/O Tensors:\n"
+
+_LAYER = re.compile(
+    r"Name: (?P<name>.*?), LayerType: (?P<kind>\w+), Inputs: \[(?P<inputs>.*?)\], "
+    r"(?:Constants: \[(?P<constants>.*?)\], )?Outputs: \[(?P<outputs>.*?)\], "
+    r"TacticName: (?P<tactic>.*?), StreamId: (?P<stream>-?\d+)(?:, EventId: -?\d+)?, Metadata: (?P<metadata>.*)"
+)
+_TENSOR = re.compile(
+    r" ?\{ Name: (?P<name>.*?), Dimensions: \[(?P<shape>[-\d,]*)\], "
+    r"(?:Strides: \[(?P<strides>[-\d,]*)\], StrideOrder: \[[-\d,]*\], Datatype: (?P<type>\w+), Format: (?P<format>.*?)"
+    r"|Format/Datatype: (?P<both>.*?)) \}(?:,|$)"
+)
+_END = re.compile(
+    r" ?Name: (?P<name>.*?), IOMode: (?P<mode>\w+), DataType: (?P<type>\w+), Dimensions: \[(?P<shape>[-\d,]*)\], "
+    r".*?(?:Format: (?P<format>[^}]*?) \}.*)?"
+)
+
+
+def is_layer_list(message: str) -> bool:
+    """Return whether a message of the builder is the list of an engine's layers."""
+    return message.startswith(BEGINNING)
+
+
+def inspector_json(message: str) -> dict[str, Any]:
+    """Return the list as the JSON object that engines.inspector.parse_layers reads.
+
+    It has "Layers" and "I/O Tensors" as TensorRT 11 writes them, and "Constants" beside a layer's "Inputs" and
+    "Outputs", which the inspector leaves out; no "Constants" where the log has none (1.4). Raises EngineError for a
+    text that is not of this form, naming the line.
+    """
+    body, found, ends = message.partition(_ENDS)
+    if not is_layer_list(message) or not found:
+        raise _unreadable("no list of layers and of the ends", message[:80])
+    layers = [_layer(line) for line in body[len(BEGINNING) :].split("\n") if line.strip()]
+    if not layers:
+        raise _unreadable("an empty list of layers", "no line")
+    tensors = []
+    for line in ends.split("\n"):
+        if not line.strip():
+            break  # what follows is about the engine, not about its ends
+        tensors.append(_end(line))
+    return {"Layers": layers, "I/O Tensors": tensors}
+
+
+def _layer(line: str) -> dict[str, Any]:
+    matched = _LAYER.fullmatch(line)
+    if matched is None:
+        raise _unreadable("a line that is no layer", line)
+    told: dict[str, Any] = {"Name": matched["name"], "LayerType": matched["kind"]}
+    for key, group in (("Inputs", "inputs"), ("Constants", "constants"), ("Outputs", "outputs")):
+        if matched[group] is not None:
+            told[key] = list(_tensors(matched[group], line))
+    told["TacticName"] = matched["tactic"]
+    told["StreamId"] = int(matched["stream"])
+    told["Metadata"] = matched["metadata"]
+    return told
+
+
+def _tensors(text: str, line: str) -> Iterator[dict[str, Any]]:
+    place = 0
+    while place < len(text):
+        matched = _TENSOR.match(text, place)
+        if matched is None:
+            raise _unreadable("a tensor of another form", text[place : place + 120] or line)
+        place = matched.end()
+        told: dict[str, Any] = {"Name": matched["name"], "Dimensions": _numbers(matched["shape"])}
+        if matched["both"] is not None:
+            told["Format/Datatype"] = matched["both"]
+        else:
+            told["Strides"] = _numbers(matched["strides"])
+            told["Datatype"], told["Format"] = matched["type"], matched["format"]
+        yield told
+
+
+def _end(line: str) -> dict[str, Any]:
+    matched = _END.fullmatch(line)
+    if matched is None:
+        raise _unreadable("a line that is no end of the engine", line)
+    return {
+        "Name": matched["name"],
+        "IOMode": matched["mode"],
+        "Datatype": matched["type"],
+        "Dimensions": _numbers(matched["shape"]),
+        "ProfileInfo": [{"Format": matched["format"] or ""}],
+    }
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")] if text else []
+
+
+def _unreadable(what: str, got: str) -> EngineError:
+    return EngineError(
+        f"the builder's log cannot be read: {what}",
+        got=repr(got[:120]),
+        expected="the form that TensorRT for RTX 1.4 to 1.7 writes",
+        hint="one of these releases, and a report of this line",
+    )

@@ -1,0 +1,72 @@
+"""Whether a compiler kept the precision that a strongly typed graph has each convolution and matrix product in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from rtseg.engines.formats import UNKNOWN
+from rtseg.engines.layer_precision import WEIGHTED
+
+if TYPE_CHECKING:
+    from rtseg.engines.audit import AuditedLayer
+
+NO_KERNEL = "no kernel"
+_NARROW_FIRST = ("int8", "fp16", "fp32")
+
+
+def differences(asked: Mapping[str, str], layers: Iterable[AuditedLayer]) -> dict[tuple[str, str], list[str]]:
+    """Return the operators that were built in another precision than the graph has them in.
+
+    asked is the graph's, by operator. The result has the names by (asked, built); built is "no kernel" where no layer
+    names the operator. Small products the compiler writes out as sums within a kernel of other work, whose widest
+    tensor then has to be as wide as was asked.
+    """
+    products, others = _kernels_of(asked, layers)
+    found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, precision in asked.items():
+        built = {_built(entry.precision) for entry in products[name]}
+        if not built and others[name]:
+            widest = max((_width(entry.precision) for entry in others[name]), default=0)
+            built = {precision if widest >= _width(precision) else others[name][0].precision}
+        for other in sorted(built - {precision}) or ([] if built else [NO_KERNEL]):
+            found[precision, other].append(name)
+    return dict(found)
+
+
+def weights_in_fp32(asked: Mapping[str, str], layers: Iterable[AuditedLayer]) -> int:
+    """Return how many operators asked for in FP16 are computed by a kernel whose weights are FP32."""
+    products, _ = _kernels_of(asked, layers)
+    return sum(
+        any(
+            tensor.data_type == "fp32" and tensor.shape and len(tensor.shape) > 1 and not tensor.is_scalar
+            for entry in products[name]
+            for tensor in (entry.layer.constants or ())[:1]
+        )
+        for name, precision in asked.items()
+        if precision == "fp16"
+    )
+
+
+def _kernels_of(
+    asked: Mapping[str, str], layers: Iterable[AuditedLayer]
+) -> tuple[defaultdict[str, list[AuditedLayer]], defaultdict[str, list[AuditedLayer]]]:
+    """Return the kernels that name each operator: those that multiply, and those that do other work."""
+    products: defaultdict[str, list[AuditedLayer]] = defaultdict(list)
+    others: defaultdict[str, list[AuditedLayer]] = defaultdict(list)
+    for entry in layers:
+        for name in entry.layer.operators:
+            if name in asked:
+                (products if entry.work in WEIGHTED else others)[name].append(entry)
+    return products, others
+
+
+def _built(precision: str) -> str:
+    """Return a precision as a graph has it: TF32 is what FP32 is computed in where that is allowed."""
+    return "fp32" if precision == "tf32" else precision
+
+
+def _width(precision: str) -> int:
+    found = _built(precision)
+    return _NARROW_FIRST.index(found) if found in _NARROW_FIRST else (-1 if found == UNKNOWN else 0)

@@ -1,0 +1,87 @@
+"""The module of a TensorRT product: `tensorrt`, or `tensorrt_rtx`, which has the same names for the same things.
+
+What serves both is given the module as a parameter, and asks it for what only one of them has.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from types import ModuleType
+from typing import cast
+
+from rtseg.errors import EngineError, MissingDependencyError, UnknownNameError
+
+TensorRt = ModuleType
+"""The annotation of a parameter that is the module of either product."""
+
+TensorRtRtx = ModuleType
+"""The annotation of a parameter that is TensorRT for RTX's module and no other."""
+
+TENSORRT = "tensorrt"
+"""TensorRT: engines of one GPU, built on that GPU."""
+
+RTX = "tensorrt-rtx"
+"""TensorRT for RTX: engines of RTX GPUs, built on any machine and finished where they are loaded."""
+
+RUNTIMES = (TENSORRT, RTX)
+PRODUCTS = {TENSORRT: "TensorRT", RTX: "TensorRT for RTX"}
+_PACKAGES = {TENSORRT: ("tensorrt", "gpu"), RTX: ("tensorrt_rtx", "rtx")}
+
+
+def load_tensorrt(runtime: str, purpose: str) -> TensorRt:
+    """Return the module of a runtime, TENSORRT or RTX.
+
+    Raises MissingDependencyError where it is not installed, saying what it is needed for, EngineError where its
+    libraries cannot be loaded, and UnknownNameError for another runtime.
+    """
+    if runtime == RTX:
+        return load_rtx(purpose)
+    if runtime != TENSORRT:
+        raise UnknownNameError("runtime", runtime, RUNTIMES)
+    try:
+        import tensorrt as trt
+    except (ImportError, OSError) as error:
+        raise _cannot_load(TENSORRT, purpose, error) from error
+    _require_version(trt, TENSORRT, purpose)
+    return cast("TensorRt", trt)
+
+
+def load_rtx(purpose: str) -> TensorRtRtx:
+    """Return the module of TensorRT for RTX. Raises what load_tensorrt raises."""
+    try:
+        import tensorrt_rtx as trt
+    except (ImportError, OSError) as error:
+        raise _cannot_load(RTX, purpose, error) from error
+    _require_version(trt, RTX, purpose)
+    return cast("TensorRtRtx", trt)
+
+
+def rtx_has_wheels() -> bool:
+    """Return whether TensorRT for RTX can be installed with pip on this kind of machine."""
+    return sys.platform in ("linux", "win32") and platform.machine().lower() in ("x86_64", "amd64")
+
+
+def _require_version(trt: TensorRt, runtime: str, purpose: str) -> None:
+    if not hasattr(trt, "__version__"):  # a folder of that name on the path, which Python takes for a package
+        raise _missing(runtime, purpose)
+
+
+def _cannot_load(runtime: str, purpose: str, error: ImportError | OSError) -> MissingDependencyError | EngineError:
+    package, product = _PACKAGES[runtime][0], PRODUCTS[runtime]
+    again = f"pip install --force-reinstall {package.replace('_', '-')}"
+    if isinstance(error, ModuleNotFoundError):
+        if error.name is not None and error.name.split(".")[0] == package:
+            return _missing(runtime, purpose)
+        return EngineError(f"{product} is installed, but lacks a package", got=error.name, hint=again)
+    library = "libnvinfer.so" if runtime == TENSORRT else "libtensorrt_rtx.so"
+    return EngineError(
+        f"{product} is installed, but its libraries cannot be loaded",
+        got=str(error),
+        hint=f"{again}, or LD_LIBRARY_PATH with the folder of {library}",
+    )
+
+
+def _missing(runtime: str, purpose: str) -> MissingDependencyError:
+    package, extra = _PACKAGES[runtime]
+    return MissingDependencyError(package, extra=extra, purpose=purpose)
