@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job once, from shipped weights to labels: export, parity, mIoU, latency, overlays.
+# The main job once, from shipped weights to labels and an engine: export, parity, mIoU, overlays, latency, audit.
 # Usage: demo.sh CHECKPOINT HxW [PICTURE | FOLDER | VIDEO]...
 set -eu
 checkpoint=$1
@@ -29,5 +29,13 @@ rtseg run demo/logits.onnx "$@" -o demo/labelled
 
 say "5. latency"
 rtseg bench demo/scores.onnx demo/logits.onnx --seconds 5
+
+say "6. an engine for RTX cards, built without one, and what is in it"
+if python -c "import tensorrt_rtx" 2>/dev/null; then
+    rtseg build demo/logits.onnx --runtime tensorrt-rtx --precision fp16 -o demo/logits.engine
+    rtseg audit demo/logits.engine
+else
+    echo "left out: TensorRT for RTX is not installed, and has wheels for x86-64 Linux and Windows only"
+fi
 
 say "done: look at demo/labelled/*_overlay.png"

@@ -227,10 +227,23 @@ def _remake_command(manifest: Manifest) -> str:
     return f"rtseg export {manifest.network} --resolution {manifest.image.resolution}"
 
 
+_TOOLS = (
+    "rtseg",
+    "numpy",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx",
+)
+
+
 def tool_versions() -> dict[str, str]:
     """Return the versions of what made or ran something here, as far as installed."""
     versions = {"python": platform.python_version()}
-    for package in ("rtseg", "numpy", "torch", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt"):
+    for package in _TOOLS:
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions

@@ -24,7 +24,10 @@ class Finding:
 
 def installation_facts() -> dict[str, Any]:
     """Return the versions and a finding for each part, as plain values."""
-    checks: tuple[Callable[[], Finding], ...] = (_native_core, _onnxruntime, _openvino, _torch, _tensorrt, _cuda)
+    checks: tuple[Callable[[], Finding], ...] = (
+        *(_native_core, _onnxruntime, _openvino, _torch),
+        *(_tensorrt, _rtx, _cuda),
+    )
     return {
         "python": sys.version.split()[0],
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -111,7 +114,9 @@ def _tensorrt() -> Finding:
     try:
         release = tensorrt_release("building an engine")
     except MissingDependencyError:
-        return Finding("tensorrt", False, "not installed: no engines", "pip install 'rtseg[gpu]' on a GPU machine")
+        return Finding(
+            "tensorrt", False, "not installed: no engines for this GPU", "pip install 'rtseg[gpu]' on a GPU machine"
+        )
     except EngineError as error:
         what, _, mend = str(error).partition(". Try: ")
         return Finding("tensorrt", False, what, mend)
@@ -120,6 +125,25 @@ def _tensorrt() -> Finding:
         seen = f"{release} is built for CUDA {built_for}, and the driver is of CUDA {driver}"
         return Finding("tensorrt", False, seen, f"pip install tensorrt-cu{driver}, or a newer driver")
     return Finding("tensorrt", True, release)
+
+
+def _rtx() -> Finding:
+    from rtseg.engines.rtx_capabilities import known_capabilities
+    from rtseg.engines.target import capability_text
+    from rtseg.tensorrt.module import RTX, load_rtx, rtx_has_wheels
+
+    try:
+        trt = load_rtx("building an engine")
+    except MissingDependencyError:
+        if not rtx_has_wheels():
+            return Finding(RTX, False, "not for this platform: x86-64 Linux and Windows only")
+        return Finding(RTX, False, "not installed: no engines for RTX cards", "pip install 'rtseg[rtx]'")
+    except EngineError as error:
+        what, _, mend = str(error).partition(". Try: ")
+        return Finding(RTX, False, what, mend)
+    capabilities = ", ".join(map(capability_text, known_capabilities(trt)))
+    runs = "runs them too" if _cuda_of_driver() is not None else "without a driver it runs none"
+    return Finding(RTX, True, f"{trt.__version__}; builds for compute capability {capabilities}; {runs}")
 
 
 def _cuda_of_tensorrt() -> int | None:

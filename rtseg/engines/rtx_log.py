@@ -34,9 +34,10 @@ _LAYER = re.compile(
     r"TacticName: (?P<tactic>.*?), StreamId: (?P<stream>-?\d+)(?:, EventId: -?\d+)?, Metadata: (?P<metadata>.*)"
 )
 _TENSOR = re.compile(
-    r" ?\{ Name: (?P<name>.*?), Dimensions: \[(?P<shape>[-\d,]*)\], "
-    r"(?:Strides: \[(?P<strides>[-\d,]*)\], StrideOrder: \[[-\d,]*\], Datatype: (?P<type>\w+), Format: (?P<format>.*?)"
-    r"|Format/Datatype: (?P<both>.*?)) \}(?:,|$)"
+    r" ?\{ Name: (?P<name>(?:(?!, Dimensions: \[).)*), Dimensions: \[(?P<shape>[-\d,]*)\], "
+    r"(?:Strides: \[(?P<strides>[-\d,]*)\], StrideOrder: \[[-\d,]*\], "
+    r"Datatype: (?P<type>\w+), Format: (?P<format>[^{}]*)"
+    r"|Format/Datatype: (?P<both>[^{}]*)) \}(?:,|$)"
 )
 _END = re.compile(
     r" ?Name: (?P<name>.*?), IOMode: (?P<mode>\w+), DataType: (?P<type>\w+), Dimensions: \[(?P<shape>[-\d,]*)\], "

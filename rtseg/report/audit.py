@@ -172,7 +172,8 @@ def _verdict(verdict: Mapping[str, Any] | None) -> str:
     if verdict is None:
         return "no precision was asked for: --expect fp32, fp16 or int8 makes this a proof"
     state = "not proven" if verdict["undecided"] else "built" if verdict["passed"] else "NOT built"
-    return "; ".join([f"{verdict['request']} asked for: {state}", *verdict["notices"]])
+    each = f", for each of {', '.join(verdict['alone'])}" if verdict["alone"] and verdict["passed"] else ""
+    return "; ".join([f"{verdict['request']} asked for: {state}{each}", *verdict["notices"]])
 
 
 def _listed(names: Sequence[str]) -> str:

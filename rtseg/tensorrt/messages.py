@@ -82,6 +82,16 @@ TRANSLATIONS = (
         "rtseg quantize --exclude with that layer, --precision fp16, or a newer TensorRT",
     ),
     Translation(
+        r"Cannot compile operation '([^']*)' for (\w+) \(SM(\d+)(\d)\): (.*?)\. In ",
+        "compute capability {2}.{3} has none of what {0} asks for ({4})",
+        "--precision fp16, or another --compute-capability",
+    ),
+    Translation(
+        r"no tactics to implement the operation within workspace limit",
+        "no kernel fits into the workspace",
+        "a larger --workspace",
+    ),
+    Translation(
         r"No importer registered for op: (\w+)",
         "TensorRT's ONNX parser does not know the operator {0}",
         "rtseg export again, which writes what TensorRT 8.5 parses, or a newer TensorRT",

@@ -1,0 +1,360 @@
+"""Real engines of TensorRT for RTX, built here by NVIDIA's own compiler: every network, and what their proof rests on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+import pytest
+from rtx_log_count import count
+
+from rtseg.artifacts import read_manifest
+from rtseg.datasets.registry import class_spec
+from rtseg.engines import rtx_builder
+from rtseg.engines.audit import audit
+from rtseg.engines.build import BuildObserver, build_engine
+from rtseg.engines.engine_file import BuiltEngine
+from rtseg.engines.inspector import read_layers
+from rtseg.engines.store import EngineStore
+from rtseg.engines.verdict import verdict_on
+from rtseg.errors import EngineError, QuantizationError
+from rtseg.export.onnx_file import export_onnx
+from rtseg.lowering import lower as lowering
+from rtseg.networks.prepared import network_with_random_weights
+from rtseg.networks.registry import network_names
+from rtseg.networks.resolve import resolve_network
+from rtseg.quantize.files import int8_graph, read_original, read_table, write_derived
+from rtseg.specs import Resolution
+from rtseg.tensorrt.module import RTX, rtx_has_wheels
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = Resolution(64, 96)
+SHIPPED = ("affnet-camvid", "affnet-streets", "s2fpn18-camvid")
+SIZES = ("512x512", "512x1024", "1024x2048")
+PORTABLE = ("8.6", "8.9", "12.0", "12.1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiler() -> None:
+    """Skip where there is no wheel of the compiler; where there is one it has to be installed."""
+    if not rtx_has_wheels():
+        pytest.skip("TensorRT for RTX has wheels for x86-64 Linux and Windows only")
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed: pip install 'rtseg[rtx]'")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_threads(one_core: None) -> None:
+    """PyTorch exports small pictures here."""
+
+
+def built(path: Path, precision: str, *capabilities: str, folder: Path, **options: object) -> BuiltEngine:
+    """Return a new engine, whatever was built before."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = folder / f"{path.stem}.{precision}.{'-'.join(capabilities) or 'portable'}.engine"
+    store = EngineStore(folder / "store")
+    return build_engine(path, name, precision=precision, runtime=RTX, capabilities=capabilities, store=store, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """affnet at a small size."""
+    path = tmp_path_factory.mktemp("small") / "affnet.onnx"
+    export_onnx(network_with_random_weights("affnet", class_spec("camvid"), seed=1), SMALL, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped affnet in INT8."""
+    return quantized("affnet-camvid", tmp_path_factory.mktemp("int8"))
+
+
+def quantized(name: str, folder: Path) -> Path:
+    network = resolve_network(None, None, checkpoint=ROOT / "export" / "checkpoints" / f"{name}.safetensors")
+    export_onnx(network, Resolution(360, 480), folder / f"{name}.onnx")
+    original = read_original(folder / f"{name}.onnx")
+    table = read_table(ROOT / "calibration" / f"{name}-360x480.table.json", original)
+    model, _ = int8_graph(original, table, target="tensorrt")
+    write_derived(original, model, folder / f"{name}.int8.onnx", precision="int8", details={})
+    return folder / f"{name}.int8.onnx"
+
+
+# Every network
+
+
+@pytest.mark.parametrize("name", network_names())
+def test_every_network_becomes_an_engine_in_fp32_and_fp16(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.onnx"
+    export_onnx(network_with_random_weights(name, class_spec("camvid"), seed=1), SMALL, path)
+    moved = {}
+    for precision in ("fp32", "fp16"):
+        engine = built(path, precision, "8.6", folder=tmp_path / precision)
+        assert engine.verdict.passed, engine.verdict.sentence()
+        assert engine.proof.shares is not None
+        assert set(engine.proof.shares["weighted"]) <= {"fp32", precision}
+        moved[precision] = engine.proof.shares["account"]["bytes"]
+    assert moved["fp16"] < 0.8 * moved["fp32"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_shipped_networks_become_int8_engines_proven_for_each_kind_of_gpu(name: str, tmp_path: Path) -> None:
+    engine = built(quantized(name, tmp_path), "int8", folder=tmp_path)
+    assert engine.verdict.passed, engine.verdict.sentence()
+    assert tuple(engine.verdict.alone) == PORTABLE
+    asked = read_layers(engine.path).asked
+    layers = audit(read_layers(engine.path)).weighted
+    assert sum(entry.precision == "int8" for entry in layers) >= 0.5 * len(asked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", network_names())
+def test_every_network_becomes_an_engine_at_the_papers_sizes_for_every_kind_of_gpu(
+    name: str, size: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"{name}.onnx"
+    export_onnx(network_with_random_weights(name, class_spec("cityscapes"), seed=1), Resolution.parse(size), path)
+    for precision in ("fp32", "fp16"):
+        for capability in ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1"):
+            engine = built(path, precision, capability, folder=tmp_path / capability)
+            assert engine.verdict.passed, (capability, precision, engine.verdict.sentence())
+
+
+# The proof
+
+
+@pytest.mark.parametrize(("precision", "capabilities"), [("fp32", ("8.6",)), ("fp16", ("12.0",)), ("fp16", ("7.5",))])
+def test_the_account_is_that_of_a_reader_of_the_log_written_separately(
+    small: Path, precision: str, capabilities: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, message = with_its_log(small, precision, capabilities, tmp_path, monkeypatch)
+    require_equal_counts(engine, message)
+
+
+def test_the_account_of_an_int8_engine_is_that_of_the_other_reader(
+    int8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, message = with_its_log(int8, "int8", ("8.9",), tmp_path, monkeypatch)
+    require_equal_counts(engine, message)
+
+
+def with_its_log(
+    path: Path, precision: str, capabilities: tuple[str, ...], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[BuiltEngine, str]:
+    messages = []
+    read = rtx_builder.inspector_json
+    monkeypatch.setattr(rtx_builder, "inspector_json", lambda text: messages.append(text) or read(text))
+    engine = built(path, precision, *capabilities, folder=folder)
+    (message,) = messages
+    return engine, message
+
+
+def require_equal_counts(engine: BuiltEngine, message: str) -> None:
+    account, counted = audit(read_layers(engine.path)).account, count(message)
+    assert (len(account.kernels), account.bytes) == (counted.kernels, counted.bytes)
+    assert account.constant_bytes == counted.constant_bytes
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_two_builds_of_one_request_are_byte_equal(small: Path, precision: str, tmp_path: Path) -> None:
+    first, second = (built(small, precision, folder=tmp_path / part) for part in "ab")
+    assert not first.from_store and not second.from_store
+    assert first.path.read_bytes() == second.path.read_bytes()
+    assert first.manifest.sha256 == second.manifest.sha256
+
+
+def test_two_builds_in_int8_are_byte_equal(int8: Path, tmp_path: Path) -> None:
+    first, second = (built(int8, "int8", "8.6", folder=tmp_path / part) for part in "ab")
+    assert first.path.read_bytes() == second.path.read_bytes()
+
+
+def test_the_compiler_makes_fp16_arithmetic_of_int8_for_turing_and_the_proof_sees_it(
+    int8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lowering refuses up front, let through to the real compiler."""
+    monkeypatch.setattr(lowering, "TURING", (0, 0))
+    with pytest.raises(EngineError, match=r"were asked for in int8 and built in fp16 .* without a word"):
+        built(int8, "int8", "7.5", folder=tmp_path)
+    assert not list(tmp_path.glob("*.engine"))
+    monkeypatch.undo()
+    with pytest.raises(QuantizationError, match=r"INT8 for compute capability 7\.5 is not built"):
+        built(int8, "int8", "7.5", folder=tmp_path)
+
+
+def test_a_precision_that_the_compiler_was_not_given_fails_and_leaves_no_file(small: Path, tmp_path: Path) -> None:
+    """An FP32 graph passed off as FP16."""
+    compiler = rtx_compiler_of("8.6")
+    from rtseg.engines.build import compile_engine
+
+    ready = replace(compiler.ready(small, "fp32"), precision="fp16")
+    manifest = read_manifest(small, kind="onnx")
+    with pytest.raises(EngineError, match="fp16 was asked for, and the graph that was built has no product in it"):
+        compile_engine(compiler, ready, manifest, tmp_path / "x.engine", store=EngineStore(tmp_path / "store"))
+    assert not list(tmp_path.glob("x.engine*"))
+
+
+def rtx_compiler_of(*capabilities: str):  # type: ignore[no-untyped-def]
+    from rtseg.engines.rtx_capabilities import rtx_target
+    from rtseg.engines.rtx_compiler import RtxCompiler
+    from rtseg.tensorrt.module import load_rtx
+
+    trt = load_rtx("testing")
+    return RtxCompiler(trt, rtx_target(trt, capabilities))
+
+
+# The file
+
+
+def test_an_engine_is_nvidias_and_says_its_release(small: Path, tmp_path: Path) -> None:
+    import tensorrt_rtx as trt
+
+    engine = built(small, "fp16", "8.6", folder=tmp_path)
+    content = engine.path.read_bytes()
+    assert ".".join(map(str, content[24:27])) == ".".join(trt.__version__.split(".")[:3])
+    validity, diagnostics = trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR)).get_engine_validity(content)
+    assert int(diagnostics) != int(trt.EngineInvalidityDiagnostics.MALFORMED_ENGINE), validity
+    details = engine.manifest.details
+    assert (details["runtime"], details["tensorrt_rtx"]) == (RTX, trt.__version__)
+    assert (details["compute_capabilities"], details["portable"]) == (["8.6"], False)
+    assert engine.manifest.device == "GPUs of compute capability 8.6"
+
+
+def test_a_portable_engine_is_for_ampere_and_all_that_is_newer(small: Path, tmp_path: Path) -> None:
+    engine = built(small, "fp16", folder=tmp_path)
+    assert engine.manifest.device == "GPUs of compute capability 8.6, 8.9, 12.0, 12.1 and newer"
+    assert tuple(read_layers(engine.path).alone) == PORTABLE
+    again = built(small, "fp16", folder=tmp_path)
+    assert again.from_store and again.path.read_bytes() == engine.path.read_bytes()
+
+
+def test_the_graph_that_the_compiler_was_given_can_be_kept(small: Path, tmp_path: Path) -> None:
+    engine = built(small, "fp16", "8.6", folder=tmp_path, keep_graph=tmp_path / "kept.onnx")
+    kept = onnx.load(tmp_path / "kept.onnx")
+    onnx.checker.check_model(kept, full_check=True)
+    asked = read_layers(engine.path).asked
+    products = [node for node in kept.graph.node if node.op_type in ("Conv", "ConvTranspose", "MatMul", "Gemm")]
+    assert list(asked) == [node.name for node in products]
+    with pytest.raises(EngineError, match="the graph would overwrite"):
+        built(small, "fp16", "8.6", folder=tmp_path, keep_graph=engine.path)
+
+
+def test_each_onnx_product_is_named_by_a_kernel(small: Path, tmp_path: Path) -> None:
+    engine = built(small, "fp16", "8.9", folder=tmp_path)
+    facts = json.loads(engine.layers.read_text())
+    told = {name for kernel in audit(read_layers(engine.path)).account.kernels for name in kernel.operators}
+    assert set(facts["Asked Precisions"]) <= told
+
+
+# What cannot be
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "told"),
+    [
+        (("9.0",), r"compiles for no compute capability 9\.0; expected one of 7\.5, 8\.0, 8\.6, 8\.9, 12\.0"),
+        (("ada",), r"compiles for no compute capability ada; expected one of"),
+        (("7.5", "8.6"), r"an engine for compute capability 7\.5 is one of its own"),
+    ],
+)
+def test_compute_capabilities_that_cannot_be_are_told(
+    small: Path, tmp_path: Path, capabilities: tuple[str, ...], told: str
+) -> None:
+    with pytest.raises(EngineError, match=told):
+        built(small, "fp16", *capabilities, folder=tmp_path)
+    assert not list(tmp_path.glob("*.engine*"))
+
+
+def test_the_compilers_refusal_is_one_line_in_its_own_words(
+    tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lowering, "without_fp32_products", lambda model: (model, 0))
+    with pytest.raises(
+        EngineError, match=r"capability 7\.5 has none of what .*MatMul.* asks for \(FP32 GEMM is not supported\)"
+    ):
+        built(small, "fp32", "7.5", folder=tmp_path)
+
+
+def test_too_little_workspace_is_told_in_one_line(small: Path, tmp_path: Path) -> None:
+    from rtseg.engines.profile import BuildProfile
+
+    with pytest.raises(EngineError, match="no kernel fits into the workspace"):
+        built(small, "fp16", "8.6", folder=tmp_path, profile=BuildProfile(workspace_mib=1))
+
+
+def test_a_profile_for_other_gpus_is_refused_and_a_search_that_has_no_use_is_told(small: Path, tmp_path: Path) -> None:
+    from rtseg.engines.profile import BuildProfile
+
+    with pytest.raises(EngineError, match="TensorRT for RTX has no hardware_compatibility"):
+        built(small, "fp16", "8.6", folder=tmp_path, profile=BuildProfile(hardware_compatibility="ampere_plus"))
+    engine = built(small, "fp16", "8.6", folder=tmp_path, profile=BuildProfile(optimization_level=5))
+    assert engine.manifest.details["notes"] == [
+        "optimization_level does nothing in TensorRT for RTX, which times no kernel"
+    ]
+
+
+def test_a_log_that_cannot_be_read_is_an_error_and_not_silence(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rtx_builder, "is_layer_list", lambda message: False)
+    with pytest.raises(EngineError, match="the builder's log cannot be read: an engine has one list"):
+        built(small, "fp16", "8.6", folder=tmp_path)
+    assert not list(tmp_path.glob("*.engine*"))
+
+
+def test_progress_is_told_and_a_build_can_be_stopped(small: Path, tmp_path: Path) -> None:
+    class Stopping(BuildObserver):
+        def __init__(self) -> None:
+            self.fractions: list[float] = []
+
+        def progress(self, state: object, elapsed_seconds: float) -> None:
+            self.fractions.append(state.fraction())  # type: ignore[attr-defined]
+            if self.stop and len(self.fractions) > 1:
+                raise KeyboardInterrupt
+
+        stop = False
+
+    observer = Stopping()
+    built(small, "fp16", folder=tmp_path / "whole", observer=observer)
+    assert observer.fractions == sorted(observer.fractions) and observer.fractions[-1] > 0
+    observer = Stopping()
+    observer.stop = True
+    with pytest.raises(KeyboardInterrupt):
+        built(small, "fp16", folder=tmp_path / "stopped", observer=observer)
+    assert not list((tmp_path / "stopped").rglob("*.engine*"))
+
+
+@pytest.fixture
+def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    yield
+
+
+def test_without_a_runtime_named_the_machine_decides_and_says_why(
+    small: Path, tmp_path: Path, no_tensorrt: None
+) -> None:
+    class Noting(BuildObserver):
+        notes: list[str]
+
+        def note(self, text: str) -> None:
+            self.notes.append(text)
+
+    observer = Noting()
+    observer.notes = []
+    engine = build_engine(
+        small, tmp_path / "x.engine", precision="fp16", store=EngineStore(tmp_path / "s"), observer=observer
+    )
+    assert engine.manifest.details["runtime"] == RTX
+    assert observer.notes[0].startswith("built with TensorRT for RTX 1.")
+    assert "needs the package tensorrt, which is not installed" in observer.notes[0]
+
+
+def test_the_verdict_can_be_had_again_from_the_layers_alone(small: Path, tmp_path: Path) -> None:
+    engine = built(small, "fp16", folder=tmp_path)
+    alone = tmp_path / "moved.json"
+    alone.write_text(engine.layers.read_text())
+    assert verdict_on(audit(read_layers(alone)), "fp16").to_json() == engine.verdict.to_json()
+    assert not verdict_on(audit(read_layers(alone)), "int8").passed
