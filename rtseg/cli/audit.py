@@ -80,8 +80,8 @@ def audit(
 
 def _audited(file: Path, profile: Path | None) -> Audit:
     from rtseg.engines.audit import audit as audit_engine
-    from rtseg.engines.inspector import read_layers
     from rtseg.engines.layer_times import read_layer_times
+    from rtseg.engines.layers_file import read_layers
 
     engine = read_layers(file)
     return audit_engine(engine, None if profile is None else read_layer_times(profile, engine))

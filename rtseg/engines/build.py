@@ -26,24 +26,21 @@ from rtseg.artifacts import (
     require_writable,
     written_atomically,
 )
-from rtseg.cuda.registry import DEFAULT, open_cuda
+from rtseg.cuda.registry import DEFAULT
 from rtseg.engines.compiler import Compiler, ready_from
+from rtseg.engines.compilers import chosen_compiler, tensorrt_compiler
 from rtseg.engines.engine_file import BuiltEngine, write_engine
-from rtseg.engines.inspector import layers_beside
 from rtseg.engines.interruption import run_interruptibly
+from rtseg.engines.layers_file import layers_beside
 from rtseg.engines.plan import Plan, ReadyGraph
 from rtseg.engines.profile import BuildProfile
 from rtseg.engines.progress import BuildProgress
 from rtseg.engines.proof import PrecisionProof, prove_precision
-from rtseg.engines.rtx_capabilities import rtx_target
-from rtseg.engines.rtx_compiler import RtxCompiler
 from rtseg.engines.store import EngineKey, EngineStore
 from rtseg.engines.target import PURPOSE
-from rtseg.engines.tensorrt_compiler import TensorRtCompiler
-from rtseg.errors import EngineError, MissingDependencyError, RtsegError, WriteError
+from rtseg.errors import EngineError, MissingDependencyError, WriteError
 from rtseg.lowering.versions import target_for_version
-from rtseg.tensorrt.module import RTX, TENSORRT, load_rtx
-from rtseg.tensorrt.release import tensorrt_release
+from rtseg.tensorrt.module import RTX
 
 KEEP_ANYWAY = "the same with --keep-anyway"
 
@@ -91,7 +88,7 @@ def build_engine(
     source, observer = Path(path), observer or BuildObserver()
     manifest = _source_manifest(source, observer)
     precision = precision or manifest.precision
-    compiler = _compiler(runtime, capabilities, cuda, observer)
+    compiler = chosen_compiler(runtime, capabilities, cuda, observer.note)
     ready = compiler.ready(source, precision)
     engine = Path(output) if output is not None else compiler.target.default_name(source, precision)
     _require_other_files(source, engine)
@@ -126,7 +123,7 @@ def build_ready(
 
     Raises MissingDependencyError and CudaError where TensorRT or a GPU is missing, and what compile_engine raises.
     """
-    compiler = _tensorrt(cuda)
+    compiler = tensorrt_compiler(cuda)
     return compile_engine(
         compiler, ready, parent, output, profile=profile, store=store, observer=observer, keep_anyway=keep_anyway
     )
@@ -168,44 +165,6 @@ def compile_engine(
     if proof.verdict.failures and not keep_anyway:
         raise _not_as_asked(proof, engine, kept=kept)
     return write_engine(engine, plan, parent, key, ready, proof, from_store=found)
-
-
-def _compiler(runtime: str | None, capabilities: Sequence[str], cuda: str, observer: BuildObserver) -> Compiler:
-    """Return the compiler that was asked for, or the one that this machine can have."""
-    if runtime == TENSORRT:
-        if capabilities:
-            raise EngineError(
-                "TensorRT builds for the GPU at hand alone",
-                got=f"compute capability {', '.join(capabilities)}",
-                hint="--runtime tensorrt-rtx, or no --compute-capability",
-            )
-        return _tensorrt(cuda)
-    if runtime is None and not capabilities:
-        return _whichever(cuda, observer)
-    trt = load_rtx(PURPOSE)
-    return RtxCompiler(trt, rtx_target(trt, capabilities))
-
-
-def _whichever(cuda: str, observer: BuildObserver) -> Compiler:
-    try:
-        return _tensorrt(cuda)
-    except RtsegError as error:
-        why = error
-    try:
-        trt = load_rtx(PURPOSE)
-    except MissingDependencyError:
-        if isinstance(why, MissingDependencyError):
-            raise MissingDependencyError("tensorrt_rtx or tensorrt", extra="rtx", purpose=PURPOSE) from why
-        raise why from None
-    target = rtx_target(trt)
-    reason = str(why).partition(". Try: ")[0]
-    observer.note(f"built with TensorRT for RTX {target.release}, as TensorRT cannot: {reason}")
-    return RtxCompiler(trt, target)
-
-
-def _tensorrt(cuda: str) -> Compiler:
-    tensorrt_release(PURPOSE)  # first, as CUDA may be there without it
-    return TensorRtCompiler(open_cuda(cuda))
 
 
 def _keep_graph(ready: ReadyGraph, path: Path, source: Path, engine: Path) -> None:

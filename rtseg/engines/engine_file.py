@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rtseg.artifacts import Manifest, manifest_path, write_manifest, written_together
-from rtseg.engines.inspector import layers_beside
+from rtseg.engines.layers_file import layers_beside
 from rtseg.engines.plan import Plan, ReadyGraph
 from rtseg.engines.proof import PrecisionProof
 from rtseg.engines.store import EngineKey

@@ -14,20 +14,15 @@ A type is spelled "FP16" or "Half", "FP32" or "Float", alone or inside a format'
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts import PathLike
 from rtseg.engines.formats import BITS, UNKNOWN, data_type_of, layout_of
 from rtseg.errors import EngineError
 
-LAYERS_SUFFIX = ".layers.json"
-ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
 DETAILED = (
     "build with ProfilingVerbosity.DETAILED (rtseg build does; trtexec: --profilingVerbosity=detailed) and save again"
 )
@@ -36,7 +31,6 @@ RTX_SCHEMA = "rtx"
 ASKED, ALONE = "Asked Precisions", "Alone"
 """What TensorRT's own inspector does not write: keys of EngineLayers.asked and alone."""
 
-SAVE = "trtexec --loadEngine={engine} --skipInference --exportLayerInfo={layers}"
 
 _ONNX_OPERATOR = re.compile(r"\[ONNX Layer: (.*?)\](?=(?:__\w+)?[\x1e\x1f\s]*(?:\[|$))", re.DOTALL)
 """Myelin may write behind one what it made of it: [ONNX Layer: /a/Conv]__gemm_from_conv1x1."""
@@ -113,63 +107,6 @@ class EngineLayers:
     alone: Mapping[str, EngineLayers] = field(default_factory=dict)
 
 
-def layers_beside(engine: PathLike) -> Path:
-    """Return where the inspector's text of the engine at that path lies: NAME.engine.layers.json."""
-    return Path(f"{engine}{LAYERS_SUFFIX}")
-
-
-def layers_path(path: PathLike) -> Path:
-    """Return where the inspector's text lies: beside an engine as NAME.engine.layers.json, else path itself.
-
-    An engine is told by its suffix, or by having such a file beside it.
-    """
-    given = Path(path)
-    beside = layers_beside(given)
-    return beside if given.suffix in ENGINE_SUFFIXES or beside.is_file() else given
-
-
-def engine_path(path: PathLike) -> Path | None:
-    """Return the engine that path names or lies beside, or None where the name tells of none."""
-    given = Path(path)
-    if layers_path(given) != given:
-        return given
-    if given.name.endswith(LAYERS_SUFFIX):
-        return given.with_name(given.name[: -len(LAYERS_SUFFIX)])
-    return None
-
-
-def read_layers(path: PathLike) -> EngineLayers:
-    """Return the layers of an engine, or of a saved inspector file. No TensorRT and no GPU is needed.
-
-    Raises EngineError where the file is missing, is no inspector file, or was saved without the details.
-    """
-    source = layers_path(path)
-    hint = "the file that trtexec --exportLayerInfo or rtseg build saved"
-    if source != Path(path):
-        hint = f"rtseg build, which saves it, or {SAVE.format(engine=path, layers=source)}"
-    return parse_layers(read_json(source, hint=hint), str(source))
-
-
-def read_json(path: Path, *, hint: str) -> Any:
-    """Return the content of a JSON file as TensorRT's tools write it. Raises EngineError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise EngineError(f"cannot read {path}: {error.strerror}", hint=hint) from error
-    except UnicodeDecodeError as error:
-        raise EngineError(f"{path} is not text", expected="JSON", hint=hint) from error
-    return parse_json(text, str(path), hint=hint)
-
-
-def parse_json(text: str, source: str = INSPECTOR, *, hint: str = "") -> Any:
-    """Return the content of JSON as TensorRT's tools write it. source names it in messages. Raises EngineError."""
-    try:
-        # TensorRT 8.6 puts control characters between the names in Metadata, unescaped.
-        return json.loads(text, strict=False)
-    except (ValueError, RecursionError) as error:
-        raise EngineError(f"{source} is not JSON, or only a part of it ({error})", hint=hint) from error
-
-
 def parse_layers(data: object, source: str = INSPECTOR) -> EngineLayers:
     """Return the layers that the parsed JSON tells of. source names it in messages. Raises EngineError."""
     if not isinstance(data, Mapping) or not isinstance(data.get("Layers"), list):
@@ -200,7 +137,10 @@ def _of_rtx(data: Mapping[str, Any], layers: tuple[EngineLayer, ...], source: st
             f"{source} is not what rtseg writes of an engine", expected=f'objects "{ASKED}" and "{ALONE}"'
         )
     asked = {str(name): str(precision) for name, precision in asked.items()}
-    ends = _told_ends(data.get("I/O Tensors"), source)
+    if "I/O Tensors" in data:
+        ends = _told_ends(data["I/O Tensors"], source)
+    else:
+        ends = _found_ends(layers, data.get("Bindings", []), source)
     each = {
         str(capability): EngineLayers(parse_layers(part, source).layers, *ends, RTX_SCHEMA, asked)
         for capability, part in alone.items()

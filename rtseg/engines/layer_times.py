@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from rtseg.artifacts import PathLike
-from rtseg.engines.inspector import EngineLayers, read_json
+from rtseg.engines.inspector import EngineLayers
+from rtseg.engines.layers_file import read_json
 from rtseg.errors import EngineError
 
 MIN_MATCHED_TIME = 0.9

@@ -7,7 +7,7 @@ message which kernels the engine launches:
     Name: N, LayerType: T, Inputs: [ TENSOR, ...], Constants: [ TENSOR, ...], Outputs: [ TENSOR, ...], TacticName: ...,
         StreamId: 0, Metadata: [ONNX Layer: a][ONNX Layer: b]                           (one line)
     ...
-    I/O Tensors:
+    I/O Tensors:                                                                        (in 1.4 "Bindings:" and names)
      Name: N, IOMode: Input, DataType: Float, Dimensions: [...], ... Format: ...
 
     TENSOR from 1.5 on   { Name: N, Dimensions: [...], Strides: [...], StrideOrder: [...], Datatype: D, Format: F }
@@ -26,7 +26,7 @@ from typing import Any
 from rtseg.errors import EngineError
 
 BEGINNING = "Layers:\n"
-_ENDS = "\nI/O Tensors:\n"
+_ENDS = re.compile(r"\n(I/O Tensors|Bindings):\n")
 
 _LAYER = re.compile(
     r"Name: (?P<name>.*?), LayerType: (?P<kind>\w+), Inputs: \[(?P<inputs>.*?)\], "
@@ -54,21 +54,21 @@ def inspector_json(message: str) -> dict[str, Any]:
     """Return the list as the JSON object that engines.inspector.parse_layers reads.
 
     It has "Layers" and "I/O Tensors" as TensorRT 11 writes them, and "Constants" beside a layer's "Inputs" and
-    "Outputs", which the inspector leaves out; no "Constants" where the log has none (1.4). Raises EngineError for a
-    text that is not of this form, naming the line.
+    "Outputs", which the inspector leaves out. That of 1.4 has no "Constants", and "Bindings" for "I/O Tensors". Raises
+    EngineError for a text that is not of this form, naming the line.
     """
-    body, found, ends = message.partition(_ENDS)
-    if not is_layer_list(message) or not found:
+    found = _ENDS.search(message)
+    if not is_layer_list(message) or found is None:
         raise _unreadable("no list of layers and of the ends", message[:80])
-    layers = [_layer(line) for line in body[len(BEGINNING) :].split("\n") if line.strip()]
+    body, ends = message[len(BEGINNING) : found.start()], message[found.end() :]
+    layers = [_layer(line) for line in body.split("\n") if line.strip()]
     if not layers:
         raise _unreadable("an empty list of layers", "no line")
-    tensors = []
-    for line in ends.split("\n"):
-        if not line.strip():
-            break  # what follows is about the engine, not about its ends
-        tensors.append(_end(line))
-    return {"Layers": layers, "I/O Tensors": tensors}
+    # An empty line ends them: what follows is about the engine, not about its ends.
+    lines = ends.partition("\n\n")[0].strip("\n").split("\n")
+    if found[1] == "Bindings":
+        return {"Layers": layers, "Bindings": lines}
+    return {"Layers": layers, "I/O Tensors": [_end(line) for line in lines]}
 
 
 def _layer(line: str) -> dict[str, Any]:

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rtseg.engines.formats import UNKNOWN
 from rtseg.engines.layer_precision import WEIGHTED
+from rtseg.engines.product_words import first_of, products
 
 if TYPE_CHECKING:
     from rtseg.engines.audit import AuditedLayer
 
 NO_KERNEL = "no kernel"
 _NARROW_FIRST = ("int8", "fp16", "fp32")
+
+
+def changed_products(asked: Mapping[str, str], layers: Sequence[AuditedLayer], request: str) -> list[str]:
+    """Return in words what is not as requested. asked is the precision of each product of the graph, by operator."""
+    if request not in asked.values():
+        kinds = " and ".join(sorted(set(asked.values())))
+        return [f"{request} was asked for, and the graph that was built has no product in it; got {kinds}"]
+    return [
+        f"{len(names)} of {len(asked)} {products(len(asked))} were asked for in {before} and built in {after} "
+        f"({first_of(names)}); the compiler changed the precision without a word"
+        for (before, after), names in differences(asked, layers).items()
+    ]
+
+
+def wide_weights(asked: Mapping[str, str], layers: Sequence[AuditedLayer]) -> list[str]:
+    """Return in words how many products in FP16 read weights in FP32, as for Turing; nothing where none does."""
+    wide = weights_in_fp32(asked, layers)
+    told = f"{wide} of {len(asked)} {products(len(asked))} are FP16 with weights in FP32, which take twice the room"
+    return [told] if wide else []
 
 
 def differences(asked: Mapping[str, str], layers: Iterable[AuditedLayer]) -> dict[tuple[str, str], list[str]]:

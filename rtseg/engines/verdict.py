@@ -4,7 +4,7 @@ The request is about the convolutions and matrix products: TensorRT may keep a s
 
 Where the text says what the graph asked of each of them, as rtseg writes it of an engine of TensorRT for RTX, each is
 held against that: a strongly typed graph leaves the compiler no choice, so one that it changed is a failure. It is the
-build for each compute capability alone that is asked. Elsewhere shares are judged, by the limits below.
+build for each compute capability alone that is asked. Elsewhere shares are judged (share_verdict).
 """
 
 from __future__ import annotations
@@ -16,28 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from rtseg.artifacts import PathLike, manifest_path, sha256_of
-from rtseg.engines.audit import Audit, AuditedLayer, count_of
+from rtseg.engines.audit import Audit
 from rtseg.engines.formats import UNKNOWN
-from rtseg.engines.inspector import RTX_SCHEMA, engine_path
-from rtseg.engines.layer_precision import QUANTIZED, product_operator, reads_quantized
-from rtseg.engines.typed_verdict import differences, weights_in_fp32
+from rtseg.engines.inspector import RTX_SCHEMA
+from rtseg.engines.layers_file import engine_path
+from rtseg.engines.product_words import first_names, part_of
+from rtseg.engines.share_verdict import failures_of, notices_of
+from rtseg.engines.typed_verdict import changed_products, wide_weights
 from rtseg.errors import EngineError, ManifestError, UnknownNameError
 
 REQUESTS = ("fp32", "fp16", "int8")
-
-MIN_FP16_SHARE = 0.75
-"""Of the convolutions and matrix products of an FP16 engine. With builder flags TensorRT keeps a kernel in FP32 where
-it measured that to be faster; a typed graph has all in FP16 that it was not told to keep."""
-
-MIN_INT8_SHARE = 0.25
-"""Of those of an INT8 engine. Blocks that cost accuracy and small layers stay in FP16, rightly; below this it is no
-INT8 engine any more."""
-
-MIN_QUANTIZED_SHARE = 0.9
-"""Of those that the graph quantises: TensorRT may do without INT8 where it has no kernel, but only for few."""
-
-NAMED = 3
-"""So many layers are named in a message."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +83,21 @@ def verdict_on(audit: Audit, request: str) -> EngineVerdict:
         return EngineVerdict(request, (), (), undecided=told)
     if unknown := [entry for entry in layers if entry.precision == UNKNOWN]:
         told = (
-            f"the types of {_of(unknown, layers)} are not told ({_names(unknown)}): dynamic shapes are only known "
-            "to an execution context. Try: save the layers with one, or build with static shapes"
+            f"the types of {part_of(unknown, layers)} are not told ({first_names(unknown)}): dynamic shapes are only "
+            "known to an execution context. Try: save the layers with one, or build with static shapes"
         )
         return EngineVerdict(request, (), (), undecided=told)
-    checks = {"fp32": _fp32, "fp16": _fp16, "int8": _int8}
-    failures = tuple(checks[request](audit))
-    return EngineVerdict(request, failures, () if failures else tuple(_notices(audit, request)))
+    failures = tuple(failures_of(audit, request))
+    return EngineVerdict(request, failures, () if failures else tuple(notices_of(audit, request)))
+
+
+def _as_typed(audit: Audit, request: str) -> EngineVerdict:
+    asked, layers = audit.engine.asked, audit.layers
+    if not asked:
+        told = "the graph has no convolution and no matrix product"
+        return EngineVerdict(request, (), (), undecided=told)
+    failures = tuple(changed_products(asked, layers, request))
+    return EngineVerdict(request, failures, () if failures else tuple(wide_weights(asked, layers)))
 
 
 def _of_each(verdicts: Mapping[str, EngineVerdict], request: str) -> EngineVerdict:
@@ -148,130 +144,3 @@ def requested_precision(path: PathLike) -> str | None:
             hint="build it again",
         )
     return str(precision)
-
-
-def _as_typed(audit: Audit, request: str) -> EngineVerdict:
-    """Return whether each convolution and matrix product is in the precision that the graph has it in."""
-    asked = audit.engine.asked
-    if not asked:
-        told = "the graph has no convolution and no matrix product"
-        return EngineVerdict(request, (), (), undecided=told)
-    if request not in asked.values():
-        kinds = " and ".join(sorted(set(asked.values())))
-        text = f"{request} was asked for, and the graph that was built has no product in it; got {kinds}"
-        return EngineVerdict(request, (text,), ())
-    failures = [
-        f"{len(names)} of {len(asked)} {_words(len(asked))} were asked for in {before} and built in {after} "
-        f"({_listed(names)}); the compiler changed the precision without a word"
-        for (before, after), names in differences(asked, audit.layers).items()
-    ]
-    notices = []
-    if not failures and (wide := weights_in_fp32(asked, audit.layers)):
-        notices.append(
-            f"{wide} of {len(asked)} {_words(len(asked))} are FP16 with weights in FP32, which take twice the room"
-        )
-    return EngineVerdict(request, tuple(failures), tuple(notices))
-
-
-def _fp32(audit: Audit) -> list[str]:
-    narrow = [entry for entry in audit.weighted if entry.precision not in ("fp32", "tf32")]
-    if not narrow:
-        return []
-    reason = (
-        "the graph itself holds FP16 or Q/DQ"
-        if audit.engine.schema == "11"
-        else ("a builder flag (FP16, BF16, INT8) was set, or the graph itself holds FP16 or Q/DQ")
-    )
-    return [_failure("fp32", f"{_of(narrow, audit.weighted)} narrower", narrow, reason)]
-
-
-def _fp16(audit: Audit) -> list[str]:
-    layers, failures = audit.weighted, []
-    if quantized := [entry for entry in layers if entry.precision in QUANTIZED]:
-        failures.append(
-            _failure("fp16", f"{_of(quantized, layers)} in {quantized[0].precision}", quantized, "the graph holds Q/DQ")
-        )
-    half = count_of(layers, "fp16", *QUANTIZED)
-    wide = [entry for entry in layers if entry.precision not in ("fp16", *QUANTIZED)]
-    if half == 0:
-        failures.append(
-            _failure("fp16", f"all {len(layers)} {_words(len(layers))} in {_kinds(wide)}", wide, _no_half(audit))
-        )
-    elif half / len(layers) < MIN_FP16_SHARE:
-        reason = (
-            "FP16 kernels that did not fit into the workspace, or layers kept in FP32 (at least "
-            f"{MIN_FP16_SHARE:.0%} are expected in FP16); a larger workspace or fewer kept layers"
-        )
-        failures.append(_failure("fp16", f"{_of(wide, layers)} in {_kinds(wide)}", wide, reason))
-    return failures
-
-
-def _int8(audit: Audit) -> list[str]:
-    layers, failures = audit.weighted, []
-    int8 = count_of(layers, "int8")
-    rest = [entry for entry in layers if entry.precision != "int8"]
-    quantized = [entry for entry in layers if reads_quantized(entry.layer)]
-    lost = [entry for entry in quantized if entry.precision != "int8"]
-    if int8 == 0:
-        reason = "a graph without Q/DQ (rtseg quantize)"
-        if audit.engine.schema != "11":
-            reason += ", or one with Q/DQ whose build lacked the INT8 flag"
-        failures.append(_failure("int8", f"all {len(layers)} {_words(len(layers))} in {_kinds(rest)}", rest, reason))
-        return failures
-    if lost and 1 - len(lost) / len(quantized) < MIN_QUANTIZED_SHARE:
-        reason = (
-            "no INT8 kernel for these shapes (channels that are no multiple of 4, groups) or none that fits into the "
-            "workspace; a larger workspace, or leave them out: rtseg quantize --exclude"
-        )
-        failures.append(_failure("int8", f"{_of(lost, quantized)} with Q/DQ in {_kinds(lost)}", lost, reason))
-    if int8 / len(layers) < MIN_INT8_SHARE:
-        reason = f"most of the graph has no Q/DQ (at least {MIN_INT8_SHARE:.0%} are expected in INT8)"
-        failures.append(_failure("int8", f"{_of(rest, layers)} in {_kinds(rest)}", rest, reason))
-    return failures
-
-
-def _notices(audit: Audit, request: str) -> list[str]:
-    notices = []
-    layers = audit.weighted
-    wide = count_of(layers, "fp32", "tf32")
-    if request == "int8" and wide > count_of(layers, "fp16", "bf16"):
-        notices.append(
-            f"{wide} of {len(layers)} {_words(len(layers))} are FP32: INT8 was built without FP16 for the rest"
-        )
-    if request == "fp32" and (tf32 := count_of(layers, "tf32")):
-        notices.append(
-            f"{tf32} of {len(layers)} {_words(len(layers))} are TF32, TensorRT's default for FP32: 10 bits of mantissa"
-        )
-    return notices
-
-
-def _no_half(audit: Audit) -> str:
-    build = "rtseg build --precision fp16 gives it FP16"
-    if audit.engine.schema == "11":
-        return f"an FP32 graph: TensorRT 11 has no FP16 flag and takes the types from the graph; {build}"
-    return f"the FP16 builder flag was not set, or a strongly typed network was given an FP32 graph; {build}"
-
-
-def _failure(request: str, got: str, layers: Sequence[AuditedLayer], reason: str) -> str:
-    return f"{request} was asked for and not built; got {got} ({_names(layers)}); likely reason: {reason}"
-
-
-def _of(part: Sequence[AuditedLayer], whole: Sequence[AuditedLayer]) -> str:
-    return f"{len(part)} of {len(whole)} {_words(len(whole))}"
-
-
-def _words(number: int) -> str:
-    return "convolution or matrix product" if number == 1 else "convolutions and matrix products"
-
-
-def _kinds(layers: Sequence[AuditedLayer]) -> str:
-    return " and ".join(sorted({entry.precision for entry in layers}))
-
-
-def _names(layers: Sequence[AuditedLayer]) -> str:
-    return _listed([product_operator(entry.layer) for entry in layers])
-
-
-def _listed(names: Sequence[str]) -> str:
-    text = ", ".join(names[:NAMED])
-    return f"{text} and {len(names) - NAMED} more" if len(names) > NAMED else text

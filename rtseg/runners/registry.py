@@ -112,6 +112,6 @@ def file_runner(name: str | None, path: PathLike, *, kind: str, threads: int = 0
             f"{name} does not run {path}",
             got=f"a file of kind {kind}",
             expected=f"one of kind {entry.kind}",
-            hint=f"--runner {DEFAULT_RUNNERS[kind]}",
+            hint=f"--runner {' or '.join(runner_names(kind))}",
         )
     return entry.make(path, threads)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from rtseg.tensorrt.deserialize import OpenEngine, deserialize_engine
 from rtseg.tensorrt.module import PRODUCTS, RTX, TENSORRT, TensorRt, load_rtx, load_tensorrt
 from rtseg.tensorrt.preflight import require_release_inside, require_runnable, runtime_of
 from rtseg.tensorrt.rtx_runtime import open_rtx_engine
+
+_PURPOSE = "running an engine"
 
 
 class TensorRtRunner(Runner):
@@ -100,34 +104,38 @@ class TensorRtRunner(Runner):
 
     def _load(self) -> None:
         manifest = read_manifest(self._path, kind="engine")
-        built_with = runtime_of(manifest)
+        self._require_product(runtime_of(manifest))
+        trt = load_tensorrt(self._runtime, _PURPOSE)
+        release = str(trt.__version__)
+        driver = open_cuda(self._cuda, self._ordinal)
+        notes = require_runnable(manifest, release, driver.device)
+        opened = self._read(trt, driver.device.name, manifest.sha256)
+        running = _Running(trt, driver, opened, self._contexts)
+        with running.lanes.lent() as lane:  # so that want of memory is met here
+            not_kept = opened.keep_what_was_compiled(lane.run)
+        self.notes = (*(notes or opened.notes), *not_kept)  # of a newer GPU preflight and the product say the same
+        architecture = driver.device.architecture.replace("_", "")
+        self.device = f"GPU ({driver.device.name}, {architecture}, {PRODUCTS[self._runtime]} {release})"
+        self._running = running
+
+    def _require_product(self, built_with: str) -> None:
         if built_with != self._runtime:
             raise RunnerError(
                 f"the engine is not one of {PRODUCTS[self._runtime]}",
                 got=f"one of {PRODUCTS.get(built_with, built_with)}",
                 hint=f"--runner {built_with}",
             )
-        trt = load_tensorrt(self._runtime, "running an engine")
-        release = str(trt.__version__)
-        driver = open_cuda(self._cuda, self._ordinal)
-        notes = require_runnable(manifest, release, driver.device)
+
+    def _read(self, trt: TensorRt, device: str, sha256: str) -> OpenEngine:
+        """Return the engine that the product makes of the file. The thread is in the GPU's context."""
         try:
             content = self._path.read_bytes()
         except OSError as error:
             raise ManifestError(f"cannot read {self._path}: {error.strerror}") from error
-        opened: OpenEngine
-        if self._runtime == RTX:
-            require_release_inside(content, release)
-            opened = open_rtx_engine(load_rtx("running an engine"), content, driver.device.name, manifest.sha256)
-        else:
-            opened = deserialize_engine(trt, content)
-        running = _Running(trt, driver, opened, self._contexts)
-        with running.lanes.lent():  # so that want of memory is met here
-            pass
-        self.notes = (*notes, *opened.notes, *opened.keep_what_was_compiled())
-        architecture = driver.device.architecture.replace("_", "")
-        self.device = f"GPU ({driver.device.name}, {architecture}, {PRODUCTS[self._runtime]} {release})"
-        self._running = running
+        if self._runtime != RTX:
+            return deserialize_engine(trt, content)
+        require_release_inside(content, str(trt.__version__))
+        return open_rtx_engine(load_rtx(_PURPOSE), content, device, sha256)
 
     def _free(self) -> None:
         running, self._running = self._live(), None
@@ -159,16 +167,16 @@ class TensorRtRunner(Runner):
 
 
 class _Running:
-    """An open engine and the lanes it runs in. The thread that makes it is in the GPU's context for good."""
+    """An open engine and the lanes it runs in. The thread that makes it is in the GPU's context for good.
+
+    make_lane returns a lane that no other thread uses; the thread that calls it is in the GPU's context. Nothing here
+    refers back to this object, so that the GPU's memory goes with it and does not wait for the garbage collector.
+    """
 
     def __init__(self, trt: TensorRt, driver: CudaDriver, opened: OpenEngine, contexts: int) -> None:
         self.driver = driver
         self.source, self.result = engine_tensors(trt, opened.engine)
         self.opening = OpeningThread()
         self.opening.is_this = True
+        self.make_lane: Callable[[], Lane] = functools.partial(Lane, opened, driver, self.source, self.result)
         self.lanes = LanePool(self.make_lane, contexts)
-        self._opened = opened
-
-    def make_lane(self) -> Lane:
-        """Return a lane that no other thread uses. The calling thread is in the GPU's context."""
-        return Lane(self._opened, self.driver, self.source, self.result)

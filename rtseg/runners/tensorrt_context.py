@@ -34,14 +34,16 @@ class Lane:
 
     def __init__(self, opened: OpenEngine, driver: CudaDriver, source: EngineTensor, result: EngineTensor) -> None:
         """Make it in the calling thread, which is in the GPU's context. Raises RunnerError, for want of memory too."""
+        # Of a lane that is dropped and not closed, the attributes go in this order: the context before all it uses.
+        self._context: trt.IExecutionContext | None = None
+        self._opened = opened
         self.driver = driver
         self.source, self.result = source, result
         self.stream: Stream = driver.create_stream()
         self.input: DeviceMemory = allocated(driver, source.size, "the engine's input")
         self.output: DeviceMemory = allocated(driver, result.size, "the engine's output")
         self._scratch: list[DeviceMemory] = []
-        self._context: trt.IExecutionContext | None = self._new_context(opened)
-        self._opened = opened
+        self._context = self._new_context()
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
         for tensor, memory in ((source, self.input), (result, self.output)):
             self.place(tensor, memory.handle)
@@ -54,18 +56,23 @@ class Lane:
         """Let the context read or write the tensor there from now on; what was captured before is not changed."""
         name = tensor.spec.name
         if not self._live().set_tensor_address(name, pointer):
-            raise self._refusal(f"TensorRT does not take the address {pointer:#x} for {name}")
+            raise self._refusal(f"{self._opened.product_words} does not take the address {pointer:#x} for {name}")
 
     def execute(self) -> None:
-        """Put one run of the engine into the stream. Raises RunnerError with TensorRT's words where it refuses."""
+        """Put one run of the engine into the stream. Raises RunnerError with the product's words where it refuses."""
         if not self._live().execute_async_v3(self.stream.handle):
-            raise self._refusal("TensorRT could not run the engine")
+            raise self._refusal(f"{self._opened.product_words} could not run the engine")
+
+    def run(self) -> None:
+        """Run the engine once, on whatever is in its input."""
+        self.execute()
+        self.driver.synchronize(self.stream)
 
     def why_not_captured(self) -> str:
         """Return in words why a run in the stream cannot become part of a CUDA graph; nothing where it can."""
         context = self._live()
         if hasattr(context, "is_stream_capturable") and not context.is_stream_capturable(self.stream.handle):
-            return "TensorRT for RTX says that this engine allocates memory while it runs"
+            return f"{self._opened.product_words} says that this engine allocates memory while it runs"
         return ""
 
     def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
@@ -88,7 +95,9 @@ class Lane:
             memory.close()
         self.stream.close()
 
-    def _new_context(self, opened: OpenEngine) -> trt.IExecutionContext:
+    def _new_context(self) -> trt.IExecutionContext:
+        opened = self._opened
+
         def allocate(size: int) -> int:
             self._scratch.append(allocated(self.driver, size, "the engine's scratch memory"))
             return self._scratch[-1].handle
@@ -96,7 +105,9 @@ class Lane:
         context = opened.new_context(allocate)
         if context is None:
             needed, free = _mib(opened.scratch_bytes), _mib(self.driver.memory()[0])
-            what = f"TensorRT cannot make an execution context, which takes {needed} where {free} are free"
+            what = (
+                f"{opened.product_words} cannot make an execution context, which takes {needed} where {free} are free"
+            )
             raise runner_error(what, opened.record.errors, hint="fewer contexts, or a GPU on which nothing else runs")
         return context
 
@@ -106,7 +117,7 @@ class Lane:
         return self._context
 
     def _refusal(self, what: str) -> RunnerError:
-        error = runner_error(what, self._opened.record.errors, hint="rtseg build again, on this machine")
+        error = runner_error(what, self._opened.record.errors, hint=self._opened.rebuild)
         self._opened.record.clear()
         return error
 
@@ -179,7 +190,7 @@ class LanePool:
 
 
 def _refuse() -> Lane:
-    raise RunnerError("the tensorrt runner is not open", hint="with runner: ...")
+    raise RunnerError("the runner is not open", hint="with runner: ...")
 
 
 def allocated(driver: CudaDriver, size: int, purpose: str) -> DeviceMemory:

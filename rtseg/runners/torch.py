@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 
 import numpy as np
 import torch
 
-from rtseg.errors import RunnerError
+from rtseg.errors import RunnerError, first_line
 from rtseg.runners.protocol import Array, Runner, Step, TensorSpec
 
 
@@ -39,16 +40,60 @@ class TorchRunner(Runner):
         try:
             result = self._run(zeros)
         except Exception as error:  # a network of the user's own raises what it likes
-            first = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise RunnerError(f"PyTorch fails on {self._input.dtype} {self._input.shape}: {first}") from error
+            raise RunnerError(
+                f"PyTorch fails on {self._input.dtype} {self._input.shape}: {first_line(error)}"
+            ) from error
         self._output = TensorSpec("output", tuple(result.shape), str(result.dtype).removeprefix("torch."))
+
+    def infer_fp64(self, array: Array) -> Array:
+        """Return what a copy of the module in FP64 gives for the input: float64 in place of float32.
+
+        The copy is freed again. Raises RunnerError for another shape or dtype of the input, and for a module that
+        cannot be copied, cannot run in FP64 or leaves it on the way.
+        """
+        self._require(array)
+        source = self._tensor(array)
+        try:
+            with torch.inference_mode():
+                doubled = copy.deepcopy(self._module).double()
+                result = doubled(source.double() if source.is_floating_point() else source)
+        except Exception as error:  # a network of the user's own raises what it likes
+            raise RunnerError(f"PyTorch cannot run this network in FP64: {first_line(error)}") from error
+        expected = "float64" if self._output.dtype == "float32" else self._output.dtype
+        got = str(result.dtype).removeprefix("torch.")
+        if got != expected:
+            raise RunnerError(
+                "this network does not stay in FP64", got=got, expected=expected, hint="no fixed dtypes in forward()"
+            )
+        return result.cpu().numpy()  # type: ignore[no-any-return]
+
+    def infer_moved(self, array: Array, seed: int) -> Array:
+        """Return what a copy of the module gives with every float32 weight moved to a neighbouring number.
+
+        Up or down, as the seed says: the same network to within rounding, whose sums are rounded otherwise. Raises
+        RunnerError for another shape or dtype of the input.
+        """
+        self._require(array)
+        moved = copy.deepcopy(self._module)
+        random = torch.Generator().manual_seed(seed)
+        with torch.inference_mode():
+            for weight in moved.parameters():
+                up = torch.rand(weight.shape, generator=random).to(weight.device) < 0.5
+                if weight.dtype == torch.float32:
+                    towards = torch.where(up, torch.inf, -torch.inf)
+                    # Zeros stay: beside them are subnormal numbers, which are slow and which folding never makes.
+                    weight.copy_(torch.where(weight == 0, weight, torch.nextafter(weight, towards)))
+            return moved(self._tensor(array)).cpu().numpy()  # type: ignore[no-any-return]
 
     def _free(self) -> None:
         pass
 
     def _infer(self, array: Array) -> Array:
+        return self._run(self._tensor(array)).cpu().numpy().copy()
+
+    def _tensor(self, array: Array) -> torch.Tensor:
         writeable = np.require(array, requirements=("C", "W"))  # PyTorch warns of arrays it must not write to
-        return self._run(torch.from_numpy(writeable).to(self._target)).cpu().numpy().copy()
+        return torch.from_numpy(writeable).to(self._target)
 
     def _bind(self, array: Array) -> Step:
         return _BoundModule(self, array)

@@ -87,6 +87,11 @@ TRANSLATIONS = (
         "--precision fp16, or another --compute-capability",
     ),
     Translation(
+        r"MyelinCheckException: cudnn_impl\.cpp:\d+: CHECK\(dtype == myelinTypeFloat",
+        "this release of TensorRT for RTX has no INT8 convolution",
+        "pip install 'tensorrt-rtx>=1.7', or --precision fp16",
+    ),
+    Translation(
         r"no tactics to implement the operation within workspace limit",
         "no kernel fits into the workspace",
         "a larger --workspace",

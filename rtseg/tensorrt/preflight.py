@@ -77,7 +77,8 @@ def _require_rtx(manifest: Manifest, release: str, device: Gpu) -> tuple[str, ..
     portable = bool(manifest.details.get("portable"))
     if portable and (major, minor) > max(known):
         return (
-            f"the engine was not compiled for compute capability {major}.{minor}: the driver does it when it loads",
+            f"the engine was not compiled for compute capability {major}.{minor}: the driver does that when it loads, "
+            "and one built for it may be faster",
         )
     raise RunnerError(
         "the engine is for other GPUs",

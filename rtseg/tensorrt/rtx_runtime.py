@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
 from rtseg.errors import EngineError
-from rtseg.tensorrt.deserialize import OpenEngine, read_engine, started_runtime
-from rtseg.tensorrt.messages import LogRecord, tensorrt_logger
-from rtseg.tensorrt.module import TensorRtRtx
+from rtseg.tensorrt.deserialize import NO_GPU, OpenEngine, read_engine, started_runtime
+from rtseg.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
+from rtseg.tensorrt.module import RTX, TensorRtRtx
 from rtseg.tensorrt.runtime_cache import fill_runtime_cache, keep_runtime_cache, runtime_cache_path
 
 if TYPE_CHECKING:
@@ -29,13 +29,18 @@ _DIAGNOSTICS = (
         "a smaller resolution, or end what else is on the GPU",
     ),
     ("MALFORMED_ENGINE", "it is damaged, or no engine", "rtseg build again"),
-    ("CUDA_ERROR", "CUDA cannot be used", "nvidia-smi, which says whether driver and GPU are there"),
+    ("CUDA_ERROR", "CUDA cannot be used", NO_GPU),
 )
 """Bits of EngineInvalidityDiagnostics: what each means, and what to try."""
 
 
 class RtxEngine(OpenEngine):
-    """An engine that TensorRT for RTX has read, with the settings of its contexts and the cache that they share."""
+    """An engine that TensorRT for RTX has read, with the settings of its contexts and the cache that they share.
+
+    Both have to outlive the contexts, so whoever has one of these holds on to this object.
+    """
+
+    product = RTX
 
     def __init__(
         self,
@@ -44,10 +49,13 @@ class RtxEngine(OpenEngine):
         runtime: trt.Runtime,
         logger: trt.ILogger,
         record: LogRecord,
+        notes: tuple[str, ...],
         cache_path: Path,
     ) -> None:
-        super().__init__(engine, runtime, logger, record)
+        super().__init__(engine, runtime, logger, record, notes)
         self._config = engine.create_runtime_config()
+        if self._config is None:
+            raise engine_error("TensorRT for RTX cannot configure the engine", record.errors, hint=self.rebuild)
         self._config.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED
         self._config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
         self._cache = self._config.create_runtime_cache()
@@ -63,8 +71,9 @@ class RtxEngine(OpenEngine):
             context.set_device_memory(allocate(size), size)
         return context
 
-    def keep_what_was_compiled(self) -> tuple[str, ...]:
-        """Write the cache; return in words why it was not kept."""
+    def keep_what_was_compiled(self, run: Callable[[], None]) -> tuple[str, ...]:
+        """Write the cache, with what the first run compiles in it; return in words why it was not kept."""
+        run()
         told = keep_runtime_cache(self._cache, self._cache_path)
         return (told,) if told else ()
 
@@ -77,26 +86,34 @@ def open_rtx_engine(trt: TensorRtRtx, content: bytes, device: str, sha256: str) 
     """
     record = LogRecord()
     logger = tensorrt_logger(trt, record)
-    runtime = started_runtime(trt, logger, record)
-    notes = require_valid(trt, runtime, content)
+    runtime = started_runtime(trt, logger, record, RTX)
+    notes = require_valid(trt, runtime, content, record)
+    engine = read_engine(runtime, content, record, RTX)
     cache_path = runtime_cache_path(str(trt.__version__), device, sha256)
-    opened = RtxEngine(trt, read_engine(runtime, content, record), runtime, logger, record, cache_path)
-    opened.notes = notes
+    opened = RtxEngine(trt, engine, runtime, logger, record, notes, cache_path)
+    record.clear()  # what it said of a cache that does not fit is no cause of what may fail later
     return opened
 
 
-def require_valid(trt: TensorRtRtx, runtime: trt.Runtime, content: bytes) -> tuple[str, ...]:
+def require_valid(trt: TensorRtRtx, runtime: trt.Runtime, content: bytes, record: LogRecord) -> tuple[str, ...]:
     """Return in words what is out of the ordinary about an engine that the product can load on this machine.
 
-    Raises EngineError where it says that it cannot, with what its diagnostics mean.
+    Raises EngineError where it says that it cannot, with what its diagnostics mean, or with its words where there are
+    none, as without a driver.
     """
     validity, diagnostics = runtime.get_engine_validity(content)
     if validity == trt.EngineValidity.INVALID:
-        bits = int(diagnostics)
-        names = trt.EngineInvalidityDiagnostics.__members__
-        told = [entry for entry in _DIAGNOSTICS if entry[0] in names and bits & int(names[entry[0]])]
-        cause, hint = (told[0][1], told[0][2]) if told else ("it does not say why", "nvidia-smi, and rtseg build again")
-        raise EngineError(f"TensorRT for RTX cannot load the engine: {cause}", got=f"diagnostics {bits}", hint=hint)
+        raise _invalid(trt, int(diagnostics), record)
     if validity == trt.EngineValidity.SUBOPTIMAL:
-        return ("the engine was not compiled for this GPU's compute capability: one that was may be faster",)
+        return ("TensorRT for RTX says that the engine may be slow on this GPU: one built for it may be faster",)
     return ()
+
+
+def _invalid(trt: TensorRtRtx, diagnostics: int, record: LogRecord) -> EngineError:
+    what = "TensorRT for RTX cannot load the engine"
+    bits = trt.EngineInvalidityDiagnostics.__members__
+    told = [entry for entry in _DIAGNOSTICS if diagnostics & int(bits[entry[0]])]
+    if not told:
+        return engine_error(what, record.errors, hint=NO_GPU)
+    names, causes, hints = zip(*told)
+    return EngineError(f"{what}: {', and '.join(causes)}", got=" and ".join(names), hint=hints[0])

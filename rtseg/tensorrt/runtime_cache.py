@@ -37,12 +37,13 @@ def keep_runtime_cache(cache: trt.IRuntimeCache, path: Path) -> str:
     """Write the cache for the next start. Return in words why it was not kept, nothing where it was."""
     made = cache.serialize()
     content = b"" if made is None else bytes(memoryview(made))
-    if not content or len(content) > LARGEST:
+    if not content or content == read_digested(path):
         return ""
-    if content == read_digested(path):
-        return ""
+    again = "the next start compiles the engine for this GPU again"
+    if len(content) > LARGEST:
+        return f"{again}: a cache of {len(content) >> 20} MiB is too large to keep"
     try:
         write_digested(path, content)
     except WriteError as error:
-        return f"the next start compiles the engine for this GPU again: {error}"
+        return f"{again}: {error}"
     return ""

@@ -12,7 +12,7 @@ from tensorrt_api import Version
 from tensorrt_double import Recorded, tensorrt_double
 
 from rtseg.cuda.protocol import DeviceInfo
-from rtseg.engines import build as build_module
+from rtseg.engines import compilers
 
 GPU = DeviceInfo(0, "NVIDIA H200", (9, 0), 150 << 30, 132, (13, 0))
 INSPECTOR = Path(__file__).resolve().parents[1] / "data" / "inspector"
@@ -56,7 +56,7 @@ def put_layers(recorded: Recorded, text: str) -> None:
 def put_gpu(monkeypatch: pytest.MonkeyPatch, device: DeviceInfo = GPU) -> None:
     """Let rtseg find that GPU."""
     driver = SimpleNamespace(device=device, active=nullcontext)
-    monkeypatch.setattr(build_module, "open_cuda", lambda name: driver)
+    monkeypatch.setattr(compilers, "open_cuda", lambda name: driver)
 
 
 def builds(recorded: Recorded) -> int:

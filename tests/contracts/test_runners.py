@@ -1,4 +1,4 @@
-"""What holds for every runner: one graph behind PyTorch, ONNX Runtime, OpenVINO, and TensorRT on an emulated GPU."""
+"""What holds for every runner: one graph behind PyTorch, ONNX Runtime, OpenVINO, and two TensorRTs on emulated GPUs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Callable
 import numpy as np
 import pytest
 import torch
+from emulated_gpu.driver import RTX_4090
 from emulated_gpu.machine import EmulatedMachine
 from kernels_on_cpu import KernelsOnCpu
 
@@ -24,10 +25,11 @@ from rtseg.runners.protocol import Array, Runner, TensorSpec
 from rtseg.runners.tensorrt import TensorRtRunner
 from rtseg.runners.torch import TorchRunner
 from rtseg.specs import Resolution
+from rtseg.tensorrt.module import RTX
 
 SIZE = Resolution(64, 96)
 SHAPES = {"logits": ((1, 3, 64, 96), (1, 11, 8, 12)), "labels": ((1, 64, 96, 3), (1, 64, 96))}
-BACKENDS = ("torch", "onnxruntime", "openvino", "tensorrt")
+BACKENDS = ("torch", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx")
 
 Make = Callable[[], Runner]
 
@@ -35,7 +37,7 @@ Make = Callable[[], Runner]
 @pytest.fixture(scope="module")
 def machine(exports: Path, kernels_on_cpu: KernelsOnCpu) -> Iterator[EmulatedMachine]:
     with pytest.MonkeyPatch.context() as patch:
-        yield EmulatedMachine(patch, kernels_on_cpu, exports)
+        yield EmulatedMachine(patch, kernels_on_cpu, exports, rtx="rtx-1.7", device=RTX_4090)
 
 
 @pytest.fixture(scope="module", params=[(b, i) for b in BACKENDS for i in SHAPES], ids="-".join)
@@ -51,6 +53,9 @@ def graph(request: pytest.FixtureRequest, affnet: PreparedNetwork, exports: Path
     if backend == "tensorrt":
         engine = request.getfixturevalue("machine").engine(path)
         return interface, lambda: TensorRtRunner(engine)
+    if backend == RTX:
+        rtx_engine = request.getfixturevalue("machine").rtx_engine(path)
+        return interface, lambda: TensorRtRunner(rtx_engine, runtime=RTX)
     if backend == "openvino":
         if find_spec("openvino") is None:
             pytest.skip("openvino is not installed")
@@ -64,10 +69,9 @@ def make(graph: tuple[str, Make]) -> Make:
 
 
 @pytest.fixture()
-def runner(make: Make) -> Runner:
-    runner = make()
-    runner.open()
-    return runner
+def runner(make: Make) -> Iterator[Runner]:
+    with make() as runner:
+        yield runner
 
 
 def array_for(source: TensorSpec, seed: int) -> Array:
@@ -254,7 +258,7 @@ def test_steps_of_one_runner_may_run_at_once(runner: Runner) -> None:
 def test_backend_and_device_name_what_runs(make: Make) -> None:
     runner = make()
     assert runner.backend in BACKENDS
-    assert runner.device.startswith("GPU (" if runner.backend == "tensorrt" else "CPU (")
+    assert runner.device.startswith("GPU (" if runner.backend.startswith("tensorrt") else "CPU (")
 
 
 def test_a_file_that_is_no_onnx_is_refused_on_opening_and_not_before(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tensorrt_double import Recorded
 from tensorrt_machine import put_gpu, put_tensorrt
 
 from rtseg.artifacts import manifest_path, read_manifest, write_manifest
-from rtseg.engines import build as build_module
+from rtseg.engines import compilers
 from rtseg.errors import CudaError
 
 Refused = Callable[..., str]
@@ -118,7 +118,7 @@ def test_without_a_gpu_the_line_is_cudas(
     def no_gpu(name: str) -> None:
         raise CudaError("find a GPU", name="CUDA_ERROR_NO_DEVICE", code=100, hint="nvidia-smi")
 
-    monkeypatch.setattr(build_module, "open_cuda", no_gpu)
+    monkeypatch.setattr(compilers, "open_cuda", no_gpu)
     assert (
         build_refused(exported, "--runtime", "tensorrt")
         == "CUDA cannot find a GPU; got CUDA_ERROR_NO_DEVICE (100). Try: nvidia-smi"

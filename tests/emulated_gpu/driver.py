@@ -43,6 +43,9 @@ from rtseg.errors import CudaError
 H200 = DeviceInfo(0, "NVIDIA H200", (9, 0), 64 << 20, 132, (13, 0))
 """With less memory than the real one, so that it can be used up."""
 
+RTX_4090 = DeviceInfo(0, "NVIDIA GeForce RTX 4090", (8, 9), 64 << 20, 128, (13, 0))
+"""With less memory too."""
+
 CODE = b"machine code of the emulation:"
 FRESH, FREED = 0xCD, 0xDD
 
@@ -102,12 +105,22 @@ class EmulatedDriver(CudaDriver):
 
     def bytes_at(self, pointer: int, size: int) -> Array:
         """Return living device memory. Raises CudaError for any other address."""
+        found = self._living(pointer, size)
+        if found is None:
+            self._lost = True
+            raise failure("finish a stream's work", 700, "CUDA_ERROR_ILLEGAL_ADDRESS")
+        return found
+
+    def holds(self, pointer: int, size: int) -> bool:
+        """Return whether so many bytes of living device memory are there."""
+        return self._living(pointer, size) is not None
+
+    def _living(self, pointer: int, size: int) -> Array | None:
         with self._lock:
             for start, block in self._blocks.items():
                 if start <= pointer and pointer + size <= start + block.nbytes:
                     return block[pointer - start : pointer - start + size]
-            self._lost = True
-        raise failure("finish a stream's work", 700, "CUDA_ERROR_ILLEGAL_ADDRESS")
+        return None
 
     def put(self, handle: int, work: Work) -> None:
         """Put something into the stream of that handle, as a library would that was given the handle."""

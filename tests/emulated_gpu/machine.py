@@ -1,4 +1,4 @@
-"""A machine with an emulated GPU and TensorRT, and engines that were built on it or elsewhere."""
+"""A machine with an emulated GPU, TensorRT or TensorRT for RTX, and engines that were built on it or elsewhere."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 from kernels_on_cpu import KernelsOnCpu
-from tensorrt_api import versions
+from tensorrt_api import Version, every_version
 
 from emulated_gpu.driver import EmulatedDriver
 from emulated_gpu.graphs import write_graph
+from emulated_gpu.rtx import EmulatedRtx, RtxPlan, rtx_plan_bytes
 from emulated_gpu.tensorrt import EmulatedTensorRt, PlanTensor, plan_bytes
-from rtseg.artifacts import read_manifest, write_manifest
+from rtseg.artifacts import Manifest, read_manifest, write_manifest
+from rtseg.engines.target import RtxTarget, capability_text
 
 
 class EmulatedMachine:
-    """What `import tensorrt` and rtseg.cuda find while a test runs."""
+    """What `import tensorrt`, `import tensorrt_rtx` and rtseg.cuda find while a test runs.
+
+    version is TensorRT's, rtx TensorRT for RTX's; None is a product that is not installed.
+    """
 
     def __init__(
         self,
@@ -27,14 +32,18 @@ class EmulatedMachine:
         kernels: KernelsOnCpu,
         folder: Path,
         *,
-        version: str = "8.5.3",
+        version: str | None = "8.5.3",
+        rtx: str | None = None,
         **of_driver: Any,
     ) -> None:
         self.folder = folder
         self.driver = EmulatedDriver(kernels, **of_driver)
-        (described,) = (known for known in versions() if known.name == version)
-        self.tensorrt = EmulatedTensorRt(described, self.driver)
-        monkeypatch.setitem(sys.modules, "tensorrt", self.tensorrt.module)
+        if version is not None:
+            self.tensorrt = EmulatedTensorRt(described(version), self.driver)
+        if rtx is not None:
+            self.rtx = EmulatedRtx(described(rtx), self.driver)
+        for name, product in (("tensorrt", version and self.tensorrt), ("tensorrt_rtx", rtx and self.rtx)):
+            monkeypatch.setitem(sys.modules, name, product.module if product else None)
         monkeypatch.setattr("rtseg.runners.tensorrt.open_cuda", lambda name, device=0: self.driver)
         monkeypatch.setenv("RTSEG_CACHE", str(folder / "cache"))
 
@@ -57,23 +66,56 @@ class EmulatedMachine:
     ) -> Path:
         """Return the engine of an exported file, built here; details are what its manifest says otherwise."""
         parent = read_manifest(graph, kind="onnx")
-        plain = PlanTensor("UINT8" if parent.output.interface == "labels" else "FLOAT")
+        ends = _ends(parent, source, result)
         path = graph.with_suffix(".engine")
         release = str(details.get("tensorrt", self.release))
-        path.write_bytes(
-            plan_bytes(
-                graph.read_bytes(), release, source=source or plain, result=result or plain, extra_outputs=extra_outputs
-            )
-        )
+        path.write_bytes(plan_bytes(graph.read_bytes(), release, **ends, extra_outputs=extra_outputs))
         told = {
             "tensorrt": release,
             "device": self.driver.device.name,
-            "compute_capability": "9.0",
+            "compute_capability": capability_text(self.driver.device.compute_capability),
             "profile": {"hardware_compatibility": "none"},
             **details,
         }
-        write_manifest(path, replace(parent, kind="engine", parent_sha256=parent.sha256, tools={}, details=told))
-        return path
+        return _as_engine_of(parent, path, told)
+
+    def rtx_engine(
+        self,
+        graph: Path,
+        plan: RtxPlan | None = None,
+        *,
+        source: PlanTensor | None = None,
+        result: PlanTensor | None = None,
+        extra_outputs: int = 0,
+        **details: Any,
+    ) -> Path:
+        """Return the engine that TensorRT for RTX makes of an exported file, by default for this machine's GPU alone.
+
+        details are what its manifest says otherwise.
+        """
+        plan = plan or RtxPlan(self.rtx.release, (self.driver.device.compute_capability,))
+        parent = read_manifest(graph, kind="onnx")
+        ends = _ends(parent, source, result)
+        path = graph.with_suffix(".rtx.engine")
+        path.write_bytes(rtx_plan_bytes(graph.read_bytes(), plan, **ends, extra_outputs=extra_outputs))
+        target = RtxTarget(plan.release, plan.capabilities, plan.portable)
+        return _as_engine_of(parent, path, {**target.details(), **details})
+
+
+def described(name: str) -> Version:
+    """Return the version of either product that has that name."""
+    (found,) = (known for known in every_version() if known.name == name)
+    return found
+
+
+def _ends(parent: Manifest, source: PlanTensor | None, result: PlanTensor | None) -> dict[str, PlanTensor]:
+    plain = PlanTensor("UINT8" if parent.output.interface == "labels" else "FLOAT")
+    return {"source": source or plain, "result": result or plain}
+
+
+def _as_engine_of(parent: Manifest, path: Path, details: dict[str, Any]) -> Path:
+    write_manifest(path, replace(parent, kind="engine", parent_sha256=parent.sha256, tools={}, details=details))
+    return path
 
 
 def scene(height: int, width: int, seed: int = 0) -> np.ndarray:

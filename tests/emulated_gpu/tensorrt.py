@@ -16,7 +16,7 @@ import onnxruntime as ort
 from tensorrt_api import Version
 from tensorrt_double import tensorrt_double
 
-from emulated_gpu.driver import EmulatedDriver
+from emulated_gpu.driver import EmulatedDriver, Work
 from rtseg.cuda.protocol import DeviceMemory
 from rtseg.errors import CudaError
 
@@ -56,7 +56,7 @@ class EngineState:
 @dataclass
 class ContextState:
     engine: Any
-    scratch: DeviceMemory
+    scratch: DeviceMemory | None = None
     addresses: dict[str, int] = field(default_factory=dict)
     has_run: bool = False
 
@@ -127,16 +127,18 @@ class EmulatedTensorRt:
             line = "6: The engine plan file is not compatible with this version of TensorRT, expecting library version"
             self._say(runtime, f"{line} {self.module.__version__} got {facts['release']}, please rebuild.")
             return None
+        engine = self.module.ICudaEngine.__new__(self.module.ICudaEngine)
+        self.engines[engine] = self._engine_state(runtime, facts, graph)
+        return engine
+
+    def _engine_state(self, runtime: Any, facts: dict[str, Any], graph: bytes) -> EngineState:
         session = session_of(graph)
         ends = [*session.get_inputs(), *session.get_outputs()]
         tensors = {end.name: PlanTensor(**told) for end, told in zip(ends, facts["tensors"])}
         shapes = {end.name: tuple(tensors[end.name].shape or end.shape) for end in ends}
         for index in range(facts["extra"]):
             tensors[f"extra{index}"], shapes[f"extra{index}"] = PlanTensor("FLOAT"), (1,)
-        engine = self.module.ICudaEngine.__new__(self.module.ICudaEngine)
-        inputs = [end.name for end in session.get_inputs()]
-        self.engines[engine] = EngineState(session, tensors, shapes, inputs, runtime)
-        return engine
+        return EngineState(session, tensors, shapes, [end.name for end in session.get_inputs()], runtime)
 
     def _mode(self, engine: Any, name: str) -> Any:
         modes = self.module.TensorIOMode
@@ -189,8 +191,11 @@ class EmulatedTensorRt:
                 self.driver.allocate(SCRATCH)
         state.has_run = True
         self.driver.counts["execute"] += 1
-        self.driver.put(handle, functools.partial(self._run, engine, dict(state.addresses)))
+        self.driver.put(handle, self._work(state))
         return True
+
+    def _work(self, state: ContextState) -> Work:
+        return functools.partial(self._run, self.engines[state.engine], dict(state.addresses))
 
     def _run(self, engine: EngineState, addresses: dict[str, int]) -> None:
         (source,) = engine.graph.get_inputs()
@@ -215,5 +220,5 @@ class EmulatedTensorRt:
         size = int(np.prod(shape)) * dtype.itemsize
         return self.driver.bytes_at(addresses[name], size).view(dtype).reshape(shape)
 
-    def _say(self, runtime: Any, line: str) -> None:
-        self.loggers[runtime].log(self.module.ILogger.ERROR, line)
+    def _say(self, runtime: Any, line: str, severity: str = "ERROR") -> None:
+        self.loggers[runtime].log(getattr(self.module.ILogger, severity), line)

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from rtseg.engines.audit import Audit, audit
 from rtseg.engines.changes import changes_between, times_by_precision
 from rtseg.engines.formats import layout_of
-from rtseg.engines.inspector import EngineLayer, EngineLayers, EngineTensor, parse_layers, read_layers
+from rtseg.engines.inspector import EngineLayer, EngineLayers, EngineTensor, parse_layers
 from rtseg.engines.layer_precision import precision_of, reads_quantized, work_of
 from rtseg.engines.layer_times import LayerTimes, read_layer_times
-from rtseg.engines.verdict import MIN_FP16_SHARE, MIN_INT8_SHARE, MIN_QUANTIZED_SHARE, REQUESTS, verdict_on
+from rtseg.engines.layers_file import read_layers
+from rtseg.engines.share_verdict import MIN_FP16_SHARE, MIN_INT8_SHARE, MIN_QUANTIZED_SHARE
+from rtseg.engines.verdict import REQUESTS, verdict_on
 from rtseg.errors import EngineError, UnknownNameError
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "inspector"

@@ -13,7 +13,7 @@ import pytest
 from rtseg.artifacts import manifest_path, read_manifest
 from rtseg.engines.build import ready_graph
 from rtseg.engines.engine_file import BuiltEngine, write_engine
-from rtseg.engines.inspector import layers_beside
+from rtseg.engines.layers_file import layers_beside
 from rtseg.engines.plan import Plan
 from rtseg.engines.profile import BuildProfile
 from rtseg.engines.proof import prove_precision

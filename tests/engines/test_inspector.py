@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtseg.engines.formats import data_type_of, layout_of
-from rtseg.engines.inspector import engine_path, layers_path, parse_layers, read_layers
+from rtseg.engines.inspector import parse_layers
 from rtseg.engines.layer_times import read_layer_times
+from rtseg.engines.layers_file import engine_path, layers_path, read_layers
 from rtseg.errors import EngineError
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "inspector"

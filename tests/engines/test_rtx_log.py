@@ -91,8 +91,11 @@ def test_the_ends_are_told_with_type_and_format() -> None:
 
 def test_the_log_of_1_4_has_types_but_no_constants() -> None:
     old = "{ Name: x, Dimensions: [1,4,4,4], Format/Datatype: Half }"
-    read = parse_layers(inspector_json(text(line(constants=None, inputs=f"{old}, {old}", outputs=old))))
+    lines = line(constants=None, inputs=f"{old}, {old}", outputs=old)
+    told = inspector_json(f"Layers:\n{lines}\n\nBindings:\nx\nmissing")
+    read = parse_layers({**told, ASKED: {}})
     (layer,) = read.layers
+    assert (told["Bindings"], [end.name for end in read.outputs]) == (["x", "missing"], ["x"])
     assert (layer.constants, [part.data_type for part in layer.inputs]) == (None, ["fp16", "fp16"])
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +13,17 @@ from onnx import TensorProto, helper
 from torch import Tensor, nn
 
 from rtseg.artifacts import manifest_path, read_manifest
-from rtseg.datasets.registry import class_spec
+from rtseg.datasets.registry import class_spec, open_dataset
 from rtseg.errors import NetworkError, OnnxError, ParityError
 from rtseg.export.cache import cached_export
 from rtseg.export.onnx_file import default_name, export_onnx
 from rtseg.graphs.canonical import read_canonical
-from rtseg.networks.prepared import PreparedNetwork
+from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.networks.spec import SegmentationNetwork
+from rtseg.report.export import export_text
+from rtseg.runners.torch import TorchRunner
 from rtseg.segmenter import load
-from rtseg.specs import Normalization, Resolution
+from rtseg.specs import INTERFACES, Normalization, Resolution
 
 SIZE = Resolution(32, 48)
 
@@ -47,6 +51,39 @@ class OneSizeOnly(Plain):
 
     def forward(self, images: Tensor) -> Tensor:
         return F.interpolate(self.conv(images), size=(8, 8))
+
+
+class Faulty(Plain):
+    """What it is rewritten to for the export has another weight."""
+
+    def for_inference(self) -> SegmentationNetwork:
+        rewritten = copy.deepcopy(self)
+        rewritten.conv.weight.data[1, 2, 3, 3] += 0.1
+        return rewritten
+
+
+class Choosing(SegmentationNetwork):
+    """Chooses the larger of two values that so large an offset stands on that FP32 takes many pairs for equal.
+
+    Another scale chooses the same to within rounding, and takes other pairs for equal; another weight does not.
+    """
+
+    stride = 1
+
+    def __init__(self, scale: float = 1.0, weight: float = 1.0, rewritten: SegmentationNetwork | None = None) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 1, bias=False)
+        self.conv.weight.data.copy_(torch.tensor([[weight, 0.0, 0.0], [0.0, 1.0, 0.0]]).view(2, 3, 1, 1))
+        self.scale = scale
+        self.rewritten = rewritten
+
+    def forward(self, images: Tensor) -> Tensor:
+        values = self.conv(images) * self.scale + 2.0**20
+        first = 2 * (values[:, :1] > values[:, 1:]).to(values.dtype) - 1
+        return torch.cat([first, -first], 1)
+
+    def for_inference(self) -> SegmentationNetwork:
+        return self.rewritten or self
 
 
 class Forgetful(Plain):
@@ -77,6 +114,61 @@ def test_a_file_that_disagrees_with_its_network_is_not_left_behind(tmp_path: Pat
     with pytest.raises(ParityError, match=r"net\.onnx disagrees with torch on random input"):
         export_onnx(prepared(Forgetful()), SIZE, tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fault_in_one_weight_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        ParityError, match=r"from FP64 .* at most 2 times what torch has in FP32: 0\.000% of the logits"
+    ):
+        export_onnx(prepared(Faulty()), SIZE, tmp_path / "net.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_choices_that_rounding_decides_are_exported_and_the_manifest_tells_of_fp64(
+    tmp_path: Path, interface: str
+) -> None:
+    network = prepared(Choosing(rewritten=Choosing(scale=1.1)))
+    manifest, report = export_onnx(network, SIZE, tmp_path / "net.onnx", interface=interface)
+    [told] = json.loads(manifest_path(tmp_path / "net.onnx").read_text())["details"]["parity"]["inputs"]
+    assert told["passed"] == "fp64"
+    reference, candidate = told["fp64"]["reference"], told["fp64"]["candidate"]
+    assert 0.005 < reference["label_disagreement"] < candidate["label_disagreement"] * 2 < 0.1
+    assert (reference["outliers"] == 0) == (interface == "labels")
+    text = export_text(tmp_path / "net.onnx", manifest, report, "no pictures")
+    assert f"\non {told['input']} rounding decides: from FP64 onnxruntime has " in text
+    assert ("logits off" in text) == (interface != "labels")
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_a_fault_in_a_network_whose_choices_rounding_decides_is_refused(tmp_path: Path, interface: str) -> None:
+    network = prepared(Choosing(rewritten=Choosing(scale=1.1, weight=2.0)))
+    with pytest.raises(ParityError, match=r"net\.onnx disagrees with torch on random .* other labels"):
+        export_onnx(network, SIZE, tmp_path / "net.onnx", interface=interface)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_says_something_else_each_time_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(ParityError, match="the rounding FP64 cannot tell, as torch gives something else each time"):
+        export_onnx(prepared(Forgetful()), SIZE, tmp_path / "net.onnx")
+
+
+def test_an_export_within_the_floors_does_not_ask_fp64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(TorchRunner, "infer_fp64")
+    manifest, report = export_onnx(prepared(Plain()), SIZE, tmp_path / "net.onnx")
+    [told] = manifest.details["parity"]["inputs"]
+    assert (told["passed"], told["fp64"]) == ("floors", None)
+    assert "rounding decides" not in export_text(tmp_path / "net.onnx", manifest, report, "no pictures")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["512x512", "512x1024"])
+def test_enet_is_exported_at_the_sizes_of_the_papers(tmp_path: Path, size: str) -> None:
+    data = open_dataset("streets", "val")
+    images = [data[index].image for index in (0, 1, 8, 27)]
+    network = network_with_random_weights("enet", class_spec("cityscapes"))
+    _, report = export_onnx(network, Resolution.parse(size), tmp_path / "net.onnx", images=images)
+    assert all(entry.passed for entry in report.inputs)
 
 
 def test_logits_of_another_size_than_the_stride_says_are_not_exported(tmp_path: Path) -> None:

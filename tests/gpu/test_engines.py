@@ -20,7 +20,7 @@ from rtseg.cuda import CudaDriver
 from rtseg.engines.audit import audit, count_of
 from rtseg.engines.build import build_ready
 from rtseg.engines.engine_file import BuiltEngine
-from rtseg.engines.inspector import read_layers
+from rtseg.engines.layers_file import read_layers
 from rtseg.engines.profile import BuildProfile
 from rtseg.engines.store import EngineStore
 from rtseg.errors import EngineError, ImageError, ManifestError, MissingDependencyError, RtsegError, RunnerError

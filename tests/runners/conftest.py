@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from emulated_gpu.driver import RTX_4090
 from emulated_gpu.machine import EmulatedMachine
 from kernels_on_cpu import KernelsOnCpu
 
@@ -26,3 +28,22 @@ def make_machine(monkeypatch: pytest.MonkeyPatch, kernels_on_cpu: KernelsOnCpu, 
 def machine(make_machine: MakeMachine) -> EmulatedMachine:
     """The oldest TensorRT on a GPU whose work runs when it is waited for."""
     return make_machine()
+
+
+@pytest.fixture
+def make_rtx(make_machine: MakeMachine) -> Iterator[MakeMachine]:
+    """Put a machine in place whose GPU is an RTX 4090, and which has TensorRT for RTX, in its newest version, alone."""
+    all_made: list[EmulatedMachine] = []
+
+    def made(rtx: str = "rtx-1.7", **options: Any) -> EmulatedMachine:
+        all_made.append(make_machine(**{"version": None, "device": RTX_4090, "rtx": rtx, **options}))
+        return all_made[-1]
+
+    yield made
+    assert [told for machine in all_made for told in machine.rtx.too_early] == []
+
+
+@pytest.fixture
+def rtx(make_rtx: MakeMachine) -> EmulatedMachine:
+    """The newest TensorRT for RTX on an RTX 4090 whose work runs when it is waited for."""
+    return make_rtx()

@@ -42,9 +42,17 @@ def test_each_kind_of_file_that_is_run_has_a_default_among_its_own_runners() -> 
 
 def test_a_runner_of_another_kind_of_file_is_refused_with_one_that_fits() -> None:
     with pytest.raises(
-        RunnerError, match=r"openvino does not run f\.engine; got a file of kind engine.*Try: --runner ten"
+        RunnerError,
+        match=r"openvino does not run f\.engine; got a file of kind engine.*--runner tensorrt or .* or tensorrt-rtx",
     ):
         file_runner("openvino", Path("f.engine"), kind="engine")
+
+
+@pytest.mark.parametrize("name", runner_names("engine"))
+def test_a_name_gives_a_runner_of_engines_without_touching_the_file(name: str) -> None:
+    runner = file_runner(name, Path("missing.engine"), kind="engine")
+    assert runner.backend == name
+    assert runner.device == f"GPU ({'TensorRT for RTX' if name == 'tensorrt-rtx' else 'TensorRT'})"
 
 
 def test_an_unknown_name_is_refused_with_the_closest_one() -> None:

@@ -107,6 +107,24 @@ LINES = [
     ("CUDA initialization failure with error: 804", "the NVIDIA driver's parts do not fit", "restart the machine"),
     ("CUDA initialization failure with error: 2", "not enough GPU memory", "a GPU on which nothing else runs"),
     ("CUDA initialization failure with error: 999. Please check your", "CUDA cannot be used here", "nvidia-smi"),
+    (
+        "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([pass.cpp:337: check_turing_op_compatibility] Cannot "
+        "compile operation '/pyramid/MatMul_6' for Turing (SM75): FP32 GEMM is not supported. In compileGraph at /_src",
+        "compute capability 7.5 has none of what /pyramid/MatMul_6 asks for (FP32 GEMM is not supported)",
+        "--precision fp16",
+    ),
+    (
+        "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([tactic.cpp:1676: enumerate_tactics] Tactic "
+        "Selection: no tactics to implement the operation within workspace limit. Consider increase",
+        "no kernel fits into the workspace",
+        "--workspace",
+    ),
+    (
+        "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([myelin_graph.h:1250: attachExceptionMsgToGraph] "
+        "MyelinCheckException: cudnn_impl.cpp:1040: CHECK(dtype == myelinTypeFloat || dtype == myelinTypeHalf)",
+        "this release of TensorRT for RTX has no INT8 convolution",
+        "tensorrt-rtx>=1.7",
+    ),
 ]
 
 

@@ -1,0 +1,61 @@
+"""Which compiler builds: the one that is asked for, or the one that this machine can have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Callable
+
+from rtseg.cuda.registry import open_cuda
+from rtseg.engines.compiler import Compiler
+from rtseg.engines.rtx_capabilities import rtx_target
+from rtseg.engines.rtx_compiler import RtxCompiler
+from rtseg.engines.target import PURPOSE
+from rtseg.engines.tensorrt_compiler import TensorRtCompiler
+from rtseg.errors import EngineError, MissingDependencyError, RtsegError
+from rtseg.tensorrt.module import TENSORRT, load_rtx
+from rtseg.tensorrt.release import tensorrt_release
+
+
+def chosen_compiler(
+    runtime: str | None, capabilities: Sequence[str], cuda: str, note: Callable[[str], None]
+) -> Compiler:
+    """Return the compiler of a runtime, or without one of what this machine has; note is told which and why.
+
+    Compute capabilities are TensorRT for RTX's, and choose it. Raises MissingDependencyError and CudaError for what is
+    missing, and EngineError for compute capabilities that cannot be.
+    """
+    if runtime == TENSORRT:
+        if capabilities:
+            raise EngineError(
+                "TensorRT builds for the GPU at hand alone",
+                got=f"compute capability {', '.join(capabilities)}",
+                hint="--runtime tensorrt-rtx, or no --compute-capability",
+            )
+        return tensorrt_compiler(cuda)
+    if runtime is None and not capabilities:
+        return _whichever(cuda, note)
+    trt = load_rtx(PURPOSE)
+    return RtxCompiler(trt, rtx_target(trt, capabilities))
+
+
+def _whichever(cuda: str, note: Callable[[str], None]) -> Compiler:
+    try:
+        return tensorrt_compiler(cuda)
+    except RtsegError as error:
+        why = error
+    try:
+        trt = load_rtx(PURPOSE)
+    except MissingDependencyError:
+        if isinstance(why, MissingDependencyError):
+            raise MissingDependencyError("tensorrt_rtx or tensorrt", extra="rtx", purpose=PURPOSE) from why
+        raise why from None
+    target = rtx_target(trt)
+    reason = str(why).partition(". Try: ")[0]
+    note(f"built with TensorRT for RTX {target.release}, as TensorRT cannot: {reason}")
+    return RtxCompiler(trt, target)
+
+
+def tensorrt_compiler(cuda: str) -> Compiler:
+    """Return the compiler of the installed TensorRT. Raises MissingDependencyError, EngineError and CudaError."""
+    tensorrt_release(PURPOSE)  # first, as CUDA may be there without it
+    return TensorRtCompiler(open_cuda(cuda))

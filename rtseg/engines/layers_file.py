@@ -1,0 +1,72 @@
+"""The file of an engine's layers: where it lies beside the engine, and how it is read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rtseg.artifacts import PathLike
+from rtseg.engines.inspector import INSPECTOR, EngineLayers, parse_layers
+from rtseg.errors import EngineError
+
+LAYERS_SUFFIX = ".layers.json"
+ENGINE_SUFFIXES = (".engine", ".plan", ".trt")
+SAVE = "trtexec --loadEngine={engine} --skipInference --exportLayerInfo={layers}"
+
+
+def layers_beside(engine: PathLike) -> Path:
+    """Return where the inspector's text of the engine at that path lies: NAME.engine.layers.json."""
+    return Path(f"{engine}{LAYERS_SUFFIX}")
+
+
+def layers_path(path: PathLike) -> Path:
+    """Return where the inspector's text lies: beside an engine as NAME.engine.layers.json, else path itself.
+
+    An engine is told by its suffix, or by having such a file beside it.
+    """
+    given = Path(path)
+    beside = layers_beside(given)
+    return beside if given.suffix in ENGINE_SUFFIXES or beside.is_file() else given
+
+
+def engine_path(path: PathLike) -> Path | None:
+    """Return the engine that path names or lies beside, or None where the name tells of none."""
+    given = Path(path)
+    if layers_path(given) != given:
+        return given
+    if given.name.endswith(LAYERS_SUFFIX):
+        return given.with_name(given.name[: -len(LAYERS_SUFFIX)])
+    return None
+
+
+def read_layers(path: PathLike) -> EngineLayers:
+    """Return the layers of an engine, or of a saved inspector file. No TensorRT and no GPU is needed.
+
+    Raises EngineError where the file is missing, is no inspector file, or was saved without the details.
+    """
+    source = layers_path(path)
+    hint = "the file that trtexec --exportLayerInfo or rtseg build saved"
+    if source != Path(path):
+        hint = f"rtseg build, which saves it, or {SAVE.format(engine=path, layers=source)}"
+    return parse_layers(read_json(source, hint=hint), str(source))
+
+
+def read_json(path: Path, *, hint: str) -> Any:
+    """Return the content of a JSON file as TensorRT's tools write it. Raises EngineError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise EngineError(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise EngineError(f"{path} is not text", expected="JSON", hint=hint) from error
+    return parse_json(text, str(path), hint=hint)
+
+
+def parse_json(text: str, source: str = INSPECTOR, *, hint: str = "") -> Any:
+    """Return the content of JSON as TensorRT's tools write it. source names it in messages. Raises EngineError."""
+    try:
+        # TensorRT 8.6 puts control characters between the names in Metadata, unescaped.
+        return json.loads(text, strict=False)
+    except (ValueError, RecursionError) as error:
+        raise EngineError(f"{source} is not JSON, or only a part of it ({error})", hint=hint) from error

@@ -1,0 +1,40 @@
+"""Words about the convolutions and matrix products of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rtseg.engines.layer_precision import product_operator
+
+if TYPE_CHECKING:
+    from rtseg.engines.audit import AuditedLayer
+
+NAMED = 3
+"""So many are named in a message."""
+
+
+def products(number: int) -> str:
+    """Return what so many of them are called."""
+    return "convolution or matrix product" if number == 1 else "convolutions and matrix products"
+
+
+def part_of(part: Sequence[AuditedLayer], whole: Sequence[AuditedLayer]) -> str:
+    """Return how many of how many: "3 of 68 convolutions and matrix products"."""
+    return f"{len(part)} of {len(whole)} {products(len(whole))}"
+
+
+def precisions(layers: Sequence[AuditedLayer]) -> str:
+    """Return the precisions that occur: "fp16 and fp32"."""
+    return " and ".join(sorted({entry.precision for entry in layers}))
+
+
+def first_names(layers: Sequence[AuditedLayer]) -> str:
+    """Return the first names of their ONNX operators, and how many more there are."""
+    return first_of([product_operator(entry.layer) for entry in layers])
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    text = ", ".join(names[:NAMED])
+    return f"{text} and {len(names) - NAMED} more" if len(names) > NAMED else text
