@@ -44,6 +44,7 @@ OWNERS = {
     "openvino": ("runners/openvino.py", "installation.py"),
     "matplotlib": ("report",),
     "tensorrt": ("tensorrt", "engines", "runners/tensorrt"),
+    "tensorrt_rtx": ("tensorrt", "engines"),
     "cuda": ("cuda",),
     "pycuda": ("cuda",),
     "cv2": ("images", "datasets"),

@@ -12,7 +12,7 @@ from rtseg.artifacts import PathLike, read_manifest
 from rtseg.cuda.end_kernels import EndKernels
 from rtseg.cuda.protocol import CudaDriver
 from rtseg.cuda.registry import DEFAULT, open_cuda
-from rtseg.errors import ManifestError, RunnerError
+from rtseg.errors import ManifestError, RunnerError, UnknownNameError
 from rtseg.runners.protocol import Array, Runner, TensorSpec
 from rtseg.runners.tensorrt_context import Lane, LanePool
 from rtseg.runners.tensorrt_ends import Ends
@@ -21,7 +21,7 @@ from rtseg.runners.tensorrt_steps import EngineStep, LaneStep, OpeningThread
 from rtseg.runners.tensorrt_tensors import engine_tensors
 from rtseg.specs import ImageSpec, OutputSpec
 from rtseg.tensorrt.deserialize import OpenEngine, deserialize_engine
-from rtseg.tensorrt.module import PRODUCTS, RTX, TENSORRT, TensorRt, load_rtx, load_tensorrt
+from rtseg.tensorrt.module import PRODUCTS, RTX, RUNTIMES, TENSORRT, TensorRt, load_rtx, load_tensorrt
 from rtseg.tensorrt.preflight import require_release_inside, require_runnable, runtime_of
 from rtseg.tensorrt.rtx_runtime import open_rtx_engine
 
@@ -44,6 +44,8 @@ class TensorRtRunner(Runner):
         self, path: PathLike, *, runtime: str = TENSORRT, contexts: int = 2, cuda: str = DEFAULT, device: int = 0
     ) -> None:
         super().__init__()
+        if runtime not in RUNTIMES:
+            raise UnknownNameError("runtime", runtime, RUNTIMES)
         if contexts < 1:
             raise RunnerError("no thread could run without an execution context", got=contexts, expected="1 or more")
         self.backend = runtime if cuda == DEFAULT else f"{runtime}-{cuda}"
@@ -123,7 +125,7 @@ class TensorRtRunner(Runner):
             raise RunnerError(
                 f"the engine is not one of {PRODUCTS[self._runtime]}",
                 got=f"one of {PRODUCTS.get(built_with, built_with)}",
-                hint=f"--runner {built_with}",
+                hint=f"--runner {built_with}" if built_with in RUNTIMES else "a newer rtseg",
             )
 
     def _read(self, trt: TensorRt, device: str, sha256: str) -> OpenEngine:

@@ -18,6 +18,8 @@ from emulated_gpu.rtx import EmulatedRtx, RtxPlan, rtx_plan_bytes
 from emulated_gpu.tensorrt import EmulatedTensorRt, PlanTensor, plan_bytes
 from rtseg.artifacts import Manifest, read_manifest, write_manifest
 from rtseg.engines.target import RtxTarget, capability_text
+from rtseg.errors import RtsegError
+from rtseg.segmenter import load
 
 
 class EmulatedMachine:
@@ -123,3 +125,13 @@ def scene(height: int, width: int, seed: int = 0) -> np.ndarray:
     random = np.random.default_rng(seed)
     blocks = random.integers(0, 256, (-(-height // 16), -(-width // 16), 3), np.uint8)
     return np.ascontiguousarray(blocks.repeat(16, 0).repeat(16, 1)[:height, :width])
+
+
+def refusal(path: Path, kind: type[RtsegError]) -> str:
+    """Return why an engine cannot be opened; nothing holds on to the exception, and to what that passed by."""
+    try:
+        load(path)
+    except kind as error:
+        assert type(error) is kind
+        return str(error)
+    pytest.fail("it was opened")

@@ -25,6 +25,9 @@ from rtseg.errors import CudaError
 MAGIC, HEADER, RELEASE = b"vtrt", 64, slice(24, 27)
 """How an engine begins, how long its header is, and where in that its release stands."""
 
+NOTHING = ((0, 0, 0), 0)
+"""What is left where everything was freed: no runtime, no engine, no context, and no byte on the device."""
+
 _NUMBERS = itertools.count(1)
 
 
@@ -103,6 +106,17 @@ class EmulatedRtx(EmulatedTensorRt):
     @property
     def release(self) -> str:
         return str(self.module.__version__)
+
+    @property
+    def left(self) -> tuple[tuple[int, int, int], int]:
+        """What there is of the product's objects, and of bytes on the device."""
+        return self.alive, self.driver.used
+
+    @property
+    def seen(self) -> list[Any]:
+        """The arguments of each call by which the product was given an engine's bytes."""
+        asked = ("Runtime.get_engine_validity", "Runtime.deserialize_cuda_engine")
+        return [arguments for name in asked for arguments in self.recorded.arguments(name)]
 
     def _answers(self) -> Iterable[tuple[str, Any]]:
         yield from super()._answers()
@@ -183,8 +197,25 @@ class EmulatedRtx(EmulatedTensorRt):
         return cache
 
     def _set_cache(self, config: Any, cache: Any) -> bool:
-        self.configs[config].cache = weakref.ref(cache)
+        self.configs[config].cache = self._weak(cache, "a runtime cache")
         return True
+
+    def _weak(self, value: Any, what: str) -> weakref.ref[Any]:
+        """Return a reference to something that others have to keep alive, and take it out of the record of calls."""
+        for index, (name, arguments) in enumerate(self.recorded.calls):
+            if any(argument is value for argument in arguments):
+                self.recorded.calls[index] = name, tuple(weakref.ref(value) if a is value else a for a in arguments)
+
+        def gone(reference: weakref.ref[Any]) -> None:
+            if any(reference in self._made_from(state) for state in self.contexts.values()):
+                self.too_early.append(what)
+
+        return weakref.ref(value, gone)
+
+    def _made_from(self, state: RtxContextState) -> tuple[Any, ...]:
+        """Return the references to what has to outlive the context."""
+        config = None if state.config is None else state.config()
+        return state.config, None if config is None else self.configs[config].cache
 
     def _environment(self) -> dict[str, Any]:
         device = self.driver.device
@@ -209,9 +240,8 @@ class EmulatedRtx(EmulatedTensorRt):
     def _compile(self, state: RtxContextState, when: str) -> None:
         """Compile a part of the engine, unless the context's cache has it."""
         kernel = f"{self.engines[state.engine].digest} {when}"
-        cache = None
-        if state.config is not None and self.configs[state.config()].cache is not None:
-            cache = self.caches[self.configs[state.config()].cache()]
+        _, reference = self._made_from(state)
+        cache = None if reference is None else self.caches[reference()]
         if cache is not None and kernel in cache.kernels:
             return
         self.counts[f"compiled {when}"] += 1
@@ -223,7 +253,7 @@ class EmulatedRtx(EmulatedTensorRt):
     def _create_context(self, engine: Any, how: Any = None) -> Any:
         state = RtxContextState(engine)
         if isinstance(how, self.module.IRuntimeConfig):
-            state.config = weakref.ref(how, lambda _: self.too_early.append("a runtime configuration"))
+            state.config = self._weak(how, "a runtime configuration")
             state.user_managed = self.configs[how].strategy == "USER_MANAGED"
         elif how is not None:
             state.user_managed = how.name == "USER_MANAGED"
