@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -127,6 +129,43 @@ def test_a_refusal_is_told_in_the_words_of_who_refused(
 
 
 @pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the ledger, and a script that builds nothing: enet fails, and the others give the rows that they have."""
+
+    def rows_without_a_build(name: str, which: str) -> list[dict[str, Any]]:
+        if name == "enet":
+            raise RuntimeError("it fell over")
+        return rows(which, network=name)
+
+    path = tmp_path / "ledger.json"
+    path.write_text(script.RESULT.read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr(script, "in_a_process", rows_without_a_build)
+    monkeypatch.setattr(script, "load_rtx", lambda _: SimpleNamespace(__version__=LEDGER["tensorrt_rtx"]))
+    monkeypatch.setattr(sys, "argv", ["rtx_verdicts.py", "--network", "enet", "affnet", "-o", str(path)])
+    monkeypatch.setenv("RTSEG_CACHE", "set by the script")
+    return path
+
+
+def test_a_network_that_fails_stops_no_other_and_loses_its_rows_alone(
+    ledger: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert script.main() == 1
+    assert "enet, verdicts: RuntimeError: it fell over\n" in capsys.readouterr().err
+    left = json.loads(ledger.read_text(encoding="utf-8"))
+    for which in script.LISTS:
+        assert left[which] == [row for row in LEDGER[which] if row["network"] != "enet"]
+
+
+def test_rows_of_two_releases_are_not_put_into_one_ledger(
+    ledger: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(script, "load_rtx", lambda _: SimpleNamespace(__version__="9.9"))
+    with pytest.raises(SystemExit):
+        script.main()
+    assert f"is of TensorRT for RTX {LEDGER['tensorrt_rtx']}, and this is 9.9" in capsys.readouterr().err
+
+
+@pytest.fixture
 def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip unless the compiler is there in the release that made the ledger."""
     reason = f"the ledger is of TensorRT for RTX {LEDGER['tensorrt_rtx']}"
@@ -148,4 +187,9 @@ def test_affnet_in_fp16_is_built_with_the_kernels_the_bytes_and_the_size_of_its_
 @pytest.mark.parametrize("which", script.LISTS)
 @pytest.mark.parametrize("name", network_names())
 def test_all_rows_of_a_network_come_out_the_same_when_they_are_made_anew(name: str, which: str, release: None) -> None:
-    assert script.rows_anew(name, which) == rows(which, network=name)
+    """What INT8 is calibrated with depends on the processor in its last bits, and its engine's size on that."""
+    found, expected = script.rows_anew(name, which), rows(which, network=name)
+    for row, before in zip(found, expected, strict=True):
+        if row["precision"] == "int8" and before["engine_bytes"] is not None:
+            before = {**before, "engine_bytes": pytest.approx(before["engine_bytes"], rel=0.05)}
+        assert row == before

@@ -56,7 +56,7 @@ def make_builder(monkeypatch: pytest.MonkeyPatch, kernels_on_cpu: KernelsOnCpu, 
                 "EngineInspector.get_engine_information": lambda *_: layers,
             }
         )
-        for module in ("rtseg.engines.build", "rtseg.gpu_check.engine_task"):
+        for module in ("rtseg.engines.compilers", "rtseg.gpu_check.engine_task"):
             monkeypatch.setattr(f"{module}.open_cuda", lambda *_: machine.driver)
         monkeypatch.setattr(tasks, "RULE", FEW)
         return machine
