@@ -130,7 +130,7 @@ def test_a_refusal_is_told_in_the_words_of_who_refused(
 
 @pytest.fixture
 def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the ledger, and a script that builds nothing: enet fails, and the others give the rows that they have."""
+    """A copy of the ledger, and a script that builds nothing: enet fails, the others give the rows they have."""
 
     def rows_without_a_build(name: str, which: str) -> list[dict[str, Any]]:
         if name == "enet":
