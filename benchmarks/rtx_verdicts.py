@@ -54,7 +54,6 @@ SCENES, LARGEST = 2, 1000.0
 reaches 1e21, and FP16 does not hold such a scale."""
 
 AS_ASKED, BY_THE_COMPILER, NOT_PROVEN = "built as asked", "refused by the compiler", "refused as not proven"
-VERDICTS = (AS_ASKED, BY_THE_COMPILER, NOT_PROVEN)
 COUNTS = ("kernels", "moving", "bytes", "constant_bytes")
 """What a row has of engines.account, and then engine_bytes; all None where there is no engine."""
 
