@@ -38,4 +38,4 @@ else
     echo "left out: TensorRT for RTX is not installed, and has wheels for x86-64 Linux and Windows only"
 fi
 
-say "done: look at demo/labelled/*_overlay.png"
+say "done: look at demo/labelled/*_overlay.png; the engine is demo/logits.engine"

@@ -42,7 +42,7 @@ def cli() -> None:
     rtseg import-onnx F.onnx --classes 7   any ONNX file, made fit for the rest
     rtseg calibrate F.onnx --data camvid:DIR -o F.table.json
     rtseg quantize F.onnx --table F.table.json --to int8 --max-drop 0.5 --data camvid:DIR
-    rtseg build F.onnx --precision fp16    an engine for the GPU at hand
+    rtseg build F.onnx --precision fp16    an engine for this GPU, or for RTX cards
     rtseg audit F.engine --expect fp16     proof that FP16 was built
     rtseg run F.onnx pictures/ -o labelled/
     rtseg validate F.onnx --data camvid:DIR --split val

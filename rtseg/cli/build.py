@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @click.option("-o", "--output", type=ANY_PATH, help="The engine.  [NAME.PRECISION.RELEASE-GPU.engine, beside ONNX]")
 @click.option("--keep-graph", type=ANY_PATH, metavar="F", help="Write the ONNX graph that the compiler is given to F.")
 @click.option("--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Most scratch memory of a layer.")
-@click.option("--cuda", type=click.Choice(DRIVERS), default=DEFAULT, show_default=True, help="How CUDA is called.")
+@click.option("--cuda", type=click.Choice(DRIVERS), default=DEFAULT, show_default=True, help="How TensorRT calls CUDA.")
 @click.option(
     "--keep-anyway", is_flag=True, help="Write the engine even where it is not in the precision that was asked for."
 )
@@ -56,7 +56,7 @@ def build(
 ) -> None:
     """Build an engine for NVIDIA GPUs and prove its precision.
 
-    TensorRT builds for the GPU of this machine. TensorRT for RTX builds on any machine, for RTX cards from Ampere on,
+    TensorRT builds for the GPU of this machine. TensorRT for RTX builds without a GPU, for RTX cards from Ampere on,
     or for those named by --compute-capability: 7.5 Turing, 8.6 Ampere, 8.9 Ada, 12.0 Blackwell. An engine for 7.5 is
     one of its own, in fp32 or fp16. fp16 is built from an FP32 or FP16 file, int8 from what rtseg quantize wrote.
 

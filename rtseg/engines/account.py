@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtseg.engines.generated_kernels import only_moves
-from rtseg.engines.layer_precision import CONVERSION, QUANTIZATION, REFORMAT
+from rtseg.engines.layer_precision import QUANTIZATION, REFORMAT
 
 if TYPE_CHECKING:
     from rtseg.engines.audit import AuditedLayer
@@ -96,10 +96,10 @@ class Account:
         return tuple(sorted(self.kernels, key=lambda kernel: -kernel.bytes)[:LARGEST])
 
     def by_precision(self) -> dict[str, dict[str, int]]:
-        """Return kernels and bytes by precision, those that only move data under "conversion"."""
+        """Return kernels and bytes by the precision of the kernels, the most bytes first."""
         rows: defaultdict[str, dict[str, int]] = defaultdict(lambda: {"kernels": 0, "bytes": 0})
         for kernel in self.kernels:
-            row = rows[CONVERSION if kernel.moves else kernel.precision]
+            row = rows[kernel.precision]
             row["kernels"] += 1
             row["bytes"] += kernel.bytes
         return dict(sorted(rows.items(), key=lambda item: -item[1]["bytes"]))
@@ -109,6 +109,7 @@ class Account:
         return {
             "kernels": len(self.kernels),
             "moving": self.moving,
+            "moving_bytes": sum(kernel.bytes for kernel in self.kernels if kernel.moves),
             "bytes": self.bytes,
             "read_bytes": sum(kernel.read for kernel in self.kernels),
             "written_bytes": sum(kernel.written for kernel in self.kernels),

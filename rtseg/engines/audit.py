@@ -146,6 +146,7 @@ class Audit:
             "weighted": self._weighted_counts(),
             "reformats": len(self.reformats),
             "unfused": len(self.unfused),
+            "operators": len(self.engine.asked) or None,
             "account": self.account.summary(),
         }
 

@@ -50,8 +50,9 @@ def _whichever(cuda: str, note: Callable[[str], None]) -> Compiler:
             raise MissingDependencyError("tensorrt_rtx or tensorrt", extra="rtx", purpose=PURPOSE) from why
         raise why from None
     target = rtx_target(trt)
-    reason = str(why).partition(". Try: ")[0]
-    note(f"built with TensorRT for RTX {target.release}, as TensorRT cannot: {reason}")
+    missing = isinstance(why, MissingDependencyError)
+    reason = "TensorRT is not installed" if missing else str(why).partition(". Try: ")[0]
+    note(f"TensorRT for RTX {target.release} builds it: {reason}")
     return RtxCompiler(trt, target)
 
 

@@ -82,6 +82,10 @@ def build_rtx(
         del parser  # not before: the network's weights lie in the parser's memory
         if progress.cancelled:
             raise KeyboardInterrupt
+        if serialized is None and profile.workspace_mib and any("OutOfMemory" in line for line in record.errors):
+            raise EngineError(  # no GPU's memory: nothing here has one
+                "no kernel fits into the workspace", got=f"{profile.workspace_mib} MiB", hint="a larger --workspace"
+            )
         if serialized is None:
             raise engine_error("TensorRT for RTX could not build the engine", record.errors)
         content, lists = bytes(memoryview(serialized)), list(record.lists)

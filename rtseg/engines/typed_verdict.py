@@ -18,10 +18,16 @@ _NARROW_FIRST = ("int8", "fp16", "fp32")
 
 
 def changed_products(asked: Mapping[str, str], layers: Sequence[AuditedLayer], request: str) -> list[str]:
-    """Return in words what is not as requested. asked is the precision of each product of the graph, by operator."""
+    """Return in words what is not as requested. asked is the precision of each product of the graph, by operator.
+
+    The graph has to be one in that precision: with some products in it, and none that is narrower.
+    """
     if request not in asked.values():
         kinds = " and ".join(sorted(set(asked.values())))
         return [f"{request} was asked for, and the graph that was built has no product in it; got {kinds}"]
+    if narrower := [name for name, precision in asked.items() if _width(precision) < _width(request)]:
+        told = f"{len(narrower)} of {len(asked)} {products(len(asked))} in {asked[narrower[0]]}"
+        return [f"{request} was asked for, and the graph that was built has {told} ({first_of(narrower)})"]
     return [
         f"{len(names)} of {len(asked)} {products(len(asked))} were asked for in {before} and built in {after} "
         f"({first_of(names)}); the compiler changed the precision without a word"

@@ -19,11 +19,12 @@ from rtseg.artifacts import PathLike, manifest_path, sha256_of
 from rtseg.engines.audit import Audit
 from rtseg.engines.formats import UNKNOWN
 from rtseg.engines.inspector import RTX_SCHEMA
-from rtseg.engines.layers_file import engine_path
+from rtseg.engines.layers_file import engine_path, layers_beside
 from rtseg.engines.product_words import first_names, part_of
 from rtseg.engines.share_verdict import failures_of, notices_of
 from rtseg.engines.typed_verdict import changed_products, wide_weights
 from rtseg.errors import EngineError, ManifestError, UnknownNameError
+from rtseg.tensorrt.module import RTX
 
 REQUESTS = ("fp32", "fp16", "int8")
 
@@ -120,7 +121,8 @@ def _by_text(told: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 def requested_precision(path: PathLike) -> str | None:
     """Return the precision in the manifest of the engine that path names or lies beside; None without a manifest.
 
-    Raises ManifestError for a manifest that is none, or that tells of another engine file than the one beside it.
+    Raises ManifestError for a manifest that is none, or that tells of another engine file than the one beside it, or,
+    of TensorRT for RTX, of another file of layers.
     """
     engine = engine_path(path)
     if engine is None or not manifest_path(engine).is_file():
@@ -128,8 +130,9 @@ def requested_precision(path: PathLike) -> str | None:
     sidecar = manifest_path(engine)
     try:
         manifest = json.loads(sidecar.read_text(encoding="utf-8"))
-        precision, digest = manifest["precision"], manifest["sha256"]
-    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        precision, digest, details = manifest["precision"], manifest["sha256"], manifest["details"]
+        layers_digest = details["layers_sha256"] if details.get("runtime") == RTX else None
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(
             f"{sidecar} is not the manifest of an engine ({type(error).__name__}: {error})", hint="--expect PRECISION"
         ) from error
@@ -141,6 +144,13 @@ def requested_precision(path: PathLike) -> str | None:
         raise ManifestError(
             f"{engine} is not the file its manifest tells of",
             expected=f"sha256 {str(digest)[:12]}",
+            hint="build it again",
+        )
+    layers = layers_beside(engine)
+    if layers_digest is not None and layers.is_file() and sha256_of(layers) != layers_digest:
+        raise ManifestError(
+            f"{layers} is not the file that the manifest of {engine} tells of",
+            expected=f"sha256 {str(layers_digest)[:12]}",
             hint="build it again",
         )
     return str(precision)

@@ -37,12 +37,14 @@ def audit_text(facts: Mapping[str, Any], console: Console) -> None:
         time = [f"{row['ms']:.3f}", percent(row["time_share"])] if timed else []
         table.add_row(row["precision"], str(row["layers"]), percent(row["layer_share"]), *time)
     console.print(table)
+    rtx = engine["schema"] == "rtx"  # whose kernels convert as they compute: it has no reformats, and no lone Q/DQ
     for line in _lines(engine):
         console.print(line, soft_wrap=True)
     _add_account(console, engine["account"])
-    _add_conversions(console, "reformats", engine["reformats"]["layers"])
-    _add_conversions(console, "Q/DQ that stand alone", engine["unfused"]["layers"])
-    if engine["between_int8"]:
+    if not rtx:
+        _add_conversions(console, "reformats", engine["reformats"]["layers"])
+        _add_conversions(console, "Q/DQ that stand alone", engine["unfused"]["layers"])
+    if engine["between_int8"] and not rtx:
         console.print(f"floating point between INT8: {_listed([row['layer'] for row in engine['between_int8']])}")
     if facts["against"] is not None:
         _add_accounts(console, engine["account"], facts["against"])
@@ -62,6 +64,8 @@ def _end(tensor: Mapping[str, Any]) -> str:
 
 def _lines(engine: Mapping[str, Any]) -> list[str]:
     weighted = ", ".join(f"{number} {precision}" for precision, number in engine["weighted"].items())
+    if engine["schema"] == "rtx":
+        return [f"kernels with convolutions and matrix products: {weighted or 'none'}"]
     lines = [f"convolutions and matrix products: {weighted or 'none'}"]
     for key, name in (("reformats", "reformats"), ("unfused", "Q/DQ that stand alone")):
         part = engine[key]
@@ -84,7 +88,7 @@ def _add_account(console: Console, account: Mapping[str, Any]) -> None:
     if account["unsized_tensors"]:
         console.print(f"tensors whose size is not told, left out of it: {account['unsized_tensors']}")
     table = Table(title=f"the {len(account['largest'])} kernels that move the most")
-    table.add_column("ONNX operators", overflow="fold")
+    table.add_column("ONNX operators", overflow="fold", min_width=24)
     table.add_column("kind")
     table.add_column("precision")
     for heading in ("MB", "read", "constants", "written"):

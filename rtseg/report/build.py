@@ -19,6 +19,9 @@ def shares_text(shares: Mapping[str, Any]) -> str:
     weighted = shares["weighted"]
     total = sum(weighted.values())
     counts = ", ".join(f"{precision.upper()} {number}" for precision, number in weighted.items())
+    if shares["operators"] is not None:
+        whole = "the graph's convolutions and matrix products"
+        return f"{counts or 'none'} of the {total} kernels that compute {whole}, {shares['operators']} in all"
     beside = ", ".join(
         f"{words}: {shares[key] or 'none'}"
         for key, words in (("reformats", "reformat layers"), ("unfused", "Q/DQ that stand alone"))
@@ -38,7 +41,7 @@ def built_text(manifest: Manifest, *, from_store: bool) -> str:
 def account_text(account: Mapping[str, Any]) -> str:
     """Return in one line how many kernels an engine launches and what they move (Account.summary)."""
     repeated = account["repeated_bytes"]
-    less = f", {megabytes(repeated)} of it listed twice" if repeated >= SMALLEST_TOLD else ""
+    less = f", {megabytes(repeated)} of it read again by the same kernel" if repeated >= SMALLEST_TOLD else ""
     return (
         f"{account['kernels']} kernels, {account['moving']} of which only move or convert data; "
         f"{megabytes(account['bytes'])} read and written{less}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,9 @@ def test_a_build_tells_precisions_and_account_and_how_to_look_into_the_engine(
     told = cli("build", exported, *RTX, "--compute-capability", "8.9", "--precision", "fp16", "-o", engine)
     assert (told.code, told.out) == (0, f"{engine}\n")
     shares, account, what, graph, after = told.err.splitlines()
-    assert shares.startswith("FP16 ") and "convolutions and matrix products" in shares
+    assert re.fullmatch(
+        r"FP16 (\d+) of the \1 kernels that compute the graph's convolutions and matrix products, \d+ in all", shares
+    )
     assert " kernels, " in account and account.endswith("MB read and written")
     assert what.startswith("fp16 for GPUs of compute capability 8.9, TensorRT for RTX 1.")
     assert (graph.startswith("graph: "), after) == (True, f"next: rtseg audit {engine}")
@@ -83,7 +86,7 @@ def test_without_a_runtime_the_command_says_which_it_took_and_why(
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     told = cli("build", exported, "-o", tmp_path / "a.engine")
     first = told.err.splitlines()[0]
-    assert first.startswith("built with TensorRT for RTX 1.") and first.endswith("tensorrt, which is not installed")
+    assert first.startswith("TensorRT for RTX 1.") and first.endswith(" builds it: TensorRT is not installed")
 
 
 def test_the_audit_tells_kernels_bytes_and_the_largest(cli: Cli, exported: Path, tmp_path: Path) -> None:
@@ -126,6 +129,26 @@ def test_the_exit_code_of_an_audit_is_1_where_another_precision_is_expected(
         "int8 was asked for, and the graph that was built has no product in it"
         in refused("audit", engine, "--expect", "int8").splitlines()[-1]
     )
+
+
+def test_an_engine_that_is_int8_is_not_the_fp16_that_is_expected(
+    cli: Cli, refused: Refused, quantized: Path, tmp_path: Path
+) -> None:
+    engine = tmp_path / "a.engine"
+    cli("build", quantized, "--compute-capability", "8.6", "-o", engine)
+    told = refused("audit", engine, "--expect", "fp16", "--json")
+    assert "fp16 was asked for, and the graph that was built has " in told and " in int8 (" in told
+
+
+def test_the_layers_of_another_engine_are_no_proof_of_this_one(
+    cli: Cli, refused: Refused, exported: Path, tmp_path: Path
+) -> None:
+    engines = [tmp_path / f"{precision}.engine" for precision in ("fp16", "fp32")]
+    for engine in engines:
+        cli("build", exported, "--compute-capability", "8.6", "--precision", engine.stem, "-o", engine)
+    layers = [Path(f"{engine}.layers.json") for engine in engines]
+    layers[0].write_bytes(layers[1].read_bytes())
+    assert "is not the file that the manifest of" in refused("audit", engines[0])
 
 
 def test_the_graph_is_kept_as_the_compiler_is_given_it(cli: Cli, exported: Path, tmp_path: Path) -> None:

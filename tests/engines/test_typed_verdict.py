@@ -63,6 +63,16 @@ def test_a_request_for_a_precision_that_no_product_has_fails() -> None:
     assert failure == "fp16 was asked for, and the graph that was built has no product in it; got fp32"
 
 
+def test_a_graph_with_narrower_products_is_not_one_in_the_precision() -> None:
+    built = engine(kernel("a", "int8"), kernel("b", "fp16"), kernel("c", "fp32"), a="int8", b="fp16", c="fp32")
+    assert verdict(built, "int8").passed
+    (failure,) = verdict(built, "fp16").failures
+    assert failure == (
+        "fp16 was asked for, and the graph that was built has 1 of 3 convolutions and matrix products in int8 (a)"
+    )
+    assert "2 of 3 convolutions and matrix products in int8 (a, b)" in verdict(built, "fp32").failures[0]
+
+
 def test_a_graph_without_products_is_not_proven() -> None:
     assert verdict(engine(kernel("a", "fp32")), "fp32").undecided
 
