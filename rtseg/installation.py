@@ -142,8 +142,8 @@ def _rtx() -> Finding:
         what, _, mend = str(error).partition(". Try: ")
         return Finding(RTX, False, what, mend)
     capabilities = ", ".join(map(capability_text, known_capabilities(trt)))
-    runs = "runs them too" if _cuda_of_driver() is not None else "without a driver it runs none"
-    return Finding(RTX, True, f"{trt.__version__}; builds for compute capability {capabilities}; {runs}")
+    runs = "" if _cuda_of_driver() is not None else ", runs none without a driver"
+    return Finding(RTX, True, f"{trt.__version__}: builds for {capabilities}{runs}")
 
 
 def _cuda_of_tensorrt() -> int | None:

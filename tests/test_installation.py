@@ -70,7 +70,7 @@ def test_tensorrt_for_rtx_tells_what_it_builds_for_and_that_it_runs_nothing_with
 
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx("1.7.1.116"))
     monkeypatch.setattr(rtseg.cuda, "open_cuda", no_driver)
-    seen = "1.7.1.116; builds for compute capability 7.5, 8.6, 12.0; without a driver it runs none"
+    seen = "1.7.1.116: builds for 7.5, 8.6, 12.0, runs none without a driver"
     assert rtx_finding() == installation.Finding("tensorrt-rtx", True, seen)
 
 

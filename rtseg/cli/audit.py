@@ -33,7 +33,7 @@ def audit(
     against_profile: Path | None,
     as_json: bool,
 ) -> None:
-    """Prove the precision of an engine, layer by layer, and tell what its kernels read and write.
+    """Prove an engine's precisions, and tell what its kernels move.
 
     FILE is an engine with FILE.layers.json beside it, which rtseg build saves, or such a file itself: what TensorRT's
     engine inspector writes as JSON, by trtexec --exportLayerInfo too. Neither TensorRT nor a GPU is needed. An engine

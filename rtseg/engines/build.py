@@ -151,7 +151,8 @@ def compile_engine(
     """
     engine, profile, observer = Path(output), profile or BuildProfile(), observer or BuildObserver()
     key = EngineKey.of(ready, profile, compiler.target)
-    require_writable(engine)
+    for path in (engine, manifest_path(engine), layers_beside(engine)):
+        require_writable(path)
     store = store or EngineStore()
     plan = store.find(key)
     found = kept = plan is not None
@@ -162,7 +163,8 @@ def compile_engine(
         observer.note(note)
     proof = prove_precision(plan.layers, ready.precision, must_be_readable=compiler.target.runtime == RTX)
     _tell(proof, observer)
-    if proof.verdict.failures and not keep_anyway:
+    rtx = compiler.target.runtime == RTX  # of which nothing but the proof speaks for an engine
+    if (proof.verdict.failures or (rtx and proof.verdict.undecided)) and not keep_anyway:
         raise _not_as_asked(proof, engine, kept=kept)
     return write_engine(engine, plan, parent, key, ready, proof, from_store=found)
 

@@ -27,12 +27,13 @@ DETAILED = (
     "build with ProfilingVerbosity.DETAILED (rtseg build does; trtexec: --profilingVerbosity=detailed) and save again"
 )
 INSPECTOR = "the inspector's text"
+MAX_DIMENSIONS, MAX_LENGTH = 16, 1 << 40
 RTX_SCHEMA = "rtx"
 ASKED, ALONE = "Asked Precisions", "Alone"
 """What TensorRT's own inspector does not write: keys of EngineLayers.asked and alone."""
 
 
-_ONNX_OPERATOR = re.compile(r"\[ONNX Layer: (.*?)\](?=(?:__\w+)?[\x1e\x1f\s]*(?:\[|$))", re.DOTALL)
+_ONNX_OPERATOR = re.compile(r"(.*?)\](?=(?:__\w+)?[\x1e\x1f\s]*(?:\[|$))", re.DOTALL)
 """Myelin may write behind one what it made of it: [ONNX Layer: /a/Conv]__gemm_from_conv1x1."""
 
 _POINTWISE = re.compile(r"PWN\(|\)")
@@ -109,6 +110,16 @@ class EngineLayers:
 
 def parse_layers(data: object, source: str = INSPECTOR) -> EngineLayers:
     """Return the layers that the parsed JSON tells of. source names it in messages. Raises EngineError."""
+    if isinstance(data, Mapping) and ASKED in data:
+        return _of_rtx(data, source)
+    layers = tuple(layer for layer in _layers(data, source) if not _OTHER_PROFILE.search(layer.name))
+    assert isinstance(data, Mapping)  # else there were no layers
+    if "I/O Tensors" in data:
+        return EngineLayers(layers, *_told_ends(data["I/O Tensors"], source), "11")
+    return EngineLayers(layers, *_found_ends(layers, data.get("Bindings", []), source), "8-10")
+
+
+def _layers(data: object, source: str) -> tuple[EngineLayer, ...]:
     if not isinstance(data, Mapping) or not isinstance(data.get("Layers"), list):
         raise EngineError(
             f"{source} is not what TensorRT's engine inspector writes", expected='an object with a list "Layers"'
@@ -118,31 +129,36 @@ def parse_layers(data: object, source: str = INSPECTOR) -> EngineLayers:
         raise EngineError(f"{source} tells of no layer, as with ProfilingVerbosity.NONE", hint=DETAILED)
     if any(isinstance(entry, str) for entry in entries):
         raise EngineError(f"{source} holds names of layers only: their types are not in it", hint=DETAILED)
-    layers = tuple(
-        layer for layer in (_layer(entry, source) for entry in entries) if not _OTHER_PROFILE.search(layer.name)
-    )
+    layers = tuple(_layer(entry, source) for entry in entries)
     if not any(layer.inputs or layer.outputs for layer in layers):
         raise EngineError(f"{source} tells of no tensor of any layer", hint=DETAILED)
-    if ASKED in data:
-        return _of_rtx(data, layers, source)
-    if "I/O Tensors" in data:
-        return EngineLayers(layers, *_told_ends(data["I/O Tensors"], source), "11")
-    return EngineLayers(layers, *_found_ends(layers, data.get("Bindings", []), source), "8-10")
+    return layers
 
 
-def _of_rtx(data: Mapping[str, Any], layers: tuple[EngineLayer, ...], source: str) -> EngineLayers:
-    asked, alone = data[ASKED], data.get(ALONE, {})
-    if not isinstance(asked, Mapping) or not isinstance(alone, Mapping):
+def _of_rtx(data: Mapping[str, Any], source: str) -> EngineLayers:
+    asked, alone, target = data[ASKED], data.get(ALONE), data.get("Runtime")
+    if not (isinstance(asked, Mapping) and isinstance(alone, Mapping) and isinstance(target, Mapping)):
         raise EngineError(
-            f"{source} is not what rtseg writes of an engine", expected=f'objects "{ASKED}" and "{ALONE}"'
+            f"{source} is not what rtseg writes of an engine", expected=f'objects "{ASKED}", "{ALONE}" and "Runtime"'
         )
+    capabilities = target.get("compute_capabilities")
+    if not isinstance(capabilities, list):
+        raise EngineError(f"{source} does not say what the engine is for", expected='a list "compute_capabilities"')
+    if (len(capabilities) > 1 or target.get("portable") is not False) and list(alone) != capabilities:
+        raise EngineError(
+            f"{source} lacks the layers for each compute capability alone",
+            got=", ".join(map(str, alone)) or "none",
+            expected=", ".join(map(str, capabilities)),
+            hint="build it again",
+        )
+    layers = _layers(data, source)
     asked = {str(name): str(precision) for name, precision in asked.items()}
     if "I/O Tensors" in data:
         ends = _told_ends(data["I/O Tensors"], source)
     else:
         ends = _found_ends(layers, data.get("Bindings", []), source)
     each = {
-        str(capability): EngineLayers(parse_layers(part, source).layers, *ends, RTX_SCHEMA, asked)
+        str(capability): EngineLayers(_layers(part, source), *ends, RTX_SCHEMA, asked)
         for capability, part in alone.items()
     }
     return EngineLayers(layers, *ends, RTX_SCHEMA, asked, each)
@@ -184,6 +200,8 @@ def _tensor(entry: object, source: str) -> EngineTensor:
     data_type = str(entry.get("Datatype") or entry.get("DataType") or both or layout)
     shape = entry.get("Dimensions")
     sizes = shape if isinstance(shape, list) else []
+    if len(sizes) > MAX_DIMENSIONS or any(isinstance(size, int) and abs(size) >= MAX_LENGTH for size in sizes):
+        raise EngineError(f"{source} has a tensor of a size that cannot be", got=f"{len(sizes)} dimensions")
     return EngineTensor(
         entry["Name"],
         data_type_of(data_type),
@@ -194,8 +212,9 @@ def _tensor(entry: object, source: str) -> EngineTensor:
 
 def _operators(name: str, kind: str, metadata: str) -> tuple[str, ...]:
     """Return the ONNX operators of a layer, by its metadata (8.6 and newer) or by its name."""
-    if told := _ONNX_OPERATOR.findall(metadata):
-        return tuple(dict.fromkeys(told))
+    told = (_ONNX_OPERATOR.match(part) for part in metadata.split("[ONNX Layer: ")[1:])
+    if names := [matched[1] for matched in told if matched is not None]:
+        return tuple(dict.fromkeys(names))
     if kind == "NoOp" or name.startswith(("Reformatting CopyNode", "__my")):
         return ()
     if _MYELIN_ENDING.search(name):

@@ -23,22 +23,26 @@ def run_interruptibly(
     """
     outcome: list[Result] = []
     raised: list[BaseException] = []
+    # Not Thread.join with a timeout: after an interrupt in it CPython 3.11 takes the running thread for one that ended.
+    ended = threading.Event()
 
     def run() -> None:
         try:
             outcome.append(work())
         except BaseException as error:
             raised.append(error)
+        finally:
+            ended.set()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        while thread.is_alive():
+        while not ended.is_set():
             tick()
-            thread.join(every_seconds)
+            ended.wait(every_seconds)
     except BaseException:
         if interrupt():
-            thread.join()
+            ended.wait()
         raise
     if raised:
         raise raised[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def read_json(path: Path, *, hint: str) -> Any:
 
 def parse_json(text: str, source: str = INSPECTOR, *, hint: str = "") -> Any:
     """Return the content of JSON as TensorRT's tools write it. source names it in messages. Raises EngineError."""
+    if re.search(r"\\u[dD][89a-fA-F]", text):
+        raise EngineError(f"{source} has half a character, which is no text", hint=hint)
     try:
         # TensorRT 8.6 puts control characters between the names in Metadata, unescaped.
         return json.loads(text, strict=False)

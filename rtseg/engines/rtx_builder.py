@@ -87,7 +87,9 @@ def build_rtx(
                 "no kernel fits into the workspace", got=f"{profile.workspace_mib} MiB", hint="a larger --workspace"
             )
         if serialized is None:
-            raise engine_error("TensorRT for RTX could not build the engine", record.errors)
+            # That there is no driver is told of every refusal, and the cause of none.
+            told = [line for line in record.errors if "cudaError 35" not in line] or record.errors
+            raise engine_error("TensorRT for RTX could not build the engine", told, hint="rtseg build --keep-graph F")
         content, lists = bytes(memoryview(serialized)), list(record.lists)
     if len(lists) != 1:
         raise EngineError(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rtseg.engines.formats import UNKNOWN
+from rtseg.engines.generated_kernels import operations
 from rtseg.engines.layer_precision import WEIGHTED
 from rtseg.engines.product_words import first_of, products
 
@@ -46,19 +47,29 @@ def differences(asked: Mapping[str, str], layers: Iterable[AuditedLayer]) -> dic
     """Return the operators that were built in another precision than the graph has them in.
 
     asked is the graph's, by operator. The result has the names by (asked, built); built is "no kernel" where no layer
-    names the operator. Small products the compiler writes out as sums within a kernel of other work, whose widest
-    tensor then has to be as wide as was asked.
+    computes the operator. A kernel that multiplies computes in the precision of its first input, and in that of its
+    weights where they are narrower. A small floating-point product the compiler writes out as multiplications and
+    sums within a generated kernel, of whose tensors one then has to be as wide as was asked.
     """
     products, others = _kernels_of(asked, layers)
     found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for name, precision in asked.items():
-        built = {_built(entry.precision) for entry in products[name]}
-        if not built and others[name]:
-            widest = max((_width(entry.precision) for entry in others[name]), default=0)
-            built = {precision if widest >= _width(precision) else others[name][0].precision}
+        built = {_computed_in(entry) for entry in products[name]}
+        written_out = [entry for entry in others[name] if "Mul" in operations(entry.layer.name)]
+        if not built and precision != "int8" and written_out:
+            widest = max(_width(entry.precision) for entry in written_out)
+            built = {precision if widest >= _width(precision) else written_out[0].precision}
         for other in sorted(built - {precision}) or ([] if built else [NO_KERNEL]):
             found[precision, other].append(name)
     return dict(found)
+
+
+def _computed_in(entry: AuditedLayer) -> str:
+    weights = next((tensor for tensor in entry.layer.constants or () if len(tensor.shape) > 1), None)
+    built = _built(entry.precision)
+    if weights is not None and not weights.is_scalar and 0 <= _width(weights.data_type) < _width(built):
+        return weights.data_type
+    return built
 
 
 def weights_in_fp32(asked: Mapping[str, str], layers: Iterable[AuditedLayer]) -> int:

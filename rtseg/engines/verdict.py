@@ -130,7 +130,7 @@ def requested_precision(path: PathLike) -> str | None:
     sidecar = manifest_path(engine)
     try:
         manifest = json.loads(sidecar.read_text(encoding="utf-8"))
-        precision, digest, details = manifest["precision"], manifest["sha256"], manifest["details"]
+        precision, digest, details = manifest["precision"], manifest["sha256"], manifest.get("details", {})
         layers_digest = details["layers_sha256"] if details.get("runtime") == RTX else None
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(

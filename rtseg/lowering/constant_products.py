@@ -4,7 +4,7 @@ TensorRT for RTX compiles FP32 convolutions for Turing, and refuses FP32 MatMul 
 matrix the product is a 1x1 convolution: the shared axis becomes the channels.
 
     Y (.., M, N) = W (M, K) X (.., K, N)     X as (P, K, N, 1), weights (M, K, 1, 1)
-    Y (.., M, N) = X (.., M, K) W (K, N)     X as (P, K, M, 1), weights (N, K, 1, 1); Gemm the same, with its bias
+    Y (.., M, N) = X (.., M, K) W (K, N)     X as (P, K, M, 1), weights (N, K, 1, 1); Gemm the same, and an Add
 """
 
 from __future__ import annotations
@@ -56,11 +56,14 @@ class _Written:
         self.node.CopyFrom(node)
         self.name = node_name(node)
         self.made: list[onnx.NodeProto] = []
+        self._taken = _names_in(model)
 
     def nodes(self) -> list[onnx.NodeProto]:
         """Return the nodes in order. The convolution keeps the product's name."""
         first, second = self.node.input[:2]
         result = self.view.shape(self.node.output[0])
+        if min(len(self.view.shape(first)), len(self.view.shape(second))) < 2:
+            raise self._refused("a vector times a matrix")
         if (left := self._matrix(first)) is not None and self.node.op_type == "MatMul":
             *_, inner, columns = self.view.shape(second)
             planes = math.prod(self.view.shape(second)[:-2])
@@ -74,14 +77,20 @@ class _Written:
             made = self._convolution(source, right)
             made = self._transposed(made, (0, 2, 3, 1), "channels_last")
         else:
-            raise QuantizationError(
-                "compute capability 7.5 has no FP32 matrix product",
-                got=f"{self.name} of two tensors that are computed",
-                expected="one of them a constant matrix, which becomes a convolution",
-                hint="--precision fp16, or another --compute-capability",
-            )
-        self._reshaped(made, result, "out", self.node.output[0])
+            raise self._refused("two tensors that are computed")
+        added = self._added()
+        made = self._reshaped(made, result, "out", "" if added else self.node.output[0])
+        if added:
+            self.made.append(helper.make_node("Add", [made, added], [self.node.output[0]], self._fresh("add")))
         return self.made
+
+    def _refused(self, got: str) -> QuantizationError:
+        return QuantizationError(
+            "compute capability 7.5 has no FP32 matrix product",
+            got=f"{self.name} of {got}",
+            expected="a matrix, or several, times a constant one, which becomes a convolution",
+            hint="--precision fp16, or another --compute-capability",
+        )
 
     def _matrix(self, tensor: str) -> Matrix | None:
         """Return a constant as a matrix, None where it is none."""
@@ -102,36 +111,51 @@ class _Written:
         weights = matrix if attribute(self.node, "transB", 0) else matrix.T
         return weights * np.float32(attribute(self.node, "alpha", 1.0))
 
-    def _bias(self, outputs: int) -> list[str]:
+    def _added(self) -> str:
+        """Return what a Gemm adds to its product, times beta; nothing where it adds nothing."""
         if self.node.op_type != "Gemm" or len(self.node.input) < 3 or not self.node.input[2]:
-            return []
-        if not self.view.is_constant(self.node.input[2]):
-            raise QuantizationError(
-                "compute capability 7.5 has no FP32 matrix product",
-                got=f"{self.name}, whose bias is computed",
-                hint="--precision fp16, or another --compute-capability",
-            )
-        bias = self.view.constant(self.node.input[2]).astype(np.float32) * np.float32(attribute(self.node, "beta", 1.0))
-        return [self._constant(np.broadcast_to(bias.reshape(-1), (outputs,)).copy(), "bias")]
+            return ""
+        beta, addend = np.float32(attribute(self.node, "beta", 1.0)), self.node.input[2]
+        if beta == 1:
+            return str(addend)
+        if not self.view.is_constant(addend):
+            raise self._refused("which beta times a tensor that is computed is added to")
+        return self._constant(np.asarray(self.view.constant(addend), np.float32) * beta, "addend")
 
     def _convolution(self, source: str, weights: Matrix) -> str:
         taps = self._constant(np.ascontiguousarray(weights)[:, :, None, None], "weights")
-        inputs = [source, taps, *self._bias(weights.shape[0])]
-        self.made.append(helper.make_node("Conv", inputs, [f"{self.name}_conv"], self.name, kernel_shape=[1, 1]))
-        return f"{self.name}_conv"
+        made = self._fresh("conv")
+        self.made.append(helper.make_node("Conv", [source, taps], [made], self.name, kernel_shape=[1, 1]))
+        return made
 
     def _reshaped(self, tensor: str, shape: tuple[int, ...], suffix: str, result: str = "") -> str:
-        made = result or f"{self.name}_{suffix}"
+        made = result or self._fresh(suffix)
         sizes = self._constant(np.array(shape, np.int64), f"{suffix}_shape")
-        self.made.append(helper.make_node("Reshape", [tensor, sizes], [made], f"{self.name}_{suffix}"))
+        self.made.append(helper.make_node("Reshape", [tensor, sizes], [made], self._fresh(f"{suffix}_reshape")))
         return made
 
     def _transposed(self, tensor: str, order: tuple[int, ...], suffix: str) -> str:
-        made = f"{self.name}_{suffix}"
+        made = self._fresh(suffix)
         self.made.append(helper.make_node("Transpose", [tensor], [made], made, perm=list(order)))
         return made
 
+    def _fresh(self, suffix: str) -> str:
+        """Return a name that nothing in the graph has."""
+        wanted = f"{self.name}_{suffix}"
+        name = next(
+            name for name in (wanted, *(f"{wanted}.{n}" for n in range(len(self._taken)))) if name not in self._taken
+        )
+        self._taken.add(name)
+        return name
+
     def _constant(self, value: NDArray[np.generic], suffix: str) -> str:
-        name = f"{self.name}_{suffix}"
+        name = self._fresh(suffix)
         self.model.graph.initializer.append(numpy_helper.from_array(value, name))
         return name
+
+
+def _names_in(model: onnx.ModelProto) -> set[str]:
+    graph = model.graph
+    names = {name for node in graph.node for name in (node.name, *node.input, *node.output)}
+    names |= {entry.name for part in (graph.initializer, graph.input, graph.output, graph.value_info) for entry in part}
+    return names

@@ -35,7 +35,7 @@ from rtseg.graphs.view import GraphView
 from rtseg.lowering.byte_ends import with_float_ends
 from rtseg.lowering.constant_products import without_fp32_products
 from rtseg.lowering.opset import raised_to_19
-from rtseg.lowering.product_precisions import product_precisions, with_named_products
+from rtseg.lowering.product_precisions import product_precisions, with_named_products, with_plain_names
 from rtseg.lowering.versions import FLAGS, RTX, TARGETS, TURING, Capability
 from rtseg.quantize.half import is_half, is_quantized, to_half
 from rtseg.quantize.half_rules import float32_reasons
@@ -117,6 +117,9 @@ def lower(
             ready, written = without_fp32_products(ready)
             if written:
                 words.append(f"{written} FP32 matrix products written as convolutions")
+        ready, odd = with_plain_names(ready)
+        if odd:
+            words.append(f"{odd} names replaced that the compiler's log cannot hold")
         ready = with_named_products(ready)
         products = product_precisions(ready)
     return Lowered(ready, precision, target, flags, "; ".join(words), _sha256(model), _sha256(ready), products)

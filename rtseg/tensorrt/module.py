@@ -51,9 +51,11 @@ def load_rtx(purpose: str) -> TensorRtRtx:
     """Return the module of TensorRT for RTX. Raises what load_tensorrt raises."""
     try:
         import tensorrt_rtx as trt
-    except (ImportError, OSError) as error:
+    except Exception as error:  # its bindings raise RuntimeError too, where they meet other libraries than their own
         raise _cannot_load(RTX, purpose, error) from error
     _require_version(trt, RTX, purpose)
+    if not hasattr(trt, "ComputeCapability"):
+        raise _missing(RTX, purpose)
     return cast("TensorRtRtx", trt)
 
 
@@ -67,7 +69,7 @@ def _require_version(trt: TensorRt, runtime: str, purpose: str) -> None:
         raise _missing(runtime, purpose)
 
 
-def _cannot_load(runtime: str, purpose: str, error: ImportError | OSError) -> MissingDependencyError | EngineError:
+def _cannot_load(runtime: str, purpose: str, error: Exception) -> MissingDependencyError | EngineError:
     package, product = _PACKAGES[runtime][0], PRODUCTS[runtime]
     again = f"pip install --force-reinstall {package.replace('_', '-')}"
     if isinstance(error, ModuleNotFoundError):

@@ -74,7 +74,7 @@ def _require_rtx(manifest: Manifest, release: str, device: Gpu) -> tuple[str, ..
         raise RunnerError("the manifest does not say which GPUs the engine is for", got=repr(listed), hint=again)
     if (major, minor) in known:
         return ()
-    portable = bool(manifest.details.get("portable"))
+    portable = manifest.details.get("portable") is True
     if portable and (major, minor) > max(known):
         return (
             f"the engine was not compiled for compute capability {major}.{minor}: the driver does that when it loads, "

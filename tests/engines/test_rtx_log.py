@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtseg.engines.inspector import ASKED, parse_layers
+from rtseg.engines.inspector import ALONE, ASKED, parse_layers
 from rtseg.engines.rtx_log import inspector_json, is_layer_list
 from rtseg.errors import EngineError
 
@@ -23,6 +24,10 @@ ProfileInfo: [ { Format: Row major linear FP16 format (kLINEAR) }]
 Engine Metadata:
  Multi-Device: Disabled
 """
+
+
+ONE = {ALONE: {}, "Runtime": {"compute_capabilities": ["8.6"], "portable": False}}
+"""What rtseg writes of an engine for one compute capability."""
 
 
 def tensor(name: str, shape: str = "1,4,4,4", kind: str = "Half", form: str = "(NHWC) Channel major format") -> str:
@@ -56,16 +61,30 @@ def test_a_layer_is_told_with_its_constants_and_the_operators_behind_it() -> Non
         "Layers"
     ]
     assert layer["Constants"][0]["Dimensions"] == [4, 3, 3, 3]
-    read = parse_layers({**inspector_json(text(line(constants=weights))), ASKED: {"/a/Conv": "fp16"}})
+    read = parse_layers({**inspector_json(text(line(constants=weights))), ASKED: {"/a/Conv": "fp16"}, **ONE})
     assert (read.schema, read.asked) == ("rtx", {"/a/Conv": "fp16"})
     entry = read.layers[0]
     assert entry.constants is not None and [part.data_type for part in entry.constants] == ["int8"]
     assert (entry.inputs[0].data_type, entry.inputs[0].bytes, entry.operators) == ("fp16", 128, ("/a/Conv",))
 
 
+@pytest.mark.parametrize(
+    "target", [{"compute_capabilities": ["8.6", "8.9"], "portable": False}, {"compute_capabilities": ["8.6"]}]
+)
+def test_an_engine_for_several_needs_the_layers_for_each_alone(target: dict[str, Any]) -> None:
+    told = {**inspector_json(text(line())), ASKED: {}, ALONE: {}, "Runtime": target}
+    with pytest.raises(EngineError, match="lacks the layers for each compute capability alone; got none"):
+        parse_layers(told)
+
+
+def test_a_layer_that_is_called_like_one_of_another_profile_counts() -> None:
+    told = {**inspector_json(text(line("pool [profile 1]"))), ASKED: {}, **ONE}
+    assert [layer.name for layer in parse_layers(told).layers] == ["pool [profile 1]"]
+
+
 def test_what_was_made_of_an_operator_is_no_part_of_its_name() -> None:
     told = inspector_json(text(line(metadata="[ONNX Layer: /a/Conv]__gemm_from_conv1x1[ONNX Layer: /b[0]/Relu]")))
-    assert parse_layers(told).layers[0].operators == ("/a/Conv", "/b[0]/Relu")
+    assert parse_layers({**told, ASKED: {}, **ONE}).layers[0].operators == ("/a/Conv", "/b[0]/Relu")
 
 
 def test_events_between_streams_are_layers_without_tensors() -> None:
@@ -82,7 +101,7 @@ def test_events_between_streams_are_layers_without_tensors() -> None:
 
 
 def test_the_ends_are_told_with_type_and_format() -> None:
-    read = parse_layers({**inspector_json(text(line())), ASKED: {}})
+    read = parse_layers({**inspector_json(text(line())), ASKED: {}, **ONE})
     assert [(end.name, end.data_type, end.layout, end.shape) for end in (*read.inputs, *read.outputs)] == [
         ("image", "fp32", "LINEAR", (1, 3, 8, 8)),
         ("output", "fp16", "LINEAR", (1, 4, 4, 4)),
@@ -93,7 +112,7 @@ def test_the_log_of_1_4_has_types_but_no_constants() -> None:
     old = "{ Name: x, Dimensions: [1,4,4,4], Format/Datatype: Half }"
     lines = line(constants=None, inputs=f"{old}, {old}", outputs=old)
     told = inspector_json(f"Layers:\n{lines}\n\nBindings:\nx\nmissing")
-    read = parse_layers({**told, ASKED: {}})
+    read = parse_layers({**told, ASKED: {}, **ONE})
     (layer,) = read.layers
     assert (told["Bindings"], [end.name for end in read.outputs]) == (["x", "missing"], ["x"])
     assert (layer.constants, [part.data_type for part in layer.inputs]) == (None, ["fp16", "fp16"])

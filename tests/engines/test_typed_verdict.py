@@ -53,6 +53,24 @@ def test_a_product_written_out_within_another_kernel_needs_a_tensor_as_wide() ->
     assert "asked for in fp32 and built in fp16 (a)" in verdict(engine(narrow, a="fp32"), "fp32").failures[0]
 
 
+def test_an_int8_product_is_never_one_written_out_within_another_kernel() -> None:
+    other = replace(kernel("a", "fp32", "kgen"), name="__myl_MulAddMulMinMaxRounCast_myl0_1")
+    assert "asked for in int8 and built in no kernel (a)" in verdict(engine(other, a="int8"), "int8").failures[0]
+
+
+def test_a_kernel_that_only_moves_what_a_product_reads_is_no_product() -> None:
+    copy = replace(kernel("a", "fp32", "kgen"), name="__myl_ReshConc_myl0_1")
+    assert "asked for in fp32 and built in no kernel (a)" in verdict(engine(copy, a="fp32"), "fp32").failures[0]
+
+
+def test_weights_that_are_narrower_than_asked_are_the_precision_of_the_product() -> None:
+    built = engine(kernel("a", "fp32", weights="fp16"), kernel("b", "fp32"), a="fp32", b="fp32")
+    assert (
+        "1 of 2 convolutions and matrix products were asked for in fp32 and built in fp16 (a)"
+        in (verdict(built, "fp32").failures[0])
+    )
+
+
 def test_tf32_is_how_fp32_may_be_computed() -> None:
     layer = replace(kernel("a", "fp32"), tactic="sm80_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc_")
     assert verdict(engine(layer, a="fp32"), "fp32").passed

@@ -262,6 +262,70 @@ def test_a_gemm_with_its_factors_and_bias_becomes_a_convolution_for_turing(trans
     np.testing.assert_allclose(ran(lowered.model, array), ran(model, array), atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (8, 1), (8, 3), (1,), ()])
+@pytest.mark.parametrize("beta", [1.0, 2.0])
+def test_whatever_a_gemm_adds_is_added_for_turing_too(shape: tuple[int, ...], beta: float) -> None:
+    nodes = [
+        node("Reshape", ["image", "rows"], "a"),
+        node("Gemm", ["a", "w", "c"], "output", beta=beta),
+    ]
+    addend = np.random.default_rng(5).standard_normal(shape).astype(np.float32)
+    model = graph(nodes, (1, 4, 8, 8), result=(8, 3), rows=np.array([8, 32]), w=weights(32, 3), c=addend)
+    lowered = lower(model, "fp32", RTX, capabilities=[TURING])
+    array = picture(model)
+    np.testing.assert_allclose(ran(lowered.model, array), ran(model, array), atol=1e-5)
+
+
+def test_a_square_gemm_with_a_column_to_add_stays_exact_for_turing() -> None:
+    nodes = [node("Reshape", ["image", "rows"], "a"), node("Gemm", ["a", "w", "c"], "output")]
+    column = np.arange(8, dtype=np.float32)[:, None]
+    model = graph(nodes, (1, 4, 8, 8), result=(8, 8), rows=np.array([8, 32]), w=weights(32, 8), c=column)
+    array = picture(model)
+    after = lower(model, "fp32", RTX, capabilities=[TURING]).model
+    np.testing.assert_allclose(ran(after, array), ran(model, array), atol=1e-5)
+
+
+def test_names_that_the_rewriting_would_make_up_may_be_taken() -> None:
+    nodes = [
+        node("Relu", ["image"], "/mm_in"),
+        onnx.helper.make_node("MatMul", ["/mm_in", "/mm_weights"], ["/mm_conv"], "/mm"),
+        onnx.helper.make_node("Relu", ["/mm_conv"], ["output"], "/mm_out"),
+    ]
+    model = graph(nodes, result=(1, 4, 8, 5), **{"/mm_weights": weights(8, 5)})
+    lowered = lower(model, "fp32", RTX, capabilities=[TURING])
+    onnx.checker.check_model(lowered.model, full_check=True)
+    array = picture(model)
+    np.testing.assert_allclose(ran(lowered.model, array), ran(model, array), atol=1e-5)
+
+
+def test_a_vector_times_a_matrix_is_refused_for_turing() -> None:
+    nodes = [node("Reshape", ["image", "flat"], "a"), node("MatMul", ["a", "w"], "output")]
+    model = graph(nodes, (1, 1, 4, 8), result=(3,), flat=np.array([32]), w=weights(32, 3))
+    with pytest.raises(QuantizationError, match="has no FP32 matrix product; got /output of a vector times a matrix"):
+        lower(model, "fp32", RTX, capabilities=[TURING])
+
+
+@pytest.mark.parametrize("name", ["a, b", "x], Outputs: [", "two\nlines", "n" * 400, "a][ONNX Layer: other"])
+def test_names_that_the_compilers_log_cannot_hold_are_replaced(name: str) -> None:
+    model = fp32()
+    model.graph.node[0].name = name
+    model.graph.node[0].output[0] = model.graph.node[1].input[0] = name
+    lowered = lower(model, "fp32", RTX)
+    names = {text for entry in lowered.model.graph.node for text in (entry.name, *entry.input, *entry.output)}
+    assert name not in names and len(lowered.products) == 1
+    assert "2 names replaced that the compiler's log cannot hold" in lowered.account
+    array = picture(model)
+    np.testing.assert_array_equal(ran(lowered.model, array), ran(model, array))
+
+
+def test_a_product_that_nothing_reads_or_that_reads_no_picture_is_not_asked_for() -> None:
+    model = fp32()
+    model.graph.node.extend(
+        [node("Conv", ["image", "w", "b1"], "unread", kernel_shape=[1, 1]), node("MatMul", ["w", "w"], "constant")]
+    )
+    assert list(lower(model, "fp32", RTX).products) == ["/a"]
+
+
 def test_an_fp32_product_of_two_computed_tensors_is_refused_for_turing() -> None:
     model = graph([node("MatMul", ["image", "image"], "output")], (1, 4, 8, 8))
     with pytest.raises(QuantizationError, match=r"7\.5 has no FP32 matrix product; got /output of two tensors"):
