@@ -161,9 +161,9 @@ def compile_engine(
         kept = _kept(store, key, plan, observer)
     for note in plan.notes:
         observer.note(note)
-    proof = prove_precision(plan.layers, ready.precision, must_be_readable=compiler.target.runtime == RTX)
-    _tell(proof, observer)
     rtx = compiler.target.runtime == RTX  # of which nothing but the proof speaks for an engine
+    proof = prove_precision(plan.layers, ready.precision, must_be_readable=rtx)
+    _tell(proof, observer)
     if (proof.verdict.failures or (rtx and proof.verdict.undecided)) and not keep_anyway:
         raise _not_as_asked(proof, engine, kept=kept)
     return write_engine(engine, plan, parent, key, ready, proof, from_store=found)

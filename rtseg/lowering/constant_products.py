@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from rtseg.errors import QuantizationError
+from rtseg.graphs.names import fresh_name, names_in
 from rtseg.graphs.view import GraphView, attribute, node_name
 
 PRODUCTS = ("MatMul", "Gemm")
@@ -38,9 +39,9 @@ def without_fp32_products(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]
         return model, 0
     changed = onnx.ModelProto()
     changed.CopyFrom(model)
-    nodes = changed.graph.node
+    nodes, taken = changed.graph.node, names_in(model)
     for index in reversed(products):
-        written = _Written(changed, view, nodes[index])
+        written = _Written(changed, view, nodes[index], taken)
         replacement = written.nodes()
         del nodes[index]
         for offset, node in enumerate(replacement):
@@ -51,12 +52,12 @@ def without_fp32_products(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]
 class _Written:
     """One product written as a convolution, between the reshapings that bring its tensor there and back."""
 
-    def __init__(self, model: onnx.ModelProto, view: GraphView, node: onnx.NodeProto) -> None:
+    def __init__(self, model: onnx.ModelProto, view: GraphView, node: onnx.NodeProto, taken: set[str]) -> None:
         self.model, self.view, self.node = model, view, onnx.NodeProto()
         self.node.CopyFrom(node)
         self.name = node_name(node)
         self.made: list[onnx.NodeProto] = []
-        self._taken = _names_in(model)
+        self._taken = taken
 
     def nodes(self) -> list[onnx.NodeProto]:
         """Return the nodes in order. The convolution keeps the product's name."""
@@ -107,7 +108,7 @@ class _Written:
         if matrix is None or self.node.op_type == "MatMul":
             return None if matrix is None else matrix.T
         if attribute(self.node, "transA", 0):
-            return None
+            raise self._refused("a matrix that it transposes first")
         weights = matrix if attribute(self.node, "transB", 0) else matrix.T
         return weights * np.float32(attribute(self.node, "alpha", 1.0))
 
@@ -140,22 +141,9 @@ class _Written:
         return made
 
     def _fresh(self, suffix: str) -> str:
-        """Return a name that nothing in the graph has."""
-        wanted = f"{self.name}_{suffix}"
-        name = next(
-            name for name in (wanted, *(f"{wanted}.{n}" for n in range(len(self._taken)))) if name not in self._taken
-        )
-        self._taken.add(name)
-        return name
+        return fresh_name(f"{self.name}_{suffix}", self._taken)
 
     def _constant(self, value: NDArray[np.generic], suffix: str) -> str:
         name = self._fresh(suffix)
         self.model.graph.initializer.append(numpy_helper.from_array(value, name))
         return name
-
-
-def _names_in(model: onnx.ModelProto) -> set[str]:
-    graph = model.graph
-    names = {name for node in graph.node for name in (node.name, *node.input, *node.output)}
-    names |= {entry.name for part in (graph.initializer, graph.input, graph.output, graph.value_info) for entry in part}
-    return names

@@ -117,10 +117,9 @@ def lower(
             ready, written = without_fp32_products(ready)
             if written:
                 words.append(f"{written} FP32 matrix products written as convolutions")
-        ready, odd = with_plain_names(ready)
+        ready, odd = with_plain_names(with_named_products(ready))
         if odd:
             words.append(f"{odd} names replaced that the compiler's log cannot hold")
-        ready = with_named_products(ready)
         products = product_precisions(ready)
     return Lowered(ready, precision, target, flags, "; ".join(words), _sha256(model), _sha256(ready), products)
 

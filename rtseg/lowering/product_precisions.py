@@ -6,6 +6,7 @@ from collections import Counter
 
 import onnx
 
+from rtseg.graphs.names import fresh_name, names_in
 from rtseg.graphs.view import GraphView, node_name
 from rtseg.quantize.census import WEIGHTED, precision_of_node
 
@@ -20,16 +21,10 @@ def with_named_products(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     named = onnx.ModelProto()
     named.CopyFrom(model)
-    taken = set(names)
+    taken = names_in(model)
     for node in named.graph.node:
         if node.op_type in WEIGHTED and (not node.name or names[node.name] > 1):
-            wanted = node_name(node)
-            node.name = next(
-                name
-                for number in range(len(taken) + 2)
-                if (name := f"{wanted}.{number}" if number else wanted) not in taken
-            )
-            taken.add(node.name)
+            node.name = fresh_name(f"{node_name(node)}_product", taken)
     return named
 
 
@@ -48,26 +43,20 @@ def with_plain_names(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
         return model, 0
     plain = onnx.ModelProto()
     plain.CopyFrom(model)
-    taken = tensors | ends | {node.name for node in graph.node}
-    renamed = {name: _fresh(made, taken) for name, made in odd_tensors.items()}
+    taken = names_in(model)
+    renamed = {name: fresh_name(made, taken) for name, made in odd_tensors.items()}
     for node in plain.graph.node:
         for names in (node.input, node.output):
             names[:] = [renamed.get(name, name) for name in names]
     for entry in (*plain.graph.initializer, *plain.graph.value_info):
         entry.name = renamed.get(entry.name, entry.name)
     for index in odd_nodes:
-        plain.graph.node[index].name = _fresh(f"{plain.graph.node[index].op_type}.{index}", taken)
+        plain.graph.node[index].name = fresh_name(f"{plain.graph.node[index].op_type}.{index}", taken)
     return plain, len(odd_tensors) + len(odd_nodes)
 
 
 def _is_odd(name: str) -> bool:
     return len(name) > LONGEST_NAME or not name.isprintable() or not ODD_LETTERS.isdisjoint(name)
-
-
-def _fresh(wanted: str, taken: set[str]) -> str:
-    name = next(name for name in (wanted, *(f"{wanted}.{n}" for n in range(len(taken) + 1))) if name not in taken)
-    taken.add(name)
-    return name
 
 
 def product_precisions(model: onnx.ModelProto) -> dict[str, str]:

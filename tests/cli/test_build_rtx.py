@@ -18,6 +18,8 @@ from rtseg.tensorrt.module import rtx_has_wheels
 Refused = Callable[..., str]
 Cli = Callable[..., Any]
 RTX = ("--runtime", "tensorrt-rtx")
+AMPERE = (*RTX, "--compute-capability", "8.6")
+"""One build instead of the five of a portable engine."""
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +126,7 @@ def test_the_exit_code_of_an_audit_is_1_where_another_precision_is_expected(
     cli: Cli, refused: Refused, exported: Path, tmp_path: Path
 ) -> None:
     engine = tmp_path / "a.engine"
-    cli("build", exported, *RTX, "--precision", "fp16", "-o", engine)
+    cli("build", exported, *AMPERE, "--precision", "fp16", "-o", engine)
     assert (
         "int8 was asked for, and the graph that was built has no product in it"
         in refused("audit", engine, "--expect", "int8").splitlines()[-1]
@@ -153,7 +155,7 @@ def test_the_layers_of_another_engine_are_no_proof_of_this_one(
 
 def test_the_graph_is_kept_as_the_compiler_is_given_it(cli: Cli, exported: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.onnx"
-    told = cli("build", exported, *RTX, "--precision", "fp16", "-o", tmp_path / "a.engine", "--keep-graph", kept)
+    told = cli("build", exported, *AMPERE, "--precision", "fp16", "-o", tmp_path / "a.engine", "--keep-graph", kept)
     assert told.code == 0
     onnx.checker.check_model(onnx.load(kept), full_check=True)
 

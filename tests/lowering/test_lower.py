@@ -336,7 +336,7 @@ def test_an_fp32_product_of_two_computed_tensors_is_refused_for_turing() -> None
 def test_products_without_a_name_of_their_own_get_one() -> None:
     model = fp32()
     model.graph.node[0].name = ""
-    assert lower(model, "fp32", RTX).products == {"a": "fp32"}
+    assert lower(model, "fp32", RTX).products == {"a_product": "fp32"}
     model = products()
     for entry in model.graph.node:
         entry.name = "same"

@@ -18,6 +18,7 @@ from emulated_gpu.driver import RTX_4090
 from emulated_gpu.graphs import CLASS_SPEC, SIZE
 from emulated_gpu.machine import EmulatedMachine, refusal, scene
 from emulated_gpu.rtx import NOTHING, RtxPlan
+from emulated_gpu.runs import expected, spent, tensor
 from emulated_gpu.tensorrt import SCRATCH, PlanTensor
 from tensorrt_api import RTX_VERSIONS
 
@@ -25,8 +26,6 @@ import rtseg
 from rtseg.artifacts import read_manifest
 from rtseg.errors import RunnerError, UnknownNameError
 from rtseg.images.palette import overlay
-from rtseg.runners.onnxruntime import OnnxRuntimeRunner
-from rtseg.runners.protocol import Array
 from rtseg.runners.registry import DEFAULT_RUNNERS, default_runner
 from rtseg.runners.tensorrt import TensorRtRunner
 from rtseg.runners.tensorrt_context import Lane
@@ -43,22 +42,6 @@ OTHER = (50, 70)
 OF_THE_GPU = "GPU (NVIDIA GeForce RTX 4090, sm89, TensorRT for RTX {})"
 
 versions = pytest.mark.parametrize("version", RTX_VERSIONS)
-
-
-def tensor(seed: int, dtype: str = "float32") -> Array:
-    return np.random.default_rng(seed).standard_normal((1, 3, 64, 96), np.float32).astype(dtype)
-
-
-def expected(graph: Path, array: Array) -> Array:
-    with OnnxRuntimeRunner(graph, threads=1) as runner:
-        return runner.infer(array.astype(np.float32))
-
-
-def spent(machine: EmulatedMachine, work: Callable[[], object]) -> Counter[str]:
-    """Return what CUDA was asked for meanwhile."""
-    before = machine.driver.counts.copy()
-    work()
-    return machine.driver.counts - before
 
 
 def runner_of(path: Path, **options: Any) -> TensorRtRunner:

@@ -17,33 +17,16 @@ import numpy as np
 import pytest
 from emulated_gpu.driver import H200
 from emulated_gpu.machine import EmulatedMachine
+from emulated_gpu.runs import expected, spent, tensor
 from emulated_gpu.tensorrt import PlanTensor
 from tensorrt_api import VERSIONS
 
 from rtseg.artifacts import manifest_path, read_manifest, write_manifest
 from rtseg.errors import EngineError, ManifestError, RunnerError
-from rtseg.runners.onnxruntime import OnnxRuntimeRunner
-from rtseg.runners.protocol import Array
 from rtseg.runners.tensorrt import TensorRtRunner
 from rtseg.tensorrt.messages import LogRecord, tensorrt_logger
 
 HALF = PlanTensor("HALF")
-
-
-def tensor(seed: int, dtype: str = "float32") -> Array:
-    return np.random.default_rng(seed).standard_normal((1, 3, 64, 96), np.float32).astype(dtype)
-
-
-def expected(graph: Path, array: Array) -> Array:
-    with OnnxRuntimeRunner(graph, threads=1) as runner:
-        return runner.infer(array.astype(np.float32))
-
-
-def spent(machine: EmulatedMachine, work: Callable[[], object]) -> Counter[str]:
-    """Return what CUDA was asked for meanwhile."""
-    before = machine.driver.counts.copy()
-    work()
-    return machine.driver.counts - before
 
 
 # Running

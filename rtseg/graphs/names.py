@@ -1,0 +1,23 @@
+"""Names in a graph: which are taken, and new ones beside them."""
+
+from __future__ import annotations
+
+import itertools
+
+import onnx
+
+
+def names_in(model: onnx.ModelProto) -> set[str]:
+    """Return every name of a node or a tensor in the graph."""
+    graph = model.graph
+    names = {name for node in graph.node for name in (node.name, *node.input, *node.output)}
+    names |= {entry.name for part in (graph.initializer, graph.input, graph.output, graph.value_info) for entry in part}
+    return names
+
+
+def fresh_name(wanted: str, taken: set[str]) -> str:
+    """Return the wanted name, or one like it where it is taken; it is taken from then on."""
+    numbered = (f"{wanted}.{number}" for number in itertools.count(1))
+    name = next(name for name in itertools.chain([wanted], numbered) if name not in taken)
+    taken.add(name)
+    return name
