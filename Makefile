@@ -29,10 +29,10 @@ test: .venv/installed
 	$(BIN)/python -m pytest -q -n auto --dist worksteal
 
 gpu-cases: .venv/installed
-	$(BIN)/python -m rtseg.gpu_check prepare -o "$(CASES)" $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python -m benchmarks.gpu_check prepare -o "$(CASES)" $(if $(DATA),--data "$(DATA)")
 
 gpu-check:
-	$(GPU_PYTHON) -m rtseg.gpu_check run "$(CASES)" -o "$(LEDGER)" --minutes $(MINUTES) $(addprefix --python ,$(OTHER_PYTHON))
+	$(GPU_PYTHON) -m benchmarks.gpu_check run "$(CASES)" -o "$(LEDGER)" --minutes $(MINUTES) $(addprefix --python ,$(OTHER_PYTHON))
 
 check: lint types
 

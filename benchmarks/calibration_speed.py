@@ -21,8 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts import read_manifest, write_text_atomically
-from rtseg.benchmarks.environment import environment
+from rtseg.artifacts.files import write_text_atomically
+from rtseg.artifacts.manifest import read_manifest
+from rtseg.benchmarking.environment import environment
 from rtseg.datasets.registry import open_dataset
 from rtseg.images.files import write_image
 
@@ -38,8 +39,8 @@ def calibrate_with_onnxruntime(network: Path, folder: Path, count: int) -> None:
 
     from rtseg.calibration.selection import evenly_spread
     from rtseg.datasets.registry import open_pictures
+    from rtseg.frame.preprocess import tensor_from_image
     from rtseg.graphs.view import GraphView
-    from rtseg.images.preprocess import tensor_from_image
 
     image = read_manifest(network, kind="onnx").image
     pictures = open_pictures(f"images:{folder}", "")

@@ -18,17 +18,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rtseg.artifacts import write_text_atomically
-from rtseg.benchmarks.environment import environment
-from rtseg.benchmarks.sampling import SamplingRule, measure_interleaved
+from rtseg.artifacts.files import write_text_atomically
+from rtseg.benchmarking.environment import environment
+from rtseg.benchmarking.sampling import SamplingRule, measure_interleaved
 from rtseg.datasets.registry import class_spec
-from rtseg.datasets.streets import render_scene
-from rtseg.export.cache import cached_export
-from rtseg.native_library import core
+from rtseg.datasets.streets.dataset import render_scene
+from rtseg.exporting.cache import cached_export
+from rtseg.frame.native_library import core
+from rtseg.frame.tail import labels_from_logits
 from rtseg.networks.prepared import network_with_random_weights
-from rtseg.segmenter import load
+from rtseg.runners.loading import load
 from rtseg.specs import Resolution
-from rtseg.tail import labels_from_logits
 
 RESOLUTION = Resolution(1024, 2048)
 CLASSES = 19

@@ -19,19 +19,19 @@ from typing import Any
 import numpy as np
 from nncf_baseline import nncf_labels, nncf_segmenter
 
+import rtseg
 from rtseg.accuracy.comparison import Comparison
 from rtseg.accuracy.reference_run import ReferenceRun
-from rtseg.artifacts import write_text_atomically
-from rtseg.benchmarks.environment import environment
+from rtseg.artifacts.files import write_text_atomically
+from rtseg.benchmarking.environment import environment
 from rtseg.calibration.image_set import ImageSet
 from rtseg.calibration.selection import select_named
 from rtseg.calibration.table import CalibrationTable
 from rtseg.datasets.registry import open_dataset, open_pictures
-from rtseg.export.onnx_file import export_onnx
-from rtseg.images.preprocess import resized_image
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.frame.preprocess import resized_image
 from rtseg.networks.resolve import resolve_network
-from rtseg.quantize.files import int8_graph, read_original, read_table, write_derived
-from rtseg.segmenter import load
+from rtseg.runners.loading import load
 from rtseg.specs import ImageSpec, Resolution
 
 RUNNERS = {"tensorrt": "openvino", "openvino": "openvino", "onnxruntime": "onnxruntime"}
@@ -67,17 +67,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fp32 = Path(folder) / "fp32.onnx"
         export_onnx(network, arguments.resolution, fp32)
-        original = read_original(fp32)
-        table = read_table(arguments.table, original)
         with load(fp32) as reference:
             run = ReferenceRun(reference, open_dataset(arguments.data, "val"))
         for target, runner in RUNNERS.items():
-            model, census = int8_graph(original, table, target=target)
-            path = Path(folder) / f"{target}.onnx"
-            write_derived(original, model, path, precision="int8", details={})
-            with load(path, runner=runner) as candidate:
-                told(f"{target}, by {runner}", run.compare_with(candidate), census.int8_share)
+            int8 = rtseg.quantize(fp32, arguments.table, Path(folder) / f"{target}.onnx", target=target)
+            with load(int8.artifact, runner=runner) as candidate:
+                told(f"{target}, by {runner}", run.compare_with(candidate), int8.census.int8_share)
     if arguments.nncf:
+        table = CalibrationTable.read(arguments.table)
         images = calibrating_images(arguments.data, table, network.image_spec(arguments.resolution))
         with nncf_segmenter(network, arguments.resolution, nncf_labels(network, arguments.resolution, images)) as plain:
             told("NNCF, by openvino", run.compare_with(plain), None)

@@ -23,20 +23,17 @@ from typing import Any
 import numpy as np
 from nncf_baseline import nncf_labels, nncf_segmenter
 
-from rtseg.artifacts import write_text_atomically
-from rtseg.benchmarks.environment import environment
-from rtseg.benchmarks.sampling import SamplingRule, measure_interleaved
-from rtseg.calibration.calibrate import calibrate
-from rtseg.calibration.selection import select
-from rtseg.calibration.thresholds import Method
-from rtseg.datasets.registry import class_spec, open_pictures
-from rtseg.datasets.streets import render_scene
-from rtseg.export.onnx_file import export_onnx
+import rtseg
+from rtseg.artifacts.files import write_text_atomically
+from rtseg.benchmarking.environment import environment
+from rtseg.benchmarking.sampling import SamplingRule, measure_interleaved
+from rtseg.datasets.registry import class_spec
+from rtseg.datasets.streets.dataset import render_scene
+from rtseg.exporting.onnx_file import export_onnx
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.networks.registry import network_names
 from rtseg.networks.resolve import resolve_network
-from rtseg.quantize.files import int8_graph, read_original, write_derived
-from rtseg.segmenter import load
+from rtseg.runners.loading import load
 from rtseg.specs import Resolution
 
 RESOLUTION = Resolution(1024, 2048)
@@ -62,16 +59,11 @@ def made_files(network: PreparedNetwork, folder: Path) -> tuple[dict[str, Path],
     labels = folder / "labels-fp32.onnx"
     export_onnx(network, RESOLUTION, labels, interface="labels")
     for source, targets in ((files["fp32"], ("tensorrt", "onnxruntime", "openvino")), (labels, ("openvino",))):
-        original = read_original(source)
-        scenes = open_pictures(f"streets:{RESOLUTION}", "train")
-        chosen = select(scenes, "streets", "train", original.manifest.image, count=PICTURES)
-        table = calibrate(source, chosen, Method("percentile", 99.99))
+        table = rtseg.calibrate(source, f"streets:{RESOLUTION}", images=PICTURES)
         for target in targets:
             name = "labels" if source == labels else f"int8-{target}"
-            model, census = int8_graph(original, table, target=target)
             files[name] = folder / f"{name}.onnx"
-            write_derived(original, model, files[name], precision="int8", details={})
-            shares[name] = census.int8_share
+            shares[name] = rtseg.quantize(source, table, files[name], target=target).census.int8_share
     return files, shares
 
 

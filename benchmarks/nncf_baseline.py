@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from rtseg.export.interfaces import interface_module
+from rtseg.exporting.interfaces import interface_module
+from rtseg.frame.segmenter import Segmenter
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.runners.openvino import OpenVinoRunner
-from rtseg.segmenter import Segmenter
 from rtseg.specs import Resolution
 
 

@@ -24,21 +24,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import rtseg
 from rtseg import __version__
-from rtseg.artifacts import read_manifest, tool_versions, write_text_atomically
-from rtseg.calibration.calibrate import calibrate
-from rtseg.calibration.selection import select
-from rtseg.calibration.thresholds import Method
-from rtseg.datasets.registry import class_spec, open_pictures
-from rtseg.engines.build import build_engine
-from rtseg.engines.store import EngineStore
+from rtseg.artifacts.files import write_text_atomically
+from rtseg.artifacts.manifest import read_manifest, tool_versions
+from rtseg.datasets.registry import class_spec
+from rtseg.engines.building import build_engine
+from rtseg.engines.engine_cache import EngineCache
 from rtseg.errors import EngineError, QuantizationError, first_line
-from rtseg.export.onnx_file import export_onnx
+from rtseg.exporting.onnx_file import export_onnx
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_names
-from rtseg.quantize.files import int8_graph, read_original, write_derived
+from rtseg.runners.tensorrt.module import RTX, load_rtx
 from rtseg.specs import Resolution
-from rtseg.tensorrt.module import RTX, load_rtx
 
 Row = dict[str, Any]
 
@@ -70,14 +68,13 @@ def exported(name: str, resolution: Resolution, folder: Path) -> Path:
 
 def quantized(path: Path) -> Path:
     """Return the INT8 file of an exported one, placed as TensorRT's kernels want it."""
-    image, original = read_manifest(path, kind="onnx").image, read_original(path)
-    data = f"streets:{image.resolution}"
-    table = calibrate(path, select(open_pictures(data, "train"), data, "train", image, count=SCENES), Method("minmax"))
-    ranges = {name: replace(entry, threshold=min(entry.threshold, LARGEST)) for name, entry in table.ranges.items()}
-    model, _ = int8_graph(original, replace(table, ranges=ranges), target="tensorrt")
-    result = path.with_suffix(".int8.onnx")
-    write_derived(original, model, result, precision="int8", details={})
-    return result
+    artifact = rtseg.Artifact.open(path)
+    data = f"streets:{artifact.manifest.image.resolution}"
+    calibrated = rtseg.calibrate(artifact, data, images=SCENES, method="minmax")
+    found = calibrated.table.ranges.items()
+    ranges = {name: replace(entry, threshold=min(entry.threshold, LARGEST)) for name, entry in found}
+    within = replace(calibrated, table=replace(calibrated.table, ranges=ranges))
+    return rtseg.quantize(artifact, within, path.with_suffix(".int8.onnx")).artifact.path
 
 
 def row_of(path: Path, precision: str, capability: str) -> Row:
@@ -93,7 +90,7 @@ def row_of(path: Path, precision: str, capability: str) -> Row:
                 precision=precision,
                 runtime=RTX,
                 capabilities=[capability],
-                store=EngineStore(Path(folder) / "store"),
+                cache=EngineCache(Path(folder) / "cache"),
                 keep_anyway=True,  # else an engine that nobody could judge would not be told from a proven one
             )
         except (EngineError, QuantizationError) as error:

@@ -14,8 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from rtseg.artifacts import write_text_atomically
-from rtseg.benchmarks.environment import environment
+from rtseg.artifacts.files import write_text_atomically
+from rtseg.benchmarking.environment import environment
 
 PICTURES = (4, 15, 60)
 

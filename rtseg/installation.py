@@ -6,9 +6,11 @@ import os
 import platform
 import sys
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any, Callable
 
-from rtseg.artifacts import cache_folder, tool_versions
+from rtseg.artifacts.cache import cache_folder
+from rtseg.artifacts.manifest import tool_versions
 from rtseg.errors import CudaError, EngineError, MissingDependencyError
 
 
@@ -25,7 +27,7 @@ class Finding:
 def installation_facts() -> dict[str, Any]:
     """Return the versions and a finding for each part, as plain values."""
     checks: tuple[Callable[[], Finding], ...] = (
-        *(_native_core, _onnxruntime, _openvino, _torch),
+        *(_native_core, _opencv, _onnxruntime, _openvino, _torch),
         *(_tensorrt, _rtx, _cuda),
     )
     return {
@@ -38,12 +40,27 @@ def installation_facts() -> dict[str, Any]:
 
 
 def _native_core() -> Finding:
-    from rtseg.native_library import core, why_none
+    from rtseg.frame.native_library import core, why_none
 
     if core() is None:
         mend = "install a C++17 compiler, then pip install --force-reinstall --no-deps rtseg"
         return Finding("native core", False, f"NumPy does its work, several times slower: {why_none()}", mend)
     return Finding("native core", True, "the compiled two ends are in use")
+
+
+def _opencv() -> Finding:
+    """Say which wheel cv2 comes from: any one serves, but two are installed over each other."""
+    from importlib import metadata
+
+    wheels = [name for name in ("opencv-python", "opencv-python-headless") if _has_distribution(name)]
+    if len(wheels) > 1:
+        mend = f"pip uninstall {' '.join(wheels)}, then pip install one of them"
+        return Finding("opencv", False, "two packages are installed over each other", mend)
+    try:
+        version = import_module("cv2").__version__
+    except ImportError as error:  # opencv-python without the system's libGL, too
+        return Finding("opencv", False, f"cv2 cannot be imported: {error}", "pip install opencv-python-headless")
+    return Finding("opencv", True, f"{wheels[0]} {metadata.version(wheels[0])}" if wheels else f"cv2 {version}")
 
 
 def _onnxruntime() -> Finding:
@@ -88,14 +105,15 @@ def _torch() -> Finding:
     try:
         import torch
     except ImportError:
-        return Finding("torch", False, "not installed: no training and no export", "pip install torch")
+        mend = "pip install 'rtseg[export]' or 'rtseg[train]'"
+        return Finding("torch", False, "not installed: no training and no export", mend)
     if torch.cuda.is_available():
         return Finding("torch", True, f"{torch.__version__} on {torch.cuda.get_device_name()}")
     return Finding("torch", True, f"{torch.__version__}, CPU only")
 
 
 def _cuda() -> Finding:
-    from rtseg.cuda import open_cuda
+    from rtseg.runners.cuda.registry import open_cuda
 
     try:
         cuda = open_cuda()
@@ -109,7 +127,7 @@ def _cuda() -> Finding:
 
 
 def _tensorrt() -> Finding:
-    from rtseg.tensorrt.release import tensorrt_release
+    from rtseg.runners.tensorrt.release import tensorrt_release
 
     try:
         release = tensorrt_release("building an engine")
@@ -128,9 +146,9 @@ def _tensorrt() -> Finding:
 
 
 def _rtx() -> Finding:
+    from rtseg.engines.platform import capability_text
     from rtseg.engines.rtx_capabilities import known_capabilities
-    from rtseg.engines.target import capability_text
-    from rtseg.tensorrt.module import RTX, load_rtx, rtx_has_wheels
+    from rtseg.runners.tensorrt.module import RTX, load_rtx, rtx_has_wheels
 
     try:
         trt = load_rtx("building an engine")
@@ -156,7 +174,7 @@ def _cuda_of_tensorrt() -> int | None:
 
 def _cuda_of_driver() -> int | None:
     """Return the major version of CUDA that the NVIDIA driver knows, None without one."""
-    from rtseg.cuda import open_cuda
+    from rtseg.runners.cuda.registry import open_cuda
 
     try:
         return open_cuda().device.driver[0]

@@ -20,6 +20,12 @@ COLOUR_ORDERS = ("RGB", "BGR")
 RESIZE_RULES = ("bilinear",)
 UPSAMPLING_RULES = ("bilinear",)
 
+PRECISIONS = ("fp32", "fp16", "int8")
+"""What a file or an engine computes in."""
+
+TARGETS = ("tensorrt", "onnxruntime", "openvino")
+"""The runtimes whose kernels INT8 is placed for."""
+
 MAX_CLASSES = 256
 """Label maps are uint8."""
 
@@ -105,7 +111,8 @@ class _Spec:
 
 def require_field_types(dataclass_type: type, values: Mapping[str, object]) -> None:
     """Raise SpecError, naming the field, unless each value is of the type that the dataclass annotates."""
-    for name, expected in get_type_hints(dataclass_type).items():
+    hints = get_type_hints(dataclass_type)
+    for name, expected in ((entry.name, hints[entry.name]) for entry in fields(dataclass_type)):
         if not _is_of_type(values[name], expected):
             words = getattr(expected, "__name__", "") if not get_args(expected) else str(expected)
             raise SpecError(

@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pytest
 
-from rtseg.artifacts import manifest_path
+from rtseg.artifacts.manifest import manifest_path
 from rtseg.specs import Resolution
+from tests.outside import why_not
 
 HERE = Path(__file__).resolve().parent
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -29,7 +30,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if TYPE_CHECKING:
-    from kernels_on_cpu import KernelsOnCpu
+    from tests.native.kernels_on_cpu import KernelsOnCpu
 
 PREFIX = "rtseg: error: "
 
@@ -57,6 +58,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Look for `pytest -m gpu` in tests/gpu only: the other folders want packages that a GPU host need not have."""
     elsewhere = collection_path.parent == HERE and collection_path.name != "gpu"
     return True if elsewhere and config.option.markexpr == "gpu" else None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a file that is not there: here, so that pytest tells each reason once."""
+    for mark in item.iter_markers("data"):
+        if reason := why_not(mark.args):
+            pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +146,7 @@ def refused_process() -> Refused:
 @pytest.fixture(scope="session")
 def kernels_on_cpu(tmp_path_factory: pytest.TempPathFactory) -> KernelsOnCpu:
     """The GPU's kernels, compiled for the CPU."""
-    from kernels_on_cpu import KernelsOnCpu
+    from tests.native.kernels_on_cpu import KernelsOnCpu
 
     return KernelsOnCpu(tmp_path_factory.mktemp("kernels"))
 
@@ -170,7 +178,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def calibrated(exported: Path) -> Path:
     """A calibration table of the exported file, from three random inputs; not to be changed."""
-    from rtseg.artifacts import read_manifest, tool_versions
+    from rtseg.artifacts.manifest import read_manifest, tool_versions
     from rtseg.calibration.observation import cut, tensor_spec
     from rtseg.calibration.table import CalibrationTable, PictureDigest, TensorRange
     from rtseg.graphs.canonical import read_canonical
@@ -192,7 +200,7 @@ def calibrated(exported: Path) -> Path:
     table = CalibrationTable(
         network=manifest.network,
         onnx_sha256=manifest.sha256,
-        structure_sha256=structure_sha256(model),
+        structure_sha256=structure_sha256(GraphView(model)),
         parent_sha256=manifest.parent_sha256,
         image=manifest.image,
         method="minmax",

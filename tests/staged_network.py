@@ -18,13 +18,14 @@ from rtseg.cli import main
 from rtseg.datasets.camvid import write_camvid_layout
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage
 from rtseg.datasets.registry import class_spec, open_dataset
-from rtseg.export.onnx_file import export_onnx
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.frame.preprocess import tensor_from_image
+from rtseg.frame.segmenter import Segmenter
 from rtseg.graphs.canonical import read_canonical
 from rtseg.graphs.view import GraphView, node_name
-from rtseg.images.preprocess import tensor_from_image
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
-from rtseg.segmenter import Segmenter, load
+from rtseg.runners.loading import load
 from rtseg.specs import ImageSpec, Normalization, Resolution
 
 SIZE = Resolution(64, 96)

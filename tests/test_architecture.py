@@ -1,8 +1,10 @@
-"""The layers of ARCHITECTURE.md, the owners of heavy packages, and what may run on the target."""
+"""The layers of ARCHITECTURE.md, the owners of heavy packages, and what may run where an engine is deployed."""
 
 from __future__ import annotations
 
 import ast
+import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,72 +15,73 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "rtseg"
 
-LAYERS = (
-    {"errors"},
-    {"specs"},
-    {"artifacts", "bilinear", "native_library"},
-    {"recipes", "papers", "graphs"},
-    {"images", "tail", "cuda", "tensorrt"},
-    {"datasets"},
-    {"networks"},
-    {"runners"},
-    {"segmenter"},
-    {"accuracy", "prediction"},
-    {"export", "training", "calibration"},
-    {"quantize"},
-    {"lowering", "sensitivity"},
-    {"engines"},
-    {"benchmarks"},
-    {"gpu_check"},
-    {"installation"},
-    {"report"},
-    {"cli"},
-)
-"""From the bottom up. A module may import its own part and the layers below; "rtseg" itself is the version."""
+MOST_ROOMS = 25
+MOST_ARROWS = 130
 
 OWNERS = {
-    "torch": ("networks", "training", "export", "runners/torch.py", "gpu_check/torch_task.py", "installation.py"),
+    "torch": ("networks", "training", "exporting", "runners/torch.py", "installation.py"),
     "safetensors": ("networks",),
-    "onnx": ("graphs", "export", "calibration", "quantize", "lowering", "sensitivity", "gpu_check/split.py"),
-    "onnxruntime": ("runners/onnxruntime.py", "runners/activations.py", "installation.py"),
+    "onnx": ("graphs", "exporting", "calibration", "quantization", "engines/lowering"),
+    "onnxruntime": (
+        "runners/onnxruntime.py",
+        "runners/activations.py",
+        "quantization/drift_runs.py",
+        "installation.py",
+    ),
     "openvino": ("runners/openvino.py", "installation.py"),
-    "matplotlib": ("report",),
-    "tensorrt": ("tensorrt", "engines", "runners/tensorrt"),
-    "tensorrt_rtx": ("tensorrt", "engines"),
-    "cuda": ("cuda",),
-    "pycuda": ("cuda",),
+    "polygraphy": ("quantization/drift_runs.py",),
+    "matplotlib": ("cli/show",),
+    "tensorrt": ("engines", "runners/tensorrt"),
+    "tensorrt_rtx": ("engines", "runners/tensorrt"),
+    "cuda": ("runners/cuda",),
+    "pycuda": ("runners/cuda",),
     "cv2": ("images", "datasets"),
     "PIL": ("images",),
-    "rich": ("report", "cli"),
+    "rich": ("cli",),
     "click": ("cli",),
 }
 """Who may import a heavy package; installation only asks whether it is there."""
 
-ON_THE_TARGET = (
+WHERE_ENGINES_RUN = (
     "rtseg",
-    "rtseg.cuda",
-    "rtseg.cuda.end_kernels",
-    "rtseg.engines.audit",
-    "rtseg.runners.tensorrt",
-    "rtseg.gpu_check.engine_task",
-    "rtseg.gpu_check.run",
-    "rtseg.engines.build",
-    "rtseg.segmenter",
+    "rtseg.artifacts.manifest",
+    "rtseg.engines.building",
+    "rtseg.engines.layer_audit",
+    "rtseg.frame.preprocess",
+    "rtseg.frame.segmenter",
+    "rtseg.frame.tail",
+    "rtseg.runners.cuda",
+    "rtseg.runners.cuda.end_kernels",
+    "rtseg.runners.loading",
+    "rtseg.runners.tensorrt.runner",
     "rtseg.specs",
-    "rtseg.artifacts",
-    "rtseg.tail",
-    "rtseg.images.preprocess",
+    "benchmarks.gpu_check.engine_task",
+    "benchmarks.gpu_check.run",
 )
-NOT_ON_THE_TARGET = ("torch", "onnx", "onnxruntime", "cv2", "PIL", "rich", "click", "safetensors")
+NOT_WHERE_ENGINES_RUN = ("torch", "onnx", "onnxruntime", "cv2", "PIL", "rich", "click", "safetensors")
 
 
-def sources() -> list[Path]:
-    return sorted(PACKAGE.rglob("*.py"))
+@functools.cache
+def sources() -> tuple[Path, ...]:
+    return tuple(sorted(PACKAGE.rglob("*.py")))
 
 
-def part_of(path: Path) -> str:
-    first = path.relative_to(PACKAGE).parts[0]
-    return first.removesuffix(".py")
+def room_of(path: Path) -> str:
+    """Return the room of a module: the package or module right below rtseg that it lies in."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@functools.cache
+def rooms() -> frozenset[str]:
+    return frozenset({room_of(path) for path in sources()} - {"__init__", "__main__"})
+
+
+def layers() -> list[set[str]]:
+    """Return the rooms of each row of ARCHITECTURE.md's table of layers, from the bottom up."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text[text.index("## Layers") :].split("\n\n")[2]
+    rows = [line.split("|")[1] for line in table.splitlines()[2:]]
+    return [set(re.findall(r"`(\w+)`", row)) for row in reversed(rows)]
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -91,21 +94,36 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def layer_of(part: str) -> int:
-    return next(index for index, parts in enumerate(LAYERS) if part in parts)
+@functools.cache
+def arrows() -> frozenset[tuple[str, str]]:
+    """Return every pair of rooms of which the first imports the second, the package's own front door included."""
+    found = set()
+    for path in sources():
+        for name in imports(path):
+            pieces = name.split(".")
+            if pieces[0] == "rtseg" and len(pieces) > 1 and pieces[1] in rooms() - {room_of(path)}:
+                found.add((room_of(path), pieces[1]))
+    return frozenset(found)
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_imports_only_its_own_part_and_the_layers_below(path: Path) -> None:
-    part = part_of(path)
-    if part in ("__init__", "__main__"):
-        return
-    for name in imports(path):
-        pieces = name.split(".")
-        if pieces[0] != "rtseg" or len(pieces) == 1 or pieces[1] in ("__version__",):
-            continue
-        if any(pieces[1] in parts for parts in LAYERS) and pieces[1] != part:
-            assert layer_of(pieces[1]) < layer_of(part), f"{path.relative_to(ROOT)} imports {name} from above or beside"
+def test_every_room_has_one_layer() -> None:
+    listed = [room for layer in layers() for room in layer]
+    assert sorted(listed) == sorted(rooms())
+
+
+def test_a_room_imports_the_layers_below_alone() -> None:
+    place = {room: number for number, layer in enumerate(layers()) for room in layer}
+    upward = [
+        (importer, imported)
+        for importer, imported in arrows()
+        if not importer.startswith("__") and place[imported] >= place[importer]
+    ]
+    assert upward == []
+
+
+def test_the_house_stays_small() -> None:
+    assert len(rooms()) <= MOST_ROOMS
+    assert len(arrows()) <= MOST_ARROWS, len(arrows())
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -114,11 +132,6 @@ def test_a_heavy_package_is_imported_by_its_owners_only(path: Path) -> None:
     for name in imports(path):
         owners = OWNERS.get(name.split(".")[0])
         assert owners is None or inside.startswith(owners), f"{inside} imports {name}"
-
-
-def test_every_part_of_the_package_has_a_layer() -> None:
-    parts = {part_of(path) for path in sources()} - {"__init__", "__main__"}
-    assert parts == set().union(*LAYERS)
 
 
 def test_the_native_folder_holds_sources_only() -> None:
@@ -131,13 +144,13 @@ def test_importing_the_package_and_its_command_line_loads_nothing_heavy() -> Non
     assert ast.literal_eval(done.stdout) == ["click", "rich"]
 
 
-def test_what_runs_on_the_target_needs_numpy_only() -> None:
+def test_what_runs_where_engines_are_deployed_needs_numpy_only() -> None:
     program = (
         "import sys\n"
-        f"for name in {NOT_ON_THE_TARGET!r}: sys.modules[name] = None\n"
-        f"for name in {ON_THE_TARGET!r}: __import__(name)\n"
+        f"for name in {NOT_WHERE_ENGINES_RUN!r}: sys.modules[name] = None\n"
+        f"for name in {WHERE_ENGINES_RUN!r}: __import__(name)\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
@@ -148,5 +161,45 @@ def test_a_module_is_python_3_9(path: Path) -> None:
 
 
 def test_no_module_outside_the_networks_is_longer_than_400_lines() -> None:
-    long = [str(path) for path in sources() if part_of(path) != "networks" and len(path.read_text().splitlines()) > 400]
+    long = [str(path) for path in sources() if room_of(path) != "networks" and len(path.read_text().splitlines()) > 400]
     assert long == []
+
+
+# The tests
+
+NO_ROOMS = ("contracts", "emulated_gpu", "native", "gpu", "data", "benchmarks", "packaging")
+"""Folders of tests that are of no room; tests/README.md says what each is for."""
+
+OF_NO_MODULE = {
+    "architecture",
+    "examples",
+    "public_api",
+    "workbenches",
+    "cli/commands",
+    "cli/errors",
+    "pipeline/stages",
+    "runners/cuda/gpu_lane",
+    "runners/cuda/package_names",
+    "runners/tensorrt/overlay",
+}
+"""Tests of what several modules do together."""
+
+
+def files_of_rooms() -> list[Path]:
+    """Return the test files below tests, relative to it, that belong to a room."""
+    found = (path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py"))
+    return sorted(path for path in found if path.parts[0] not in NO_ROOMS)
+
+
+def names_of(path: Path) -> set[str]:
+    """Return what a test file may be named after: every beginning of its own name that ends before an underscore."""
+    words = path.stem.split("_")[1:]
+    return {(path.parent / "_".join(words[: end + 1])).as_posix() for end in range(len(words))}
+
+
+def test_the_tests_mirror_the_house() -> None:
+    modules = {path.relative_to(PACKAGE).with_suffix("").as_posix() for path in sources()}
+    packages = {path.parent.relative_to(PACKAGE).as_posix() for path in sources()}
+    assert [path for path in files_of_rooms() if path.parent.as_posix() not in packages] == []
+    assert [path for path in files_of_rooms() if not names_of(path) & (modules | packages | OF_NO_MODULE)] == []
+    assert set.union(*map(names_of, files_of_rooms())) >= OF_NO_MODULE, "a name of a test that is no more"

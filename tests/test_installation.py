@@ -1,77 +1,102 @@
-"""What `rtseg doctor` finds of TensorRT and of TensorRT for RTX."""
+"""What `rtseg doctor` finds of TensorRT and of TensorRT for RTX, in an installation made up for it."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
-import rtseg.cuda
-from rtseg import installation
 from rtseg.errors import CudaError
+from rtseg.installation import installation_facts
+from rtseg.runners.cuda.protocol import DeviceInfo
+from tests.emulated_gpu.injection import put_device, put_no_cuda
+
+NO_DRIVER = CudaError("be used here", name="no NVIDIA driver", hint="install the NVIDIA driver")
+
+
+def finding(name: str) -> dict[str, Any]:
+    """Return what is found of the part of that name."""
+    (found,) = (each for each in installation_facts()["findings"] if each["name"] == name)
+    return found
 
 
 @pytest.fixture
-def tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+def tensorrt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """TensorRT 10.3 from the wheels for CUDA 13."""
     module = ModuleType("tensorrt")
     module.__version__ = "10.3.0"  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tensorrt", module)
-    monkeypatch.setattr(installation, "_has_distribution", lambda name: name == "tensorrt-cu13-libs")
+    distribution = tmp_path / "tensorrt_cu13_libs-10.3.0.dist-info"
+    distribution.mkdir()
+    (distribution / "METADATA").write_text("Metadata-Version: 2.1\nName: tensorrt-cu13-libs\nVersion: 10.3.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
 
 
-def tensorrt_finding() -> installation.Finding:
-    return installation._tensorrt()
+def put_driver_of(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int]) -> None:
+    """Let there be a GPU whose driver knows that version of CUDA."""
+    put_device(monkeypatch, DeviceInfo(0, "NVIDIA H200", (9, 0), 140 << 30, 132, version))
 
 
 @pytest.mark.parametrize(("driver", "works"), [((12, 4), False), ((13, 0), True), ((14, 1), True)])
 def test_a_tensorrt_for_a_newer_cuda_than_the_drivers_does_not_work(
     monkeypatch: pytest.MonkeyPatch, tensorrt: None, driver: tuple[int, int], works: bool
 ) -> None:
-    monkeypatch.setattr(rtseg.cuda, "open_cuda", lambda: SimpleNamespace(device=SimpleNamespace(driver=driver)))
-    finding = tensorrt_finding()
-    assert finding.works is works
+    put_driver_of(monkeypatch, driver)
+    found = finding("tensorrt")
+    assert found["works"] is works
     if not works:
-        assert finding.seen == "10.3.0 is built for CUDA 13, and the driver is of CUDA 12"
-        assert "tensorrt-cu12" in finding.mend
+        assert found["seen"] == "10.3.0 is built for CUDA 13, and the driver is of CUDA 12"
+        assert "tensorrt-cu12" in found["mend"]
 
 
 def test_without_a_driver_its_version_is_told(monkeypatch: pytest.MonkeyPatch, tensorrt: None) -> None:
-    def no_driver() -> None:
-        raise CudaError("start", name="no NVIDIA driver")
-
-    monkeypatch.setattr(rtseg.cuda, "open_cuda", no_driver)
-    assert tensorrt_finding() == installation.Finding("tensorrt", True, "10.3.0")
+    put_no_cuda(monkeypatch, NO_DRIVER)
+    assert finding("tensorrt") == {"name": "tensorrt", "works": True, "seen": "10.3.0", "mend": ""}
 
 
 def test_a_folder_that_is_called_tensorrt_is_no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", ModuleType("tensorrt"))
-    assert tensorrt_finding().seen == "not installed: no engines for this GPU"
+    assert finding("tensorrt")["seen"] == "not installed: no engines for this GPU"
 
 
-def rtx_finding() -> installation.Finding:
-    return installation._rtx()
+def test_the_gpu_is_told_with_its_memory_and_its_drivers_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_driver_of(monkeypatch, (13, 0))
+    found = finding("cuda")
+    assert found["works"] is True
+    assert found["seen"].endswith("NVIDIA H200, sm_90, 140 GiB, driver of CUDA 13.0")
 
 
-def rtx(version: str) -> ModuleType:
+def test_without_a_driver_cuda_does_not_work_and_what_mends_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_no_cuda(monkeypatch, NO_DRIVER)
+    mend = "install the NVIDIA driver"
+    assert finding("cuda") == {"name": "cuda", "works": False, "seen": "no NVIDIA driver", "mend": mend}
+
+
+def put_rtx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let TensorRT for RTX 1.7.1 be installed."""
     module = ModuleType("tensorrt_rtx")
-    module.__version__ = version  # type: ignore[attr-defined]
+    module.__version__ = "1.7.1.116"  # type: ignore[attr-defined]
     names = ("NONE", "CURRENT", "SM75", "SM86", "SM120")
     module.ComputeCapability = SimpleNamespace(__members__=dict.fromkeys(names))  # type: ignore[attr-defined]
-    return module
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", module)
 
 
 def test_tensorrt_for_rtx_tells_what_it_builds_for_and_that_it_runs_nothing_without_a_driver(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def no_driver() -> None:
-        raise CudaError("start", name="no NVIDIA driver")
-
-    monkeypatch.setitem(sys.modules, "tensorrt_rtx", rtx("1.7.1.116"))
-    monkeypatch.setattr(rtseg.cuda, "open_cuda", no_driver)
+    put_rtx(monkeypatch)
+    put_no_cuda(monkeypatch, NO_DRIVER)
     seen = "1.7.1.116: builds for 7.5, 8.6, 12.0, runs none without a driver"
-    assert rtx_finding() == installation.Finding("tensorrt-rtx", True, seen)
+    assert finding("tensorrt-rtx") == {"name": "tensorrt-rtx", "works": True, "seen": seen, "mend": ""}
+
+
+def test_tensorrt_for_rtx_beside_a_driver_tells_what_it_builds_for_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_rtx(monkeypatch)
+    put_driver_of(monkeypatch, (13, 0))
+    assert finding("tensorrt-rtx")["seen"] == "1.7.1.116: builds for 7.5, 8.6, 12.0"
 
 
 @pytest.mark.parametrize(("machine", "mend"), [("x86_64", "pip install 'rtseg[rtx]'"), ("aarch64", "")])
@@ -80,5 +105,5 @@ def test_where_tensorrt_for_rtx_has_no_wheels_nothing_is_said_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     monkeypatch.setattr("platform.machine", lambda: machine)
-    finding = rtx_finding()
-    assert (finding.works, finding.mend) == (False, mend)
+    found = finding("tensorrt-rtx")
+    assert (found["works"], found["mend"]) == (False, mend)

@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 import torch
 
-from rtseg.artifacts import read_manifest
+from rtseg.artifacts.manifest import read_manifest
 from rtseg.calibration.image_set import ImageSet, picture_sha256
 from rtseg.calibration.table import CalibrationTable
 from rtseg.cli import cli
 from rtseg.datasets.patches import evenly_spaced
 from rtseg.datasets.registry import class_spec, dataset_names, open_pictures
-from rtseg.export.onnx_file import export_onnx
+from rtseg.exporting.onnx_file import export_onnx
 from rtseg.networks.checkpoints import network_from_checkpoint
 from rtseg.networks.registry import network_names, network_spec
-from rtseg.quantize.files import read_original, read_table
-from rtseg.recipes import TrainingRecipe, read_recipe
+from rtseg.quantization.files import read_original, read_table
 from rtseg.specs import Resolution
 from rtseg.training.losses import build_loss
+from rtseg.training.recipe import TrainingRecipe, read_recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = sorted((ROOT / "export").glob("*.toml"))
@@ -112,7 +112,7 @@ def test_every_recipe_is_in_the_table_of_the_workbench(path: Path) -> None:
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=name_of)
 def test_a_shipped_checkpoint_is_intact_and_was_trained_by_the_recipe_beside_it(path: Path) -> None:
     manifest = read_manifest(path, kind="checkpoint")
-    assert TrainingRecipe(**manifest.details["recipe"]) == read_recipe(ROOT / "export" / f"{path.stem}.toml")
+    assert TrainingRecipe(**manifest.details.recipe) == read_recipe(ROOT / "export" / f"{path.stem}.toml")
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=name_of)
@@ -123,7 +123,7 @@ def test_a_shipped_checkpoint_loads(path: Path) -> None:
 @pytest.mark.parametrize("path", CHECKPOINTS, ids=name_of)
 def test_a_shipped_checkpoint_has_a_card_with_its_miou_and_a_word_on_the_licence(path: Path) -> None:
     card = path.with_suffix(".md").read_text()
-    miou = read_manifest(path, kind="checkpoint").details["validation_miou"]
+    miou = read_manifest(path, kind="checkpoint").details.validation_miou
     assert f"{miou:.1%}".replace("%", " %") in card
     assert "licence" in card.lower()
 

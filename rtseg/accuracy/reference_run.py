@@ -7,11 +7,12 @@ from typing import Union
 from rtseg.accuracy.comparison import Comparison
 from rtseg.accuracy.comparison_count import ComparisonCount
 from rtseg.accuracy.confusion import Labels
-from rtseg.accuracy.validation import Progress, require_same_classes
+from rtseg.accuracy.validation import require_same_classes
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage
 from rtseg.datasets.pictures import PictureSource
 from rtseg.errors import DatasetError, SpecError
-from rtseg.segmenter import Segmenter
+from rtseg.frame.segmenter import Segmenter
+from rtseg.observer import SILENT, Observer
 from rtseg.specs import ClassSpec
 
 Pictures = Union[LabelledDataset, PictureSource]
@@ -27,7 +28,7 @@ def compare(
     pictures: Pictures,
     *,
     limit: int | None = None,
-    progress: Progress = lambda done, total: None,
+    observer: Observer = SILENT,
 ) -> Comparison:
     """Return how the candidate compares with the reference on the same pictures.
 
@@ -42,7 +43,7 @@ def compare(
     for index in range(total):
         item = pictures[index]
         count.add(reference(item.image), candidate(item.image), _truth(item))
-        progress(index + 1, total)
+        observer.progress("comparing", index + 1, total)
     return count.result()
 
 
@@ -62,7 +63,7 @@ class ReferenceRun:
         *,
         limit: int | None = None,
         max_bytes: int = MAX_LABEL_BYTES,
-        progress: Progress = lambda done, total: None,
+        observer: Observer = SILENT,
     ) -> None:
         """Run the reference on the pictures, or the first limit of them; it may be closed afterwards.
 
@@ -86,20 +87,20 @@ class ReferenceRun:
                     expected=f"at most {max_bytes}",
                     hint=f"a limit of {max(index, 1)} pictures",
                 )
-            progress(index + 1, total)
+            observer.progress("running the reference", index + 1, total)
 
     def __len__(self) -> int:
         """Return the number of pictures."""
         return len(self._label_maps)
 
-    def compare_with(self, candidate: Segmenter, *, progress: Progress = lambda done, total: None) -> Comparison:
+    def compare_with(self, candidate: Segmenter, *, observer: Observer = SILENT) -> Comparison:
         """Return what compare returns for that candidate. Raises DatasetError as compare does."""
         _require_equal_classes(candidate, self.classes)
         count = ComparisonCount(self.classes, self._truth_classes)
         for index, labels in enumerate(self._label_maps):
             item = self._pictures[index]
             count.add(labels, candidate(item.image), _truth(item))
-            progress(index + 1, len(self))
+            observer.progress("comparing", index + 1, len(self))
         return count.result()
 
 

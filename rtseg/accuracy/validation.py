@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Callable
-
 from rtseg.accuracy.confusion import AccuracyResult, ConfusionMatrix
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.errors import DatasetError
-from rtseg.segmenter import Segmenter
+from rtseg.frame.segmenter import Segmenter
+from rtseg.observer import SILENT, Observer
 from rtseg.specs import ClassSpec
 
-Progress = Callable[[int, int], None]
-"""Called with how many pictures are done and how many there are."""
+TASK = "validating"
 
 
-def validate(
+def measured_accuracy(
     segmenter: Segmenter,
     dataset: LabelledDataset,
     *,
     limit: int | None = None,
-    progress: Progress = lambda done, total: None,
+    observer: Observer = SILENT,
 ) -> AccuracyResult:
     """Return mIoU, class IoUs and pixel accuracy at the labels' own resolution.
 
@@ -34,7 +32,7 @@ def validate(
     for index in range(total):
         item = dataset[index]
         matrix.add(item.labels, segmenter(item.image))
-        progress(index + 1, total)
+        observer.progress(TASK, index + 1, total)
     return matrix.result()
 
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg import native_library
-from rtseg.native_library import NOT_FINITE, require_done
+from rtseg.frame import native_library
+from rtseg.frame.native_library import NOT_FINITE, require_done
 
 Values = NDArray[np.float32]
 Counts = NDArray[np.uint64]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.artifacts import PathLike, write_text_atomically
+from rtseg.artifacts.files import PathLike, write_text_atomically
 from rtseg.errors import CalibrationError
 
 FORMAT = "rtseg-image-set/1"

@@ -10,9 +10,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from rtseg.errors import CalibrationError
+from rtseg.frame.protocol import TensorSpec
 from rtseg.graphs.view import GraphView
 from rtseg.runners.activations import Stretch
-from rtseg.runners.protocol import TensorSpec
 
 BUDGET_BYTES = 512 * 2**20
 """Memory for the tensors of one stretch, those it takes included."""

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Callable
 
 from rtseg.calibration.image_set import ImageSet, picture_sha256
 from rtseg.calibration.table import PictureDigest
 from rtseg.datasets.pictures import Picture, PictureSource
 from rtseg.errors import CalibrationError
+from rtseg.observer import SILENT, Observer
 from rtseg.specs import ImageSpec
 
-Progress = Callable[[int, int], None]
-"""Called with how many pictures are done and how many there are."""
+TASK = "reading the pictures"
 
 LARGEST_ENLARGEMENT = 2
 """A picture enlarged more than that is blur: it has none of the detail that makes large activations."""
@@ -62,7 +61,7 @@ def select(
     image: ImageSpec,
     *,
     count: int,
-    progress: Progress = lambda done, total: None,
+    observer: Observer = SILENT,
 ) -> Selection:
     """Return `count` pictures evenly spread over the source, all where it has fewer; each is read once.
 
@@ -76,7 +75,7 @@ def select(
         _require_large_enough(picture, image)
         shown = shown or _shows_something(picture)
         chosen.append(Chosen(index, PictureDigest(picture.name, picture_sha256(picture.image))))
-        progress(done, len(indices))
+        observer.progress(TASK, done, len(indices))
     _require_shown(shown, len(chosen))
     return _ordered(source, data, split, chosen)
 
@@ -87,7 +86,7 @@ def select_named(
     image_set: ImageSet,
     image: ImageSpec,
     *,
-    progress: Progress = lambda done, total: None,
+    observer: Observer = SILENT,
 ) -> Selection:
     """Return exactly the pictures that the image set names.
 
@@ -116,7 +115,7 @@ def select_named(
             )
         shown = shown or _shows_something(picture)
         chosen.append(Chosen(index, PictureDigest(picture.name, digest)))
-        progress(len(chosen), len(image_set.pictures))
+        observer.progress(TASK, len(chosen), len(image_set.pictures))
     if wanted:
         raise CalibrationError(
             f"{len(wanted)} of the {len(image_set.pictures)} pictures of the image set are missing",

@@ -6,11 +6,7 @@ and the versions of what counted. It is written whole or not at all; one that ca
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import io
-import json
-import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,13 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.artifacts import cache_folder, tool_versions, written_atomically
+from rtseg.artifacts.cache import Cache
+from rtseg.artifacts.manifest import tool_versions
 from rtseg.calibration.histograms import HistogramSet
 
 FORMAT = "rtseg-calibration-state/1"
 KEPT = 4
-"""States that stay in the folder, the newest; each takes some ten megabytes."""
-_DIGEST_BYTES = hashlib.sha256().digest_size
+"""States that stay, the newest; each takes some ten megabytes."""
+
+STATES = Cache("calibrations", ".state", keep=KEPT)
 _COUNTED_BY = ("rtseg", "numpy", "onnxruntime", "onnxruntime-gpu")
 
 
@@ -49,8 +47,7 @@ def state_path(onnx_sha256: str, picture_digests: Sequence[str], threads: int) -
     threads counts too: ONNX Runtime divides a matrix product among them, which can change a value's last bit.
     """
     versions = {name: version for name, version in tool_versions().items() if name in _COUNTED_BY}
-    facts = json.dumps([FORMAT, versions, onnx_sha256, list(picture_digests), threads], sort_keys=True)
-    return cache_folder() / "calibrations" / f"{hashlib.sha256(facts.encode()).hexdigest()[:32]}.state"
+    return STATES.path([FORMAT, versions, onnx_sha256, list(picture_digests), threads])
 
 
 def write_state(path: Path, state: CalibrationState) -> None:
@@ -63,10 +60,7 @@ def write_state(path: Path, state: CalibrationState) -> None:
     arrays["names"] = np.array(state.histograms.names)
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
-    with written_atomically(path) as part, open(part, "wb") as stream:
-        stream.write(hashlib.sha256(content.getbuffer()).digest())
-        stream.write(content.getbuffer())
-    _drop_the_oldest(path.parent)
+    STATES.write(path, content.getvalue())
 
 
 def read_state(path: Path, names: Sequence[str], stages: Sequence[int]) -> CalibrationState | None:
@@ -75,17 +69,17 @@ def read_state(path: Path, names: Sequence[str], stages: Sequence[int]) -> Calib
     stages are the numbers of pictures before the last after which copies are taken: all those that the state has
     passed must be in it.
     """
+    content = STATES.read(path)
+    if content is None:
+        return None
     try:
-        content = path.read_bytes()
-        if hashlib.sha256(memoryview(content)[_DIGEST_BYTES:]).digest() != content[:_DIGEST_BYTES]:
-            return None
-        with np.load(io.BytesIO(content[_DIGEST_BYTES:]), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             if str(arrays["format"]) != FORMAT or arrays["names"].tolist() != list(names):
                 return None
             done = int(arrays["done"])
             state = CalibrationState(done, _histograms(arrays, "now", names))
             state.stages = {n: _histograms(arrays, f"after{n}", names) for n in stages if n <= done}
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):  # whole, but perhaps of another format
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):  # whole, but of something else
         return None
     return state
 
@@ -93,10 +87,3 @@ def read_state(path: Path, names: Sequence[str], stages: Sequence[int]) -> Calib
 def _histograms(arrays: np.lib.npyio.NpzFile, prefix: str, names: Sequence[str]) -> HistogramSet:
     fields = HistogramSet(()).arrays()
     return HistogramSet.from_arrays(names, {name: arrays[f"{prefix}.{name}"] for name in fields})
-
-
-def _drop_the_oldest(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        states = sorted(folder.glob("*.state"), key=lambda path: os.stat(path).st_mtime, reverse=True)
-        for path in states[KEPT:]:
-            path.unlink()

@@ -9,7 +9,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Optional
 
-from rtseg.artifacts import Digest, Manifest, PathLike, write_text_atomically
+from rtseg.artifacts.details import Digest
+from rtseg.artifacts.files import PathLike, write_text_atomically
+from rtseg.artifacts.manifest import Manifest
 from rtseg.errors import CalibrationError, SpecError
 from rtseg.specs import ImageSpec, require_field_types
 
@@ -77,6 +79,10 @@ class CalibrationTable:
                 expected=f"{manifest.image}",
                 hint=f"rtseg calibrate {label} --data DATASET -o TABLE.json",
             )
+
+    def greatest_magnitudes(self) -> dict[str, float]:
+        """Return the greatest magnitude that each tensor took."""
+        return {name: max(-found.minimum, found.maximum) for name, found in self.ranges.items()}
 
     def write(self, path: PathLike) -> None:
         """Write the table as JSON, whole or not at all. Raises WriteError."""

@@ -11,21 +11,22 @@ from typing import NoReturn
 import click
 
 from rtseg import __version__
-from rtseg.cli.audit import audit
-from rtseg.cli.bench import bench
-from rtseg.cli.build import build
-from rtseg.cli.calibrate import calibrate
-from rtseg.cli.doctor import doctor
-from rtseg.cli.export import export
-from rtseg.cli.import_checkpoint import import_checkpoint
-from rtseg.cli.import_onnx import import_onnx
-from rtseg.cli.networks import networks
-from rtseg.cli.quantize import quantize
-from rtseg.cli.run import run
-from rtseg.cli.scenes import scenes
-from rtseg.cli.sensitivity import sensitivity
-from rtseg.cli.train import train
-from rtseg.cli.validate import validate
+from rtseg.cli.audit_command import audit
+from rtseg.cli.bench_command import bench
+from rtseg.cli.build_command import build
+from rtseg.cli.calibrate_command import calibrate
+from rtseg.cli.doctor_command import doctor
+from rtseg.cli.drift_command import drift
+from rtseg.cli.export_command import export
+from rtseg.cli.import_checkpoint_command import import_checkpoint
+from rtseg.cli.import_onnx_command import import_onnx
+from rtseg.cli.networks_command import networks
+from rtseg.cli.quantize_command import quantize
+from rtseg.cli.run_command import run
+from rtseg.cli.scenes_command import scenes
+from rtseg.cli.sensitivity_command import sensitivity
+from rtseg.cli.train_command import train
+from rtseg.cli.validate_command import validate
 from rtseg.errors import RtsegError
 
 
@@ -35,18 +36,17 @@ def cli() -> None:
     """From a PyTorch segmentation network to a measured, validated engine.
 
     \b
-    rtseg networks                         what can be built by name
-    rtseg train affnet --data camvid:DIR   weights
-    rtseg import-checkpoint espnet F.pth --classes camvid+void
-    rtseg export affnet --resolution 512x1024 --checkpoint F
-    rtseg import-onnx F.onnx --classes 7   any ONNX file, made fit for the rest
+    rtseg networks                           the networks by name
+    rtseg train affnet --data camvid:DIR     a checkpoint
+    rtseg export affnet --resolution 512x1024 --checkpoint F.safetensors
+    rtseg import-onnx F.onnx --classes 7     an ONNX file of another exporter
     rtseg calibrate F.onnx --data camvid:DIR -o F.table.json
-    rtseg quantize F.onnx --table F.table.json --to int8 --max-drop 0.5 --data camvid:DIR
-    rtseg build F.onnx --precision fp16    an engine for this GPU, or for RTX cards
-    rtseg audit F.engine --expect fp16     proof that FP16 was built
-    rtseg run F.onnx pictures/ -o labelled/
+    rtseg quantize F.onnx --table F.table.json --to int8
+    rtseg build F.onnx --precision fp16      an engine for this GPU or RTX cards
+    rtseg audit F.engine --expect fp16       proof that FP16 was built
+    rtseg run F.onnx pictures/ -o labelled/  label maps and overlays
     rtseg validate F.onnx --data camvid:DIR --split val
-    rtseg bench --resolution 1024x2048     ms and FPS beside the papers'
+    rtseg bench --resolution 1024x2048       ms and FPS beside the papers'
     """
 
 
@@ -59,6 +59,7 @@ for _command in (
     calibrate,
     quantize,
     sensitivity,
+    drift,
     build,
     audit,
     run,

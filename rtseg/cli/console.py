@@ -6,11 +6,13 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from rtseg.observer import Observer
 
 FILE_WIDTH = 160
 """Columns of a table that goes to a file or a pipe, where nothing limits them."""
@@ -32,10 +34,36 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def progress_bar() -> Progress:
-    """Return a progress display on standard error, with a free text column and the time to go."""
+class ConsoleObserver(Observer):
+    """Draws a bar for each task on standard error while it goes on, with the time to go; notes stay as lines."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = ""
+        self._row = None if bar.disable else bar.add_task("", total=None, note="", visible=False)
+
+    def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
+        """Draw the bar of the task."""
+        if self._row is None:
+            return
+        if task != self._task:
+            self._task = task
+            self._bar.reset(self._row, description=task, visible=True, note="")
+        self._bar.update(self._row, completed=done, total=total, note=detail)
+
+    def note(self, text: str) -> None:
+        """Print the note."""
+        if self._row is None:
+            say(text)
+        else:
+            self._bar.console.print(text, soft_wrap=True)
+
+
+@contextmanager
+def watched() -> Iterator[Observer]:
+    """Give the observer of a command's work; its bar is gone when the work ends."""
     console = Console(stderr=True, highlight=False, markup=False)
-    return Progress(
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
@@ -47,11 +75,5 @@ def progress_bar() -> Progress:
         transient=True,
         disable=not console.is_terminal,
     )
-
-
-@contextmanager
-def counted(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that takes (done, total) and draws a bar."""
-    with progress_bar() as bar:
-        task = bar.add_task(description, total=None, note="")
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with bar:
+        yield ConsoleObserver(bar)

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 import click
 
-from rtseg.errors import SpecError
+from rtseg.errors import NetworkError, SpecError
 from rtseg.runners.registry import DEFAULT_RUNNERS, runner_names
 from rtseg.specs import MAX_SEED, Resolution
 
 if TYPE_CHECKING:
-    from rtseg.networks.prepared import PreparedNetwork
-    from rtseg.specs import ClassSpec
+    ResolutionParameter = click.ParamType[Resolution]
+    KeyValueParameter = click.ParamType[tuple[str, str]]
+else:
+    # click before 8.4 has no type parameter here
+    ResolutionParameter = KeyValueParameter = click.ParamType
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -21,7 +24,7 @@ ANY_PATH = click.Path(path_type=Path, readable=False)
 """A path of any kind: the library says what is wrong with it, and a file it may not read is no wrong usage."""
 
 
-class ResolutionType(click.ParamType[Resolution]):
+class ResolutionType(ResolutionParameter):
     """HEIGHTxWIDTH. Text that is none is wrong usage; a size no network is meant for is an error."""
 
     name = "HxW"
@@ -38,7 +41,7 @@ class ResolutionType(click.ParamType[Resolution]):
             raise
 
 
-class KeyValueType(click.ParamType["tuple[str, str]"]):
+class KeyValueType(KeyValueParameter):
     """NAME=VALUE."""
 
     name = "NAME=VALUE"
@@ -104,24 +107,12 @@ onnx_runner_option = click.option(
 threads_option = click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads; 0 is all cores.")
 
 
-def selected_network(
-    network: str | None,
-    factory: str | None,
-    checkpoint: Path | None,
-    classes: str | None,
-    options: tuple[tuple[str, str], ...],
-    seed: int,
-    *,
-    default_classes: str = "cityscapes",
-) -> PreparedNetwork:
-    """Return the network that the shared options describe."""
-    from rtseg.datasets.registry import class_spec
-    from rtseg.networks.resolve import resolve_network
-
-    brings_classes = checkpoint is not None and checkpoint.suffix == ".safetensors"
-    chosen: ClassSpec | None = None
-    if classes is not None:
-        chosen = class_spec(classes)
-    elif not brings_classes:
-        chosen = class_spec(default_classes)
-    return resolve_network(network, chosen, factory=factory, checkpoint=checkpoint, options=dict(options), seed=seed)
+def named_network(network: str | None, factory: str | None) -> str | None:
+    """Return what the two ways to name a network say. Raises NetworkError for both, and a factory without a module."""
+    if network is not None and factory is not None:
+        raise NetworkError(
+            "a network is named and a factory given", got=f"{network} and {factory}", expected="one of them"
+        )
+    if factory is not None and ":" not in factory:
+        raise NetworkError("not a reference to a factory", got=repr(factory), expected="package.module:factory")
+    return network if factory is None else factory

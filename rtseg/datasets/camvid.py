@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage, checked
 from rtseg.errors import DatasetError
 from rtseg.images.files import read_image, read_label_map, write_image
+from rtseg.observer import SILENT, Observer
 
 VOID_IN_FILES = 11
 
@@ -57,7 +57,7 @@ def write_camvid_layout(
     split: str,
     *,
     count: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    observer: Observer = SILENT,
 ) -> None:
     """Write the first pictures of a dataset with CamVid's classes so that CamVid(root, split) reads them.
 
@@ -70,4 +70,4 @@ def write_camvid_layout(
         void = item.labels == dataset.classes.ignore_index
         write_image(root / split / f"{item.name}.png", item.image)
         write_image(root / f"{split}annot" / f"{item.name}.png", np.where(void, np.uint8(VOID_IN_FILES), item.labels))
-        progress(index + 1, count)
+        observer.progress("rendering", index + 1, count)

@@ -6,10 +6,37 @@ pictures become 23,800.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
+
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage
-from rtseg.errors import DatasetError
-from rtseg.recipes import PatchGrid
-from rtseg.specs import ClassSpec
+from rtseg.errors import DatasetError, SpecError
+from rtseg.specs import ClassSpec, Resolution
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """Equal windows that pictures are cut into: rows x columns of them, evenly spaced from edge to edge."""
+
+    rows: int
+    columns: int
+    patch: Resolution
+
+    @classmethod
+    def parse(cls, text: str) -> PatchGrid:
+        """Return the grid written as "2x4 of 880x880". Raises SpecError."""
+        match = re.fullmatch(r"([1-9][0-9]{0,2})x([1-9][0-9]{0,2}) of ([0-9]+x[0-9]+)", text)
+        if match is None:
+            raise SpecError(
+                "not a grid of patches",
+                got=repr(text),
+                expected="ROWSxCOLUMNS of HEIGHTxWIDTH",
+                hint="2x4 of 880x880",
+            )
+        return cls(int(match[1]), int(match[2]), Resolution.parse(match[3]))
+
+    def __str__(self) -> str:
+        return f"{self.rows}x{self.columns} of {self.patch}"
 
 
 class Patches:

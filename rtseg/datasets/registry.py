@@ -8,41 +8,17 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Callable, ClassVar
+from typing import Callable
 
 from rtseg.datasets.camvid import CamVid
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.cityscapes import CITYSCAPES_CLASSES, Cityscapes
-from rtseg.datasets.labelled import LabelledDataset, LabelledImage
+from rtseg.datasets.labelled import LabelledDataset
 from rtseg.datasets.pictures import DatasetPictures, FolderPictures, PictureSource
-from rtseg.datasets.streets import STREETS_CLASSES, render_scene
+from rtseg.datasets.streets.dataset import STREETS_CLASSES, Streets
 from rtseg.datasets.voc import VOC2012, VOC_CLASSES, voc_colour
 from rtseg.errors import DatasetError, SpecError, UnknownNameError
 from rtseg.specs import ClassSpec, Resolution
-
-
-class Streets:
-    """Rendered road scenes. The splits share no scene; a scene is the same at every size."""
-
-    SPLITS = ("train", "val", "test")
-    DEFAULT_RESOLUTION = Resolution(360, 480)
-    classes = STREETS_CLASSES
-    _COUNTS: ClassVar[dict[str, int]] = {"train": 400, "val": 60, "test": 60}
-
-    def __init__(self, split: str, resolution: Resolution = DEFAULT_RESOLUTION) -> None:
-        self._split = split
-        self._resolution = resolution
-
-    def __len__(self) -> int:
-        return self._COUNTS[self._split]
-
-    def __getitem__(self, index: int) -> LabelledImage:
-        """Return one scene. Raises IndexError past the end."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        seed = self.SPLITS.index(self._split)
-        image, labels = render_scene(seed, index, self._resolution.height, self._resolution.width)
-        return LabelledImage(f"{self._split}_{index:04d}", image, labels)
 
 
 def _open_streets(argument: str, split: str) -> LabelledDataset:

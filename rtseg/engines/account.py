@@ -17,8 +17,8 @@ from rtseg.engines.generated_kernels import only_moves
 from rtseg.engines.layer_precision import QUANTIZATION, REFORMAT
 
 if TYPE_CHECKING:
-    from rtseg.engines.audit import AuditedLayer
-    from rtseg.engines.inspector import EngineTensor
+    from rtseg.engines.inspector import LayerTensor
+    from rtseg.engines.layer_audit import AuditedLayer
 
 LARGEST = 10
 """So many kernels are named as the largest."""
@@ -152,5 +152,5 @@ def account_of(layers: Iterable[AuditedLayer]) -> Account:
     return Account(tuple(kernels), unsized)
 
 
-def _distinct(tensors: Iterable[EngineTensor]) -> Iterable[EngineTensor]:
+def _distinct(tensors: Iterable[LayerTensor]) -> Iterable[LayerTensor]:
     return {tensor.name: tensor for tensor in reversed(tuple(tensors))}.values()

@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from rtseg.engines.features import apply_profile, create_network, set_precision_flags
+from rtseg.engines.features import apply_settings, create_network, set_precision_flags
 from rtseg.engines.plan import Plan, PlanRequest
 from rtseg.engines.progress import BuildProgress, tensorrt_monitor
 from rtseg.engines.timing_cache import keep_timing_cache, use_timing_cache
 from rtseg.errors import EngineError, WriteError
-from rtseg.tensorrt.deserialize import NO_GPU, OpenEngine, deserialize_engine
-from rtseg.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
-from rtseg.tensorrt.module import TENSORRT, TensorRt, load_tensorrt
+from rtseg.runners.tensorrt.deserialize import NO_GPU, OpenEngine, deserialize_engine
+from rtseg.runners.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
+from rtseg.runners.tensorrt.module import TENSORRT, TensorRt, load_tensorrt
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -37,7 +37,7 @@ def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
     parser = parse(trt, network, logger, record, request.graph)
     config = builder.create_builder_config()
     set_precision_flags(config, request.builder_flags)
-    notes = [f"left out: {text}" for text in apply_profile(config, request.profile)]
+    notes = [f"left out: {text}" for text in apply_settings(config, request.settings)]
     if request.timing_cache is not None:
         use_timing_cache(config, request.timing_cache)
     monitor = tensorrt_monitor(trt, progress)
@@ -48,7 +48,7 @@ def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
     if progress.cancelled:
         raise KeyboardInterrupt
     if serialized is None:
-        raise engine_error("TensorRT could not build the engine", record.errors, hint="another build profile")
+        raise engine_error("TensorRT could not build the engine", record.errors, hint="other build settings")
     if request.timing_cache is not None:
         try:
             keep_timing_cache(config, request.timing_cache)

@@ -6,51 +6,56 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from rtseg.artifacts import PathLike
+from rtseg.artifacts.files import PathLike
+from rtseg.engines.lowering.versions import FLAGS, RTX
 from rtseg.engines.plan import Plan, ReadyGraph
-from rtseg.engines.profile import BuildProfile
+from rtseg.engines.platform import PURPOSE, Platform
 from rtseg.engines.progress import BuildProgress
-from rtseg.engines.target import PURPOSE, EngineTarget
+from rtseg.engines.settings import BuildSettings
 from rtseg.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from rtseg.lowering.versions import Capability
+    from rtseg.engines.lowering.versions import Capability
 
 
 class Compiler(ABC):
     """One product, and what it builds for."""
 
-    target: EngineTarget
+    platform: Platform
 
     @abstractmethod
     def ready(self, path: PathLike, precision: str) -> ReadyGraph:
         """Return the file's graph as this compiler wants it for that precision. Raises what ready_from raises."""
 
+    def remarks(self, settings: BuildSettings) -> tuple[str, ...]:
+        """Return in words which of these settings do nothing here. Raises EngineError for those that cannot be met."""
+        return ()
+
     @abstractmethod
-    def build(self, ready: ReadyGraph, profile: BuildProfile, progress: BuildProgress) -> Plan:
+    def build(self, ready: ReadyGraph, settings: BuildSettings, progress: BuildProgress) -> Plan:
         """Return the engine of a graph that is ready.
 
         Raises EngineError where the compiler refuses, and KeyboardInterrupt where progress was cancelled.
         """
 
 
-def ready_from(path: PathLike, precision: str, target: str, capabilities: Collection[Capability] = ()) -> ReadyGraph:
-    """Return the file's graph lowered for a target of rtseg.lowering, so that what builds it needs no onnx.
+def ready_from(path: PathLike, precision: str, form: str, capabilities: Collection[Capability] = ()) -> ReadyGraph:
+    """Return the file's graph lowered into a form of rtseg.engines.lowering, so that what builds it needs no onnx.
 
     Raises MissingDependencyError without onnx, OnnxError for the file, and QuantizationError for a precision that the
-    file, or the target, does not have.
+    file, or the form, does not have.
     """
     try:
+        from rtseg.engines.lowering.lower import lower
         from rtseg.graphs.canonical import read_canonical
-        from rtseg.lowering.lower import lower
-        from rtseg.lowering.versions import FLAGS
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(str(error.name), extra="cpu", purpose=PURPOSE) from error
-    lowered = lower(read_canonical(path), precision, target, capabilities=capabilities)
+        extra = "rtx" if form == RTX else "gpu"
+        raise MissingDependencyError(str(error.name), extra=extra, purpose=PURPOSE) from error
+    lowered = lower(read_canonical(path), precision, form, capabilities=capabilities)
     return ReadyGraph(
         lowered.model.SerializeToString(),
         precision,
-        lowered.target != FLAGS,
+        lowered.form != FLAGS,
         lowered.builder_flags,
         lowered.account,
         lowered.source_sha256,

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Callable
 
-from rtseg.cuda.registry import open_cuda
 from rtseg.engines.compiler import Compiler
-from rtseg.engines.rtx_capabilities import rtx_target
+from rtseg.engines.platform import PURPOSE
+from rtseg.engines.rtx_capabilities import rtx_platform
 from rtseg.engines.rtx_compiler import RtxCompiler
-from rtseg.engines.target import PURPOSE
 from rtseg.engines.tensorrt_compiler import TensorRtCompiler
 from rtseg.errors import EngineError, MissingDependencyError, RtsegError
-from rtseg.tensorrt.module import TENSORRT, load_rtx
-from rtseg.tensorrt.release import tensorrt_release
+from rtseg.observer import Observer
+from rtseg.runners.cuda.registry import open_cuda
+from rtseg.runners.tensorrt.module import TENSORRT, load_rtx
+from rtseg.runners.tensorrt.release import tensorrt_release
 
 
-def chosen_compiler(
-    runtime: str | None, capabilities: Sequence[str], cuda: str, note: Callable[[str], None]
-) -> Compiler:
-    """Return the compiler of a runtime, or without one of what this machine has; note is told which and why.
+def chosen_compiler(runtime: str | None, capabilities: Sequence[str], cuda: str, observer: Observer) -> Compiler:
+    """Return the compiler of a runtime, or without one of what this machine has; the observer gets which and why.
 
     Compute capabilities are TensorRT for RTX's, and choose it. Raises MissingDependencyError and CudaError for what is
     missing, and EngineError for compute capabilities that cannot be.
@@ -33,12 +31,12 @@ def chosen_compiler(
             )
         return tensorrt_compiler(cuda)
     if runtime is None and not capabilities:
-        return _whichever(cuda, note)
+        return _whichever(cuda, observer)
     trt = load_rtx(PURPOSE)
-    return RtxCompiler(trt, rtx_target(trt, capabilities))
+    return RtxCompiler(trt, rtx_platform(trt, capabilities))
 
 
-def _whichever(cuda: str, note: Callable[[str], None]) -> Compiler:
+def _whichever(cuda: str, observer: Observer) -> Compiler:
     try:
         return tensorrt_compiler(cuda)
     except RtsegError as error:
@@ -49,11 +47,11 @@ def _whichever(cuda: str, note: Callable[[str], None]) -> Compiler:
         if isinstance(why, MissingDependencyError):
             raise MissingDependencyError("tensorrt_rtx or tensorrt", extra="rtx", purpose=PURPOSE) from why
         raise why from None
-    target = rtx_target(trt)
+    platform = rtx_platform(trt)
     missing = isinstance(why, MissingDependencyError)
     reason = "TensorRT is not installed" if missing else str(why).partition(". Try: ")[0]
-    note(f"TensorRT for RTX {target.release} builds it: {reason}")
-    return RtxCompiler(trt, target)
+    observer.note(f"TensorRT for RTX {platform.release} builds it: {reason}")
+    return RtxCompiler(trt, platform)
 
 
 def tensorrt_compiler(cuda: str) -> Compiler:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from rtseg.engines.profile import BuildProfile
+from rtseg.engines.settings import BuildSettings
 from rtseg.errors import EngineError
-from rtseg.tensorrt.module import TensorRt
+from rtseg.runners.tensorrt.module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt as trt
@@ -48,8 +48,8 @@ def set_precision_flags(config: trt.IBuilderConfig, names: Collection[str]) -> N
         config.set_flag(known[name])
 
 
-def apply_profile(config: trt.IBuilderConfig, profile: BuildProfile) -> list[str]:
-    """Set what the profile asks for, and full detail for the inspector; return in words what this version cannot do.
+def apply_settings(config: trt.IBuilderConfig, settings: BuildSettings) -> list[str]:
+    """Set what the settings asks for, and full detail for the inspector; return in words what this version cannot do.
 
     What only bears on speed is left out and told. Raises EngineError where it would change what the engine runs on.
     """
@@ -57,35 +57,35 @@ def apply_profile(config: trt.IBuilderConfig, profile: BuildProfile) -> list[str
 
     left_out = []
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    config.avg_timing_iterations = profile.avg_timing_iterations
-    if profile.workspace_mib:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, profile.workspace_mib << 20)
-    if not profile.tf32:
+    config.avg_timing_iterations = settings.avg_timing_iterations
+    if settings.workspace_mib:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_mib << 20)
+    if not settings.tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
-    if not profile.timing_cache:
+    if not settings.timing_cache:
         config.set_flag(trt.BuilderFlag.DISABLE_TIMING_CACHE)
-    if profile.optimization_level != BuildProfile.optimization_level:
+    if settings.optimization_level != BuildSettings.optimization_level:
         if hasattr(config, "builder_optimization_level"):
-            config.builder_optimization_level = profile.optimization_level
+            config.builder_optimization_level = settings.optimization_level
         else:
             left_out.append("optimization_level needs TensorRT 8.6")
-    if profile.max_aux_streams >= 0:
+    if settings.max_aux_streams >= 0:
         if hasattr(config, "max_aux_streams"):
-            config.max_aux_streams = profile.max_aux_streams
+            config.max_aux_streams = settings.max_aux_streams
         else:
             left_out.append("max_aux_streams needs TensorRT 8.6")
-    if profile.tiling != "none":
+    if settings.tiling != "none":
         if hasattr(config, "tiling_optimization_level"):
             tilings = {
                 "fast": trt.TilingOptimizationLevel.FAST,
                 "moderate": trt.TilingOptimizationLevel.MODERATE,
                 "full": trt.TilingOptimizationLevel.FULL,
             }
-            config.tiling_optimization_level = tilings[profile.tiling]
+            config.tiling_optimization_level = tilings[settings.tiling]
         else:
             left_out.append("tiling needs TensorRT 10.9")
-    _set_hardware_compatibility(config, profile.hardware_compatibility)
-    if not profile.external_tactics:
+    _set_hardware_compatibility(config, settings.hardware_compatibility)
+    if not settings.external_tactics:
         _leave_out_external_tactics(config)
     return left_out
 

@@ -43,7 +43,7 @@ _UNNAMED = re.compile(r"\(Unnamed Layer\*|^unsqueeze_node_after_|^copied_squeeze
 
 
 @dataclass(frozen=True)
-class EngineTensor:
+class LayerTensor:
     """A tensor between two layers, or at an end of the engine.
 
     data_type is fp32, fp16, bf16, fp8, fp4, int8, int4, int32, int64, uint8, bool, or "unknown". layout is TensorRT's
@@ -85,10 +85,10 @@ class EngineLayer:
     origin: str
     tactic: str
     weights: str
-    inputs: tuple[EngineTensor, ...]
-    outputs: tuple[EngineTensor, ...]
+    inputs: tuple[LayerTensor, ...]
+    outputs: tuple[LayerTensor, ...]
     operators: tuple[str, ...]
-    constants: tuple[EngineTensor, ...] | None = None
+    constants: tuple[LayerTensor, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ class EngineLayers:
     """
 
     layers: tuple[EngineLayer, ...]
-    inputs: tuple[EngineTensor, ...]
-    outputs: tuple[EngineTensor, ...]
+    inputs: tuple[LayerTensor, ...]
+    outputs: tuple[LayerTensor, ...]
     schema: str
     asked: Mapping[str, str] = field(default_factory=dict)
     alone: Mapping[str, EngineLayers] = field(default_factory=dict)
@@ -185,14 +185,14 @@ def _layer(entry: object, source: str) -> EngineLayer:
     )
 
 
-def _tensors(entry: Mapping[str, Any], key: str, source: str) -> tuple[EngineTensor, ...]:
+def _tensors(entry: Mapping[str, Any], key: str, source: str) -> tuple[LayerTensor, ...]:
     tensors = entry.get(key) or []
     if not isinstance(tensors, list):
         raise EngineError(f'{source} has no list "{key}" in the layer {entry["Name"]}', got=type(tensors).__name__)
     return tuple(_tensor(tensor, source) for tensor in tensors)
 
 
-def _tensor(entry: object, source: str) -> EngineTensor:
+def _tensor(entry: object, source: str) -> LayerTensor:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("Name"), str):
         raise EngineError(f"{source} has a tensor without a name")
     both = str(entry.get("Format/Datatype", ""))
@@ -202,7 +202,7 @@ def _tensor(entry: object, source: str) -> EngineTensor:
     sizes = shape if isinstance(shape, list) else []
     if len(sizes) > MAX_DIMENSIONS or any(isinstance(size, int) and abs(size) >= MAX_LENGTH for size in sizes):
         raise EngineError(f"{source} has a tensor of a size that cannot be", got=f"{len(sizes)} dimensions")
-    return EngineTensor(
+    return LayerTensor(
         entry["Name"],
         data_type_of(data_type),
         layout_of(layout),
@@ -224,23 +224,23 @@ def _operators(name: str, kind: str, metadata: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in parts if part.strip() and not _UNNAMED.search(part.strip())))
 
 
-def _told_ends(entries: object, source: str) -> tuple[tuple[EngineTensor, ...], tuple[EngineTensor, ...]]:
+def _told_ends(entries: object, source: str) -> tuple[tuple[LayerTensor, ...], tuple[LayerTensor, ...]]:
     if not isinstance(entries, list):
         raise EngineError(f'{source} has no list "I/O Tensors"', got=type(entries).__name__)
-    ends: dict[bool, list[EngineTensor]] = {True: [], False: []}
+    ends: dict[bool, list[LayerTensor]] = {True: [], False: []}
     for entry in entries:
         tensor = _tensor(entry, source)
         profiles = entry.get("ProfileInfo")
         if isinstance(profiles, list) and profiles and isinstance(profiles[0], Mapping):
             layout = layout_of(str(profiles[0].get("Format", "")))
-            tensor = EngineTensor(tensor.name, tensor.data_type, layout, tensor.shape)
+            tensor = LayerTensor(tensor.name, tensor.data_type, layout, tensor.shape)
         ends[str(entry.get("IOMode", "")).lower().endswith("input")].append(tensor)
     return tuple(ends[True]), tuple(ends[False])
 
 
 def _found_ends(
     layers: tuple[EngineLayer, ...], bindings: object, source: str
-) -> tuple[tuple[EngineTensor, ...], tuple[EngineTensor, ...]]:
+) -> tuple[tuple[LayerTensor, ...], tuple[LayerTensor, ...]]:
     """Return the ends by their names: one that a layer writes is an output, any other an input."""
     if not isinstance(bindings, list):
         raise EngineError(f'{source} has no list "Bindings"', got=type(bindings).__name__)

@@ -38,7 +38,7 @@ INTEGER = "integer"
 NO_WORK, QUANTIZATION, REFORMAT = "none", "quantization", "reformat"
 CONVOLUTION, MATRIX_PRODUCT, OTHER = "convolution", "matrix product", "other"
 WEIGHTED = frozenset({CONVOLUTION, MATRIX_PRODUCT})
-PRECISIONS = ("int8", "int4", "fp8", "fp4", "fp16", "bf16", "tf32", "fp32", INTEGER, CONVERSION, UNKNOWN)
+LAYER_PRECISIONS = ("int8", "int4", "fp8", "fp4", "fp16", "bf16", "tf32", "fp32", INTEGER, CONVERSION, UNKNOWN)
 """In the order in which they are reported."""
 
 FLOATS = frozenset({"fp16", "bf16", "tf32", "fp32"})
@@ -102,7 +102,7 @@ def work_of(layer: EngineLayer) -> str:
 
 
 def precision_of(layer: EngineLayer) -> str:
-    """Return the precision of a layer that works: one of PRECISIONS, by the module's second table."""
+    """Return the precision of a layer that works: one of LAYER_PRECISIONS, by the module's second table."""
     work = work_of(layer)
     if work in (QUANTIZATION, REFORMAT):
         return CONVERSION

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts import PathLike
+from rtseg.artifacts.files import PathLike
 from rtseg.engines.inspector import EngineLayers
 from rtseg.engines.layers_file import read_json
 from rtseg.errors import EngineError

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts import PathLike
+from rtseg.artifacts.files import PathLike
 from rtseg.engines.inspector import INSPECTOR, EngineLayers, parse_layers
 from rtseg.errors import EngineError
 

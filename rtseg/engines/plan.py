@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rtseg.engines.profile import BuildProfile
+from rtseg.engines.settings import BuildSettings
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ReadyGraph:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What TensorRT is given: of a ReadyGraph what it needs to know, the profile, and a file of measured times.
+    """What TensorRT is given: of a ReadyGraph what it needs to know, the settings, and a file of measured times.
 
     Of timing_cache the build starts and to it adds; None leaves it out.
     """
@@ -39,7 +39,7 @@ class PlanRequest:
     graph: bytes
     typed: bool
     builder_flags: tuple[str, ...]
-    profile: BuildProfile
+    settings: BuildSettings
     timing_cache: Path | None
 
 

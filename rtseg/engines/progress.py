@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rtseg.tensorrt.module import TensorRt
+from rtseg.runners.tensorrt.module import TensorRt
 
 if TYPE_CHECKING:
     import tensorrt as trt

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rtseg.engines.audit import audit
 from rtseg.engines.inspector import parse_layers
+from rtseg.engines.layer_audit import audit
 from rtseg.engines.layers_file import parse_json
 from rtseg.engines.verdict import EngineVerdict, verdict_on
 from rtseg.errors import EngineError

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.engines.builder import opened_builder, parse
 from rtseg.engines.features import create_network
-from rtseg.engines.profile import BuildProfile
+from rtseg.engines.lowering.versions import Capability
 from rtseg.engines.progress import BuildProgress, tensorrt_monitor
 from rtseg.engines.rtx_log import inspector_json, is_layer_list
+from rtseg.engines.settings import BuildSettings
 from rtseg.errors import EngineError
-from rtseg.lowering.versions import Capability
-from rtseg.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
-from rtseg.tensorrt.module import TensorRtRtx
+from rtseg.runners.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
+from rtseg.runners.tensorrt.module import TensorRtRtx
 
 if TYPE_CHECKING:
     import tensorrt_rtx as trt
@@ -28,7 +28,7 @@ _ONE_AT_A_TIME = threading.Lock()
 """Each record hears all that the product says in this process, so two builds at once would mix their lists."""
 
 NO_EFFECT = ("optimization_level", "tiling", "avg_timing_iterations")
-"""Fields of a profile that this compiler takes and does nothing with: it times no kernel."""
+"""Fields of a settings that this compiler takes and does nothing with: it times no kernel."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def build_rtx(
     trt: TensorRtRtx,
     graph: bytes,
     capabilities: Iterable[Capability],
-    profile: BuildProfile,
+    settings: BuildSettings,
     progress: BuildProgress,
     *,
     within: str,
@@ -76,15 +76,15 @@ def build_rtx(
         parser = parse(trt, network, logger, record, graph)
         config = builder.create_builder_config()
         _aim(trt, config, tuple(capabilities))
-        _apply(trt, config, profile)
+        _apply(trt, config, settings)
         config.progress_monitor = tensorrt_monitor(trt, progress, within=within)
         serialized = builder.build_serialized_network(network, config)
         del parser  # not before: the network's weights lie in the parser's memory
         if progress.cancelled:
             raise KeyboardInterrupt
-        if serialized is None and profile.workspace_mib and any("OutOfMemory" in line for line in record.errors):
+        if serialized is None and settings.workspace_mib and any("OutOfMemory" in line for line in record.errors):
             raise EngineError(  # no GPU's memory: nothing here has one
-                "no kernel fits into the workspace", got=f"{profile.workspace_mib} MiB", hint="a larger --workspace"
+                "no kernel fits into the workspace", got=f"{settings.workspace_mib} MiB", hint="a larger --workspace"
             )
         if serialized is None:
             # That there is no driver is told of every refusal, and the cause of none.
@@ -100,19 +100,19 @@ def build_rtx(
     return RtxBuild(content, inspector_json(lists[0]))
 
 
-def left_out(profile: BuildProfile) -> list[str]:
-    """Return in words what a profile asks for that this compiler has no use for.
+def left_out(settings: BuildSettings) -> list[str]:
+    """Return in words what a settings asks for that this compiler has no use for.
 
     Raises EngineError for hardware_compatibility, which would change what the engine runs on.
     """
-    if profile.hardware_compatibility != "none":
+    if settings.hardware_compatibility != "none":
         raise EngineError(
             "TensorRT for RTX has no hardware_compatibility",
-            got=profile.hardware_compatibility,
+            got=settings.hardware_compatibility,
             hint="--compute-capability for each kind of GPU, or none for a portable engine",
         )
-    plain = BuildProfile()
-    changed = [name for name in NO_EFFECT if getattr(profile, name) != getattr(plain, name)]
+    plain = BuildSettings()
+    changed = [name for name in NO_EFFECT if getattr(settings, name) != getattr(plain, name)]
     return [f"{name} does nothing in TensorRT for RTX, which times no kernel" for name in changed]
 
 
@@ -126,12 +126,12 @@ def _aim(trt: TensorRtRtx, config: trt.IBuilderConfig, capabilities: tuple[Capab
             )
 
 
-def _apply(trt: TensorRtRtx, config: trt.IBuilderConfig, profile: BuildProfile) -> None:
+def _apply(trt: TensorRtRtx, config: trt.IBuilderConfig, settings: BuildSettings) -> None:
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
-    if profile.workspace_mib:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, profile.workspace_mib << 20)
-    if not profile.tf32:
+    if settings.workspace_mib:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, settings.workspace_mib << 20)
+    if not settings.tf32:
         config.clear_flag(trt.BuilderFlag.TF32)
-    if profile.max_aux_streams >= 0:
-        config.max_aux_streams = profile.max_aux_streams
+    if settings.max_aux_streams >= 0:
+        config.max_aux_streams = settings.max_aux_streams
     config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # what a CUDA graph of ours around the engine asks for

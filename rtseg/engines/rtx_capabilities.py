@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from rtseg.engines.target import RtxTarget, capability_text
+from rtseg.engines.lowering.versions import Capability
+from rtseg.engines.platform import RtxPlatform, capability_text
 from rtseg.errors import EngineError
-from rtseg.lowering.versions import Capability
-from rtseg.tensorrt.module import TensorRtRtx
+from rtseg.runners.tensorrt.module import TensorRtRtx
 
 PORTABLE = ((8, 6), (8, 9), (12, 0), (12, 1))
 """What an engine is for where none is named: Ampere's RTX cards, Ada, Blackwell. It is the compiler's own default, and
@@ -22,8 +22,8 @@ def known_capabilities(trt: TensorRtRtx) -> tuple[Capability, ...]:
     return tuple(sorted((int(number[1]), int(number[2])) for number in found if number))
 
 
-def rtx_target(trt: TensorRtRtx, wanted: Iterable[str] = ()) -> RtxTarget:
-    """Return the target of the installed release for compute capabilities such as "8.9", the portable one for none.
+def rtx_platform(trt: TensorRtRtx, wanted: Iterable[str] = ()) -> RtxPlatform:
+    """Return the platform of the installed release for compute capabilities such as "8.9", the portable one for none.
 
     Raises EngineError for one that does not exist, and for 7.5 with others.
     """
@@ -31,8 +31,8 @@ def rtx_target(trt: TensorRtRtx, wanted: Iterable[str] = ()) -> RtxTarget:
     release = str(trt.__version__)
     named = {_parsed(text, known, release) for text in wanted}
     if not named:
-        return RtxTarget(release, tuple(entry for entry in PORTABLE if entry in known), portable=True)
-    return RtxTarget(release, tuple(sorted(named)))
+        return RtxPlatform(release, tuple(entry for entry in PORTABLE if entry in known), portable=True)
+    return RtxPlatform(release, tuple(sorted(named)))
 
 
 def _parsed(text: str, known: tuple[Capability, ...], release: str) -> Capability:

@@ -9,51 +9,54 @@ from __future__ import annotations
 import json
 import time
 
-from rtseg.artifacts import PathLike
+from rtseg.artifacts.files import PathLike
 from rtseg.engines.compiler import Compiler, ready_from
 from rtseg.engines.inspector import ALONE, ASKED
+from rtseg.engines.lowering.versions import RTX, Capability
 from rtseg.engines.plan import Plan, ReadyGraph
-from rtseg.engines.profile import BuildProfile
+from rtseg.engines.platform import RtxPlatform, capability_text
 from rtseg.engines.progress import BuildProgress
 from rtseg.engines.rtx_builder import RtxBuild, build_rtx, left_out
-from rtseg.engines.target import RtxTarget, capability_text
-from rtseg.lowering.versions import RTX, Capability
-from rtseg.tensorrt.module import TensorRtRtx
+from rtseg.engines.settings import BuildSettings
+from rtseg.runners.tensorrt.module import TensorRtRtx
 
 PHASE = "engines"
 
 
 class RtxCompiler(Compiler):
-    """Builds for an RtxTarget. Two builds of one request give the same bytes."""
+    """Builds for an RtxPlatform. Two builds of one request give the same bytes."""
 
-    def __init__(self, trt: TensorRtRtx, target: RtxTarget) -> None:
+    def __init__(self, trt: TensorRtRtx, platform: RtxPlatform) -> None:
         self._trt: TensorRtRtx = trt
-        self.target: RtxTarget = target
+        self.platform: RtxPlatform = platform
 
     def ready(self, path: PathLike, precision: str) -> ReadyGraph:
         """Return the file's graph as the compiler wants it. Raises what compiler.ready_from raises."""
-        return ready_from(path, precision, RTX, self.target.capabilities)
+        return ready_from(path, precision, RTX, self.platform.capabilities)
 
-    def build(self, ready: ReadyGraph, profile: BuildProfile, progress: BuildProgress) -> Plan:
+    def remarks(self, settings: BuildSettings) -> tuple[str, ...]:
+        """Return in words which of these settings do nothing here. Raises EngineError for hardware_compatibility."""
+        return tuple(left_out(settings))
+
+    def build(self, ready: ReadyGraph, settings: BuildSettings, progress: BuildProgress) -> Plan:
         """Return the engine, with the layers for each compute capability. Raises EngineError and KeyboardInterrupt."""
-        notes, started = left_out(profile), time.monotonic()
-        target = self.target
-        alone = target.capabilities if target.portable or len(target.capabilities) > 1 else ()
+        started = time.monotonic()
+        platform = self.platform
+        alone = platform.capabilities if platform.portable or len(platform.capabilities) > 1 else ()
         progress.start(PHASE, None, 1 + len(alone))
 
         def built(capabilities: tuple[Capability, ...], step: int) -> RtxBuild:
-            made = build_rtx(self._trt, ready.graph, capabilities, profile, progress, within=PHASE)
+            made = build_rtx(self._trt, ready.graph, capabilities, settings, progress, within=PHASE)
             progress.step(PHASE, step)
             return made
 
-        engine = built(() if target.portable else target.capabilities, 0)
+        engine = built(() if platform.portable else platform.capabilities, 0)
         lists = {capability_text(entry): built((entry,), step).layers for step, entry in enumerate(alone, 1)}
         told = {
             **engine.layers,
             ASKED: dict(ready.products),
             ALONE: {name: {"Layers": layers["Layers"]} for name, layers in lists.items()},
-            "Runtime": target.to_json(),
+            "Runtime": platform.to_json(),
         }
         progress.finish(PHASE)
-        seconds = time.monotonic() - started
-        return Plan(engine.content, json.dumps(told, separators=(",", ":")), tuple(notes), seconds)
+        return Plan(engine.content, json.dumps(told, separators=(",", ":")), (), time.monotonic() - started)

@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts import PathLike, manifest_path, sha256_of
-from rtseg.engines.audit import Audit
+from rtseg.artifacts.files import PathLike, sha256_of
+from rtseg.artifacts.manifest import manifest_path
 from rtseg.engines.formats import UNKNOWN
 from rtseg.engines.inspector import RTX_SCHEMA
+from rtseg.engines.layer_audit import Audit
 from rtseg.engines.layers_file import engine_path, layers_beside
 from rtseg.engines.product_words import first_names, part_of
 from rtseg.engines.share_verdict import failures_of, notices_of
 from rtseg.engines.typed_verdict import changed_products, wide_weights
 from rtseg.errors import EngineError, ManifestError, UnknownNameError
-from rtseg.tensorrt.module import RTX
-
-REQUESTS = ("fp32", "fp16", "int8")
+from rtseg.runners.tensorrt.module import RTX
+from rtseg.specs import PRECISIONS
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class EngineVerdict:
 
 def verdict_on(audit: Audit, request: str) -> EngineVerdict:
     """Return whether the engine is in the precision that was asked for: fp32, fp16 or int8. Raises UnknownNameError."""
-    if request not in REQUESTS:
-        raise UnknownNameError("precision", request, REQUESTS)
+    if request not in PRECISIONS:
+        raise UnknownNameError("precision", request, PRECISIONS)
     if audit.alone:
         return _of_each({capability: verdict_on(part, request) for capability, part in audit.alone.items()}, request)
     if audit.engine.schema == RTX_SCHEMA:
@@ -136,9 +136,11 @@ def requested_precision(path: PathLike) -> str | None:
         raise ManifestError(
             f"{sidecar} is not the manifest of an engine ({type(error).__name__}: {error})", hint="--expect PRECISION"
         ) from error
-    if precision not in REQUESTS:
+    if precision not in PRECISIONS:
         raise ManifestError(
-            f"{sidecar} names no precision of an engine", got=repr(precision), expected=f"one of {', '.join(REQUESTS)}"
+            f"{sidecar} names no precision of an engine",
+            got=repr(precision),
+            expected=f"one of {', '.join(PRECISIONS)}",
         )
     if Path(engine).is_file() and sha256_of(engine) != digest:
         raise ManifestError(

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from rtseg.artifacts import PathLike
+from rtseg.artifacts.files import PathLike
 from rtseg.errors import OnnxError
 
 OPSET = 17

@@ -8,7 +8,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from rtseg.artifacts import Manifest, PathLike, sha256_of
+from rtseg.artifacts.files import PathLike, sha256_of
+from rtseg.artifacts.manifest import Manifest
 from rtseg.errors import OnnxError, SpecError
 from rtseg.graphs.canonical import read_graph, require_canonical
 from rtseg.specs import IMAGE_PROPERTY, OUTPUT_PROPERTY, ImageSpec, OutputSpec, tensor_shapes

@@ -10,13 +10,12 @@ import onnx
 from rtseg.graphs.view import GraphView
 
 
-def structure_sha256(model: onnx.ModelProto) -> str:
+def structure_sha256(view: GraphView) -> str:
     """Return a digest of operators, tensor names, attributes, and the shapes of both ends and of constants.
 
     Two exports of one checkpoint by different versions of the exporter differ in bytes (a version in the header, the
     last bit of a folded weight) and agree in this. Integer constants, such as sizes, count with their values.
     """
-    view = GraphView(model)
     ends = [[name, view.element_type(name), list(view.shape(name))] for name in (view.input, view.output)]
     digest = hashlib.sha256(json.dumps(ends).encode())
     for node in view.nodes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,9 +21,10 @@ class Reader(NamedTuple):
 
 
 class GraphView:
-    """What a pass asks of a static graph. It sees the graph as it was when the view was made.
+    """What a pass asks of a static graph. The model must not change while its view is in use.
 
-    Both initializers and Constant nodes count as constants.
+    Both initializers and Constant nodes count as constants. Shapes and types are inferred once, when the first is asked
+    for that the file does not state: many passes need none.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -41,7 +43,8 @@ class GraphView:
             for position, name in enumerate(node.input):
                 if name:  # an optional input that is left out has none
                     self._readers.setdefault(name, []).append(Reader(node, position))
-        self._types = _inferred_types(model)
+        self._stated = _stated_types([*graph.input, *graph.output])
+        self._inferred: dict[str, tuple[int, Shape]] | None = None
 
     def producer(self, tensor: str) -> onnx.NodeProto | None:
         """Return the node that computes the tensor; None for the graph's input and for constants."""
@@ -63,13 +66,13 @@ class GraphView:
         """Return the tensor's static shape. Raises KeyError where shape inference does not know it."""
         if tensor in self._constants:
             return tuple(self._constants[tensor].dims)
-        return self._types[tensor][1]
+        return self._type(tensor)[1]
 
     def element_type(self, tensor: str) -> int:
         """Return the tensor's onnx.TensorProto data type. Raises KeyError where it is not known."""
         if tensor in self._constants:
             return int(self._constants[tensor].data_type)
-        return self._types[tensor][0]
+        return self._type(tensor)[0]
 
     def activations(self) -> tuple[str, ...]:
         """Return the float32 tensors that depend on the picture, the graph's input first, in computing order."""
@@ -81,10 +84,22 @@ class GraphView:
             if not computed.intersection(node.input):
                 continue
             computed.update(node.output)
-            found += [
-                name for name in node.output if name in self._types and self._types[name][0] == onnx.TensorProto.FLOAT
-            ]
+            found += [name for name in node.output if self._is_float(name)]
         return tuple(found)
+
+    def _is_float(self, tensor: str) -> bool:
+        try:
+            return self._type(tensor)[0] == onnx.TensorProto.FLOAT
+        except KeyError:
+            return False
+
+    def _type(self, tensor: str) -> tuple[int, Shape]:
+        if tensor in self._stated:
+            return self._stated[tensor]
+        if self._inferred is None:
+            inferred = onnx.shape_inference.infer_shapes(self.model, data_prop=True).graph
+            self._inferred = _stated_types(inferred.value_info)
+        return self._inferred[tensor]
 
 
 def node_name(node: onnx.NodeProto) -> str:
@@ -109,12 +124,11 @@ def _constant_value(node: onnx.NodeProto) -> onnx.TensorProto:
     return numpy_helper.from_array(np.array(value, np.int64 if integers else np.float32))
 
 
-def _inferred_types(model: onnx.ModelProto) -> dict[str, tuple[int, Shape]]:
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+def _stated_types(values: Iterable[onnx.ValueInfoProto]) -> dict[str, tuple[int, Shape]]:
     return {
         value.name: (
             int(value.type.tensor_type.elem_type),
             tuple(side.dim_value for side in value.type.tensor_type.shape.dim),
         )
-        for value in [*graph.input, *graph.value_info, *graph.output]
+        for value in values
     }

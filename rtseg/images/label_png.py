@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from rtseg.artifacts import PathLike, written_atomically
+from rtseg.artifacts.files import PathLike, written_atomically
 from rtseg.errors import ImageError
-from rtseg.images.palette import colour_table
+from rtseg.frame.palette import colour_table
 from rtseg.specs import ClassSpec
 
 Pixels = NDArray[np.uint8]

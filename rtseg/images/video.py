@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.artifacts import PathLike, written_atomically
+from rtseg.artifacts.files import PathLike, written_atomically
 from rtseg.errors import ImageError, WriteError
 
 Pixels = NDArray[np.uint8]

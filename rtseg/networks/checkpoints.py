@@ -7,7 +7,6 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -15,15 +14,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from rtseg.artifacts import (
-    Manifest,
-    PathLike,
-    manifest_path,
-    read_manifest,
-    sha256_of,
-    write_manifest,
-    written_together,
-)
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.details import Details
+from rtseg.artifacts.files import PathLike, sha256_of, written_together
+from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import CheckpointError
 from rtseg.networks.official import KeyReport, our_tensors
 from rtseg.networks.prepared import PreparedNetwork, build_network, network_from_factory
@@ -38,9 +32,9 @@ def save_checkpoint(
     resolution: Resolution,
     *,
     precision: str = "fp32",
-    details: Mapping[str, Any] | None = None,
-) -> Manifest:
-    """Write the weights as safetensors with their manifest, and return it.
+    details: Details | None = None,
+) -> Artifact:
+    """Write the weights as safetensors with their manifest, and return both.
 
     precision "fp16" rounds the convolution kernels and keeps what has one dimension (biases and
     batch statistics, whose small variances float16 cannot hold) in float32. Raises WriteError.
@@ -60,21 +54,22 @@ def save_checkpoint(
         image=network.image_spec(resolution),
         output=network.output_spec("logits"),
         parent_sha256=network.parent_sha256,
-        details=dict(details or {}),
+        details=details or Details(),
     )
     with written_together(path, manifest_path(path)) as (part, sidecar):
         part.write_bytes(save_tensors(tensors))
-        return write_manifest(part, manifest, sidecar=sidecar)
+        return Artifact(Path(path), write_manifest(part, manifest, sidecar=sidecar))
 
 
-def network_from_checkpoint(path: PathLike, *, name: str | None = None) -> PreparedNetwork:
+def network_from_checkpoint(source: ArtifactLike, *, name: str | None = None) -> PreparedNetwork:
     """Return the network of a checkpoint written by save_checkpoint, in float32.
 
     Its manifest names the network and its classes; where `name` is given they have to agree. A
     user's own network has to be named: a data file does not decide which code is imported.
     Raises ManifestError and CheckpointError.
     """
-    manifest = read_manifest(path, kind="checkpoint")
+    artifact = Artifact.claimed(source, kind="checkpoint")
+    manifest, path = artifact.manifest, artifact.path
     if name is not None and name != manifest.network:
         raise CheckpointError(
             f"{path} holds another network", got=manifest.network, expected=name, hint=f"the name {manifest.network}"
@@ -84,7 +79,7 @@ def network_from_checkpoint(path: PathLike, *, name: str | None = None) -> Prepa
             f"{path} holds the weights of a network of your own", hint=f"--module {manifest.network}, if you trust it"
         )
     network = _empty_network(manifest)
-    load_state(network, _read_safetensors(path), path)
+    load_state(network, _tensors(artifact), path)
     return replace(
         network,
         normalization=manifest.image.normalization,
@@ -146,13 +141,12 @@ def _empty_network(manifest: Manifest) -> PreparedNetwork:
     return build_network(manifest.network, manifest.output.classes, options=manifest.options)
 
 
-def _read_safetensors(path: PathLike) -> dict[str, Tensor]:
+def _tensors(artifact: Artifact) -> dict[str, Tensor]:
     try:
-        return load_tensors(Path(path).read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+        return load_tensors(artifact.content())
     except SafetensorError as error:
-        raise CheckpointError(f"{path} is not a whole safetensors file: {error}", hint="a fresh copy") from error
+        what = f"{artifact.path} is not a whole safetensors file: {error}"
+        raise CheckpointError(what, hint="a fresh copy") from error
 
 
 def read_pth_state(path: PathLike) -> dict[str, Tensor]:

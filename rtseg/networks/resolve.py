@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rtseg.artifacts import PathLike, sha256_of
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.files import sha256_of
 from rtseg.errors import CheckpointError, NetworkError, UnknownNameError
 from rtseg.networks.checkpoints import (
     PTH_SUFFIXES,
@@ -25,7 +26,7 @@ def resolve_network(
     classes: ClassSpec | None,
     *,
     factory: str | None = None,
-    checkpoint: PathLike | None = None,
+    checkpoint: ArtifactLike | None = None,
     options: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> PreparedNetwork:
@@ -39,7 +40,7 @@ def resolve_network(
         raise NetworkError(
             "a network is named and a factory given", got=f"{name} and {factory}", expected="one of them"
         )
-    if checkpoint is not None and Path(checkpoint).suffix not in PTH_SUFFIXES:
+    if isinstance(checkpoint, Artifact) or (checkpoint is not None and Path(checkpoint).suffix not in PTH_SUFFIXES):
         if name is not None and name not in network_names():
             raise UnknownNameError("network", name, network_names())
         network = network_from_checkpoint(checkpoint, name=factory or name)
@@ -68,11 +69,12 @@ def resolve_network(
 
 
 def _require_same(
-    network: PreparedNetwork, classes: ClassSpec | None, options: Mapping[str, str], checkpoint: PathLike
+    network: PreparedNetwork, classes: ClassSpec | None, options: Mapping[str, str], checkpoint: ArtifactLike
 ) -> None:
+    label = checkpoint.path if isinstance(checkpoint, Artifact) else checkpoint
     if classes is not None and classes.names != network.classes.names:
         raise CheckpointError(
-            f"{checkpoint} was trained for other classes",
+            f"{label} was trained for other classes",
             got=f"{network.classes.dataset or 'a list'} with {len(network.classes)}",
             expected=f"{classes.dataset or 'a list'} with {len(classes)}",
             hint="without --classes: the checkpoint brings its own",
@@ -80,7 +82,7 @@ def _require_same(
     for option, value in options.items():
         if network.options.get(option) != value:
             raise CheckpointError(
-                f"{checkpoint} was trained with another option {option}",
+                f"{label} was trained with another option {option}",
                 got=network.options.get(option),
                 expected=value,
             )

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts import PathLike
+from rtseg.artifacts.files import PathLike
 from rtseg.errors import SpecError, UnknownNameError
 from rtseg.specs import Resolution
 

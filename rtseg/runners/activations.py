@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from rtseg.errors import MissingDependencyError, RunnerError, first_line
-from rtseg.runners.protocol import Array, TensorSpec
+from rtseg.frame.protocol import Array, TensorSpec
 
 _ALIGNMENT = 4096
 """Bytes: each tensor begins on a page of its own."""

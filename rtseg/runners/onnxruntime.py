@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rtseg.artifacts import PathLike
+from rtseg.artifacts.files import PathLike
 from rtseg.errors import MissingDependencyError, RunnerError, first_line
-from rtseg.runners.protocol import Array, Runner, Step, TensorSpec
+from rtseg.frame.protocol import Array, Runner, Step, TensorSpec
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -118,7 +118,7 @@ class OnnxRuntimeRunner(Runner):
     def _bind(self, array: Array) -> Step:
         return _BoundSession(self._live(), self._input, self._output, array)
 
-    def bind_device(self, array: Array) -> _DeviceSession:
+    def bind_resident(self, array: Array) -> _DeviceSession:
         """Return a step on a copy of array in the memory of the provider's device; its output is an OrtValue there."""
         self._require(array)
         device = "cuda" if self._provider in _BACKENDS else "cpu"

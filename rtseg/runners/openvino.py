@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from rtseg.artifacts import PathLike
+from rtseg.artifacts.files import PathLike
 from rtseg.errors import MissingDependencyError, RunnerError
+from rtseg.frame.protocol import Array, Runner, Step, TensorSpec
 from rtseg.runners.openvino_quantization import join_quantization
-from rtseg.runners.protocol import Array, Runner, Step, TensorSpec
 
-PRECISIONS = {"f32": "FP32", "bf16": "BF16"}
+INFERENCE_PRECISIONS = {"f32": "FP32", "bf16": "BF16"}
 """What floating-point operators may be computed in, and what OpenVINO calls a processor's ability to."""
 
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
@@ -38,8 +38,10 @@ class OpenVinoRunner(Runner):
 
     def __init__(self, path: PathLike, *, threads: int = 0, precision: str = "f32") -> None:
         super().__init__()
-        if precision not in PRECISIONS:
-            raise RunnerError("unknown precision for OpenVINO", got=repr(precision), expected=", ".join(PRECISIONS))
+        if precision not in INFERENCE_PRECISIONS:
+            raise RunnerError(
+                "unknown precision for OpenVINO", got=repr(precision), expected=", ".join(INFERENCE_PRECISIONS)
+            )
         self._path = Path(path)
         self._threads = threads
         self._precision = precision
@@ -143,11 +145,11 @@ def cpu_capabilities() -> list[str]:
 
 def require_precision(precision: str, capabilities: Sequence[str]) -> None:
     """Raise RunnerError for a precision that a processor of those capabilities would silently replace."""
-    if PRECISIONS[precision] not in capabilities:
+    if INFERENCE_PRECISIONS[precision] not in capabilities:
         raise RunnerError(
             f"this processor does not compute in {precision}",
             got=f"{', '.join(capabilities)}, as OpenVINO sees it",
-            expected=PRECISIONS[precision],
+            expected=INFERENCE_PRECISIONS[precision],
             hint="--runner openvino",
         )
 

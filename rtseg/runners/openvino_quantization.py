@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rtseg.runners.protocol import Array
+from rtseg.frame.protocol import Array
 
 BYTE = 255
 """The largest uint8."""

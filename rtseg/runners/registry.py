@@ -5,67 +5,68 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable
 
-from rtseg.artifacts import Manifest, PathLike
+from rtseg.artifacts.artifact import Artifact
+from rtseg.artifacts.manifest import Manifest
 from rtseg.errors import RunnerError, UnknownNameError
-from rtseg.runners.protocol import Runner
-from rtseg.tensorrt.module import RTX
-from rtseg.tensorrt.preflight import runtime_of
+from rtseg.frame.protocol import Runner
+from rtseg.runners.tensorrt.module import RTX
+from rtseg.runners.tensorrt.preflight import runtime_of
 
 
-def _onnxruntime(path: PathLike, threads: int) -> Runner:
+def _onnxruntime(graph: Artifact, threads: int) -> Runner:
     from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 
-    return OnnxRuntimeRunner(path, threads=threads)
+    return OnnxRuntimeRunner(graph.path, threads=threads)
 
 
-def _onnxruntime_cuda(path: PathLike, threads: int) -> Runner:
+def _onnxruntime_cuda(graph: Artifact, threads: int) -> Runner:
     from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 
-    return OnnxRuntimeRunner(path, threads=threads, provider="CUDAExecutionProvider")
+    return OnnxRuntimeRunner(graph.path, threads=threads, provider="CUDAExecutionProvider")
 
 
-def _onnxruntime_tensorrt(path: PathLike, threads: int) -> Runner:
+def _onnxruntime_tensorrt(graph: Artifact, threads: int) -> Runner:
     from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 
-    return OnnxRuntimeRunner(path, threads=threads, provider="TensorrtExecutionProvider")
+    return OnnxRuntimeRunner(graph.path, threads=threads, provider="TensorrtExecutionProvider")
 
 
-def _openvino(path: PathLike, threads: int) -> Runner:
+def _openvino(graph: Artifact, threads: int) -> Runner:
     from rtseg.runners.openvino import OpenVinoRunner
 
-    return OpenVinoRunner(path, threads=threads)
+    return OpenVinoRunner(graph.path, threads=threads)
 
 
-def _openvino_bf16(path: PathLike, threads: int) -> Runner:
+def _openvino_bf16(graph: Artifact, threads: int) -> Runner:
     from rtseg.runners.openvino import OpenVinoRunner
 
-    return OpenVinoRunner(path, threads=threads, precision="bf16")
+    return OpenVinoRunner(graph.path, threads=threads, precision="bf16")
 
 
-def _tensorrt(path: PathLike, threads: int) -> Runner:
-    from rtseg.runners.tensorrt import TensorRtRunner
+def _tensorrt(engine: Artifact, threads: int) -> Runner:
+    from rtseg.runners.tensorrt.runner import TensorRtRunner
 
-    return TensorRtRunner(path)
-
-
-def _tensorrt_pycuda(path: PathLike, threads: int) -> Runner:
-    from rtseg.runners.tensorrt import TensorRtRunner
-
-    return TensorRtRunner(path, cuda="pycuda")
+    return TensorRtRunner(engine)
 
 
-def _tensorrt_rtx(path: PathLike, threads: int) -> Runner:
-    from rtseg.runners.tensorrt import TensorRtRunner
+def _tensorrt_pycuda(engine: Artifact, threads: int) -> Runner:
+    from rtseg.runners.tensorrt.runner import TensorRtRunner
 
-    return TensorRtRunner(path, runtime=RTX)
+    return TensorRtRunner(engine, cuda="pycuda")
+
+
+def _tensorrt_rtx(engine: Artifact, threads: int) -> Runner:
+    from rtseg.runners.tensorrt.runner import TensorRtRunner
+
+    return TensorRtRunner(engine, runtime=RTX)
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """The kind of artifact a runner takes, and how it is made from a path and a number of CPU threads."""
+    """The kind of artifact a runner takes, and how it is made from one and a number of CPU threads."""
 
     kind: str
-    make: Callable[[PathLike, int], Runner]
+    make: Callable[[Artifact, int], Runner]
 
 
 _RUNNERS = {
@@ -98,20 +99,21 @@ def default_runner(manifest: Manifest) -> str:
     return DEFAULT_RUNNERS[manifest.kind]
 
 
-def file_runner(name: str | None, path: PathLike, *, kind: str, threads: int = 0) -> Runner:
-    """Return a runner, not yet open, for a file of that kind; without a name the kind's default.
+def file_runner(name: str | None, artifact: Artifact, *, threads: int = 0) -> Runner:
+    """Return a runner, not yet open, for an artifact; without a name the default of its kind.
 
     Raises UnknownNameError, and RunnerError for a runner that takes another kind.
     """
+    kind = artifact.manifest.kind
     name = DEFAULT_RUNNERS[kind] if name is None else name
     if name not in _RUNNERS:
         raise UnknownNameError("runner", name, _RUNNERS)
     entry = _RUNNERS[name]
     if entry.kind != kind:
         raise RunnerError(
-            f"{name} does not run {path}",
+            f"{name} does not run {artifact.path}",
             got=f"a file of kind {kind}",
             expected=f"one of kind {entry.kind}",
             hint=f"--runner {' or '.join(runner_names(kind))}",
         )
-    return entry.make(path, threads)
+    return entry.make(artifact, threads)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from rtseg.errors import RunnerError, first_line
-from rtseg.runners.protocol import Array, Runner, Step, TensorSpec
+from rtseg.frame.protocol import Array, Runner, Step, TensorSpec
 
 
 class TorchRunner(Runner):

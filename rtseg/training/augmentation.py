@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtseg.datasets.labelled import Image, LabelledImage, Labels
+from rtseg.frame.geometry import resize_labels
 from rtseg.images.files import resize_image
-from rtseg.images.geometry import resize_labels
-from rtseg.recipes import TrainingRecipe
+from rtseg.training.recipe import TrainingRecipe
 
 Generator = np.random.Generator
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rtseg.artifacts import PathLike, sha256_of
+from rtseg.artifacts.files import PathLike, sha256_of
 from rtseg.errors import CheckpointError, TrainingError
 from rtseg.networks.checkpoints import read_pth_state
 from rtseg.networks.prepared import PreparedNetwork
-from rtseg.recipes import TrainingRecipe
+from rtseg.training.recipe import TrainingRecipe
 
 
 def load_backbone(network: PreparedNetwork, recipe: TrainingRecipe, path: PathLike | None) -> str | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.errors import TrainingError
+from rtseg.observer import SILENT, Observer
 
 Shares = NDArray[np.float64]
 
@@ -16,7 +15,7 @@ ROUNDING = 1e-9
 """Added to a logarithm, so that a ratio of exactly 10 that was rounded to just below it counts as 10."""
 
 
-def class_shares(dataset: LabelledDataset, progress: Callable[[int, int], None] = lambda done, total: None) -> Shares:
+def class_shares(dataset: LabelledDataset, observer: Observer = SILENT) -> Shares:
     """Return each class's share of the labelled pixels, float64 (classes,), summing to 1.
 
     Raises TrainingError when nothing is labelled.
@@ -24,7 +23,7 @@ def class_shares(dataset: LabelledDataset, progress: Callable[[int, int], None] 
     counts = np.zeros(256, np.int64)
     for index in range(len(dataset)):
         counts += np.bincount(dataset[index].labels.ravel(), minlength=256)
-        progress(index + 1, len(dataset))
+        observer.progress("counting classes", index + 1, len(dataset))
     labelled = counts[: len(dataset.classes)]
     if not labelled.sum():
         raise TrainingError("the training split has no labelled pixel")

@@ -1,4 +1,4 @@
-"""One epoch of training: the steps, their learning rates, and who is told of them."""
+"""One epoch of training: the steps, and their learning rates."""
 
 from __future__ import annotations
 
@@ -6,52 +6,30 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.errors import TrainingError
+from rtseg.networks.normalization import NormalizingModule
 from rtseg.networks.prepared import PreparedNetwork
-from rtseg.recipes import TrainingRecipe
-from rtseg.specs import Normalization
+from rtseg.observer import Observer
 from rtseg.training.losses import SegmentationLoss
+from rtseg.training.recipe import TrainingRecipe
 from rtseg.training.samples import epoch_batches
 
 
-class TrainingObserver:
-    """Told how a run goes. The methods do nothing; a subclass shows what it wants to show."""
-
-    def counting(self, done: int, total: int) -> None:
-        """Pictures whose labels have been counted for the class shares."""
-
-    def resumed(self, epoch: int) -> None:
-        """The run goes on after that many complete epochs."""
-
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        """One optimisation step is done."""
-
-    def epoch(self, record: dict[str, Any]) -> None:
-        """One epoch is done: epoch, loss, learning_rate and, where it was validated, miou."""
-
-
-class NormalizedNetwork(nn.Module):
+class NormalizedNetwork(NormalizingModule):
     """uint8 RGB (batch, 3, height, width) in, the network's training logits out; normalises on the device."""
 
-    factor: Tensor
-    offset: Tensor
-
     def __init__(self, network: PreparedNetwork) -> None:
-        super().__init__()
+        super().__init__(network.normalization, persistent=False)
         self.network = network.module
-        normalization: Normalization = network.normalization
-        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (normalization.mean, normalization.std))
-        self.swap = normalization.colour_order == "BGR"
-        self.register_buffer("factor", normalization.scale / std, persistent=False)
-        self.register_buffer("offset", mean / std, persistent=False)
+        self.swap = network.normalization.colour_order == "BGR"
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the main logits, then the auxiliary ones."""
         ordered = images.flip(1) if self.swap else images
-        return self.network.training_logits(ordered.float() * self.factor - self.offset)
+        return self.network.training_logits(self.normalized(ordered))
 
 
 def learning_rate_factor(recipe: TrainingRecipe, step: int, total: int) -> float:
@@ -71,7 +49,7 @@ def train_epoch(
     epoch: int,
     steps: int,
     workers: int,
-    observer: TrainingObserver,
+    observer: Observer,
 ) -> dict[str, Any]:
     """Train on every batch of one epoch and return its record: epoch, mean loss, last learning rate.
 
@@ -98,7 +76,8 @@ def train_epoch(
                 f"the loss is {current} in epoch {epoch + 1}, step {step + 1}", hint="a lower --learning-rate"
             )
         total += current
-        observer.step(epoch + 1, step + 1, steps, current)
+        words = f"epoch {epoch + 1}/{recipe.epochs}  loss {current:.4f}"
+        observer.progress("training", epoch * steps + step + 1, recipe.epochs * steps, words)
     return {"epoch": epoch + 1, "loss": total / steps, "learning_rate": rate}
 
 

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from rtseg.accuracy.validation import validate
-from rtseg.artifacts import Manifest, PathLike, require_writable
+from rtseg.accuracy.validation import measured_accuracy
+from rtseg.artifacts.artifact import Artifact
+from rtseg.artifacts.details import TrainingDetails
+from rtseg.artifacts.files import PathLike, require_writable
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.datasets.patches import Patches
 from rtseg.errors import DatasetError, TrainingError
+from rtseg.frame.protocol import TensorSpec
+from rtseg.frame.segmenter import Segmenter
 from rtseg.networks.checkpoints import save_checkpoint
 from rtseg.networks.prepared import PreparedNetwork
-from rtseg.recipes import TrainingRecipe
-from rtseg.runners.protocol import TensorSpec
+from rtseg.observer import SILENT, Observer
 from rtseg.runners.torch import TorchRunner
-from rtseg.segmenter import Segmenter
 from rtseg.specs import Resolution
 from rtseg.training.backbone import load_backbone, require_same_backbone
 from rtseg.training.class_shares import class_shares
-from rtseg.training.epoch import NormalizedNetwork, TrainingObserver, train_epoch
+from rtseg.training.epoch import NormalizedNetwork, train_epoch
 from rtseg.training.losses import build_loss, require_loss
+from rtseg.training.recipe import TrainingRecipe
 from rtseg.training.state import TrainingState, read_state, state_path, write_state
 
 
@@ -41,16 +46,15 @@ def fit(
     device: str = "cpu",
     workers: int = 0,
     precision: str = "fp32",
-    observer: TrainingObserver | None = None,
-) -> Manifest:
-    """Train the network's module in place and write the checkpoint of the best validated epoch.
+    observer: Observer = SILENT,
+) -> Artifact:
+    """Train the network's module in place; write the checkpoint of the best validated epoch and return it.
 
     backbone is the file of ImageNet weights that the recipe may ask for. Class shares are counted on whole
     pictures, also where the recipe cuts them into patches. The state is kept beside output after each
     epoch; with resume a killed run goes on from there to the same weights as one that was never killed.
     Raises SpecError, UnknownNameError, DatasetError, CheckpointError, TrainingError and WriteError.
     """
-    observer = observer or TrainingObserver()
     loss_name = recipe.loss or (network.spec.loss if network.spec else "ce")
     require_loss(loss_name)
     samples = _samples(train, recipe)
@@ -76,10 +80,10 @@ def fit(
         )
     if path.exists():
         state = _resumed(path, recipe, backbone, network.name, model, optimizer)
-        observer.resumed(state.epoch)
+        observer.note(f"resumed after epoch {state.epoch}")
     else:
         digest = load_backbone(network, recipe, backbone)
-        shares = class_shares(train, observer.counting)
+        shares = class_shares(train, observer)
         state = TrainingState(0, model.state_dict(), optimizer.state_dict(), shares.tolist(), backbone_sha256=digest)
     loss = build_loss(
         loss_name,
@@ -99,27 +103,32 @@ def fit(
         state.history.append(record)
         state.module, state.optimizer = model.state_dict(), optimizer.state_dict()
         write_state(path, recipe, state)
-        observer.epoch(record)
+        observer.note(_epoch_line(record, recipe.epochs))
 
     assert state.best_module is not None
     network.module.load_state_dict(state.best_module)
     network.module.eval()
-    details = {
-        "recipe": recipe.to_json(),
-        "loss": loss_name,
-        "backbone_sha256": state.backbone_sha256,
-        "class_shares": state.shares,
-        "history": state.history,
-        "selected_epoch": state.best_epoch,
-        "selected_by": "the best mIoU on the validation split",
-        "train_pictures": len(train),
-        "validation_pictures": len(val),
-        "validation_miou": state.history[state.best_epoch - 1]["miou"],
-    }
+    details = TrainingDetails(
+        recipe=recipe.to_json(),
+        loss=loss_name,
+        backbone_sha256=state.backbone_sha256,
+        class_shares=tuple(state.shares),
+        history=tuple(state.history),
+        selected_epoch=state.best_epoch,
+        selected_by="the best mIoU on the validation split",
+        train_pictures=len(train),
+        validation_pictures=len(val),
+        validation_miou=state.history[state.best_epoch - 1]["miou"],
+    )
     trained = replace(network, weights=f"trained on {recipe.data}, {recipe.epochs} epochs")
-    manifest = save_checkpoint(output, trained, validated_at, precision=precision, details=details)
+    artifact = save_checkpoint(output, trained, validated_at, precision=precision, details=details)
     path.unlink(missing_ok=True)
-    return manifest
+    return artifact
+
+
+def _epoch_line(record: Mapping[str, Any], epochs: int) -> str:
+    miou = f"  val mIoU {record['miou']:.2%}" if "miou" in record else ""
+    return f"epoch {record['epoch']:>4}/{epochs}  loss {record['loss']:.4f}{miou}"
 
 
 def _samples(train: LabelledDataset, recipe: TrainingRecipe) -> LabelledDataset:
@@ -165,7 +174,7 @@ def _validated(network: PreparedNetwork, val: LabelledDataset, resolution: Resol
     source = TensorSpec("image", (1, 3, resolution.height, resolution.width), "float32")
     runner = TorchRunner(network.module, source, device=device)
     with Segmenter(runner, network.image_spec(resolution), network.output_spec("logits")) as segmenter:
-        miou = validate(segmenter, val).miou
+        miou = measured_accuracy(segmenter, val).miou
     if miou is None:
         raise TrainingError("the validation split has no labelled pixel")
     return miou

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from rtseg.datasets.labelled import LabelledDataset
-from rtseg.recipes import TrainingRecipe
 from rtseg.training.augmentation import augmented
+from rtseg.training.recipe import TrainingRecipe
 
 Sample = tuple[Tensor, Tensor]
 

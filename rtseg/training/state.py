@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from rtseg.artifacts import written_atomically
+from rtseg.artifacts.files import written_atomically
 from rtseg.errors import SpecError, TrainingError
-from rtseg.recipes import TrainingRecipe
+from rtseg.training.recipe import TrainingRecipe
 
 UNREADABLE = (
     OSError,

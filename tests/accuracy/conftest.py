@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from rtseg.datasets.registry import class_spec
-from rtseg.export.onnx_file import export_onnx
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.frame.segmenter import Segmenter
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
-from rtseg.segmenter import Segmenter, load
+from rtseg.runners.loading import load
 from rtseg.specs import Normalization, Resolution
 
 SIZE = Resolution(32, 48)

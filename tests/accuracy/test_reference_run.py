@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from rtseg.accuracy.reference_run import ReferenceRun, compare
-from rtseg.accuracy.validation import validate
+from rtseg.accuracy.validation import measured_accuracy
 from rtseg.datasets.labelled import LabelledImage
 from rtseg.datasets.pictures import DatasetPictures
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import DatasetError, SpecError
-from rtseg.segmenter import Segmenter
+from rtseg.frame.segmenter import Segmenter
+from tests.observers import Recorder
 
 Brightness = Callable[..., Segmenter]
 
@@ -41,8 +42,8 @@ class Ramps:
 def test_a_comparison_has_what_validation_finds_of_each(brightness: Brightness) -> None:
     candidate, reference = brightness(0.6), brightness(0.5)
     comparison = compare(candidate, reference, Ramps(4))
-    assert comparison.candidate == validate(candidate, Ramps(4))
-    assert comparison.reference == validate(reference, Ramps(4))
+    assert comparison.candidate == measured_accuracy(candidate, Ramps(4))
+    assert comparison.reference == measured_accuracy(reference, Ramps(4))
     assert comparison.pictures == 4
     assert comparison.reference.miou == 1
     assert (comparison.drop or 0) > 1
@@ -60,9 +61,9 @@ def test_each_picture_is_read_once(brightness: Brightness) -> None:
 
 
 def test_progress_is_told_picture_by_picture(brightness: Brightness) -> None:
-    told: list[tuple[int, int]] = []
-    compare(brightness(0.6), brightness(0.5), Ramps(2), progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 2), (2, 2)]
+    recorder = Recorder()
+    compare(brightness(0.6), brightness(0.5), Ramps(2), observer=recorder)
+    assert recorder.steps == [(1, 2), (2, 2)]
 
 
 def test_pictures_without_labels_give_agreement(brightness: Brightness) -> None:
@@ -90,11 +91,11 @@ def test_a_reference_runs_once_and_pictures_are_read_once_for_each_candidate(bri
     dataset = Ramps(2)
     run = ReferenceRun(brightness(0.5), dataset)
     assert dataset.read == [0, 1]
-    told: list[tuple[int, int]] = []
-    run.compare_with(brightness(0.4), progress=lambda done, total: told.append((done, total)))
+    recorder = Recorder()
+    run.compare_with(brightness(0.4), observer=recorder)
     run.compare_with(brightness(0.6))
     assert dataset.read == [0, 1] * 3
-    assert told == [(1, 2), (2, 2)]
+    assert recorder.steps == [(1, 2), (2, 2)]
 
 
 def test_kept_label_maps_take_a_byte_for_each_pixel(brightness: Brightness) -> None:

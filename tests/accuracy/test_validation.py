@@ -6,11 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from rtseg.accuracy.validation import validate
+from rtseg.accuracy.validation import measured_accuracy
 from rtseg.datasets.labelled import LabelledImage
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import DatasetError
-from rtseg.segmenter import Segmenter
+from rtseg.frame.segmenter import Segmenter
+from tests.observers import Recorder
 
 TWO = class_spec("2")
 
@@ -44,38 +45,38 @@ def segmenter(brightness: Callable[[float], Segmenter]) -> Segmenter:
 
 
 def test_a_network_that_is_right_everywhere_has_a_miou_of_one(segmenter: Segmenter) -> None:
-    result = validate(segmenter, Halves(3))
+    result = measured_accuracy(segmenter, Halves(3))
     assert (result.miou, result.pixel_accuracy, result.pixels) == (1, 1, 3 * 32 * 48)
 
 
 def test_wrong_pixels_lower_the_figures_by_their_number(segmenter: Segmenter) -> None:
     # 24 columns of each class, of which 6 of class 0 are called 1 by the truth: IoU 18/24 and 24/30.
-    result = validate(segmenter, Halves(2, wrong=6))
+    result = measured_accuracy(segmenter, Halves(2, wrong=6))
     assert result.class_iou == (18 / 24, 24 / 30)
     assert result.pixel_accuracy == 42 / 48
 
 
 @pytest.mark.parametrize("size", [(64, 96), (16, 24), (160, 240)])
 def test_labels_are_compared_at_their_own_resolution(segmenter: Segmenter, size: tuple[int, int]) -> None:
-    result = validate(segmenter, Halves(1, *size))
+    result = measured_accuracy(segmenter, Halves(1, *size))
     assert result.pixels == size[0] * size[1]
     assert result.miou == 1
 
 
 def test_a_limit_takes_the_first_pictures_only(segmenter: Segmenter) -> None:
     dataset = Halves(5)
-    assert validate(segmenter, dataset, limit=2).pixels == 2 * 32 * 48
+    assert measured_accuracy(segmenter, dataset, limit=2).pixels == 2 * 32 * 48
     assert dataset.read == [0, 1]
 
 
 def test_a_limit_beyond_the_end_takes_all(segmenter: Segmenter) -> None:
-    assert validate(segmenter, Halves(3), limit=99).pixels == 3 * 32 * 48
+    assert measured_accuracy(segmenter, Halves(3), limit=99).pixels == 3 * 32 * 48
 
 
 def test_progress_is_told_picture_by_picture(segmenter: Segmenter) -> None:
-    told: list[tuple[int, int]] = []
-    validate(segmenter, Halves(5), limit=3, progress=lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    recorder = Recorder()
+    measured_accuracy(segmenter, Halves(5), limit=3, observer=recorder)
+    assert recorder.steps == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_other_classes_are_refused_with_both_lists_before_anything_is_read(segmenter: Segmenter) -> None:
@@ -84,7 +85,7 @@ def test_other_classes_are_refused_with_both_lists_before_anything_is_read(segme
 
     dataset = Camvid(1)
     with pytest.raises(DatasetError, match="different classes; got camvid with 11 classes; expected a list with 2"):
-        validate(segmenter, dataset)
+        measured_accuracy(segmenter, dataset)
     assert dataset.read == []
 
 
@@ -92,7 +93,7 @@ def peak_bytes(segmenter: Segmenter, pictures: int) -> int:
     dataset = Halves(pictures, 320, 480)
     tracemalloc.start()
     try:
-        validate(segmenter, dataset)
+        measured_accuracy(segmenter, dataset)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

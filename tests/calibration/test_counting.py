@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import rtseg
-from rtseg import native_library
 from rtseg.calibration import counting
 from rtseg.calibration.counting import BINS, MAX_EXPONENT, MIN_EXPONENT, count_magnitudes, value_range
+from rtseg.frame import native_library
 
 HEADER = (Path(rtseg.__file__).parent / "native" / "rtseg_core.h").read_text()
 ANY_FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rtseg.calibration.histograms import HistogramSet
-from rtseg.calibration.state import KEPT, CalibrationState, read_state, state_path, write_state
+from rtseg.calibration.state import KEPT, STATES, CalibrationState, read_state, state_path, write_state
 
 NAMES = ("a", "b")
 
@@ -77,10 +77,15 @@ def test_the_name_of_a_state_tells_graphs_pictures_and_threads_apart(cache: Path
     assert state_path("f" * 64, ["a", "b"], 1) in paths
 
 
-def test_only_the_newest_states_stay(state: CalibrationState, tmp_path: Path) -> None:
-    for index in range(KEPT + 3):
-        write_state(tmp_path / f"{index}.state", state)
-        os.utime(tmp_path / f"{index}.state", (1000 + index, 1000 + index))
-    write_state(tmp_path / "last.state", state)
-    left = {path.name for path in tmp_path.glob("*.state")}
-    assert left == {"last.state", *(f"{index}.state" for index in range(4, KEPT + 3))}
+def test_only_the_newest_states_stay(state: CalibrationState, cache: Path) -> None:
+    paths = [state_path("f" * 64, [str(index)], 1) for index in range(KEPT + 4)]
+    for index, path in enumerate(paths):
+        write_state(path, state)
+        os.utime(path, (1000 + index, 1000 + index))
+    assert set((cache / "calibrations").iterdir()) == set(paths[4:])
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04"])
+def test_what_is_whole_and_no_state_is_no_state(tmp_path: Path, content: bytes) -> None:
+    STATES.write(tmp_path / "s.state", content)
+    assert read_state(tmp_path / "s.state", NAMES, []) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rtseg.artifacts import Manifest, read_manifest
+from rtseg.artifacts.manifest import Manifest, read_manifest
 from rtseg.calibration.table import CalibrationTable, PictureDigest, TensorRange
 from rtseg.errors import CalibrationError
 from rtseg.specs import ImageSpec

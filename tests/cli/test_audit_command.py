@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rtseg.artifacts import sha256_of
+from rtseg.artifacts.files import sha256_of
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "inspector"
 Run = Callable[..., "tuple[int, str, str]"]

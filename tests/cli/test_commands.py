@@ -10,8 +10,10 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from rtseg.artifacts import manifest_path, read_manifest
+import rtseg
+from rtseg.artifacts.manifest import manifest_path, read_manifest
 from rtseg.cli import cli, main
 from rtseg.images.files import read_image
 from rtseg.images.label_png import read_label_png
@@ -227,7 +229,7 @@ def test_train_export_and_validate_make_one_way(run: Run, tmp_path: Path) -> Non
     run("export", "--checkpoint", checkpoint, "--resolution", "64x96", "-o", exported)
     facts = json.loads(run("validate", exported, "--data", data, "--json"))
     trained = read_manifest(checkpoint, kind="checkpoint")
-    assert facts["miou"] == pytest.approx(trained.details["validation_miou"], abs=1e-3)
+    assert facts["miou"] == pytest.approx(trained.details.validation_miou, abs=1e-3)
     assert read_manifest(exported, kind="onnx").parent_sha256 == trained.sha256
 
 
@@ -235,6 +237,7 @@ def test_doctor_names_every_part(run: Run) -> None:
     facts = json.loads(run("doctor", "--json"))
     assert [finding["name"] for finding in facts["findings"]] == [
         "native core",
+        "opencv",
         "onnxruntime",
         "openvino",
         "torch",
@@ -271,6 +274,7 @@ def test_the_commands_are_those_of_the_group() -> None:
         "build",
         "calibrate",
         "doctor",
+        "drift",
         "export",
         "import-checkpoint",
         "import-onnx",
@@ -283,3 +287,15 @@ def test_the_commands_are_those_of_the_group() -> None:
         "validate",
     ]
     assert all(isinstance(command, click.Command) for command in cli.commands.values())
+
+
+def test_the_help_of_the_group_fits_80_columns_and_cuts_nothing() -> None:
+    done = CliRunner().invoke(cli, ["--help"], terminal_width=80)
+    commands = done.output[done.output.index("Commands:") :]
+    assert "..." not in commands
+    assert max(map(len, done.output.splitlines())) <= 80
+
+
+def test_every_stage_of_the_command_line_is_a_function_of_the_package() -> None:
+    without = {"doctor", "networks", "scenes"}
+    assert {name.replace("-", "_") for name in COMMANDS if name not in without} <= set(rtseg.__all__)

@@ -10,7 +10,8 @@ from typing import Any
 import onnx
 import pytest
 
-from rtseg.artifacts import manifest_path, sha256_of
+from rtseg.artifacts.files import sha256_of
+from rtseg.artifacts.manifest import manifest_path
 
 Refused = Callable[..., str]
 
@@ -120,7 +121,7 @@ def changed(data: dict[str, Any], where: str, value: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("where", "value"),
     [
-        ("format", "rtseg/2"),
+        ("format", "rtseg/3"),
         ("kind", 5),
         ("kind", "plan"),
         ("network", ["affnet"]),
@@ -129,6 +130,10 @@ def changed(data: dict[str, Any], where: str, value: object) -> dict[str, Any]:
         ("parent_sha256", 3),
         ("tools", {"torch": 2}),
         ("details", []),
+        ("details", {}),
+        ("details.made_by", "nobody"),
+        ("details.parity", 3),
+        ("details.surplus", 3),
         ("image", []),
         ("image.height", "64"),
         ("image.height", 64.0),

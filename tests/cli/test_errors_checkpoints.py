@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
-from rtseg.artifacts import manifest_path, read_manifest, write_manifest
+from rtseg.artifacts.manifest import manifest_path, read_manifest, write_manifest
 from rtseg.datasets.registry import class_spec
 from rtseg.networks.checkpoints import save_checkpoint
 from rtseg.networks.prepared import network_with_random_weights

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from rtseg.segmenter import load
+from rtseg.runners.loading import load
 
 Started = Callable[..., "subprocess.Popen[str]"]
 Listing = Callable[[Path], list[str]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -15,6 +16,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
+
+from rtseg.artifacts.manifest import manifest_path
+from tests.emulated_gpu.graphs import write_graph
+from tests.staged_network import Staged, write_staged
 
 Refused = Callable[..., str]
 Listing = Callable[[Path], list[str]]
@@ -50,6 +57,44 @@ def disk(tmp_path: Path) -> Disk:
 def files_of_at_most(size_bytes: int) -> Callable[[], None]:
     """Return what limits a child's files to so many bytes; a write beyond gives EFBIG."""
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
+
+
+FULL_FROM = """
+import re, resource, sys
+
+def fill(event, arguments):
+    if event == "open" and "w" in (arguments[1] or "") and re.search({part!r}, str(arguments[0])):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+sys.addaudithook(fill)
+"""
+
+
+@pytest.fixture
+def full_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Let files take not a byte more, in processes, from when one is opened to write that path. No disk is needed."""
+
+    def prepared(target: Path) -> None:
+        ends = map(re.escape, (f"{target.parent}{os.sep}", target.stem, target.suffix))
+        part = "[^/]*".join(ends) + "$"  # the file has another name until it is whole
+        (tmp_path / "path").mkdir()
+        (tmp_path / "path" / "sitecustomize.py").write_text(FULL_FROM.format(part=part))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"), prepend=os.pathsep)
+        monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
+
+    return prepared
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
+    """A small file, its table and pictures; not to be changed."""
+    return write_staged(tmp_path_factory.mktemp("staged"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported file of one convolution; not to be changed."""
+    return write_graph(tmp_path_factory.mktemp("small") / "small.onnx")
 
 
 def camvid_folder(root: Path) -> Path:
@@ -133,13 +178,73 @@ def test_a_folder_where_the_manifest_belongs_is_said_before_the_file_is_written(
 # Full disks
 
 
-def test_an_export_that_the_disk_cannot_hold_leaves_nothing(
-    export: tuple[object, ...], refused_process: Refused, tmp_path: Path, files_in: Listing
+WRITING = {
+    "calibrate": "x.json",
+    "export": "x.onnx",
+    "import-checkpoint": "x.safetensors",
+    "import-onnx": "x.onnx",
+    "quantize to fp16": "x.onnx",
+    "quantize to int8": "x.onnx",
+    "run": "picture_labels.png",
+    "scenes": "val/val_0000.png",
+    "sensitivity": "x.json",
+    "sensitivity with a plot": "x.png",
+    "train": "x.safetensors.state",
+}
+"""What each command writes first."""
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_what_the_disk_cannot_hold_is_said_and_leaves_nothing(
+    name: str,
+    export: tuple[object, ...],
+    weights: Path,
+    exported: Path,
+    export_copy: Path,
+    staged: Staged,
+    picture: Path,
+    refused_process: Refused,
+    full_from: Callable[[Path], None],
+    tmp_path: Path,
+    files_in: Listing,
 ) -> None:
-    target = tmp_path / "out" / "x.onnx"
-    message = refused_process(*export, "-o", target, preexec_fn=files_of_at_most(100_000))
+    command, folder = name.split()[0], tmp_path / "out"
+    target = folder / WRITING[name]
+    published = tmp_path / "affnet.pth"
+    torch.save(safetensors.torch.load_file(weights), published)
+    manifest_path(export_copy).unlink()
+    analysis = ("sensitivity", staged.onnx, "--table", staged.table, "--data", staged.data, "--limit", "1")
+    commands: dict[str, tuple[object, ...]] = {
+        "calibrate": ("calibrate", staged.onnx, "--data", staged.unlabelled, "--images", "3", "-o", target),
+        "export": (*export, "-o", target),
+        "import-checkpoint": ("import-checkpoint", "affnet", published, "--classes", "camvid", "-o", target),
+        "import-onnx": ("import-onnx", export_copy, "-o", target),
+        "quantize to fp16": ("quantize", staged.onnx, "--to", "fp16", "-o", target),
+        "quantize to int8": ("quantize", staged.onnx, "--table", staged.table, "--to", "int8", "-o", target),
+        "run": ("run", exported, picture, "-o", folder),
+        "scenes": ("scenes", folder, "--resolution", "64x64", "--count", "1"),
+        "sensitivity": (*analysis, "--blocks", "1", "-o", target),
+        "sensitivity with a plot": (*analysis, "--blocks", "1", "--plot", target),
+        "train": training(tmp_path / "camvid", folder / "x.safetensors"),
+    }
+    assert commands[name][0] == command
+    full_from(target)
+    message = refused_process(*commands[name])
     assert message == f"cannot write {target}: File too large. Try: another folder, or free some space"
-    assert files_in(tmp_path) == []
+    assert files_in(folder) == []
+
+
+def test_an_engine_that_the_disk_cannot_hold_is_said_and_leaves_nothing(
+    small: Path, ended: Callable[..., Any], full_from: Callable[[Path], None], tmp_path: Path, files_in: Listing
+) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed: pip install 'rtseg[rtx]'")
+    target = tmp_path / "out" / "x.engine"
+    full_from(target)
+    outcome = ended("build", small, "--runtime", "tensorrt-rtx", "-o", target)
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    message = outcome.err.splitlines()[-1]
+    assert message == f"rtseg: error: cannot write {target}: File too large. Try: another folder, or free some space"
+    assert files_in(target.parent) == []
 
 
 def test_an_export_on_a_full_disk_leaves_nothing(
@@ -150,6 +255,19 @@ def test_an_export_on_a_full_disk_leaves_nothing(
             f"cannot write {folder / 'x.onnx'}: No space left on device"
         )
         assert files_in(folder) == []
+
+
+def test_a_file_whose_manifest_cannot_be_written_is_not_kept(
+    export: tuple[object, ...],
+    refused_process: Refused,
+    full_from: Callable[[Path], None],
+    tmp_path: Path,
+    files_in: Listing,
+) -> None:
+    target = tmp_path / "out" / "x.onnx"
+    full_from(manifest_path(target))
+    assert "File too large" in refused_process(*export, "-o", target)
+    assert files_in(target.parent) == []
 
 
 def test_a_disk_that_holds_the_file_but_not_its_manifest_keeps_neither(
@@ -176,14 +294,17 @@ def test_an_export_over_an_old_one_keeps_the_old_one_when_the_disk_is_full(
     assert export_copy.read_bytes() == exported.read_bytes()
 
 
-def test_a_training_whose_state_does_not_fit_leaves_nothing(
-    refused_process: Refused, tmp_path: Path, files_in: Listing
+def test_a_training_whose_checkpoint_cannot_be_written_keeps_the_state_to_resume_from(
+    ended: Callable[..., Any], full_from: Callable[[Path], None], tmp_path: Path, files_in: Listing
 ) -> None:
     target = tmp_path / "out" / "x.safetensors"
-    command = training(tmp_path / "camvid", target)
-    message = refused_process(*command, preexec_fn=files_of_at_most(1_000_000))
-    assert message.startswith(f"cannot write {target}.state: File too large")
-    assert files_in(target.parent) == []
+    full_from(target)
+    outcome = ended(*training(tmp_path / "camvid", target))
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    epoch, message = outcome.err.splitlines()
+    assert epoch.startswith("epoch")
+    assert message.startswith(f"rtseg: error: cannot write {target}: File too large")
+    assert files_in(target.parent) == ["x.safetensors.state"]
 
 
 def test_a_training_whose_checkpoint_does_not_fit_keeps_the_state_to_resume_from(
@@ -196,15 +317,6 @@ def test_a_training_whose_checkpoint_does_not_fit_keeps_the_state_to_resume_from
         assert epoch.startswith("epoch")
         assert message.startswith(f"rtseg: error: cannot write {folder / 'x.safetensors'}: No space left on device")
         assert files_in(folder) == ["x.safetensors.state"]
-
-
-def test_label_maps_that_the_disk_cannot_hold_leave_nothing(
-    refused_process: Refused, exported: Path, picture: Path, tmp_path: Path, files_in: Listing
-) -> None:
-    command = ("run", exported, picture, "-o", tmp_path / "out")
-    message = refused_process(*command, preexec_fn=files_of_at_most(100))
-    assert message.startswith(f"cannot write {tmp_path / 'out' / 'picture_labels.png'}: File too large")
-    assert files_in(tmp_path / "out") == []
 
 
 def test_a_video_that_the_disk_cannot_hold_leaves_no_video(
@@ -222,7 +334,7 @@ def test_a_video_that_the_disk_cannot_hold_leaves_no_video(
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-@pytest.mark.parametrize("command", [("--help",), ("networks",)], ids=" ".join)
+@pytest.mark.parametrize("command", [("--help",), ("networks", "affnet")], ids=" ".join)
 def test_a_full_disk_behind_standard_output_is_said(ended: Callable[..., Any], command: tuple[str, ...]) -> None:
     with open("/dev/full", "w") as full:
         outcome = ended(*command, stdout=full)

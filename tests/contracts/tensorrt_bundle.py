@@ -1,4 +1,4 @@
-"""A real TensorRT 8.5.3 with CPython 3.9, unpacked in a folder of its own that RTSEG_TENSORRT_BUNDLE names.
+"""A real TensorRT 8.5.3 with CPython 3.9, unpacked as trt85 in the folder of tests/outside.py.
 
 The folder holds an executable `python`: that interpreter, whose paths lead to TensorRT and its libraries, NumPy, onnx
 and the CUDA bindings, and to nothing of the interpreter that runs the tests.
@@ -14,13 +14,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-VARIABLE = "RTSEG_TENSORRT_BUNDLE"
+from tests.outside import outside
 
-needs_bundle = pytest.mark.skipif(
-    not os.access(Path(os.environ.get(VARIABLE, "")) / "python", os.X_OK) or VARIABLE not in os.environ,
-    reason=f"{VARIABLE} names no folder with a Python 3.9 that has TensorRT 8.5.3",
-)
+ROOT = Path(__file__).resolve().parents[2]
+
+needs_bundle = pytest.mark.data("trt85/python")
 
 
 def has_driver() -> bool:
@@ -35,7 +33,7 @@ def has_driver() -> bool:
 def ran(program: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a program under the bundle's Python from another folder, the checkout on its path; warnings are errors."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "RTSEG_"))}
-    command = [Path(os.environ[VARIABLE], "python"), "-W", "error", "-c", program, *map(str, arguments)]
+    command = [outside("trt85", "python"), "-W", "error", "-c", program, *map(str, arguments)]
     return subprocess.run(
         command,
         env={**environment, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1", **variables},

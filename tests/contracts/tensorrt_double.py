@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from typing import Any, Callable
 
-from tensorrt_api import Signature, Version
+from tests.contracts.tensorrt_api import Signature, Version
 
 Answer = Callable[..., Any]
 

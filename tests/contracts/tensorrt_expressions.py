@@ -6,8 +6,8 @@ import ast
 import operator
 from typing import Any, Callable
 
-from tensorrt_api import every_version
-from tensorrt_types import (
+from tests.contracts.tensorrt_api import every_version
+from tests.contracts.tensorrt_types import (
     ANY,
     LOADER,
     PLAIN,
@@ -21,7 +21,7 @@ from tensorrt_types import (
     resolved,
     result_of,
 )
-from tensorrt_uses import Uses, Versions
+from tests.contracts.tensorrt_uses import Uses, Versions
 
 VERSION_FUNCTION = "tensorrt_version"
 COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {

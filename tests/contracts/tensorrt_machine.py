@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from tensorrt_api import Version
-from tensorrt_double import Recorded, tensorrt_double
 
-from rtseg.cuda.protocol import DeviceInfo
-from rtseg.engines import compilers
+from rtseg.runners.cuda.protocol import DeviceInfo
+from tests.contracts.tensorrt_api import Version
+from tests.contracts.tensorrt_double import Recorded, tensorrt_double
+from tests.emulated_gpu.injection import put_device
 
 GPU = DeviceInfo(0, "NVIDIA H200", (9, 0), 150 << 30, 132, (13, 0))
 INSPECTOR = Path(__file__).resolve().parents[1] / "data" / "inspector"
@@ -55,8 +53,7 @@ def put_layers(recorded: Recorded, text: str) -> None:
 
 def put_gpu(monkeypatch: pytest.MonkeyPatch, device: DeviceInfo = GPU) -> None:
     """Let rtseg find that GPU."""
-    driver = SimpleNamespace(device=device, active=nullcontext)
-    monkeypatch.setattr(compilers, "open_cuda", lambda name: driver)
+    put_device(monkeypatch, device)
 
 
 def builds(recorded: Recorded) -> int:

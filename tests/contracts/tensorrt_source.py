@@ -5,7 +5,7 @@ annotations. What a version lacks may be used where the source has asked for it,
 
     if hasattr(x, "name"): ...            the versions that have it; `not`, `and`, `or`, else and early returns too
     getattr(x, "name", default)           x.name where it is
-    if tensorrt_version() >= (10, 0):     rtseg.tensorrt.release; all six comparisons
+    if tensorrt_version() >= (10, 0):     rtseg.runners.tensorrt.release; all six comparisons
 
 A branch is checked for the versions that can come to it, so a question about one name answers for others that the same
 versions have. What cannot be followed is a finding too: `Any`, a property whose class is not known, an object of
@@ -31,8 +31,8 @@ import ast
 from collections.abc import Iterable
 from typing import Any
 
-from tensorrt_expressions import Expressions
-from tensorrt_types import (
+from tests.contracts.tensorrt_expressions import Expressions
+from tests.contracts.tensorrt_types import (
     ANY,
     PLAIN,
     Source,
@@ -44,7 +44,7 @@ from tensorrt_types import (
     parameters,
     with_modules,
 )
-from tensorrt_uses import OF_MODULE, Finding, Versions
+from tests.contracts.tensorrt_uses import OF_MODULE, Finding, Versions
 
 EVERY = OF_MODULE[""]
 

@@ -28,11 +28,11 @@ TENSORRT = ("module", "class", "instance", "method", "opaque")
 CONTAINERS = frozenset({"list", "List", "Sequence", "Iterable", "Iterator", "Collection", "set", "frozenset", "deque"})
 MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping", "defaultdict"})
 PACKAGES = ("tensorrt", "tensorrt_rtx")
-ANNOTATIONS_OF_MODULES = {"rtseg.tensorrt.module": {"TensorRt": "", "TensorRtRtx": "tensorrt_rtx"}}
+ANNOTATIONS_OF_MODULES = {"rtseg.runners.tensorrt.module": {"TensorRt": "", "TensorRtRtx": "tensorrt_rtx"}}
 """By our module that has it, what a parameter says that is given a module: either product's, or TensorRT for RTX's."""
 
-LOADER = "rtseg.tensorrt.module.load_tensorrt"
-RUNTIMES = {"rtseg.tensorrt.module.TENSORRT": "tensorrt", "rtseg.tensorrt.module.RTX": "tensorrt_rtx"}
+LOADER = "rtseg.runners.tensorrt.module.load_tensorrt"
+RUNTIMES = {"rtseg.runners.tensorrt.module.TENSORRT": "tensorrt", "rtseg.runners.tensorrt.module.RTX": "tensorrt_rtx"}
 """Our function that loads a module, and the constants that it is given for one product's."""
 
 

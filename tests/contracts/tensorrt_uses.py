@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tensorrt_api import Member, Signature, Version, every_version, in_words, rtx_versions, versions
-from tensorrt_types import (
+from tests.contracts.tensorrt_api import Member, Signature, Version, every_version, in_words, rtx_versions, versions
+from tests.contracts.tensorrt_types import (
     PLAIN,
     TENSORRT,
     Module,

@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import nn
 
-from rtseg.artifacts import read_manifest
+from rtseg.artifacts.manifest import read_manifest
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import SpecError
-from rtseg.export.interfaces import interface_module
-from rtseg.export.onnx_file import export_onnx
-from rtseg.export.tensorrt_operators import unsupported_operators
+from rtseg.exporting.interfaces import interface_module
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.networks.checkpoints import network_from_checkpoint, save_checkpoint
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
@@ -162,7 +162,7 @@ def held_to_the_contract(
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", 17)]
     assert model.ir_version == 8
     assert not {node.op_type for node in model.graph.node} & SHAPE_OPERATORS
-    assert unsupported_operators(model) == manifest.details["unsupported_by_tensorrt_8_5"] == []
+    assert tuple(unsupported_operators(model)) == manifest.details.unsupported_by_tensorrt_8_5 == ()
     assert normalised_convolutions(model) == []
     assert all(side.HasField("dim_value") for side in model.graph.input[0].type.tensor_type.shape.dim)
     carried = {entry.key: entry.value for entry in model.metadata_props}
@@ -230,7 +230,8 @@ def test_every_network_exports_at_the_papers_sizes(
 def test_affnet_exports_at_the_papers_sizes(affnet: PreparedNetwork, size: str, tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     resolution = Resolution.parse(size)
-    manifest, report = export_onnx(affnet, resolution, path)
+    exported = export_onnx(affnet, resolution, path)
+    manifest, report = exported.artifact.manifest, exported.parity
     assert report.inputs[0].relative_difference < RELATIVE_TOLERANCE
     assert report.inputs[0].label_agreement > SAME_LABELS
     assert manifest.image.resolution == resolution

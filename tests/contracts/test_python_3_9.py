@@ -1,4 +1,4 @@
-"""What runs on a target, under the Python 3.9 and the real TensorRT 8.5.3 of an offline bundle, without a GPU."""
+"""What engines run on, under the Python 3.9 and the real TensorRT 8.5.3 of an offline bundle, without a GPU."""
 
 from __future__ import annotations
 
@@ -12,43 +12,38 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tensorrt_bundle import ROOT, has_driver, needs_bundle, printed
 
-from rtseg import native_library
-from rtseg.engines.build import ready_graph
-from rtseg.images.preprocess import tensor_from_image
+from rtseg.engines.building import ready_graph
+from rtseg.frame import native_library
+from rtseg.frame.preprocess import tensor_from_image
+from rtseg.frame.tail import labels_from_logits
 from rtseg.specs import ImageSpec
-from rtseg.tail import labels_from_logits
+from tests.contracts.tensorrt_bundle import ROOT, has_driver, needs_bundle, printed
 
 pytestmark = [pytest.mark.slow, needs_bundle]
 
 STAYS_AT_HOME = (
-    "accuracy/reference_run.py",
-    "benchmarks/paper_table.py",
-    "benchmarks/session.py",
-    "calibration",
-    "cli",
-    "datasets",
-    "export",
-    "gpu_check/prepare.py",
-    "gpu_check/split.py",
-    "gpu_check/torch_task.py",
-    "graphs",
-    "images/files.py",
-    "images/label_png.py",
-    "images/video.py",
-    "lowering",
-    "networks",
-    "papers",
-    "prediction.py",
-    "quantize",
-    "recipes.py",
-    "report",
-    "runners/torch.py",
-    "sensitivity",
-    "training",
+    "benchmarks/gpu_check/prepare.py",
+    "benchmarks/gpu_check/split.py",
+    "benchmarks/gpu_check/torch_task.py",
+    "rtseg/accuracy/reference_run.py",
+    "rtseg/benchmarking/paper_table.py",
+    "rtseg/benchmarking/session.py",
+    "rtseg/calibration",
+    "rtseg/cli",
+    "rtseg/datasets",
+    "rtseg/engines/lowering",
+    "rtseg/exporting",
+    "rtseg/graphs",
+    "rtseg/images",
+    "rtseg/labelling.py",
+    "rtseg/networks",
+    "rtseg/papers",
+    "rtseg/quantization",
+    "rtseg/runners/torch.py",
+    "rtseg/training",
 )
-"""What trains, exports, quantises, and reads and shows pictures. Everything else, new modules too, runs on a target."""
+"""What trains, exports, quantises, and reads and shows pictures. Everything else, new modules too, runs there."""
 
 ABSENT = (
     "torch",
@@ -86,7 +81,7 @@ WORDS = (
     "Magic tag does not match",
     "Parameter check failed at: ",
 )
-"""What rtseg.tensorrt.messages looks for, as the libraries of 8.5.3 hold it."""
+"""What rtseg.runners.tensorrt.messages looks for, as the libraries of 8.5.3 hold it."""
 
 FAILING_DRIVER = """
 #include <stdlib.h>
@@ -104,18 +99,18 @@ import sys
 from pathlib import Path
 from rtseg.engines.builder import build_plan
 from rtseg.engines.plan import PlanRequest
-from rtseg.engines.profile import BuildProfile
+from rtseg.engines.settings import BuildSettings
 from rtseg.engines.progress import BuildProgress
 from rtseg.errors import EngineError
 try:
-    build_plan(PlanRequest(Path(sys.argv[1]).read_bytes(), False, (), BuildProfile(), None), BuildProgress())
+    build_plan(PlanRequest(Path(sys.argv[1]).read_bytes(), False, (), BuildSettings(), None), BuildProgress())
 except EngineError as error:
     print(error)
 """
 DESERIALIZES = """
 from rtseg.errors import RunnerError
-from rtseg.tensorrt.deserialize import deserialize_engine
-from rtseg.tensorrt.module import load_tensorrt
+from rtseg.runners.tensorrt.deserialize import deserialize_engine
+from rtseg.runners.tensorrt.module import load_tensorrt
 try:
     deserialize_engine(load_tensorrt("tensorrt", "x"), bytes(range(256)) * 64)
 except RunnerError as error:
@@ -144,21 +139,23 @@ def failing_driver(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def modules_on_a_target() -> list[str]:
+def modules_where_engines_run() -> list[str]:
     names = []
-    for path in sorted((ROOT / "rtseg").rglob("*.py")):
-        inside = path.relative_to(ROOT / "rtseg").as_posix()
+    for path in sorted([*(ROOT / "rtseg").rglob("*.py"), *(ROOT / "benchmarks" / "gpu_check").rglob("*.py")]):
+        inside = path.relative_to(ROOT).as_posix()
         if path.name != "__main__.py" and not inside.startswith(STAYS_AT_HOME):
             names.append(".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
     return names
 
 
 def test_the_interpreter_is_python_3_9_with_tensorrt_8_5_3() -> None:
-    program = "import sys; from rtseg.tensorrt.release import *; print(*sys.version_info[:2], tensorrt_release(''))"
+    program = (
+        "import sys; from rtseg.runners.tensorrt.release import *; print(*sys.version_info[:2], tensorrt_release(''))"
+    )
     assert printed(program) == "3 9 8.5.3.1\n"
 
 
-def test_every_module_that_runs_on_a_target_is_imported_with_numpy_alone() -> None:
+def test_every_module_that_runs_where_engines_run_is_imported_with_numpy_alone() -> None:
     program = f"""
 import importlib, json, sys
 for name in {ABSENT + LATE!r}:
@@ -171,8 +168,8 @@ for name in json.loads(sys.argv[1]):
         refused[name] = f"{{type(error).__name__}}: {{error}}"
 print(json.dumps(refused))
 """
-    names = modules_on_a_target()
-    assert {"rtseg", "rtseg.segmenter", "rtseg.engines.build", "rtseg.cuda.ends"} <= set(names)
+    names = modules_where_engines_run()
+    assert {"rtseg", "rtseg.frame.segmenter", "rtseg.engines.building", "rtseg.runners.cuda.ends"} <= set(names)
     assert json.loads(printed(program, json.dumps(names))) == {}
 
 
@@ -194,7 +191,7 @@ print(json.dumps(idle))
 """
     parts: dict[str, list[str]] = {}
     for part in STAYS_AT_HOME:
-        found = ROOT / "rtseg" / part
+        found = ROOT / part
         files = sorted(found.rglob("*.py")) if found.is_dir() else [found]
         assert files and all(path.is_file() for path in files), part
         parts[part] = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files]
@@ -209,9 +206,9 @@ def test_the_two_ends_give_the_same_bits_there_as_here(core: str, tmp_path: Path
 import sys
 import numpy as np
 from rtseg import native_library
-from rtseg.images.preprocess import tensor_from_image
+from rtseg.frame.preprocess import tensor_from_image
 from rtseg.specs import ImageSpec
-from rtseg.tail import labels_from_logits
+from rtseg.frame.tail import labels_from_logits
 given = np.load(sys.argv[1])
 tensor = tensor_from_image(given["image"], ImageSpec(32, 48))
 labels = [
@@ -231,26 +228,29 @@ assert native_library.why_none() == ({"RTSEG_CORE=numpy is set" if core else ""!
             assert np.array_equal(labels, labels_from_logits(logits, height=61, width=83, align_corners=rule))
 
 
-def test_a_build_profile_without_a_toml_parser_names_the_package(tmp_path: Path) -> None:
-    profile = tmp_path / "a.toml"
-    profile.write_text("workspace_mib = 1024\n")
+def test_build_settings_without_a_toml_parser_names_the_package(tmp_path: Path) -> None:
+    settings = tmp_path / "a.toml"
+    settings.write_text("workspace_mib = 1024\n")
     program = """
 import sys
 sys.modules["tomli"] = None
-from rtseg.engines.profile import read_profile
+from rtseg.engines.settings import read_settings
 from rtseg.errors import SpecError
 try:
-    read_profile(sys.argv[1])
+    read_settings(sys.argv[1])
 except SpecError as error:
     print(error)
 """
-    assert printed(program, profile) == "before Python 3.11 a profile needs the package tomli. Try: pip install tomli\n"
+    assert (
+        printed(program, settings)
+        == "before Python 3.11 build settings need the package tomli. Try: pip install tomli\n"
+    )
 
 
 def test_a_graph_is_lowered_there_as_here(exported: Path) -> None:
     program = """
 import sys
-from rtseg.engines.build import ready_graph
+from rtseg.engines.building import ready_graph
 for release in ("8.5.3.1", "10.3.0"):
     print(ready_graph(sys.argv[1], "fp16", release).sha256)
 """
@@ -270,7 +270,7 @@ def test_the_words_that_are_translated_are_tensorrts_own() -> None:
 @pytest.mark.skipif(has_driver(), reason="there is a driver here")
 def test_cuda_without_a_driver_is_one_line() -> None:
     program = """
-from rtseg.cuda.registry import open_cuda
+from rtseg.runners.cuda.registry import open_cuda
 from rtseg.errors import CudaError
 try:
     open_cuda()

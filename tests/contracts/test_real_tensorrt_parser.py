@@ -17,20 +17,20 @@ from typing import Any
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from tensorrt_bundle import needs_bundle, printed
 
 from rtseg.calibration.table import TensorRange
 from rtseg.datasets.registry import class_spec
-from rtseg.export.onnx_file import export_onnx
-from rtseg.export.tensorrt_operators import TENSORRT_8_5_OPERATORS
+from rtseg.engines.lowering.lower import lower
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.exporting.tensorrt_operators import TENSORRT_8_5_OPERATORS
 from rtseg.graphs.canonical import read_canonical
 from rtseg.graphs.view import GraphView, attribute
-from rtseg.lowering.lower import lower
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_names
-from rtseg.quantize.insertion import ENCODINGS, with_pairs
-from rtseg.quantize.targets import placement_for
+from rtseg.quantization.insertion import ENCODINGS, with_pairs
+from rtseg.quantization.targets import placement_for
 from rtseg.specs import Resolution
+from tests.contracts.tensorrt_bundle import needs_bundle, printed
 
 pytestmark = [pytest.mark.slow, needs_bundle]
 
@@ -78,7 +78,7 @@ print(*(name for name in sys.argv[2:] if double.knows(create, name.encode())))
 TRANSLATES = """
 import json, sys
 from pathlib import Path
-from rtseg.tensorrt.messages import LogRecord, engine_error
+from rtseg.runners.tensorrt.messages import LogRecord, engine_error
 report, record = json.loads(Path(sys.argv[1]).read_text()), LogRecord()
 for severity, line in report["log"]:
     record.add(severity, line)
@@ -162,7 +162,7 @@ def test_every_network_is_read_as_it_is_meant(name: str, double: Path, tmp_path:
     logits, labels = (read_canonical(tmp_path / f"{interface}.onnx") for interface in ("logits", "labels"))
     view = GraphView(logits)
     ranges = dict.fromkeys([view.input, *view.activations()], TensorRange(1.0, -1.0, 1.0))
-    pairs = with_pairs(logits, placement_for("tensorrt", view, []), ranges, ENCODINGS["tensorrt"])
+    pairs = with_pairs(view, placement_for("tensorrt", view, []), ranges, ENCODINGS["tensorrt"])
     models = [
         lower(model, precision, "flags").model
         for model, precision in ((logits, "fp16"), (pairs, "int8"), (labels, "fp16"))

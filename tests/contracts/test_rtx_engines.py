@@ -8,30 +8,31 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import onnx
 import pytest
-from rtx_log_count import count
 
-from rtseg.artifacts import read_manifest
+from rtseg.artifacts.manifest import read_manifest
 from rtseg.datasets.registry import class_spec
 from rtseg.engines import rtx_builder
-from rtseg.engines.audit import audit
-from rtseg.engines.build import BuildObserver, build_engine
+from rtseg.engines.building import build_engine
+from rtseg.engines.engine_cache import EngineCache
 from rtseg.engines.engine_file import BuiltEngine
+from rtseg.engines.layer_audit import audit
 from rtseg.engines.layers_file import read_layers
-from rtseg.engines.store import EngineStore
+from rtseg.engines.lowering import lower as lowering
 from rtseg.engines.verdict import verdict_on
 from rtseg.errors import EngineError, QuantizationError
-from rtseg.export.onnx_file import export_onnx
-from rtseg.lowering import lower as lowering
+from rtseg.exporting.onnx_file import export_onnx
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_names
 from rtseg.networks.resolve import resolve_network
-from rtseg.quantize.files import int8_graph, read_original, read_table, write_derived
+from rtseg.quantization.files import int8_graph, read_original, read_table, write_derived
+from rtseg.runners.tensorrt.module import RTX, rtx_has_wheels
 from rtseg.specs import Resolution
-from rtseg.tensorrt.module import RTX, rtx_has_wheels
+from tests.contracts.rtx_log_count import count
+from tests.observers import Recorder
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Resolution(64, 96)
@@ -55,8 +56,8 @@ def few_threads(one_core: None) -> None:
     """PyTorch exports small pictures here."""
 
 
-class NothingKept(EngineStore):
-    """A store that keeps nothing: every build is one, and no engine of 250 MB is written twice."""
+class NothingKept(EngineCache):
+    """A cache that keeps nothing: every build is one, and no engine of 250 MB is written twice."""
 
     def keep(self, key: object, plan: object) -> None:
         """Keep nothing."""
@@ -66,7 +67,7 @@ def built(path: Path, precision: str, *capabilities: str, folder: Path, **option
     """Return a new engine."""
     folder.mkdir(parents=True, exist_ok=True)
     name = folder / f"{path.stem}.{precision}.{'-'.join(capabilities) or 'portable'}.engine"
-    settings: dict[str, Any] = {"store": NothingKept(folder / "store"), **options}
+    settings: dict[str, Any] = {"cache": NothingKept(folder / "cache"), **options}
     return build_engine(path, name, precision=precision, runtime=RTX, capabilities=capabilities, **settings)
 
 
@@ -84,13 +85,37 @@ def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return quantized("affnet-camvid", tmp_path_factory.mktemp("int8"))
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> EngineCache:
+    """A cache with what `ampere` and `portable` are."""
+    return EngineCache(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def ampere(small: Path, cache: EngineCache) -> BuiltEngine:
+    """The small network in FP16 for compute capability 8.6; not to be changed."""
+    return built(small, "fp16", "8.6", folder=small.parent / "ampere", cache=cache)
+
+
+class Portable(NamedTuple):
+    engine: BuiltEngine
+    observer: Recorder
+
+
+@pytest.fixture(scope="module")
+def portable(small: Path, cache: EngineCache) -> Portable:
+    """The small network in FP16 for all there is, which takes five builds, and what was told meanwhile."""
+    observer = Recorder()
+    return Portable(built(small, "fp16", folder=small.parent / "portable", cache=cache, observer=observer), observer)
+
+
 def quantized(name: str, folder: Path) -> Path:
     network = resolve_network(None, None, checkpoint=ROOT / "export" / "checkpoints" / f"{name}.safetensors")
     export_onnx(network, Resolution(360, 480), folder / f"{name}.onnx")
     original = read_original(folder / f"{name}.onnx")
     table = read_table(ROOT / "calibration" / f"{name}-360x480.table.json", original)
     model, _ = int8_graph(original, table, target="tensorrt")
-    write_derived(original, model, folder / f"{name}.int8.onnx", precision="int8", details={})
+    write_derived(original, model, folder / f"{name}.int8.onnx", precision="int8")
     return folder / f"{name}.int8.onnx"
 
 
@@ -112,8 +137,11 @@ def test_every_network_becomes_an_engine_in_fp32_and_fp16(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize(("name", "capabilities"), SHIPPED.items())
-def test_the_shipped_networks_become_int8_engines(name: str, capabilities: tuple[str, ...], tmp_path: Path) -> None:
-    engine = built(quantized(name, tmp_path), "int8", *capabilities, folder=tmp_path)
+def test_the_shipped_networks_become_int8_engines(
+    name: str, capabilities: tuple[str, ...], int8: Path, tmp_path: Path
+) -> None:
+    graph = int8 if int8.name.startswith(f"{name}.") else quantized(name, tmp_path)
+    engine = built(graph, "int8", *capabilities, folder=tmp_path)
     assert engine.verdict.passed, engine.verdict.sentence()
     assert tuple(engine.verdict.alone) == (() if capabilities else PORTABLE)
     asked = read_layers(engine.path).asked
@@ -170,10 +198,12 @@ def require_equal_counts(engine: BuiltEngine, message: str) -> None:
     assert account.constant_bytes == counted.constant_bytes
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_two_builds_of_one_request_are_byte_equal(small: Path, precision: str, tmp_path: Path) -> None:
-    first, second = (built(small, precision, "8.6", "12.0", folder=tmp_path / part) for part in "ab")
-    assert not first.from_store and not second.from_store
+@pytest.mark.parametrize(("precision", "capabilities"), [("fp32", ("8.6",)), ("fp16", ("8.6", "12.0"))])
+def test_two_builds_of_one_request_are_byte_equal(
+    small: Path, precision: str, capabilities: tuple[str, ...], tmp_path: Path
+) -> None:
+    first, second = (built(small, precision, *capabilities, folder=tmp_path / part) for part in "ab")
+    assert not first.from_cache and not second.from_cache
     assert first.path.read_bytes() == second.path.read_bytes()
     assert first.manifest.sha256 == second.manifest.sha256
 
@@ -199,52 +229,55 @@ def test_the_compiler_makes_fp16_arithmetic_of_int8_for_turing_and_the_proof_see
 def test_a_precision_that_the_compiler_was_not_given_fails_and_leaves_no_file(small: Path, tmp_path: Path) -> None:
     """An FP32 graph passed off as FP16."""
     compiler = rtx_compiler_of("8.6")
-    from rtseg.engines.build import compile_engine
+    from rtseg.engines.building import compile_engine
 
     ready = replace(compiler.ready(small, "fp32"), precision="fp16")
     manifest = read_manifest(small, kind="onnx")
     with pytest.raises(EngineError, match="fp16 was asked for, and the graph that was built has no product in it"):
-        compile_engine(compiler, ready, manifest, tmp_path / "x.engine", store=EngineStore(tmp_path / "store"))
+        compile_engine(compiler, ready, manifest, tmp_path / "x.engine", cache=EngineCache(tmp_path / "cache"))
     assert not list(tmp_path.glob("x.engine*"))
 
 
 def rtx_compiler_of(*capabilities: str):  # type: ignore[no-untyped-def]
-    from rtseg.engines.rtx_capabilities import rtx_target
+    from rtseg.engines.rtx_capabilities import rtx_platform
     from rtseg.engines.rtx_compiler import RtxCompiler
-    from rtseg.tensorrt.module import load_rtx
+    from rtseg.runners.tensorrt.module import load_rtx
 
     trt = load_rtx("testing")
-    return RtxCompiler(trt, rtx_target(trt, capabilities))
+    return RtxCompiler(trt, rtx_platform(trt, capabilities))
 
 
 # The file
 
 
-def test_an_engine_is_nvidias_and_says_its_release(small: Path, tmp_path: Path) -> None:
+def test_an_engine_is_nvidias_and_says_its_release(ampere: BuiltEngine) -> None:
     import tensorrt_rtx as trt
 
-    engine = built(small, "fp16", "8.6", folder=tmp_path)
-    content = engine.path.read_bytes()
+    content = ampere.path.read_bytes()
     assert ".".join(map(str, content[24:27])) == ".".join(trt.__version__.split(".")[:3])
     validity, diagnostics = trt.Runtime(trt.Logger(trt.Logger.INTERNAL_ERROR)).get_engine_validity(content)
     assert int(diagnostics) != int(trt.EngineInvalidityDiagnostics.MALFORMED_ENGINE), validity
-    details = engine.manifest.details
-    assert (details["runtime"], details["tensorrt_rtx"]) == (RTX, trt.__version__)
-    assert (details["compute_capabilities"], details["portable"]) == (["8.6"], False)
-    assert engine.manifest.device == "GPUs of compute capability 8.6"
+    details = ampere.manifest.details
+    assert (details.runtime, details.release) == (RTX, trt.__version__)
+    assert (details.compute_capabilities, details.portable) == (("8.6",), False)
+    assert ampere.manifest.device == "GPUs of compute capability 8.6"
 
 
-def test_a_portable_engine_is_for_ampere_and_all_that_is_newer(small: Path, tmp_path: Path) -> None:
-    store = EngineStore(tmp_path / "kept")
-    engine = built(small, "fp16", folder=tmp_path, store=store)
+def test_a_portable_engine_is_for_ampere_and_all_that_is_newer(
+    small: Path, portable: Portable, cache: EngineCache, tmp_path: Path
+) -> None:
+    engine = portable.engine
     assert engine.manifest.device == "GPUs of compute capability 8.6, 8.9, 12.0, 12.1 and newer"
     assert tuple(read_layers(engine.path).alone) == PORTABLE
-    again = built(small, "fp16", folder=tmp_path, store=store)
-    assert again.from_store and again.path.read_bytes() == engine.path.read_bytes()
+    again = built(small, "fp16", folder=tmp_path, cache=cache)
+    assert again.from_cache and again.path.read_bytes() == engine.path.read_bytes()
 
 
-def test_the_graph_that_the_compiler_was_given_can_be_kept(small: Path, tmp_path: Path) -> None:
-    engine = built(small, "fp16", "8.6", folder=tmp_path, keep_graph=tmp_path / "kept.onnx")
+def test_the_graph_that_the_compiler_was_given_can_be_kept(
+    small: Path, ampere: BuiltEngine, cache: EngineCache, tmp_path: Path
+) -> None:
+    engine = built(small, "fp16", "8.6", folder=tmp_path, cache=cache, keep_graph=tmp_path / "kept.onnx")
+    assert engine.from_cache and engine.path.read_bytes() == ampere.path.read_bytes()
     kept = onnx.load(tmp_path / "kept.onnx")
     onnx.checker.check_model(kept, full_check=True)
     asked = read_layers(engine.path).asked
@@ -254,10 +287,9 @@ def test_the_graph_that_the_compiler_was_given_can_be_kept(small: Path, tmp_path
         built(small, "fp16", "8.6", folder=tmp_path, keep_graph=engine.path)
 
 
-def test_each_onnx_product_is_named_by_a_kernel(small: Path, tmp_path: Path) -> None:
-    engine = built(small, "fp16", "8.9", folder=tmp_path)
-    facts = json.loads(engine.layers.read_text())
-    told = {name for kernel in audit(read_layers(engine.path)).account.kernels for name in kernel.operators}
+def test_each_onnx_product_is_named_by_a_kernel(ampere: BuiltEngine) -> None:
+    facts = json.loads(ampere.layers.read_text())
+    told = {name for kernel in audit(read_layers(ampere.path)).account.kernels for name in kernel.operators}
     assert set(facts["Asked Precisions"]) <= told
 
 
@@ -291,21 +323,32 @@ def test_the_compilers_refusal_is_one_line_in_its_own_words(
 
 
 def test_too_little_workspace_is_told_in_one_line(small: Path, tmp_path: Path) -> None:
-    from rtseg.engines.profile import BuildProfile
+    from rtseg.engines.settings import BuildSettings
 
     with pytest.raises(EngineError, match="no kernel fits into the workspace"):
-        built(small, "fp16", "8.6", folder=tmp_path, profile=BuildProfile(workspace_mib=1))
+        built(small, "fp16", "8.6", folder=tmp_path, settings=BuildSettings(workspace_mib=1))
 
 
-def test_a_profile_for_other_gpus_is_refused_and_a_search_that_has_no_use_is_told(small: Path, tmp_path: Path) -> None:
-    from rtseg.engines.profile import BuildProfile
+def test_settings_for_other_gpus_are_refused(small: Path, tmp_path: Path) -> None:
+    from rtseg.engines.settings import BuildSettings
 
     with pytest.raises(EngineError, match="TensorRT for RTX has no hardware_compatibility"):
-        built(small, "fp16", "8.6", folder=tmp_path, profile=BuildProfile(hardware_compatibility="ampere_plus"))
-    engine = built(small, "fp16", "8.6", folder=tmp_path, profile=BuildProfile(optimization_level=5))
-    assert engine.manifest.details["notes"] == [
-        "optimization_level does nothing in TensorRT for RTX, which times no kernel"
-    ]
+        built(small, "fp16", "8.6", folder=tmp_path, settings=BuildSettings(hardware_compatibility="ampere_plus"))
+
+
+def test_settings_that_do_nothing_find_the_engine_and_are_told_to_who_asked_for_them(
+    small: Path, ampere: BuiltEngine, cache: EngineCache, tmp_path: Path
+) -> None:
+    from rtseg.engines.settings import BuildSettings
+
+    requests = [BuildSettings(optimization_level=5), BuildSettings(timing_cache=False), BuildSettings(tiling="full")]
+    engines = [built(small, "fp16", "8.6", folder=tmp_path, cache=cache, settings=settings) for settings in requests]
+    assert all(engine.from_cache for engine in engines)
+    details = [engine.manifest.details for engine in engines]
+    told = [[note.partition(" ")[0] for note in one.notes] for one in details]
+    assert told == [["optimization_level"], [], ["tiling"]]
+    assert details[0].notes == ("optimization_level does nothing in TensorRT for RTX, which times no kernel",)
+    assert [one.settings for one in details] == [settings.to_json() for settings in requests]
 
 
 def test_a_log_that_cannot_be_read_is_an_error_and_not_silence(
@@ -317,26 +360,21 @@ def test_a_log_that_cannot_be_read_is_an_error_and_not_silence(
     assert not list(tmp_path.glob("*.engine*"))
 
 
-def test_progress_is_told_and_a_build_can_be_stopped(small: Path, tmp_path: Path) -> None:
-    class Stopping(BuildObserver):
-        def __init__(self) -> None:
-            self.fractions: list[float] = []
+class Stopping(Recorder):
+    """Interrupts a build once it has told of progress twice."""
 
-        def progress(self, state: object, elapsed_seconds: float) -> None:
-            self.fractions.append(state.fraction())  # type: ignore[attr-defined]
-            if self.stop and len(self.fractions) > 1:
-                raise KeyboardInterrupt
+    def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
+        super().progress(task, done, total, detail)
+        if len(self.steps) > 1:
+            raise KeyboardInterrupt
 
-        stop = False
 
-    observer = Stopping()
-    built(small, "fp16", folder=tmp_path / "whole", observer=observer)
-    assert observer.fractions == sorted(observer.fractions) and observer.fractions[-1] > 0
-    observer = Stopping()
-    observer.stop = True
+def test_progress_is_told_and_a_build_can_be_stopped(small: Path, portable: Portable, tmp_path: Path) -> None:
+    done = [step for step, _ in portable.observer.steps]
+    assert done == sorted(done) and done[-1] > 0
     with pytest.raises(KeyboardInterrupt):
-        built(small, "fp16", folder=tmp_path / "stopped", observer=observer)
-    assert not list((tmp_path / "stopped").rglob("*.engine*"))
+        built(small, "fp16", folder=tmp_path, observer=Stopping())
+    assert not list(tmp_path.rglob("*.engine*"))
 
 
 @pytest.fixture
@@ -346,25 +384,17 @@ def no_tensorrt(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_without_a_runtime_named_the_machine_decides_and_says_why(
-    small: Path, tmp_path: Path, no_tensorrt: None
+    small: Path, portable: Portable, cache: EngineCache, tmp_path: Path, no_tensorrt: None
 ) -> None:
-    class Noting(BuildObserver):
-        notes: list[str]
-
-        def note(self, text: str) -> None:
-            self.notes.append(text)
-
-    observer = Noting()
-    observer.notes = []
-    engine = build_engine(
-        small, tmp_path / "x.engine", precision="fp16", store=EngineStore(tmp_path / "s"), observer=observer
-    )
-    assert engine.manifest.details["runtime"] == RTX
+    observer = Recorder()
+    engine = build_engine(small, tmp_path / "x.engine", precision="fp16", cache=cache, observer=observer)
+    assert engine.manifest.details.runtime == RTX
+    assert engine.path.read_bytes() == portable.engine.path.read_bytes()
     assert re.fullmatch(r"TensorRT for RTX [\d.]+ builds it: TensorRT is not installed", observer.notes[0])
 
 
-def test_the_verdict_can_be_had_again_from_the_layers_alone(small: Path, tmp_path: Path) -> None:
-    engine = built(small, "fp16", folder=tmp_path)
+def test_the_verdict_can_be_had_again_from_the_layers_alone(portable: Portable, tmp_path: Path) -> None:
+    engine = portable.engine
     alone = tmp_path / "moved.json"
     alone.write_text(engine.layers.read_text())
     assert verdict_on(audit(read_layers(alone)), "fp16").to_json() == engine.verdict.to_json()

@@ -11,33 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_tensorrt_rtx_api import RELEASES
 
 from rtseg.datasets.registry import class_spec
 from rtseg.engines.compiler import ready_from
-from rtseg.export.onnx_file import export_onnx
-from rtseg.lowering.versions import RTX
+from rtseg.engines.lowering.versions import RTX
+from rtseg.exporting.onnx_file import export_onnx
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.specs import Resolution
+from tests.contracts.test_tensorrt_rtx_api import RELEASES
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILDS = """
 import json, sys
 from pathlib import Path
 from rtseg.engines.plan import ReadyGraph
-from rtseg.engines.profile import BuildProfile
+from rtseg.engines.settings import BuildSettings
 from rtseg.engines.progress import BuildProgress
 from rtseg.engines.proof import prove_precision
-from rtseg.engines.rtx_capabilities import rtx_target
+from rtseg.engines.rtx_capabilities import rtx_platform
 from rtseg.engines.rtx_compiler import RtxCompiler
 from rtseg.errors import EngineError
-from rtseg.tensorrt.module import load_rtx
+from rtseg.runners.tensorrt.module import load_rtx
 
 trt = load_rtx("testing")
 facts = json.loads(Path(sys.argv[1]).read_text())
 ready = ReadyGraph(Path(sys.argv[2]).read_bytes(), **facts)
 try:
-    plan = RtxCompiler(trt, rtx_target(trt, sys.argv[3:])).build(ready, BuildProfile(), BuildProgress())
+    plan = RtxCompiler(trt, rtx_platform(trt, sys.argv[3:])).build(ready, BuildSettings(), BuildProgress())
 except EngineError as error:
     print(json.dumps({"refused": str(error)}))
     sys.exit()
@@ -102,11 +102,11 @@ def test_every_release_builds_a_portable_engine_that_is_proven(
 def test_int8_is_built_from_1_7_on_and_refused_in_one_line_before(
     release: tuple[str, Path], exported: Path, calibrated: Path, tmp_path: Path
 ) -> None:
-    from rtseg.quantize.files import int8_graph, read_original, read_table, write_derived
+    from rtseg.quantization.files import int8_graph, read_original, read_table, write_derived
 
     original = read_original(exported)
     model, _ = int8_graph(original, read_table(calibrated, original), target="tensorrt")
-    write_derived(original, model, tmp_path / "int8.onnx", precision="int8", details={})
+    write_derived(original, model, tmp_path / "int8.onnx", precision="int8")
     name, python = release
     told = told_by(python, tmp_path / "int8.onnx", "int8", tmp_path, "8.6")
     if name == "rtx-1.7":

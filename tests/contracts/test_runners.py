@@ -11,21 +11,21 @@ from typing import Callable
 import numpy as np
 import pytest
 import torch
-from emulated_gpu.driver import RTX_4090
-from emulated_gpu.machine import EmulatedMachine
-from kernels_on_cpu import KernelsOnCpu
 
 from rtseg.errors import RunnerError
-from rtseg.export.interfaces import interface_module
-from rtseg.export.onnx_file import export_onnx
+from rtseg.exporting.interfaces import interface_module
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.frame.protocol import Array, Runner, TensorSpec
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.openvino import OpenVinoRunner
-from rtseg.runners.protocol import Array, Runner, TensorSpec
-from rtseg.runners.tensorrt import TensorRtRunner
+from rtseg.runners.tensorrt.module import RTX
+from rtseg.runners.tensorrt.runner import TensorRtRunner
 from rtseg.runners.torch import TorchRunner
 from rtseg.specs import Resolution
-from rtseg.tensorrt.module import RTX
+from tests.emulated_gpu.driver import RTX_4090
+from tests.emulated_gpu.machine import EmulatedMachine
+from tests.native.kernels_on_cpu import KernelsOnCpu
 
 SIZE = Resolution(64, 96)
 SHAPES = {"logits": ((1, 3, 64, 96), (1, 11, 8, 12)), "labels": ((1, 64, 96, 3), (1, 64, 96))}
@@ -173,7 +173,7 @@ def test_two_steps_of_one_runner_do_not_share_buffers(runner: Runner) -> None:
         np.testing.assert_array_equal(step.output, runner.infer(array))
 
 
-@pytest.mark.parametrize("call", ["infer", "bind", "bind_device"])
+@pytest.mark.parametrize("call", ["infer", "bind", "bind_resident"])
 def test_another_shape_is_refused_with_both_shapes(runner: Runner, call: str) -> None:
     array = array_for(runner.input, 1)[..., :-1]
     with pytest.raises(RunnerError, match="the input image does not fit") as caught:
@@ -182,7 +182,7 @@ def test_another_shape_is_refused_with_both_shapes(runner: Runner, call: str) ->
     assert str(runner.input.shape) in str(caught.value)
 
 
-@pytest.mark.parametrize("call", ["infer", "bind", "bind_device"])
+@pytest.mark.parametrize("call", ["infer", "bind", "bind_resident"])
 def test_another_dtype_is_refused_with_both_dtypes(runner: Runner, call: str) -> None:
     with pytest.raises(RunnerError, match="the input image does not fit") as caught:
         getattr(runner, call)(array_for(runner.input, 1).astype(np.float64))
@@ -190,7 +190,7 @@ def test_another_dtype_is_refused_with_both_dtypes(runner: Runner, call: str) ->
     assert f"expected {runner.input.dtype} " in str(caught.value)
 
 
-@pytest.mark.parametrize("call", ["infer", "bind", "bind_device"])
+@pytest.mark.parametrize("call", ["infer", "bind", "bind_resident"])
 def test_a_runner_that_was_never_opened_refuses_to_run(graph: tuple[str, Make], call: str) -> None:
     interface, make = graph
     array = np.zeros(SHAPES[interface][0], np.uint8 if interface == "labels" else np.float32)
@@ -198,7 +198,7 @@ def test_a_runner_that_was_never_opened_refuses_to_run(graph: tuple[str, Make], 
         getattr(make(), call)(array)
 
 
-@pytest.mark.parametrize("call", ["infer", "bind", "bind_device"])
+@pytest.mark.parametrize("call", ["infer", "bind", "bind_resident"])
 def test_a_closed_runner_refuses_to_run(runner: Runner, call: str) -> None:
     array = array_for(runner.input, 1)
     runner.close()

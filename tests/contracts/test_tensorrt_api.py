@@ -12,12 +12,14 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tensorrt_api import DATA, RTX_VERSIONS, VERSIONS, Signature, every_version, in_words, versions
-from tensorrt_source import findings as findings_in
-from tensorrt_types import Source
+
+from tests.contracts.tensorrt_api import DATA, RTX_VERSIONS, VERSIONS, Signature, every_version, in_words, versions
+from tests.contracts.tensorrt_source import findings as findings_in
+from tests.contracts.tensorrt_types import Source
+from tests.outside import outside
 
 ROOT = Path(__file__).resolve().parents[2]
-FULL = ROOT.parent / "shared" / "trt_api"
+FULL = outside("trt_api")
 
 
 def findings(text: str, **others: str) -> list[str]:
@@ -33,7 +35,7 @@ def findings_in_both(text: str, **others: str) -> list[str]:
     head = """
         from __future__ import annotations
         from typing import TYPE_CHECKING, Any
-        from rtseg.tensorrt.module import TensorRt, TensorRtRtx
+        from rtseg.runners.tensorrt.module import TensorRt, TensorRtRtx
         if TYPE_CHECKING:
             import tensorrt as trt
     """
@@ -45,16 +47,14 @@ def findings_in_both(text: str, **others: str) -> list[str]:
 # What the source is held against
 
 
+@pytest.mark.data("trt_api")
 @pytest.mark.parametrize("name", VERSIONS)
 def test_the_reduced_api_is_made_from_the_full_one(name: str) -> None:
-    path = FULL / f"{name}.json"
-    if not path.exists():
-        pytest.skip("the full files are not beside this checkout")
     spec = importlib.util.spec_from_file_location("reduce", DATA / "reduce.py")
     assert spec is not None and spec.loader is not None
     reduce = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(reduce)
-    content = path.read_bytes()
+    content = (FULL / f"{name}.json").read_bytes()
     made = reduce.reduced(json.loads(content), hashlib.sha256(content).hexdigest())
     assert made == json.loads((DATA / f"{name}.json").read_text())
 
@@ -323,7 +323,7 @@ ACCEPTED = """
 @pytest.mark.parametrize("body", [textwrap.dedent(part) for part in textwrap.dedent(ACCEPTED).split("---\n")])
 def test_what_is_asked_for_first_may_be_used(body: str) -> None:
     function = "def f(config: trt.IBuilderConfig) -> None:\n" + textwrap.indent(body, "    ")
-    assert findings(f"from rtseg.tensorrt.release import tensorrt_version\n{function}") == []
+    assert findings(f"from rtseg.runners.tensorrt.release import tensorrt_version\n{function}") == []
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ def test_an_object_is_of_the_versions_that_have_its_class() -> None:
 
 def test_the_annotation_of_a_module_comes_to_the_annotations_beside_it() -> None:
     text = """
-        from rtseg.tensorrt.module import TensorRt
+        from rtseg.runners.tensorrt.module import TensorRt
         def f(config: api.IBuilderConfig, api: TensorRt) -> api.ICudaEngine:
             config.max_workspace_size = 1
         def g(config: trt.IBuilderConfig, trt) -> None:
@@ -491,10 +491,11 @@ LOADING = """
 )
 def test_what_is_for_rtx_alone_is_held_against_its_versions_alone(parameters: str, first: str) -> None:
     text = (
-        "from rtseg.tensorrt import module\nfrom rtseg.tensorrt.module import RTX, load_rtx, load_tensorrt\n"
+        "from rtseg.runners.tensorrt import module\n"
+        "from rtseg.runners.tensorrt.module import RTX, load_rtx, load_tensorrt\n"
         f"def f({parameters}) -> None:\n    {first}\n{RTX_ONLY}"
     )
-    assert findings_in_both(text, **{"tensorrt.module": LOADING}) == [
+    assert findings_in_both(text, **{"runners.tensorrt.module": LOADING}) == [
         "ComputeCapability.SM121 is not in TensorRT for RTX 1.4",
         "BuilderFlag.INT8 is not in TensorRT for RTX 1.5, 1.6, 1.7",
     ]
@@ -502,11 +503,11 @@ def test_what_is_for_rtx_alone_is_held_against_its_versions_alone(parameters: st
 
 def test_a_module_of_either_product_is_not_one_of_rtx() -> None:
     text = """
-        from rtseg.tensorrt.module import load_tensorrt
+        from rtseg.runners.tensorrt.module import load_tensorrt
         def f() -> None:
             trt: TensorRtRtx = load_tensorrt("tensorrt-rtx")
     """
-    (found,) = findings_in_both(text, **{"tensorrt.module": LOADING})
+    (found,) = findings_in_both(text, **{"runners.tensorrt.module": LOADING})
     assert found.startswith("not followed: the annotation does not say TensorRT: trt: TensorRtRtx")
 
 
@@ -523,27 +524,27 @@ def test_a_module_that_may_be_none_tells_nothing_about_the_product() -> None:
 )
 def test_past_tensorrt_itself_its_versions_alone_are_left(first: str) -> None:
     text = f"""
-        from rtseg.tensorrt.module import TENSORRT, load_tensorrt
+        from rtseg.runners.tensorrt.module import TENSORRT, load_tensorrt
         def f(config: trt.IBuilderConfig) -> None:
             config.progress_monitor = None
             {first}
             config.progress_monitor = None
             config.flags = config.num_compute_capabilities
     """
-    found = findings_in_both(text, **{"tensorrt.module": LOADING})
+    found = findings_in_both(text, **{"runners.tensorrt.module": LOADING})
     told = "IBuilderConfig.progress_monitor is not in TensorRT 8.5.3, 8.6.1"
     assert found == [told, told, f"IBuilderConfig.num_compute_capabilities is not in {ALL_OF_TENSORRT}"]
 
 
 def test_the_module_that_is_loaded_by_name_is_held_against_both_products() -> None:
     text = """
-        from rtseg.tensorrt.module import load_tensorrt
+        from rtseg.runners.tensorrt.module import load_tensorrt
         def f(runtime: str) -> None:
             trt = load_tensorrt(runtime)
             trt.ComputeCapability
             trt.__version__
     """
-    assert findings_in_both(text, **{"tensorrt.module": LOADING}) == [
+    assert findings_in_both(text, **{"runners.tensorrt.module": LOADING}) == [
         f"tensorrt.ComputeCapability is not in {ALL_OF_TENSORRT}"
     ]
 
@@ -679,14 +680,14 @@ def test_what_super_gives_is_held_against_the_annotations() -> None:
 
 def test_a_local_name_of_a_method_is_no_attribute_of_its_class() -> None:
     text = """
-        from rtseg.tensorrt.module import load_rtx
+        from rtseg.runners.tensorrt.module import load_rtx
         class Opened:
             def one(self) -> None:
                 rtx: TensorRtRtx = load_rtx()
             def other(self, config: trt.IBuilderConfig) -> None:
                 config.num_compute_capabilities = 1
     """
-    assert findings_in_both(text, **{"tensorrt.module": LOADING}) == [
+    assert findings_in_both(text, **{"runners.tensorrt.module": LOADING}) == [
         f"IBuilderConfig.num_compute_capabilities is not in {ALL_OF_TENSORRT}"
     ]
 
@@ -709,8 +710,8 @@ def test_a_module_may_be_handed_to_what_says_that_it_takes_it() -> None:
         def i(config: trt.IBuilderConfig) -> None:
             rtx(load_rtx(), config)
     """
-    source = f"from rtseg.tensorrt.module import load_rtx\n{textwrap.dedent(text)}"
-    assert findings_in_both(source, **{"tensorrt.module": LOADING}) == []
+    source = f"from rtseg.runners.tensorrt.module import load_rtx\n{textwrap.dedent(text)}"
+    assert findings_in_both(source, **{"runners.tensorrt.module": LOADING}) == []
 
 
 def test_a_module_of_either_product_is_not_handed_to_what_is_for_rtx() -> None:
@@ -794,14 +795,14 @@ def test_what_refuses_a_version_in_words_takes_it() -> None:
     ],
 )
 def test_two_products_in_one_place_are_not_followed(body: str) -> None:
-    text = f"from rtseg.tensorrt.module import load_rtx\ndef f(trt: TensorRt) -> None:\n{body}"
-    found = findings_in_both(text, **{"tensorrt.module": LOADING})
+    text = f"from rtseg.runners.tensorrt.module import load_rtx\ndef f(trt: TensorRt) -> None:\n{body}"
+    found = findings_in_both(text, **{"runners.tensorrt.module": LOADING})
     assert found and all("not followed: " in entry for entry in found), found
 
 
 def test_the_version_of_tensorrt_tells_nothing_about_rtx() -> None:
     text = """
-        from rtseg.tensorrt.release import tensorrt_version
+        from rtseg.runners.tensorrt.release import tensorrt_version
         def f(config: trt.IBuilderConfig) -> None:
             if tensorrt_version() >= (10, 0):
                 config.num_compute_capabilities = 1
@@ -819,7 +820,7 @@ def test_the_version_of_tensorrt_tells_nothing_about_rtx() -> None:
 
 
 def test_loading_either_module_is_followed() -> None:
-    assert findings_in(Source({"rtseg.tensorrt.module": textwrap.dedent(LOADING)})) == []
+    assert findings_in(Source({"rtseg.runners.tensorrt.module": textwrap.dedent(LOADING)})) == []
 
 
 # What cannot be followed

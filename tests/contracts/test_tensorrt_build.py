@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorrt_api import versions
-from tensorrt_double import Recorded
-from tensorrt_machine import LAYERS, builds, put_gpu, put_layers, put_tensorrt
 
-from rtseg.artifacts import read_manifest
-from rtseg.cuda.protocol import DeviceInfo
-from rtseg.engines.build import BuildObserver, build_engine, build_ready, ready_graph
-from rtseg.engines.profile import BuildProfile
+from rtseg.artifacts.manifest import read_manifest
+from rtseg.engines.building import build_engine, build_ready, ready_graph
+from rtseg.engines.settings import BuildSettings
 from rtseg.errors import EngineError, QuantizationError
+from rtseg.runners.cuda.protocol import DeviceInfo
+from tests.contracts.tensorrt_api import versions
+from tests.contracts.tensorrt_double import Recorded
+from tests.contracts.tensorrt_machine import LAYERS, builds, put_gpu, put_layers, put_tensorrt
+from tests.observers import Recorder
 
 
 @pytest.fixture(params=versions(), ids=lambda version: version.name)
@@ -31,12 +32,12 @@ def is_typed() -> bool:
     return int(sys.modules["tensorrt"].__version__.split(".")[0]) >= 10
 
 
-def test_an_engine_is_built_once_and_then_taken_from_the_store(
+def test_an_engine_is_built_once_and_then_taken_from_the_cache(
     recorded: Recorded, exported: Path, tmp_path: Path
 ) -> None:
     first = build_engine(exported, tmp_path / "a.engine", precision="fp16")
     second = build_engine(exported, tmp_path / "b.engine", precision="fp16")
-    assert (first.from_store, second.from_store, builds(recorded)) == (False, True, 1)
+    assert (first.from_cache, second.from_cache, builds(recorded)) == (False, True, 1)
     assert second.path.read_bytes() == b"engine"
     assert read_manifest(second.path, kind="engine") == first.manifest
     assert second.layers.read_text() == LAYERS["fp16"]
@@ -49,7 +50,7 @@ def test_what_was_built_for_something_else_is_never_served(
     put_layers(recorded, LAYERS["fp32"])
     build_engine(exported, tmp_path / "a.engine", precision="fp32")
     put_layers(recorded, LAYERS["fp16"])
-    build_engine(exported, tmp_path / "a.engine", precision="fp16", profile=BuildProfile(workspace_mib=64))
+    build_engine(exported, tmp_path / "a.engine", precision="fp16", settings=BuildSettings(workspace_mib=64))
     put_gpu(monkeypatch, DeviceInfo(0, "NVIDIA H100", (9, 0), 80 << 30, 132, (13, 0)))
     build_engine(exported, tmp_path / "a.engine", precision="fp16")
     monkeypatch.setattr(sys.modules["tensorrt"], "__version__", f"{sys.modules['tensorrt'].__version__}.7")
@@ -65,7 +66,7 @@ def test_tensorrt_is_given_the_graph_or_the_flags_of_its_version(
     ((graph,),) = recorded.arguments("OnnxParser.parse")
     assert flags == ([] if is_typed() else ["BuilderFlag.FP16"])
     assert (graph == exported.read_bytes()) != is_typed()
-    assert built.manifest.details["builder_flags"] == ([] if is_typed() else ["FP16"])
+    assert built.manifest.details.builder_flags == (() if is_typed() else ("FP16",))
 
 
 def test_the_name_says_what_is_inside_when_none_is_given(recorded: Recorded, export_copy: Path) -> None:
@@ -77,18 +78,15 @@ def test_the_name_says_what_is_inside_when_none_is_given(recorded: Recorded, exp
 def test_notes_are_told_when_it_is_built_and_when_it_is_served(
     recorded: Recorded, exported: Path, tmp_path: Path
 ) -> None:
-    told: list[str] = []
-
-    class Noted(BuildObserver):
-        def note(self, text: str) -> None:
-            told.append(text)
-
-    profile = BuildProfile(tiling="fast", optimization_level=5)
-    for _ in range(2):
-        build_engine(exported, tmp_path / "a.engine", precision="fp16", profile=profile, observer=Noted())
-    assert len(told) % 2 == 0 and told[: len(told) // 2] == told[len(told) // 2 :]
+    settings = BuildSettings(tiling="fast", optimization_level=5)
+    built, served = Recorder(), Recorder()
+    for observer in (built, served):
+        build_engine(exported, tmp_path / "a.engine", precision="fp16", settings=settings, observer=observer)
+    assert built.notes == served.notes
     version = tuple(map(int, sys.modules["tensorrt"].__version__.split(".")[:2]))
-    assert len(told) == 2 * ((version < (8, 6)) + (version < (10, 9)))
+    lacking = {"optimization_level": version < (8, 6), "tiling": version < (10, 9)}
+    for setting, lacks in lacking.items():
+        assert any(setting in note for note in built.notes) is lacks
 
 
 def test_a_refusal_leaves_nothing_and_an_older_engine_as_it_was(
@@ -113,7 +111,7 @@ def test_a_graph_made_ready_elsewhere_is_built_without_onnx(
     built = build_ready(ready, parent, tmp_path / "a.engine")
     assert recorded.arguments("OnnxParser.parse") == [(ready.graph,)]
     assert (built.verdict.passed, built.manifest.parent_sha256) == (True, parent.sha256)
-    assert built.manifest.details["lowered_sha256"] == ready.sha256
+    assert built.manifest.details.lowered_sha256 == ready.sha256
 
 
 def test_the_engine_does_not_take_the_place_of_what_it_is_built_from(recorded: Recorded, export_copy: Path) -> None:
@@ -134,6 +132,6 @@ def test_the_command_prints_the_path_or_everything(
     assert plain.err.endswith(f"rtseg bench {tmp_path / 'a.engine'}\n")
     told = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine", "--json")
     facts = json.loads(told.out)
-    assert facts["from_store"] is True
+    assert facts["from_cache"] is True
     assert (facts["verdict"]["passed"], facts["shares"]["weighted"]) == (True, {"fp16": 4})
     assert facts["manifest"] == read_manifest(tmp_path / "a.engine", kind="engine").to_json()

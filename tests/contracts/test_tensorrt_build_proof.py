@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorrt_api import versions
-from tensorrt_double import Recorded
-from tensorrt_machine import LAYERS, builds, put_gpu, put_layers, put_tensorrt
 
-from rtseg.artifacts import manifest_path, read_manifest
-from rtseg.engines.build import build_engine
+from rtseg.artifacts.manifest import manifest_path, read_manifest
+from rtseg.engines.building import build_engine
 from rtseg.errors import EngineError
+from tests.contracts.tensorrt_api import versions
+from tests.contracts.tensorrt_double import Recorded
+from tests.contracts.tensorrt_machine import LAYERS, builds, put_gpu, put_layers, put_tensorrt
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def test_an_engine_that_is_not_what_was_asked_for_gets_no_name_but_is_kept(
             build_engine(exported, tmp_path / "a.engine", precision="fp16")
     assert not [name for name in files_in(tmp_path) if name.startswith("a.engine")]
     built = build_engine(exported, tmp_path / "a.engine", precision="fp16", keep_anyway=True)
-    assert (built.from_store, builds(recorded)) == (True, 1)
+    assert (built.from_cache, builds(recorded)) == (True, 1)
     assert not built.verdict.passed
-    audit = read_manifest(built.path, kind="engine").details["audit"]
+    audit = read_manifest(built.path, kind="engine").details.audit
     assert (audit["verdict"]["passed"], audit["shares"]["weighted"]) == (False, {"tf32": 4})
 
 
@@ -48,7 +48,7 @@ def test_an_engine_whose_layers_cannot_be_read_is_written_and_said_to_be_unprove
     told = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine")
     assert (told.code, told.out.strip()) == (0, str(tmp_path / "a.engine"))
     assert "whether this is fp16 is not proven: the inspector's text is not what" in told.err
-    audit = read_manifest(tmp_path / "a.engine", kind="engine").details["audit"]
+    audit = read_manifest(tmp_path / "a.engine", kind="engine").details.audit
     assert audit["shares"] is None and audit["verdict"]["undecided"]
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import onnx
 import pytest
-from tensorrt_api import versions
-from tensorrt_double import Recorded
-from tensorrt_machine import put_gpu, put_tensorrt
 
-from rtseg.artifacts import manifest_path, read_manifest, write_manifest
-from rtseg.engines import compilers
+from rtseg.artifacts.manifest import manifest_path, read_manifest, write_manifest
 from rtseg.errors import CudaError
+from tests.contracts.tensorrt_api import versions
+from tests.contracts.tensorrt_double import Recorded
+from tests.contracts.tensorrt_machine import put_gpu, put_tensorrt
+from tests.emulated_gpu.injection import put_no_cuda
 
 Refused = Callable[..., str]
 VERSIONS = {version.name: version for version in versions()}
@@ -115,10 +115,7 @@ def test_libraries_that_cannot_be_loaded_are_told(
 def test_without_a_gpu_the_line_is_cudas(
     tensorrt: Recorded, build_refused: Refused, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_gpu(name: str) -> None:
-        raise CudaError("find a GPU", name="CUDA_ERROR_NO_DEVICE", code=100, hint="nvidia-smi")
-
-    monkeypatch.setattr(compilers, "open_cuda", no_gpu)
+    put_no_cuda(monkeypatch, CudaError("find a GPU", name="CUDA_ERROR_NO_DEVICE", code=100, hint="nvidia-smi"))
     assert (
         build_refused(exported, "--runtime", "tensorrt")
         == "CUDA cannot find a GPU; got CUDA_ERROR_NO_DEVICE (100). Try: nvidia-smi"
@@ -187,7 +184,7 @@ def test_a_driver_that_is_too_old_for_tensorrt_is_told_so(
         ("10.3", "same_compute_capability", "this TensorRT has no hardware_compatibility same_compute_capability; got"),
     ],
 )
-def test_a_profile_that_the_version_cannot_do_is_refused(
+def test_settings_that_the_version_cannot_do_are_refused(
     monkeypatch: pytest.MonkeyPatch,
     gpu: Recorded,
     build_refused: Refused,
@@ -198,9 +195,9 @@ def test_a_profile_that_the_version_cannot_do_is_refused(
     told: str,
 ) -> None:
     put_tensorrt(monkeypatch, VERSIONS[name], tmp_path / "cache")
-    profile = tmp_path / "p.toml"
-    profile.write_text(f'hardware_compatibility = "{level}"')
-    assert told in build_refused(exported, "--precision", "fp16", "--profile", profile)
+    settings = tmp_path / "p.toml"
+    settings.write_text(f'hardware_compatibility = "{level}"')
+    assert told in build_refused(exported, "--precision", "fp16", "--settings", settings)
 
 
 @pytest.mark.parametrize("name", ["8.5.3", "10.3"])
@@ -216,8 +213,13 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing(
     put_gpu(monkeypatch)
     before = threading.enumerate()
 
-    def interrupted(*_: Any) -> bytes:
+    def interrupted(*_: Any) -> bytes | None:
         os.kill(os.getpid(), signal.SIGINT)
+        if monitor := recorded.set.get("IBuilderConfig.progress_monitor"):  # from 10 on it is asked after each step
+            monitor.phase_start("building", None, 1000)
+            for step in range(1000):
+                if ended.wait(0.01) or not monitor.step_complete("building", step):
+                    return None
         ended.wait(10)
         return b"engine"
 

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tensorrt_api import Version, versions
-from tensorrt_double import Recorded, tensorrt_double
 
 from rtseg.engines.builder import build_plan
 from rtseg.engines.plan import Plan, PlanRequest
-from rtseg.engines.profile import BuildProfile
 from rtseg.engines.progress import BuildProgress
-from rtseg.engines.timing_cache import read_timing_cache, update_timing_cache
+from rtseg.engines.settings import BuildSettings
+from rtseg.engines.timing_cache import TIMES
 from rtseg.errors import EngineError
+from tests.contracts.tensorrt_api import Version, versions
+from tests.contracts.tensorrt_double import Recorded, tensorrt_double
 
-REQUEST = PlanRequest(b"graph", False, (), BuildProfile(), None)
-EVERYTHING = BuildProfile(512, 5, 2, "none", "fast", 8, False, False, False)
+REQUEST = PlanRequest(b"graph", False, (), BuildSettings(), None)
+EVERYTHING = BuildSettings(512, 5, 2, "none", "fast", 8, False, False, False)
 
 
 class Installed(NamedTuple):
@@ -99,18 +99,18 @@ def test_flags_of_precision_are_set_or_an_error(installed: Installed) -> None:
     assert repr(installed.recorded.arguments("IBuilderConfig.set_flag")) == "[(BuilderFlag.FP16,), (BuilderFlag.INT8,)]"
 
 
-def test_a_profile_of_nothing_changes_nothing_of_tensorrts(installed: Installed) -> None:
+def test_settings_of_nothing_changes_nothing_of_tensorrts(installed: Installed) -> None:
     built()
     done = {name.removeprefix("IBuilderConfig.") for name in installed.recorded.set}
     assert done - {"progress_monitor"} == {"profiling_verbosity", "avg_timing_iterations"}
     assert installed.recorded.set["IBuilderConfig.avg_timing_iterations"] == 1
 
 
-def test_each_wish_of_a_profile_is_set_or_told_to_be_left_out(installed: Installed) -> None:
-    assert {entry.name for entry in fields(BuildProfile) if getattr(EVERYTHING, entry.name) != entry.default} == {
-        entry.name for entry in fields(BuildProfile)
+def test_each_wish_of_the_settings_is_set_or_told_to_be_left_out(installed: Installed) -> None:
+    assert {entry.name for entry in fields(BuildSettings) if getattr(EVERYTHING, entry.name) != entry.default} == {
+        entry.name for entry in fields(BuildSettings)
     } - {"hardware_compatibility"}
-    notes = built(replace(REQUEST, profile=EVERYTHING)).notes
+    notes = built(replace(REQUEST, settings=EVERYTHING)).notes
     recorded, told = installed.recorded, " ".join(notes)
     for wish, attribute in (
         ("optimization_level", "builder_optimization_level"),
@@ -126,7 +126,7 @@ def test_each_wish_of_a_profile_is_set_or_told_to_be_left_out(installed: Install
 
 
 def test_without_external_tactics_neither_cudnn_nor_cublas_is_left(installed: Installed) -> None:
-    built(replace(REQUEST, profile=BuildProfile(external_tactics=False)))
+    built(replace(REQUEST, settings=BuildSettings(external_tactics=False)))
     asked = installed.recorded.arguments("IBuilderConfig.set_tactic_sources")
     sources = installed.names("TacticSource")
     if "CUDNN" not in sources:
@@ -138,7 +138,7 @@ def test_without_external_tactics_neither_cudnn_nor_cublas_is_left(installed: In
 
 @pytest.mark.parametrize(("level", "since"), [("ampere_plus", (8, 6)), ("same_compute_capability", (10, 16))])
 def test_other_gpus_are_allowed_or_it_is_an_error(installed: Installed, level: str, since: tuple[int, int]) -> None:
-    request = replace(REQUEST, profile=BuildProfile(hardware_compatibility=level))
+    request = replace(REQUEST, settings=BuildSettings(hardware_compatibility=level))
     if installed.version.number < since:
         with pytest.raises(EngineError, match="this TensorRT"):
             built(request)
@@ -249,18 +249,18 @@ def test_a_dynamic_input_is_refused(installed: Installed) -> None:
 
 def test_the_times_of_earlier_builds_are_given_and_those_of_this_one_kept(installed: Installed, tmp_path: Path) -> None:
     path = tmp_path / "a.timing"
-    update_timing_cache(path, lambda stored: b"earlier")
+    TIMES.write(path, b"earlier")
     built(replace(REQUEST, timing_cache=path))
     recorded = installed.recorded
     assert recorded.arguments("IBuilderConfig.create_timing_cache") == [(b"earlier",), (b"earlier",)]
     assert [ignore for _, ignore in recorded.arguments("IBuilderConfig.set_timing_cache")] == [False]
     assert [ignore for _, ignore in recorded.arguments("ITimingCache.combine")] == [False]
-    assert read_timing_cache(path) == b"times of this build"
+    assert TIMES.read(path) == b"times of this build"
 
 
 def test_times_that_tensorrt_does_not_take_are_left_aside(installed: Installed, tmp_path: Path) -> None:
     path = tmp_path / "a.timing"
-    update_timing_cache(path, lambda stored: b"of another GPU")
+    TIMES.write(path, b"of another GPU")
     answers = iter([False, True])
     installed.recorded.answers["IBuilderConfig.set_timing_cache"] = lambda *_: next(answers)
     built(replace(REQUEST, timing_cache=path))

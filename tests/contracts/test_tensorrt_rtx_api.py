@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tensorrt_api import BASES, DATA, PROPERTY_TYPES, RTX_VERSIONS, Version, rtx_versions
-from tensorrt_double import tensorrt_double
+
+from tests.contracts.tensorrt_api import BASES, DATA, PROPERTY_TYPES, RTX_VERSIONS, Version, rtx_versions
+from tests.contracts.tensorrt_double import tensorrt_double
 
 RELEASES = {"rtx-1.4": "1.4.0.76", "rtx-1.5": "1.5.0.114", "rtx-1.6": "1.6.1.120", "rtx-1.7": "1.7.1.116"}
 """The release of each version that its data were taken from."""

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tensorrt_wheels import WHEELS, downloaded, unpacked
+
+from tests.contracts.tensorrt_wheels import WHEELS, downloaded, unpacked
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -43,7 +44,7 @@ def run_python(environment: dict[str, str]) -> RunPython:
     """Run a program under the real bindings and return what it prints; warnings are errors."""
 
     def run(program: str) -> str:
-        paths = os.pathsep.join([environment["PYTHONPATH"], str(HERE), str(ROOT)])
+        paths = os.pathsep.join([environment["PYTHONPATH"], str(ROOT)])
         settings = {**os.environ, **environment, "PYTHONPATH": paths}
         command = [sys.executable, "-W", "error", "-c", program]
         done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=120, check=False)
@@ -56,7 +57,7 @@ def run_python(environment: dict[str, str]) -> RunPython:
 def test_the_reduced_api_is_that_of_the_real_classes(run_python: RunPython, version: str) -> None:
     program = f"""
 import enum, tensorrt
-from tensorrt_api import BASES, Version
+from tests.contracts.tensorrt_api import BASES, Version
 described = Version({version!r})
 assert tensorrt.__version__.startswith({version!r}), tensorrt.__version__
 wrong = []
@@ -83,7 +84,7 @@ print(wrong)
 def test_our_logger_is_one_of_tensorrts_and_keeps_what_it_is_told(run_python: RunPython) -> None:
     program = """
 import tensorrt
-from rtseg.tensorrt.messages import ERROR, INTERNAL_ERROR, VERBOSE, WARNING, LogRecord, tensorrt_logger
+from rtseg.runners.tensorrt.messages import ERROR, INTERNAL_ERROR, VERBOSE, WARNING, LogRecord, tensorrt_logger
 record = LogRecord()
 import tensorrt
 logger = tensorrt_logger(tensorrt, record)
@@ -119,11 +120,11 @@ def test_a_builder_that_cannot_start_is_told_in_one_line(run_python: RunPython) 
     program = """
 from rtseg.engines.builder import build_plan
 from rtseg.engines.plan import PlanRequest
-from rtseg.engines.profile import BuildProfile
+from rtseg.engines.settings import BuildSettings
 from rtseg.engines.progress import BuildProgress
 from rtseg.errors import EngineError
 try:
-    build_plan(PlanRequest(b"", True, (), BuildProfile(), None), BuildProgress())
+    build_plan(PlanRequest(b"", True, (), BuildSettings(), None), BuildProgress())
 except EngineError as error:
     print(error)
 """
@@ -133,7 +134,9 @@ except EngineError as error:
 
 
 def test_the_version_is_the_first_two_numbers(run_python: RunPython, version: str) -> None:
-    printed = run_python("from rtseg.tensorrt.release import tensorrt_version; print(*tensorrt_version(), sep='.')")
+    printed = run_python(
+        "from rtseg.runners.tensorrt.release import tensorrt_version; print(*tensorrt_version(), sep='.')"
+    )
     assert printed.strip() == ".".join(version.split(".")[:2])
 
 

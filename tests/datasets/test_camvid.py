@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
@@ -9,13 +8,14 @@ import pytest
 
 from rtseg.datasets.camvid import CamVid, write_camvid_layout
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
-from rtseg.datasets.registry import Streets, class_spec
+from rtseg.datasets.registry import class_spec
+from rtseg.datasets.streets.dataset import Streets
 from rtseg.errors import DatasetError, ImageError, WriteError
 from rtseg.specs import Resolution
 from rtseg.training.class_shares import class_shares
+from tests.outside import outside
 
-REAL = Path(os.environ.get("RTSEG_CAMVID") or Path(__file__).parents[2].parent / "shared" / "camvid")
-needs_camvid = pytest.mark.skipif(not (REAL / "train").is_dir(), reason="no CamVid: set RTSEG_CAMVID to its folder")
+REAL = outside("camvid")
 
 TRAIN_SHARES = {
     "sky": 0.17538,
@@ -178,14 +178,12 @@ def test_a_folder_that_cannot_be_made_is_a_write_error(tmp_path: Path) -> None:
         write_camvid_layout(Streets("val", Resolution(48, 64)), tmp_path, "val", count=1)
 
 
-@pytest.mark.data
-@needs_camvid
+@pytest.mark.data("camvid")
 def test_the_real_camvid_has_its_numbers_of_pictures() -> None:
     assert (len(CamVid(REAL, "train")), len(CamVid(REAL, "val"))) == (367, 101)
 
 
-@pytest.mark.data
-@needs_camvid
+@pytest.mark.data("camvid")
 def test_the_real_camvid_is_360_by_480() -> None:
     item = CamVid(REAL, "val")[0]
     assert (item.image.shape, item.labels.shape) == ((360, 480, 3), (360, 480))
@@ -202,15 +200,13 @@ class LabelsOnly(CamVid):
         return LabelledImage("", np.empty(0, np.uint8), np.where(labels == 11, np.uint8(255), labels))
 
 
-@pytest.mark.data
-@needs_camvid
+@pytest.mark.data("camvid")
 def test_the_real_training_split_has_the_published_class_shares() -> None:
     shares = dict(zip(CAMVID_CLASSES.names, class_shares(LabelsOnly(REAL, "train"))))
     assert shares == pytest.approx(TRAIN_SHARES, abs=6e-6)  # the fifth decimal, rounded
 
 
-@pytest.mark.data
-@needs_camvid
+@pytest.mark.data("camvid")
 def test_the_real_pictures_are_read_as_rgb() -> None:
     # Every tenth picture comes close enough to the mean colour to tell red from blue.
     dataset = CamVid(REAL, "train")

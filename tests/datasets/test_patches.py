@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtseg.datasets.labelled import LabelledImage
-from rtseg.datasets.patches import Patches, evenly_spaced
+from rtseg.datasets.patches import Patches, PatchGrid, evenly_spaced
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import DatasetError
-from rtseg.recipes import PatchGrid
 
 
 class Numbered:

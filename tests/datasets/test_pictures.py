@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rtseg.datasets.camvid import write_camvid_layout
-from rtseg.datasets.registry import Streets, is_labelled, open_dataset, open_pictures, source_name
+from rtseg.datasets.registry import is_labelled, open_dataset, open_pictures, source_name
+from rtseg.datasets.streets.dataset import Streets
 from rtseg.errors import DatasetError, ImageError, UnknownNameError
 from rtseg.images.files import write_image
 from rtseg.specs import Resolution

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from rtseg.datasets.camvid import write_camvid_layout
-from rtseg.datasets.registry import Streets, class_spec, dataset_names, open_dataset
+from rtseg.datasets.registry import class_spec, dataset_names, open_dataset
+from rtseg.datasets.streets.dataset import Streets
 from rtseg.errors import DatasetError, SpecError, UnknownNameError
 from rtseg.specs import Resolution
 

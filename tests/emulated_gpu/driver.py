@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from typing import Callable
 
 import numpy as np
-from kernels_on_cpu import KernelsOnCpu
 from numpy.typing import DTypeLike
 
-from rtseg.cuda import ends
-from rtseg.cuda.bindings_driver import without_collection
-from rtseg.cuda.failures import failure
-from rtseg.cuda.protocol import (
+from rtseg.errors import CudaError
+from rtseg.runners.cuda import ends
+from rtseg.runners.cuda.bindings_driver import without_collection
+from rtseg.runners.cuda.failures import failure
+from rtseg.runners.cuda.protocol import (
     Argument,
     Array,
     CudaDriver,
@@ -38,7 +38,7 @@ from rtseg.cuda.protocol import (
     require_size,
     values_of,
 )
-from rtseg.errors import CudaError
+from tests.native.kernels_on_cpu import KernelsOnCpu
 
 H200 = DeviceInfo(0, "NVIDIA H200", (9, 0), 64 << 20, 132, (13, 0))
 """With less memory than the real one, so that it can be used up."""

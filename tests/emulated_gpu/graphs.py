@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rtseg.artifacts import Manifest, write_manifest
+from rtseg.artifacts.manifest import Manifest, write_manifest
 from rtseg.specs import ClassSpec, ImageSpec, OutputSpec, contract_metadata
 
 CLASSES, STRIDE = 5, 8

@@ -9,21 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
-from kernels_on_cpu import KernelsOnCpu
-from tensorrt_api import Version, every_version
 
-from emulated_gpu.driver import EmulatedDriver
-from emulated_gpu.graphs import write_graph
-from emulated_gpu.rtx import EmulatedRtx, RtxPlan, rtx_plan_bytes
-from emulated_gpu.tensorrt import EmulatedTensorRt, PlanTensor, plan_bytes
-from rtseg.artifacts import Manifest, read_manifest, write_manifest
-from rtseg.engines.target import RtxTarget, capability_text
+from rtseg.artifacts.details import EngineDetails
+from rtseg.artifacts.manifest import Manifest, read_manifest, write_manifest
+from rtseg.engines.platform import RtxPlatform, capability_text
 from rtseg.errors import RtsegError
-from rtseg.segmenter import load
+from rtseg.runners.loading import load
+from tests.contracts.tensorrt_api import Version, every_version
+from tests.emulated_gpu.driver import EmulatedDriver
+from tests.emulated_gpu.graphs import write_graph
+from tests.emulated_gpu.injection import put_driver
+from tests.emulated_gpu.rtx import EmulatedRtx, RtxPlan, rtx_plan_bytes
+from tests.emulated_gpu.tensorrt import EmulatedTensorRt, PlanTensor, plan_bytes
+from tests.native.kernels_on_cpu import KernelsOnCpu
 
 
 class EmulatedMachine:
-    """What `import tensorrt`, `import tensorrt_rtx` and rtseg.cuda find while a test runs.
+    """What `import tensorrt`, `import tensorrt_rtx` and rtseg.runners.cuda find while a test runs.
 
     version is TensorRT's, rtx TensorRT for RTX's; None is a product that is not installed.
     """
@@ -46,7 +48,7 @@ class EmulatedMachine:
             self.rtx = EmulatedRtx(described(rtx), self.driver)
         for name, product in (("tensorrt", version and self.tensorrt), ("tensorrt_rtx", rtx and self.rtx)):
             monkeypatch.setitem(sys.modules, name, product.module if product else None)
-        monkeypatch.setattr("rtseg.runners.tensorrt.open_cuda", lambda name, device=0: self.driver)
+        put_driver(monkeypatch, self.driver)
         monkeypatch.setenv("RTSEG_CACHE", str(folder / "cache"))
 
     @property
@@ -70,13 +72,14 @@ class EmulatedMachine:
         parent = read_manifest(graph, kind="onnx")
         ends = _ends(parent, source, result)
         path = graph.with_suffix(".engine")
-        release = str(details.get("tensorrt", self.release))
+        release = str(details.get("release", self.release))
         path.write_bytes(plan_bytes(graph.read_bytes(), release, **ends, extra_outputs=extra_outputs))
         told = {
-            "tensorrt": release,
-            "device": self.driver.device.name,
-            "compute_capability": capability_text(self.driver.device.compute_capability),
-            "profile": {"hardware_compatibility": "none"},
+            "runtime": "tensorrt",
+            "release": release,
+            "gpu": self.driver.device.name,
+            "compute_capabilities": (capability_text(self.driver.device.compute_capability),),
+            "settings": {"hardware_compatibility": "none"},
             **details,
         }
         return _as_engine_of(parent, path, told)
@@ -100,8 +103,8 @@ class EmulatedMachine:
         ends = _ends(parent, source, result)
         path = graph.with_suffix(".rtx.engine")
         path.write_bytes(rtx_plan_bytes(graph.read_bytes(), plan, **ends, extra_outputs=extra_outputs))
-        target = RtxTarget(plan.release, plan.capabilities, plan.portable)
-        return _as_engine_of(parent, path, {**target.details(), **details})
+        platform = RtxPlatform(plan.release, plan.capabilities, plan.portable)
+        return _as_engine_of(parent, path, {**platform.details(), **details})
 
 
 def described(name: str) -> Version:
@@ -116,7 +119,9 @@ def _ends(parent: Manifest, source: PlanTensor | None, result: PlanTensor | None
 
 
 def _as_engine_of(parent: Manifest, path: Path, details: dict[str, Any]) -> Path:
-    write_manifest(path, replace(parent, kind="engine", parent_sha256=parent.sha256, tools={}, details=details))
+    write_manifest(
+        path, replace(parent, kind="engine", parent_sha256=parent.sha256, tools={}, details=EngineDetails(**details))
+    )
     return path
 
 

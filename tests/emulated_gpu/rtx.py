@@ -1,7 +1,7 @@
 """TensorRT for RTX's API of one version, and what it has of its own: validity, configured contexts, a runtime cache.
 
-Where it is known what the real one does, it is done here (shared/facts/rtx.md of the project, NVIDIA's samples, and a
-real 1.7.1 on a machine without a driver). Of runs that it refuses no real words are known: those here are made up.
+Where it is known what the real one does, it is done here (NVIDIA's documents and samples, and a real 1.7.1 on a
+machine without a driver). Of runs that it refuses no real words are known: those here are made up.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tensorrt_api import Version
-
-from emulated_gpu.driver import EmulatedDriver, Work
-from emulated_gpu.tensorrt import SCRATCH, ContextState, EmulatedTensorRt, EngineState, PlanTensor
-from rtseg.cuda.protocol import DeviceMemory
 from rtseg.errors import CudaError
+from rtseg.runners.cuda.protocol import DeviceMemory
+from tests.contracts.tensorrt_api import Version
+from tests.emulated_gpu.driver import EmulatedDriver, Work
+from tests.emulated_gpu.tensorrt import SCRATCH, ContextState, EmulatedTensorRt, EngineState, PlanTensor
 
 MAGIC, HEADER, RELEASE = b"vtrt", 64, slice(24, 27)
 """How an engine begins, how long its header is, and where in that its release stands."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from emulated_gpu.machine import EmulatedMachine
+from rtseg.frame.protocol import Array
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
-from rtseg.runners.protocol import Array
+from tests.emulated_gpu.machine import EmulatedMachine
 
 
 def tensor(seed: int, dtype: str = "float32") -> Array:

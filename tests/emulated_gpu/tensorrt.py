@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from tensorrt_api import Version
-from tensorrt_double import tensorrt_double
 
-from emulated_gpu.driver import EmulatedDriver, Work
-from rtseg.cuda.protocol import DeviceMemory
 from rtseg.errors import CudaError
+from rtseg.runners.cuda.protocol import DeviceMemory
+from tests.contracts.tensorrt_api import Version
+from tests.contracts.tensorrt_double import tensorrt_double
+from tests.emulated_gpu.driver import EmulatedDriver, Work
 
 MAGIC = b"ftrt emulated\n"
 DTYPES = {"FLOAT": np.float32, "HALF": np.float16, "UINT8": np.uint8, "INT32": np.int32}

@@ -7,15 +7,15 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtseg.engines.audit import Audit, audit
-from rtseg.engines.inspector import EngineLayer, EngineLayers, EngineTensor
+from rtseg.engines.inspector import EngineLayer, EngineLayers, LayerTensor
+from rtseg.engines.layer_audit import Audit, audit
 
 
-def tensor(name: str, *shape: int, kind: str = "fp16") -> EngineTensor:
-    return EngineTensor(name, kind, "HWC", shape)
+def tensor(name: str, *shape: int, kind: str = "fp16") -> LayerTensor:
+    return LayerTensor(name, kind, "HWC", shape)
 
 
-def layer(name: str, kind: str, **parts: tuple[EngineTensor, ...]) -> EngineLayer:
+def layer(name: str, kind: str, **parts: tuple[LayerTensor, ...]) -> EngineLayer:
     sides = {"inputs": (), "outputs": (), "constants": (), **parts}
     return EngineLayer(name, kind, "", "", "", "unknown", operators=(f"/{name}",), **sides)
 

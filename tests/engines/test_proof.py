@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rtseg.engines.proof import prove_precision
-from rtseg.report.build import shares_text
+from rtseg.engines.proof_words import shares_text
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "inspector"
 

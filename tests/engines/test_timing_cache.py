@@ -1,82 +1,83 @@
-"""The file of measured times: whole or not there, and never losing what another process added."""
+"""The file of measured times: one for each TensorRT on each GPU, to which every build adds its own."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rtseg.engines.timing_cache import read_timing_cache, timing_cache_path, update_timing_cache
+from rtseg.engines.timing_cache import TIMES, keep_timing_cache, timing_cache_path
 from rtseg.errors import WriteError
 
 
-def test_what_was_written_is_read(tmp_path: Path) -> None:
+class Times:
+    """What a TensorRT measured, and what it was given beside."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def combine(self, others: Times, ignore_mismatch: bool) -> None:
+        assert not ignore_mismatch
+        self.content = others.content + self.content
+
+    def serialize(self) -> bytes:
+        return self.content
+
+
+class Config:
+    """A build that measured these times."""
+
+    def __init__(self, measured: bytes | None) -> None:
+        self.measured = measured
+
+    def get_timing_cache(self) -> Times | None:
+        return None if self.measured is None else Times(self.measured)
+
+    def create_timing_cache(self, content: bytes) -> Times:
+        return Times(content)
+
+
+def keep(path: Path, measured: bytes | None) -> None:
+    config: Any = Config(measured)
+    keep_timing_cache(config, path)
+
+
+def test_a_build_adds_its_times_to_those_that_are_there(tmp_path: Path) -> None:
     path = tmp_path / "new" / "a.timing"
-    assert read_timing_cache(path) == b""
-    update_timing_cache(path, lambda stored: stored + b"times")
-    update_timing_cache(path, lambda stored: stored + b", more")
-    assert read_timing_cache(path) == b"times, more"
+    keep(path, b"times")
+    keep(path, b", more")
+    assert TIMES.read(path) == b"times, more"
 
 
-@pytest.mark.parametrize("kept", [0, 1, 31, 32, 36])
-def test_a_damaged_file_counts_as_none(tmp_path: Path, kept: int) -> None:
+def test_times_that_are_damaged_are_left_aside(tmp_path: Path) -> None:
     path = tmp_path / "a.timing"
-    update_timing_cache(path, lambda stored: b"times")
-    path.write_bytes(path.read_bytes()[:kept])
-    assert read_timing_cache(path) == b""
-    seen = []
-    update_timing_cache(path, lambda stored: seen.append(stored) or b"anew")  # type: ignore[func-returns-value]
-    assert (seen, read_timing_cache(path)) == ([b""], b"anew")
+    keep(path, b"times")
+    path.write_bytes(path.read_bytes()[:36])
+    keep(path, b"anew")
+    assert TIMES.read(path) == b"anew"
 
 
-def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+def test_a_build_without_times_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.timing"
-    update_timing_cache(path, lambda stored: b"times")
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-    assert read_timing_cache(path) == b""
-
-
-def test_a_merge_that_fails_leaves_the_file_and_the_lock_free(tmp_path: Path) -> None:
-    path = tmp_path / "a.timing"
-    update_timing_cache(path, lambda stored: b"times")
-
-    def fails(stored: bytes) -> bytes:
-        raise ValueError
-
-    with pytest.raises(ValueError):
-        update_timing_cache(path, fails)
-    update_timing_cache(path, lambda stored: stored + b"!")
-    assert read_timing_cache(path) == b"times!"
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.lock", "a.timing"]
-
-
-def test_builds_at_the_same_time_lose_nothing_of_one_another(tmp_path: Path) -> None:
-    path = tmp_path / "a.timing"
-    program = (
-        "import sys, time; from pathlib import Path; from rtseg.engines.timing_cache import update_timing_cache\n"
-        "def merge(stored):\n"
-        "    time.sleep(0.002)\n"
-        "    return stored + sys.argv[2].encode()\n"
-        "for _ in range(20): update_timing_cache(Path(sys.argv[1]), merge)\n"
-    )
-    running = [subprocess.Popen([sys.executable, "-c", program, str(path), letter]) for letter in "abc"]
-    assert [process.wait(timeout=60) for process in running] == [0, 0, 0]
-    assert {letter: read_timing_cache(path).count(letter.encode()) for letter in "abc"} == dict.fromkeys("abc", 20)
+    keep(path, None)
+    assert not path.exists()
 
 
 def test_a_version_or_another_gpu_has_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
     path = timing_cache_path("10.3.0", "NVIDIA H200", (9, 0))
-    assert path == tmp_path / "timing" / "trt10.3.0-nvidia-h200-sm90.timing"
-    others = [("10.3.1", "NVIDIA H200", (9, 0)), ("10.3.0", "NVIDIA H100", (9, 0)), ("10.3.0", "NVIDIA H200", (8, 0))]
-    assert len({path, *(timing_cache_path(*other) for other in others)}) == 4
+    assert path.parent == tmp_path / "timing" and path.name.startswith("trt10.3.0-nvidia-h200-sm90-")
+    others = [
+        ("10.3.1", "NVIDIA H200", (9, 0)),
+        ("10.3.0", "NVIDIA H100", (9, 0)),
+        ("10.3.0", "NVIDIA H200", (8, 0)),
+        ("10.3.0", "NVIDIA-H200", (9, 0)),
+    ]
+    assert len({path, *(timing_cache_path(*other) for other in others)}) == 5
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(WriteError):
-        update_timing_cache(tmp_path / "file" / "a.timing", lambda stored: b"")
+        keep(tmp_path / "file" / "a.timing", b"times")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rtseg.engines.audit import audit
-from rtseg.engines.inspector import EngineLayer, EngineLayers, EngineTensor
+from rtseg.engines.inspector import EngineLayer, EngineLayers, LayerTensor
+from rtseg.engines.layer_audit import audit
 from rtseg.engines.verdict import EngineVerdict, verdict_on
 
 
 def kernel(operator: str, precision: str, kind: str = "correlation", *, weights: str = "") -> EngineLayer:
-    data = EngineTensor("x", precision, "HWC", (1, 8, 4, 4))
-    constants = (EngineTensor("w", weights or precision, "HWC", (8, 8, 3, 3)),)
+    data = LayerTensor("x", precision, "HWC", (1, 8, 4, 4))
+    constants = (LayerTensor("w", weights or precision, "HWC", (8, 8, 3, 3)),)
     return EngineLayer(f"{operator}_myl0_1", kind, "", "", "", "unknown", (data,), (data,), (operator,), constants)
 
 

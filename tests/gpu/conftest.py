@@ -6,12 +6,13 @@ It needs NumPy, pytest and the CUDA bindings (cuda-python, or PyCUDA), CPython 3
 of engines, torch those of working beside torch; what is not there is skipped with the reason. Without a GPU all is
 skipped with one reason. No other package is imported, and no other folder of tests: the root's conftest sees to it.
 
-    test_cuda_drivers.py     the contract of every implementation of rtseg.cuda
+    test_cuda_drivers.py     the contract of every implementation of rtseg.runners.cuda
     test_frame_ends.py       the two kernels against their twins on the CPU, bit for bit
     test_beside_torch.py     one context, no copies, streams in order
     test_engines.py          a small network in every precision: built, audited, run, compared with ONNX Runtime
 
-Without a GPU tests/cuda runs the contract on a driver whose device is the host, and looks at what lies in data/.
+Without a GPU tests/runners/cuda runs the contract on a driver whose device is the host, and looks at what lies in
+data/.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from rtseg.cuda import DEFAULT, DRIVERS, CudaDriver, Stream, open_cuda
 from rtseg.errors import CudaError, MissingDependencyError
+from rtseg.runners.cuda import DEFAULT, DRIVERS, CudaDriver, Stream, open_cuda
 
 HERE = Path(__file__).resolve().parent
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from rtseg.artifacts import Manifest
+from rtseg.artifacts.manifest import Manifest
 from rtseg.engines.plan import ReadyGraph
 
 DATA = Path(__file__).resolve().parent / "data"

@@ -1,4 +1,4 @@
-"""rtseg.cuda in a process that torch works in: one context, no copies, and streams that wait for one another."""
+"""The CUDA drivers in a process that torch works in: one context, no copies, and streams that wait for one another."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rtseg.cuda import DEFAULT, CudaDriver, Kernel, Stream, device_pointer, open_cuda
 from rtseg.errors import CudaError
+from rtseg.runners.cuda import DEFAULT, CudaDriver, Kernel, Stream, device_pointer, open_cuda
 
 SCALE = """
 extern "C" __global__ void scale(float *data, int count, float factor) {

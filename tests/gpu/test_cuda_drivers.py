@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rtseg.cuda import CudaDriver, DeviceMemory, Kernel, Stream
 from rtseg.errors import CudaError
+from rtseg.runners.cuda import CudaDriver, DeviceMemory, Kernel, Stream
 
 HOST = "Host "
 """How the host driver's devices are called. It knows one kernel, `scale`, and takes any ELF file for its module."""
@@ -28,7 +28,7 @@ GRID, BLOCK = (4, 1, 1), (256, 1, 1)
 
 ASTRAY = f"""
 import numpy as np
-from rtseg.cuda import open_cuda
+from rtseg.runners.cuda import open_cuda
 from rtseg.errors import CudaError
 cuda = open_cuda()
 stream, memory = cuda.create_stream(), cuda.allocate(64)

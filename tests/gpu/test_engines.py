@@ -12,25 +12,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stored_graphs import StoredGraph, reference, stored_graphs
 
 import rtseg
-from rtseg.artifacts import Manifest, manifest_path, read_manifest, write_manifest
-from rtseg.cuda import CudaDriver
-from rtseg.engines.audit import audit, count_of
-from rtseg.engines.build import build_ready
+from rtseg.artifacts.manifest import Manifest, manifest_path, read_manifest, write_manifest
+from rtseg.engines.building import build_ready
+from rtseg.engines.engine_cache import EngineCache
 from rtseg.engines.engine_file import BuiltEngine
+from rtseg.engines.layer_audit import audit, count_of
 from rtseg.engines.layers_file import read_layers
-from rtseg.engines.profile import BuildProfile
-from rtseg.engines.store import EngineStore
+from rtseg.engines.settings import BuildSettings
 from rtseg.errors import EngineError, ImageError, ManifestError, MissingDependencyError, RtsegError, RunnerError
-from rtseg.images.palette import overlay
-from rtseg.runners.tensorrt import TensorRtRunner
-from rtseg.runners.tensorrt_frames import DeviceFrames
-from rtseg.segmenter import Segmenter
-from rtseg.tensorrt.release import tensorrt_release, tensorrt_version
+from rtseg.frame.palette import overlay
+from rtseg.frame.segmenter import Segmenter
+from rtseg.runners.cuda import CudaDriver
+from rtseg.runners.tensorrt.frames import DeviceFrames
+from rtseg.runners.tensorrt.release import tensorrt_release, tensorrt_version
+from rtseg.runners.tensorrt.runner import TensorRtRunner
+from tests.gpu.stored_graphs import StoredGraph, reference, stored_graphs
 
-PROFILE = BuildProfile(tf32=False, external_tactics=False)
+SETTINGS = BuildSettings(tf32=False, external_tactics=False)
 """FP32 in all its bits, and nothing of cuDNN or cuBLAS, which need not be installed."""
 
 CASES = [("logits", "fp32"), ("logits", "fp16"), ("logits", "int8"), ("labels", "fp32"), ("labels", "fp16")]
@@ -54,7 +54,7 @@ class Engines:
         graphs = [graph for graph in stored_graphs() if graph.form == form]
         self.form = form
         self.graphs = {(graph.interface, graph.ready.precision): graph for graph in graphs}
-        self.store = EngineStore(folder / "store")
+        self.cache = EngineCache(folder / "cache")
         self._folder = folder
         self._built: dict[tuple[str, str], BuiltEngine] = {}
 
@@ -66,7 +66,7 @@ class Engines:
 
     def build(self, graph: StoredGraph, path: Path) -> BuiltEngine:
         # keep_anyway, so that an engine of another precision fails the one test about that and not all of them.
-        return build_ready(graph.ready, graph.parent, path, profile=PROFILE, store=self.store, keep_anyway=True)
+        return build_ready(graph.ready, graph.parent, path, settings=SETTINGS, cache=self.cache, keep_anyway=True)
 
 
 @pytest.fixture(scope="session")
@@ -155,7 +155,7 @@ def test_the_manifest_says_what_was_built_from_what_and_for_what(engines: Engine
 def test_the_same_request_is_not_built_twice(engines: Engines, tmp_path: Path) -> None:
     first = engines("logits", "fp32")
     second = engines.build(engines.graphs["logits", "fp32"], tmp_path / "again.engine")
-    assert second.from_store and second.path.read_bytes() == first.path.read_bytes()
+    assert second.from_cache and second.path.read_bytes() == first.path.read_bytes()
 
 
 def test_a_graph_that_tensorrt_cannot_parse_leaves_no_file_and_says_why(engines: Engines, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_the_overlay_of_a_bound_frame_is_the_one_the_host_makes(
 
 def test_a_step_of_the_engine_alone_copies_nothing_and_can_be_timed(engines: Engines, cuda: CudaDriver) -> None:
     with TensorRtRunner(engines("logits", "fp32").path, cuda=cuda.name) as runner:
-        step = runner.bind_device()
+        step = runner.bind_resident()
         start, end = (runner.driver.create_event(timing=True) for _ in range(2))
         runner.driver.record(start, step.stream)
         step.launch()
@@ -384,7 +384,7 @@ def refused(path: Path, kind: type[RtsegError]) -> str:
 def rewritten(path: Path, **details: Any) -> None:
     """Change the manifest's details and let it tell of the file as it now is."""
     manifest = Manifest.from_json(json.loads(manifest_path(path).read_text(encoding="utf-8")))
-    write_manifest(path, replace(manifest, details={**manifest.details, **details}))
+    write_manifest(path, replace(manifest, details=replace(manifest.details, **details)))
 
 
 def test_an_altered_engine_is_refused_before_tensorrt_sees_it(engine_copy: Path) -> None:
@@ -404,18 +404,18 @@ def test_an_engine_that_tensorrt_refuses_is_refused_in_one_line(engine_copy: Pat
 
 
 def test_an_engine_of_another_tensorrt_is_refused(engine_copy: Path) -> None:
-    rewritten(engine_copy, tensorrt="7.2.1")
+    rewritten(engine_copy, release="7.2.1")
     message = refused(engine_copy, RunnerError)
     assert "another version of TensorRT; got 7.2.1 in its manifest" in message and "rtseg build" in message
 
 
 def test_an_engine_for_another_gpu_is_refused(engine_copy: Path, capturing: CudaDriver) -> None:
-    rewritten(engine_copy, compute_capability="5.3")
+    rewritten(engine_copy, compute_capabilities=("5.3",))
     message = refused(engine_copy, RunnerError)
     assert f"for another GPU; got {capturing.device.name}" in message and "rtseg build" in message
 
 
 def test_an_engine_built_on_another_model_of_the_same_kind_runs_and_says_so(engine_copy: Path) -> None:
-    rewritten(engine_copy, device="NVIDIA Elsewhere")
+    rewritten(engine_copy, gpu="NVIDIA Elsewhere")
     with TensorRtRunner(engine_copy) as runner:
         assert any("NVIDIA Elsewhere" in note for note in runner.notes)

@@ -15,22 +15,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from stored_graphs import DATA, FORMS, INDEX, REFERENCE
 from torch import Tensor, nn
 
-from rtseg.artifacts import read_manifest
-from rtseg.calibration.calibrate import calibrate
+from rtseg.artifacts.manifest import read_manifest
+from rtseg.calibration.measurement import measured_ranges
 from rtseg.calibration.selection import select
 from rtseg.calibration.thresholds import Method
 from rtseg.datasets.registry import class_spec, open_pictures
-from rtseg.engines.build import ready_graph
-from rtseg.export.onnx_file import export_onnx
-from rtseg.images.preprocess import tensor_from_image
+from rtseg.engines.building import ready_graph
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.frame.preprocess import tensor_from_image
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
-from rtseg.quantize.files import int8_graph, read_original, write_derived
-from rtseg.segmenter import load
+from rtseg.quantization.files import int8_graph, read_original, write_derived
+from rtseg.runners.loading import load
 from rtseg.specs import ImageSpec, Normalization, Resolution
+from tests.gpu.stored_graphs import DATA, FORMS, INDEX, REFERENCE
 
 SIZE = Resolution(64, 96)
 PICTURE = Resolution(80, 112)
@@ -77,8 +77,8 @@ def write_files(folder: Path, picture: np.ndarray) -> dict[str, Path]:
     export_onnx(network, SIZE, files["labels"], interface="labels")
     original, source = read_original(files["fp32"]), f"streets:{SIZE}"
     chosen = select(open_pictures(source, "train"), source, "train", original.manifest.image, count=4)
-    model, census = int8_graph(original, calibrate(files["fp32"], chosen, Method("minmax")), target="tensorrt")
-    write_derived(original, model, files["int8"], precision="int8", details={"int8_share": census.int8_share})
+    model, _ = int8_graph(original, measured_ranges(files["fp32"], chosen, Method("minmax")), target="tensorrt")
+    write_derived(original, model, files["int8"], precision="int8")
     return files
 
 

@@ -10,7 +10,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from rtseg.datasets.registry import class_spec
-from rtseg.export.onnx_file import export_onnx
+from rtseg.exporting.onnx_file import export_onnx
 from rtseg.graphs.macs import macs_by_node
 from rtseg.graphs.view import GraphView
 from rtseg.networks.complexity import count_macs, meta_network

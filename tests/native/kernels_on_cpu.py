@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import rtseg
-from rtseg.cuda import ends
+from rtseg.runners.cuda import ends
 
 HERE = Path(__file__).parent
 NATIVE = Path(rtseg.__file__).parent / "native"

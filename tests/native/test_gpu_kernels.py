@@ -16,21 +16,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tomllib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from kernels_on_cpu import KernelsOnCpu
 
 import rtseg
-from rtseg.bilinear import MAX_SIDE, Axis
-from rtseg.cuda import ends
 from rtseg.errors import SpecError
-from rtseg.images.palette import colour_table
-from rtseg.images.palette import overlay as overlay_of
-from rtseg.images.preprocess import tensor_from_image
+from rtseg.frame.bilinear import MAX_SIDE, Axis
+from rtseg.frame.palette import colour_table
+from rtseg.frame.palette import overlay as overlay_of
+from rtseg.frame.preprocess import tensor_from_image
+from rtseg.frame.tail import labels_from_logits
+from rtseg.runners.cuda import ends
 from rtseg.specs import ClassSpec, ImageSpec
-from rtseg.tail import labels_from_logits
+from tests.native.kernels_on_cpu import KernelsOnCpu
+from tests.toml_files import read_toml
 
 NATIVE = Path(rtseg.__file__).parent / "native"
 GUARD = 64
@@ -211,7 +211,7 @@ def test_python_names_the_parameters_as_the_source_does(arguments: type, declare
 
 
 def test_the_wheel_carries_the_source() -> None:
-    settings_of = tomllib.loads((NATIVE.parents[1] / "pyproject.toml").read_text())["tool"]["setuptools"]
+    settings_of = read_toml(NATIVE.parents[1] / "pyproject.toml")["tool"]["setuptools"]
     assert f"native/*{Path(ends.NAME).suffix}" in settings_of["package-data"]["rtseg"]
 
 

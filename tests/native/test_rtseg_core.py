@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import rtseg
-from rtseg import native_library
+from rtseg.frame import native_library
 
 NATIVE = Path(rtseg.__file__).parent / "native"
 HEADER = (NATIVE / "rtseg_core.h").read_text()
@@ -55,7 +55,7 @@ def test_python_expects_the_headers_abi_version(library) -> None:
 
 
 def test_python_knows_the_headers_codes_and_limits() -> None:
-    from rtseg.bilinear import MAX_SIDE
+    from rtseg.frame.bilinear import MAX_SIDE
     from rtseg.specs import MAX_CLASSES
 
     assert CODES["RTSEG_NO_MEMORY"] == native_library.NO_MEMORY

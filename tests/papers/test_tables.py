@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from rtseg.errors import SpecError, UnknownNameError
 from rtseg.networks.registry import network_names, network_spec
 from rtseg.papers.tables import FILES, Cell, PaperTable, Row, paper_table, paper_tables, read_tables
+from tests.toml_files import read_toml
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "rtseg" / "papers"
@@ -67,7 +67,7 @@ def test_every_file_of_tables_is_read() -> None:
 
 
 def test_the_wheel_carries_the_tables() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    settings = read_toml(ROOT / "pyproject.toml")["tool"]["setuptools"]
     assert "papers/*.toml" in settings["package-data"]["rtseg"]
 
 

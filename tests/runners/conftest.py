@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from emulated_gpu.driver import RTX_4090
-from emulated_gpu.machine import EmulatedMachine
-from kernels_on_cpu import KernelsOnCpu
+
+from tests.emulated_gpu.driver import RTX_4090
+from tests.emulated_gpu.machine import EmulatedMachine
+from tests.native.kernels_on_cpu import KernelsOnCpu
 
 MakeMachine = Callable[..., EmulatedMachine]
 

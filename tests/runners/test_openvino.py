@@ -18,9 +18,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from rtseg.errors import RunnerError
+from rtseg.frame.protocol import Array
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.openvino import OpenVinoRunner, cpu_capabilities, require_precision
-from rtseg.runners.protocol import Array
 
 needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
 

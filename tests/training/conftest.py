@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rtseg.datasets.labelled import LabelledImage
-from rtseg.datasets.registry import Streets, class_spec
+from rtseg.datasets.registry import class_spec
+from rtseg.datasets.streets.dataset import Streets
 from rtseg.networks.prepared import PreparedNetwork, build_network
 from rtseg.specs import ClassSpec, Resolution
 

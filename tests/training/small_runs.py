@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
 import numpy as np
 import torch
@@ -12,38 +12,38 @@ from rtseg.datasets.labelled import LabelledImage
 from rtseg.datasets.registry import class_spec
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
-from rtseg.recipes import TrainingRecipe
+from rtseg.observer import Observer
 from rtseg.specs import Normalization
-from rtseg.training.epoch import TrainingObserver
+from rtseg.training.recipe import TrainingRecipe
 
 
 class Killed(BaseException):
     """Ends a run as a kill does: nothing in the package may catch it."""
 
 
-class Witness(TrainingObserver):
-    """Keeps what it is told; ends the run at one step, if told to."""
+class Witness(Observer):
+    """Keeps what it gets; ends the run after so many steps, if asked to."""
 
-    def __init__(self, killed_at: tuple[int, int] | None = None) -> None:
+    def __init__(self, killed_after: int | None = None) -> None:
         self.losses: list[float] = []
-        self.records: list[dict[str, Any]] = []
+        self.epochs: list[tuple[int, float, bool]] = []
         self.resumed_after: list[int] = []
-        self.counted: list[tuple[int, int]] = []
-        self._killed_at = killed_at
+        self.counted: list[tuple[float, float | None]] = []
+        self._killed_after = killed_after
 
-    def counting(self, done: int, total: int) -> None:
-        self.counted.append((done, total))
-
-    def resumed(self, epoch: int) -> None:
-        self.resumed_after.append(epoch)
-
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        self.losses.append(loss)
-        if (epoch, step) == self._killed_at:
+    def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
+        if task == "counting classes":
+            self.counted.append((done, total))
+            return
+        self.losses.append(float(detail.split()[-1]))
+        if done == self._killed_after:
             raise Killed
 
-    def epoch(self, record: dict[str, Any]) -> None:
-        self.records.append(record)
+    def note(self, text: str) -> None:
+        if found := re.fullmatch(r"resumed after epoch (\d+)", text):
+            self.resumed_after.append(int(found[1]))
+        elif found := re.match(r"epoch +(\d+)/\d+  loss ([\d.]+)", text):
+            self.epochs.append((int(found[1]), float(found[2]), "val mIoU" in text))
 
 
 class Constant(SegmentationNetwork):

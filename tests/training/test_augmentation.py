@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rtseg.datasets.labelled import LabelledImage
-from rtseg.recipes import TrainingRecipe
 from rtseg.training.augmentation import augmented
+from rtseg.training.recipe import TrainingRecipe
 from rtseg.training.samples import EpochSamples, epoch_batches
 
 VOID = 255

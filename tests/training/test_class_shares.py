@@ -11,6 +11,7 @@ from rtseg.datasets.labelled import LabelledImage
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import TrainingError
 from rtseg.training.class_shares import class_shares, focal_exponents, inverse_log_weights
+from tests.observers import Recorder
 
 THREE = class_spec("3")
 
@@ -47,9 +48,9 @@ def test_a_split_of_void_only_is_refused() -> None:
 
 
 def test_progress_is_told_picture_by_picture() -> None:
-    told = []
-    class_shares(Labelled([0], [1], [2]), lambda done, total: told.append((done, total)))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    recorder = Recorder()
+    class_shares(Labelled([0], [1], [2]), recorder)
+    assert recorder.steps == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_the_weight_is_one_over_the_logarithm() -> None:

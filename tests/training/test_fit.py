@@ -7,30 +7,29 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from small_runs import TOWARDS_ONE, Constant, Grey, Killed, Witness, constant
 from torch import nn
 
-from rtseg.accuracy.validation import validate
-from rtseg.artifacts import read_manifest
+from rtseg.accuracy.validation import measured_accuracy
+from rtseg.artifacts.manifest import read_manifest
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import DatasetError, SpecError, TrainingError, UnknownNameError
-from rtseg.export.onnx_file import export_onnx
+from rtseg.exporting.onnx_file import export_onnx
 from rtseg.networks.checkpoints import network_from_checkpoint
 from rtseg.networks.prepared import PreparedNetwork, build_network
-from rtseg.recipes import TrainingRecipe
-from rtseg.segmenter import load
+from rtseg.observer import Observer
+from rtseg.runners.loading import load
 from rtseg.specs import Normalization, Resolution
 from rtseg.training.class_shares import class_shares
-from rtseg.training.epoch import TrainingObserver
 from rtseg.training.fit import fit
+from rtseg.training.recipe import TrainingRecipe
 from rtseg.training.state import state_path
+from tests.training.small_runs import TOWARDS_ONE, Constant, Grey, Killed, Witness, constant
 
 RECIPE = TrainingRecipe(
     "affnet", "streets:64x96", 3, batch_size=2, crop="64x96", scale_min=0.8, scale_max=1.4, jitter=0.1, warmup_steps=2
@@ -61,21 +60,21 @@ def test_training_lowers_the_loss(
     witness = Witness()
     recipe = replace(WHOLE, epochs=8, learning_rate=2e-3, validate_every=8)
     fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors", observer=witness)
-    first, last = witness.records[0]["loss"], witness.records[-1]["loss"]
+    first, last = witness.epochs[0][1], witness.epochs[-1][1]
     assert last < 0.7 * first
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_the_observer_is_told_every_step_and_epoch(
+def test_the_observer_gets_every_step_and_epoch(
     optimizer: str, affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
 ) -> None:
     witness = Witness()
     recipe = replace(RECIPE, epochs=2, optimizer=optimizer, validate_every=2)
     fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors", observer=witness)
     assert len(witness.losses) == 6
-    assert [record["epoch"] for record in witness.records] == [1, 2]
-    assert witness.records[0]["loss"] == pytest.approx(sum(witness.losses[:3]) / 3)
-    assert ["miou" in record for record in witness.records] == [False, True]
+    assert [epoch for epoch, _, _ in witness.epochs] == [1, 2]
+    assert witness.epochs[0][1] == pytest.approx(sum(witness.losses[:3]) / 3, abs=2e-4)
+    assert [validated for _, _, validated in witness.epochs] == [False, True]
     assert witness.counted[-1] == (6, 6)
 
 
@@ -83,8 +82,8 @@ def test_the_last_epoch_is_validated_even_if_it_is_not_its_turn(
     affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
 ) -> None:
     recipe = replace(RECIPE, epochs=3, validate_every=2)
-    manifest = fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors")
-    assert ["miou" in record for record in manifest.details["history"]] == [False, True, True]
+    manifest = fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors").manifest
+    assert ["miou" in record for record in manifest.details.history] == [False, True, True]
 
 
 # The checkpoint
@@ -92,10 +91,10 @@ def test_the_last_epoch_is_validated_even_if_it_is_not_its_turn(
 
 def test_the_checkpoint_tells_how_it_was_trained(uninterrupted: Path) -> None:
     manifest = read_manifest(uninterrupted, kind="checkpoint")
-    assert manifest.details["recipe"] == RECIPE.to_json()
-    assert len(manifest.details["history"]) == 3
-    assert sum(manifest.details["class_shares"]) == pytest.approx(1)
-    assert (manifest.details["train_pictures"], manifest.details["validation_pictures"]) == (6, 2)
+    assert manifest.details.recipe == RECIPE.to_json()
+    assert len(manifest.details.history) == 3
+    assert sum(manifest.details.class_shares) == pytest.approx(1)
+    assert (manifest.details.train_pictures, manifest.details.validation_pictures) == (6, 2)
     assert manifest.output.classes == class_spec("streets")
     assert str(manifest.image.resolution) == "64x96"
 
@@ -112,8 +111,8 @@ def test_the_checkpoint_validates_as_its_manifest_says(
     network = network_from_checkpoint(uninterrupted)
     export_onnx(network, Resolution(64, 96), tmp_path / "trained.onnx")
     with load(tmp_path / "trained.onnx", threads=1) as segmenter:
-        miou = validate(segmenter, two_scenes).miou
-    expected = read_manifest(uninterrupted, kind="checkpoint").details["validation_miou"]
+        miou = measured_accuracy(segmenter, two_scenes).miou
+    expected = read_manifest(uninterrupted, kind="checkpoint").details.validation_miou
     assert miou == pytest.approx(expected, abs=2e-3)  # a pixel of rounding in a rare class
 
 
@@ -121,7 +120,7 @@ def test_a_half_checkpoint_keeps_its_statistics_in_float32(
     affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
 ) -> None:
     path = tmp_path / "half.safetensors"
-    manifest = fit(affnet, replace(RECIPE, epochs=1), six_scenes, two_scenes, path, precision="fp16")
+    manifest = fit(affnet, replace(RECIPE, epochs=1), six_scenes, two_scenes, path, precision="fp16").manifest
     tensors = load_file(path)
     assert manifest.precision == "fp16"
     assert {str(value.dtype) for value in tensors.values() if value.ndim == 4} == {"float16"}
@@ -145,12 +144,12 @@ def test_a_half_checkpoint_loads_as_the_rounded_weights(
 def test_the_checkpoint_is_the_epoch_that_validated_best_and_not_the_last(tmp_path: Path) -> None:
     # Validated against class 0: right at first, wrong as soon as the training has turned the network to class 1.
     network = constant()
-    manifest = fit(network, TOWARDS_ONE, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors")
-    mious = [record["miou"] for record in manifest.details["history"]]
+    manifest = fit(network, TOWARDS_ONE, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors").manifest
+    mious = [record["miou"] for record in manifest.details.history]
     assert mious[0] == 1
     assert mious[-1] == 0
-    assert manifest.details["selected_epoch"] == 1
-    assert manifest.details["validation_miou"] == 1
+    assert manifest.details.selected_epoch == 1
+    assert manifest.details.validation_miou == 1
     bias = load_file(tmp_path / "out.safetensors")["conv.bias"]
     assert bias[0] > bias[1]
 
@@ -174,8 +173,8 @@ def test_pictures_in_bgr_are_trained_in_the_order_the_artifact_will_get_them(tmp
     bgr = Normalization("BGR", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     network = replace(constant(), normalization=bgr)
     recipe = replace(TOWARDS_ONE, learning_rate=1.0, epochs=10)
-    manifest = fit(network, recipe, RedOrBlue(8, 0), RedOrBlue(2, 0), tmp_path / "out.safetensors")
-    assert manifest.details["validation_miou"] == 1
+    manifest = fit(network, recipe, RedOrBlue(8, 0), RedOrBlue(2, 0), tmp_path / "out.safetensors").manifest
+    assert manifest.details.validation_miou == 1
     weight = network.module.conv.weight.detach()[..., 0, 0]
     assert weight[1, 2] > weight[0, 2]  # the third channel is red
 
@@ -188,9 +187,9 @@ def test_a_loss_in_the_recipe_stands_in_for_the_networks_own(tmp_path: Path) -> 
     p = 1 / (1 + np.exp(2))
     witness = Witness()
     recipe = replace(TOWARDS_ONE, epochs=1, loss="ce+dice")
-    manifest = fit(constant(), recipe, Grey(4, 1), Grey(1, 1), tmp_path / "out.safetensors", observer=witness)
+    manifest = fit(constant(), recipe, Grey(4, 1), Grey(1, 1), tmp_path / "out.safetensors", observer=witness).manifest
     assert witness.losses[0] == pytest.approx(-np.log(p) + 1 - p / (p + 1), rel=1e-4)
-    assert manifest.details["loss"] == "ce+dice"
+    assert manifest.details.loss == "ce+dice"
 
 
 @pytest.mark.parametrize(("loss", "recorded"), [("", "owfl+ce"), ("weighted-ce-1.02", "weighted-ce-1.02")])
@@ -203,8 +202,8 @@ def test_the_checkpoint_tells_the_loss_it_was_trained_with(
     tmp_path: Path,
 ) -> None:
     recipe = replace(RECIPE, epochs=1, loss=loss)
-    manifest = fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors")
-    assert manifest.details["loss"] == recorded
+    manifest = fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors").manifest
+    assert manifest.details.loss == recorded
 
 
 def test_an_unknown_loss_is_refused_before_anything_is_counted(tmp_path: Path) -> None:
@@ -233,11 +232,11 @@ def test_patches_are_trained_on_and_whole_pictures_validated_and_counted(
 ) -> None:
     witness = Witness()
     recipe = replace(RECIPE, epochs=1, patches="2x3 of 40x48", crop="40x48")
-    manifest = fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors", observer=witness)
+    manifest = fit(affnet, recipe, six_scenes, two_scenes, tmp_path / "out.safetensors", observer=witness).manifest
     assert len(witness.losses) == 6 * 6 // 2
     assert witness.counted[-1] == (6, 6)
-    assert manifest.details["class_shares"] == class_shares(six_scenes).tolist()
-    assert (manifest.details["train_pictures"], str(manifest.image.resolution)) == (6, "64x96")
+    assert manifest.details.class_shares == tuple(class_shares(six_scenes).tolist())
+    assert (manifest.details.train_pictures, str(manifest.image.resolution)) == (6, "64x96")
 
 
 def test_patches_larger_than_the_pictures_are_refused_before_anything_is_counted(
@@ -259,9 +258,9 @@ def same_as_uninterrupted(path: Path, uninterrupted: Path) -> None:
     assert got == expected
 
 
-@pytest.mark.parametrize("killed_at", [(1, 2), (2, 1), (3, 3)])
+@pytest.mark.parametrize("killed_after", [2, 4, 9])
 def test_a_run_that_ended_in_an_epoch_goes_on_to_the_same_weights(
-    killed_at: tuple[int, int],
+    killed_after: int,
     uninterrupted: Path,
     six_scenes: LabelledDataset,
     two_scenes: LabelledDataset,
@@ -269,11 +268,11 @@ def test_a_run_that_ended_in_an_epoch_goes_on_to_the_same_weights(
 ) -> None:
     path = tmp_path / "affnet.safetensors"
     with pytest.raises(Killed):
-        fit(fresh_affnet(), RECIPE, six_scenes, two_scenes, path, observer=Witness(killed_at))
+        fit(fresh_affnet(), RECIPE, six_scenes, two_scenes, path, observer=Witness(killed_after))
     assert not path.exists()
     witness = Witness()
     fit(fresh_affnet(), RECIPE, six_scenes, two_scenes, path, resume=True, observer=witness)
-    assert witness.resumed_after == ([killed_at[0] - 1] if killed_at[0] > 1 else [])
+    assert witness.resumed_after == ([(killed_after - 1) // 3] if killed_after > 3 else [])
     same_as_uninterrupted(path, uninterrupted)
 
 
@@ -282,14 +281,14 @@ import os, signal, sys
 from pathlib import Path
 import torch
 sys.path[:0] = [sys.argv[1]]
-from conftest import Listed
-from test_fit import RECIPE, TrainingObserver, fit, fresh_affnet
+from tests.training.conftest import Listed
+from tests.training.test_fit import RECIPE, Observer, fit, fresh_affnet
 from rtseg.datasets.registry import Streets
 from rtseg.specs import Resolution
 
-class Kill(TrainingObserver):
-    def step(self, epoch, step, steps, loss):
-        if (epoch, step) == (3, 2):
+class Kill(Observer):
+    def progress(self, task, done, total, detail=""):
+        if task == "training" and done == 8:
             os.kill(os.getpid(), signal.SIGKILL)
 
 def scenes(split, count):
@@ -306,7 +305,7 @@ def test_a_killed_process_goes_on_to_the_same_weights(
     uninterrupted: Path, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
 ) -> None:
     path = tmp_path / "affnet.safetensors"
-    command = [sys.executable, "-c", KILLED_RUN, str(Path(__file__).parent), str(path)]
+    command = [sys.executable, "-c", KILLED_RUN, str(Path(__file__).parents[2]), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ}, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert state_path(path).exists()
@@ -317,18 +316,18 @@ def test_a_killed_process_goes_on_to_the_same_weights(
 
 
 def test_a_run_killed_after_its_last_epoch_only_writes_the_checkpoint(tmp_path: Path) -> None:
-    class AtTheEnd(TrainingObserver):
-        def epoch(self, record: dict[str, Any]) -> None:
-            if record["epoch"] == TOWARDS_ONE.epochs:
+    class AtTheEnd(Observer):
+        def note(self, text: str) -> None:
+            if text.startswith(f"epoch {TOWARDS_ONE.epochs:>4}/"):
                 raise Killed
 
     path = tmp_path / "out.safetensors"
     with pytest.raises(Killed):
         fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, observer=AtTheEnd())
     witness = Witness()
-    manifest = fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True, observer=witness)
+    manifest = fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True, observer=witness).manifest
     assert witness.losses == []
-    assert manifest.details["selected_epoch"] == 1
+    assert manifest.details.selected_epoch == 1
 
 
 def test_without_resume_an_unfinished_run_is_neither_taken_up_nor_lost(tmp_path: Path) -> None:
@@ -342,7 +341,7 @@ def test_without_resume_an_unfinished_run_is_neither_taken_up_nor_lost(tmp_path:
 def interrupted(tmp_path: Path) -> Path:
     path = tmp_path / "out.safetensors"
     with pytest.raises(Killed):
-        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, observer=Witness((3, 1)))
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, observer=Witness(5))
     return path
 
 
@@ -370,7 +369,9 @@ def test_a_state_from_before_a_field_of_the_recipe_is_one_with_its_default(tmp_p
     torch.save(state, state_path(path))
     with pytest.raises(TrainingError, match=r"another recipe; got loss=''; expected loss='ohem'"):
         fit(constant(), replace(TOWARDS_ONE, loss="ohem"), Grey(4, 1), Grey(1, 0), path, resume=True)
-    assert fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True).details["backbone_sha256"] is None
+    assert (
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path, resume=True).manifest.details.backbone_sha256 is None
+    )
 
 
 @pytest.mark.parametrize("change", [{"epochs": 0}, {"younger": 1}])

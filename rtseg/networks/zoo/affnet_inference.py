@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rtseg.bilinear import Axis
+from rtseg.frame.bilinear import Axis
 from rtseg.networks.zoo.layers import ConvBNAct, resize_to, spatial_size
 
 TAPS = 3

@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as arrays
 from torch import Tensor
 
 from rtseg.datasets.registry import class_spec
-from rtseg.export.interfaces import interface_module
-from rtseg.export.onnx_file import export_onnx
-from rtseg.export.tensorrt_operators import unsupported_operators
+from rtseg.exporting.interfaces import interface_module
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.zoo.enet import ENET, Bottleneck, DownsamplingBottleneck, max_unpool, maximum_mask

@@ -1,25 +1,26 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from reference_weights import reference_tensor, shapes_in
 
-from rtseg.accuracy.validation import validate
+from rtseg.accuracy.validation import measured_accuracy
 from rtseg.datasets.registry import class_spec, open_dataset
 from rtseg.errors import CheckpointError, SpecError
-from rtseg.export.interfaces import interface_module
-from rtseg.export.onnx_file import export_onnx
+from rtseg.exporting.interfaces import interface_module
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.frame.segmenter import Segmenter
 from rtseg.networks.checkpoints import import_pth
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.zoo.espnet import ESPNET, ESPNet
 from rtseg.networks.zoo.espnet_checkpoint import official_names
+from rtseg.runners.loading import load
 from rtseg.runners.torch import TorchRunner
-from rtseg.segmenter import Segmenter, load
 from rtseg.specs import Resolution
+from tests.networks.zoo.reference_weights import reference_tensor, shapes_in
+from tests.outside import outside
 
 DATA = Path(__file__).parents[2] / "data"
 KEYS = DATA / "espnet_camvid_p2_q8_keys.tsv"
@@ -28,17 +29,12 @@ KEYS = DATA / "espnet_camvid_p2_q8_keys.tsv"
 LOGITS = DATA / "espnet_logits.npz"
 """Of the official code with the weights of reference_tensor, every 16th pixel, by skip."""
 
-SHARED = Path(__file__).parents[3].parent / "shared"
-WEIGHTS = Path(os.environ.get("RTSEG_ESPNET_WEIGHTS") or SHARED / "checkpoints")
-CAMVID_WEIGHTS = WEIGHTS / "espnet_camvid_p2_q8.pth"
-CITYSCAPES_WEIGHTS = WEIGHTS / "espnet_cityscapes_p2_q8.pth"
-needs_weights = pytest.mark.skipif(
-    not (CAMVID_WEIGHTS.is_file() and CITYSCAPES_WEIGHTS.is_file()),
-    reason="no official weights: set RTSEG_ESPNET_WEIGHTS to their folder",
-)
-CAMVID = Path(os.environ.get("RTSEG_CAMVID") or SHARED / "camvid")
+WEIGHTS = ("checkpoints/espnet_camvid_p2_q8.pth", "checkpoints/espnet_cityscapes_p2_q8.pth")
+"""The official ones."""
+
+CAMVID_WEIGHTS, CITYSCAPES_WEIGHTS = map(outside, WEIGHTS)
+CAMVID = outside("camvid")
 CAMVID_SIZE = Resolution(360, 480)
-needs_camvid = pytest.mark.skipif(not (CAMVID / "val").is_dir(), reason="no CamVid: set RTSEG_CAMVID to its folder")
 
 PARAMETERS = {
     ("8", "features"): 364_569,
@@ -139,7 +135,7 @@ def test_pixels_become_what_the_authors_feed(
     np.testing.assert_allclose(fed, (pixel - mean) / deviation / 255, rtol=1e-5)
 
 
-@needs_weights
+@pytest.mark.data(*WEIGHTS)
 @pytest.mark.parametrize(
     ("path", "classes", "skip"),
     [(CAMVID_WEIGHTS, "camvid+void", "features+image"), (CITYSCAPES_WEIGHTS, "cityscapes+void", "features")],
@@ -150,30 +146,28 @@ def test_the_official_weights_are_imported_whole(path: Path, classes: str, skip:
     assert network.normalization == ESPNET.normalization_for(class_spec(classes).dataset)
 
 
-@needs_weights
+@pytest.mark.data(*WEIGHTS)
 def test_the_cityscapes_weights_do_not_fit_the_other_skip() -> None:
     with pytest.raises(CheckpointError, match=r"merge1.*got \(20, 36, 3, 3\); expected \(20, 39, 3, 3\)"):
         import_pth(CITYSCAPES_WEIGHTS, "espnet", class_spec("cityscapes+void"))
 
 
-@needs_weights
-@needs_camvid
-def test_the_official_camvid_weights_are_as_right_here_as_in_the_official_code() -> None:
+@pytest.mark.data(*WEIGHTS, "camvid/val")
+def test_the_official_camvid_weights_are_as_right_here_as_in_the_official_code(one_core: None) -> None:
     # On the first 20 validation pictures. All 101 give mIoU 0.7010 and class accuracy 0.7971, here and there.
     network, _ = import_pth(CAMVID_WEIGHTS, "espnet", class_spec("camvid+void"))
     runner = TorchRunner(*interface_module(network, "logits", CAMVID_SIZE))
     with Segmenter(runner, network.image_spec(CAMVID_SIZE), network.output_spec("logits")) as segmenter:
-        result = validate(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)
+        result = measured_accuracy(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)
     assert result.miou == pytest.approx(0.6815, abs=5e-4)
     assert result.mean_class_accuracy == pytest.approx(0.7525, abs=5e-4)
 
 
-@needs_weights
-@needs_camvid
+@pytest.mark.data(*WEIGHTS, "camvid/val")
 @pytest.mark.parametrize("interface", ["logits", "labels"])
 def test_an_export_of_the_official_camvid_weights_is_as_right_as_the_network(interface: str, tmp_path: Path) -> None:
     network, _ = import_pth(CAMVID_WEIGHTS, "espnet", class_spec("camvid+void"))
     export_onnx(network, CAMVID_SIZE, tmp_path / "espnet.onnx", interface=interface)
     with load(tmp_path / "espnet.onnx") as segmenter:
-        result = validate(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)
+        result = measured_accuracy(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)
     assert result.miou == pytest.approx(0.6815, abs=5e-4)

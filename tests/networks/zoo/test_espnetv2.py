@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from reference_weights import reference_tensor, shapes_in
 from torch import Tensor
 
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
@@ -14,6 +13,7 @@ from rtseg.networks.zoo.espnet_checkpoint import official_names_v2
 from rtseg.networks.zoo.espnetv2 import ESPNETV2, ESPNetv2
 from rtseg.networks.zoo.espnetv2_modules import EESP, NARROW, DepthwisePyramidPooling
 from rtseg.specs import Resolution
+from tests.networks.zoo.reference_weights import reference_tensor, shapes_in
 
 DATA = Path(__file__).parents[2] / "data"
 KEYS = DATA / "espnetv2_s0.5_keys.tsv"

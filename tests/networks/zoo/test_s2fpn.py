@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,15 +18,20 @@ from rtseg.networks.registry import network_spec
 from rtseg.networks.zoo.s2fpn import S2FPN
 from rtseg.networks.zoo.s2fpn_checkpoint import official_names
 from rtseg.networks.zoo.s2fpn_modules import ScaleAwareStripAttention
+from tests.outside import outside
 
-FACTS = Path(__file__).parents[3].parent / "shared" / "facts" / "s2fpn"
+FACTS = outside("facts", "s2fpn")
 KEYS = FACTS / "s2fpn_keys_v1_S2FPN18_19cls.txt"
-VECTORS = FACTS / "ref_v1_S2FPN18.npz"
-needs_keys = pytest.mark.skipif(not KEYS.exists(), reason="the official key list is not beside the repository")
-needs_vectors = pytest.mark.skipif(not VECTORS.exists(), reason="the reference vectors are not beside the repository")
+"""Names and shapes of the official weights."""
 
-TOLERANCE = 1e-4
-"""Absolute, on logits of up to 53: float32 convolutions summed in another order."""
+VECTORS = FACTS / "ref_v1_S2FPN18.npz"
+"""Logits of the official code."""
+
+needs_facts = pytest.mark.data("facts/s2fpn")
+
+TOLERANCE = 1e-3
+"""Absolute, on logits of up to 53: float32 convolutions summed in another order. In float64 the logits are others by up
+to 8e-4 than the official ones, and than ours."""
 
 OFFICIAL_V0 = 17_979_890
 """Parameters of the official S2-FPN18 for 19 classes, before it got down2 to down5."""
@@ -181,7 +185,7 @@ def test_an_untrained_network_stays_in_the_range_of_half_precision() -> None:
     assert 0.01 < largest < torch.finfo(torch.float16).max / 2
 
 
-@needs_vectors
+@needs_facts
 @pytest.mark.parametrize(("height", "width"), [(64, 128), (104, 136)])
 def test_the_logits_equal_the_official_ones(reference_network: S2FPN, height: int, width: int) -> None:
     images = torch.from_numpy(np.random.RandomState(1234).randn(1, 3, height, width).astype(np.float32))
@@ -195,21 +199,21 @@ def test_the_logits_equal_the_official_ones(reference_network: S2FPN, height: in
             np.testing.assert_allclose(upsampled[:, :, ::step, ::step], expected, rtol=0, atol=TOLERANCE, err_msg=name)
 
 
-@needs_keys
+@needs_facts
 def test_the_official_names_become_all_of_ours() -> None:
     official = {key: torch.empty(shape, device="meta") for key, shape in official_shapes().items()}
     ours = {key: value.shape for key, value in meta_network().state_dict().items()}
     assert {key: value.shape for key, value in official_keys(official).items()} == ours
 
 
-@needs_keys
+@needs_facts
 def test_the_deeper_official_names_become_all_of_ours() -> None:
     rows = (FACTS / "s2fpn_keys_v1_S2FPN34M_19cls.txt").read_text().splitlines()
     official = {row.split("\t")[0]: torch.empty(0) for row in rows}
     assert set(official_keys(official)) == set(meta_network(depth=34, max_pool=False).state_dict())
 
 
-@needs_keys
+@needs_facts
 def test_what_is_dropped_is_what_the_official_code_never_calls() -> None:
     shapes = official_shapes()
     dropped = [key for key in shapes if not official_keys({key: torch.empty(0)})]
@@ -217,7 +221,7 @@ def test_what_is_dropped_is_what_the_official_code_never_calls() -> None:
     assert sum(int(np.prod(shapes[key])) for key in parameters) == uncalled_parameters() + DOWN
 
 
-@needs_keys
+@needs_facts
 def test_no_official_name_is_one_of_ours() -> None:
     # network_from_pth asks for the key map only where the two sets of names are disjoint.
     assert set(official_shapes()).isdisjoint(meta_network().state_dict())
@@ -260,7 +264,7 @@ def test_the_registered_variants_have_the_official_parameters_and_strides(
 
 
 @pytest.mark.parametrize(("name", "trace"), [("s2fpn18", "S2FPN18"), ("s2fpn34m", "S2FPN34M")])
-@needs_keys
+@needs_facts
 def test_every_convolution_has_the_output_shape_it_has_in_the_official_code(name: str, trace: str) -> None:
     rows = [row.split("\t") for row in (FACTS / f"s2fpn_trace_v1_{trace}_512x1024.txt").read_text().splitlines()]
     official = {f"{row[0]}.weight": row[2].rsplit("-> ")[1] for row in rows if row[1] == "Conv2d"}

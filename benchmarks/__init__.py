@@ -1,0 +1,1 @@
+"""Scripts that measure, and the check that a GPU host runs."""

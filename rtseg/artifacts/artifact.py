@@ -1,0 +1,69 @@
+"""The artifact: one file of rtseg, verified once, that goes from stage to stage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Union
+
+from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.manifest import KINDS, Manifest, read_manifest, read_sidecar, require_digest, require_kind
+from rtseg.errors import ManifestError
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A checkpoint, an ONNX file or an engine with its manifest.
+
+    `Artifact.open` compares the file's digest with the manifest's. Stages that get an Artifact trust it and do not
+    read the file for that again; they get a path, and open it, where a user has one.
+
+    Example: artifact = Artifact.open("affnet.onnx", kind="onnx"); artifact.manifest.precision
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, source: ArtifactLike, *, kind: str | Collection[str] = KINDS) -> Artifact:
+        """Return the artifact at a path, verified; an Artifact as it is.
+
+        Raises ManifestError for a file that is missing, is of another kind, or is not what its manifest describes.
+        """
+        if isinstance(source, Artifact):
+            require_kind(source.path, source.manifest, (kind,) if isinstance(kind, str) else kind)
+            return source
+        return cls(Path(source), read_manifest(source, kind=kind))
+
+    @classmethod
+    def claimed(cls, source: ArtifactLike, *, kind: str | Collection[str] = KINDS) -> Artifact:
+        """Return the artifact at a path whose digest is not compared yet: for what takes `content` next.
+
+        Raises ManifestError as `open` does, but for the digest.
+        """
+        if isinstance(source, Artifact):
+            return cls.open(source, kind=kind)
+        return cls(Path(source), read_sidecar(source, kind=kind))
+
+    def verified(self) -> Artifact:
+        """Return the artifact once its digest is compared. Raises ManifestError."""
+        return Artifact.open(self.path, kind=self.manifest.kind)
+
+    def content(self) -> bytes:
+        """Return the bytes of the file, read once and verified. Raises ManifestError where they are others."""
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise ManifestError(f"cannot read {self.path}: {error.strerror}") from error
+        require_digest(self.path, self.manifest, hashlib.sha256(content).hexdigest())
+        return content
+
+    def to_json(self) -> dict[str, Any]:
+        """Return path and manifest as plain values."""
+        return {"path": str(self.path), "manifest": self.manifest.to_json()}
+
+
+ArtifactLike = Union[Artifact, PathLike]
+"""What every stage takes: an artifact, or the path of one."""

@@ -1,0 +1,128 @@
+"""What rtseg can make again, kept for the next time: files in one folder for each kind, under the user's cache folder.
+
+    TIMES = Cache("timing", ".timing", keep=16)
+    path = TIMES.path(["10.3.0", "NVIDIA H200"], label="trt10.3.0")
+    times = TIMES.read(path)  # None: not there, or damaged
+    TIMES.write(path, b"...")
+
+A name holds the digest of everything that decides the content, so what was made from anything else is never found. A
+file is there whole or not at all, and begins with the digest of what follows. Processes and threads may use a folder
+at once. A file may be gone at any moment, and all that it costs is the time to make it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from rtseg.artifacts.files import write_error, written_atomically
+
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_NAME_DIGITS = 32
+_LONGEST_LABEL = 80
+
+
+def cache_folder() -> Path:
+    """Return where rtseg keeps what it can make again: RTSEG_CACHE, else the user's cache folder."""
+    if configured := os.environ.get("RTSEG_CACHE"):
+        return Path(configured)
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "rtseg"
+
+
+class Cache:
+    """The files of one kind. Files that `path` did not name, of others or of an older rtseg, are left alone."""
+
+    def __init__(self, name: str, suffix: str, *, keep: int, folder: Path | None = None) -> None:
+        """Take the folder of that name in the user's cache, unless another folder is given.
+
+        suffix ends the name of every file. keep is how many of them stay: those that were used last.
+        """
+        self._name = name
+        self._suffix = suffix
+        self._keep = keep
+        self._folder = folder
+        self._ours = re.compile(rf"(.+-)?[0-9a-f]{{{_NAME_DIGITS}}}{re.escape(suffix)}")
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie. It need not exist."""
+        return self._folder or cache_folder() / self._name
+
+    def path(self, key: object, *, label: str = "") -> Path:
+        """Return where the file lies that is made from key: plain facts, as JSON has them. label is for people."""
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:_NAME_DIGITS]
+        words = re.sub(r"[^0-9A-Za-z.]+", "-", label)[:_LONGEST_LABEL].strip("-.").lower()
+        return self.folder / f"{words}{'-' if words else ''}{digest}{self._suffix}"
+
+    def read(self, path: Path) -> bytes | None:
+        """Return what write was given, None where there is no file or where it is damaged."""
+        try:
+            with open(path, "rb") as stream:
+                digest, content = stream.read(_DIGEST_BYTES), stream.read()
+        except OSError:
+            return None
+        if hashlib.sha256(content).digest() != digest:
+            return None
+        _touch(path)
+        return content
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write the file behind its digest, whole or not at all, and drop the oldest files. Raises WriteError."""
+        with written_atomically(path) as part, open(part, "wb") as stream:
+            stream.write(hashlib.sha256(content).digest())
+            stream.write(content)
+        self._drop_the_oldest(path)
+
+    def used(self, path: Path) -> None:
+        """Count a file as used now, and drop the oldest: for files that something else writes and reads."""
+        _touch(path)
+        self._drop_the_oldest(path)
+
+    @contextlib.contextmanager
+    def locked(self, path: Path) -> Iterator[None]:
+        """Hold the lock of a file until leaving, so that what is read in between is still there when it is written.
+
+        The lock ends with the process: a killed one leaves none behind. Where the system has no locks, as Windows,
+        the last writer wins. Raises WriteError where the lock's own file cannot be written.
+        """
+        lock = path.with_name(f"{path.name}.lock")  # which goes when the file is dropped
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            stream = open(lock, "ab")  # noqa: SIM115, closed below: what the caller raises is not ours to reword
+        except OSError as error:
+            raise write_error(lock, error) from error
+        with stream:
+            _lock(stream)
+            yield
+
+    def _drop_the_oldest(self, newest: Path) -> None:
+        """Remove all but the newest files, whatever its clock says, with what lies beside them under longer names."""
+        others: list[tuple[float, Path]] = []
+        with contextlib.suppress(OSError):
+            for path in newest.parent.iterdir():
+                if path.name != newest.name and self._ours.fullmatch(path.name):
+                    with contextlib.suppress(OSError):  # another process may drop the same
+                        others.append((path.stat().st_mtime, path))
+        for _, path in sorted(others, reverse=True)[self._keep - 1 :]:
+            for file in path.parent.glob(f"{path.name}*"):
+                with contextlib.suppress(OSError):
+                    file.unlink()
+
+
+def _touch(path: Path) -> None:
+    with contextlib.suppress(OSError):  # a folder that may be read and not written still serves
+        os.utime(path)
+
+
+def _lock(stream: BinaryIO) -> None:
+    with contextlib.suppress(ImportError, OSError):  # Windows has no fcntl, and some network folders have no locks
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX)

@@ -1,0 +1,214 @@
+"""A file and its manifest: what it is, where it came from, and proof that it is still the same.
+
+Every artifact is a file plus the sidecar `<file>.json`. Both are written to temporary names in the
+same folder, flushed to disk and renamed together, so a reader never meets half a file; a process killed
+in between leaves at most hidden files with `.part` in their names. On load the digest is compared
+before the file is parsed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rtseg.artifacts.details import Details, DetailsType, Digest, details_from_json, details_of_the_first_format
+from rtseg.artifacts.files import PathLike, sha256_of, write_text_atomically
+from rtseg.errors import ManifestError, SpecError, WriteError
+from rtseg.specs import ImageSpec, OutputSpec, require_field_types
+
+FORMAT, FIRST_FORMAT = "rtseg/2", "rtseg/1"
+KINDS = ("checkpoint", "onnx", "engine")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The sidecar of one artifact.
+
+    weights says where the parameters come from, details what the file's kind adds.
+    """
+
+    kind: str
+    network: str
+    options: Mapping[str, Any]
+    weights: str
+    precision: str
+    image: ImageSpec
+    output: OutputSpec
+    sha256: str = ""
+    parent_sha256: Digest = None
+    device: str = ""
+    tools: Mapping[str, str] = field(default_factory=dict)
+    details: Details = field(default_factory=Details)
+    format: str = FORMAT
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise ManifestError("a manifest of another format", got=repr(self.format), expected=repr(FORMAT))
+        if self.kind not in KINDS:
+            raise ManifestError("unknown kind of artifact", got=repr(self.kind), expected=f"one of {', '.join(KINDS)}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest as plain dicts, lists, strings and numbers."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        values["image"] = self.image.to_json()
+        values["output"] = self.output.to_json()
+        values["details"] = self.details.to_json()
+        return values
+
+    def details_as(self, expected: type[DetailsType]) -> DetailsType:
+        """Return the details as that type. Raises ManifestError where something else made the file."""
+        if not isinstance(self.details, expected):
+            raise ManifestError(
+                f"the manifest of {self.network} is of a file that was made in another way",
+                got=self.details.made_by or "nothing said",
+                expected=expected.made_by,
+            )
+        return self.details
+
+    @classmethod
+    def from_json(cls, data: object) -> Manifest:
+        """Return the manifest that to_json gave, in this format or the first. Raises ManifestError or SpecError."""
+        expected = {entry.name for entry in fields(cls)}
+        if not isinstance(data, Mapping):
+            raise ManifestError("a manifest is an object", got=type(data).__name__)
+        if missing := sorted(expected - set(data)):
+            raise ManifestError("the manifest lacks fields", expected=", ".join(missing))
+        if unknown := sorted(set(data) - expected):
+            raise ManifestError("the manifest has unknown fields", got=", ".join(map(str, unknown)))
+        values = dict(data)
+        if values["format"] not in (FORMAT, FIRST_FORMAT):
+            raise ManifestError("a manifest of another format", got=repr(values["format"]), expected=repr(FORMAT))
+        values["image"] = ImageSpec.from_json(values["image"])
+        values["output"] = OutputSpec.from_json(values["output"])
+        values["details"] = _details(values)
+        values["format"] = FORMAT
+        require_field_types(cls, values)
+        return cls(**values)
+
+
+def _details(values: Mapping[str, Any]) -> Details:
+    details = values["details"]
+    if not isinstance(details, Mapping):
+        raise ManifestError("the manifest's details are not an object", got=type(details).__name__)
+    if values["format"] == FIRST_FORMAT:
+        return details_of_the_first_format(str(values["kind"]), details)
+    return details_from_json(details)
+
+
+def manifest_path(path: PathLike) -> Path:
+    """Return the sidecar's path of the artifact at path."""
+    return Path(f"{os.fspath(path)}.json")
+
+
+def require_separate(output: PathLike, *inputs: PathLike | None) -> None:
+    """Raise WriteError where writing output would overwrite one of the inputs, or an input's manifest."""
+    for given in inputs:
+        if given is not None and os.path.realpath(output) in map(os.path.realpath, (given, manifest_path(given))):
+            raise WriteError(f"writing {output} would overwrite what belongs to {given}", hint="another name")
+
+
+def write_manifest(path: PathLike, manifest: Manifest, *, sidecar: Path | None = None) -> Manifest:
+    """Write the sidecar of the finished file at path and return it with digest and tools filled in.
+
+    A file that does not have its name yet says where its sidecar goes.
+    """
+    values = {entry.name: getattr(manifest, entry.name) for entry in fields(manifest)}
+    values["sha256"] = sha256_of(path)
+    values["tools"] = {**tool_versions(), **manifest.tools}
+    complete = Manifest(**values)
+    write_text_atomically(sidecar or manifest_path(path), json.dumps(complete.to_json(), indent=2) + "\n")
+    return complete
+
+
+def read_manifest(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
+    """Return the verified manifest of the file at path, which is of that kind or of one of those.
+
+    Raises ManifestError when the file or its sidecar is missing or unreadable, describes another kind of artifact, or
+    carries another digest than the file has.
+    """
+    manifest = read_sidecar(path, kind=kind)
+    require_digest(path, manifest, sha256_of(path))
+    return manifest
+
+
+def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
+    """Return the manifest beside the file at path. The file is there, but its digest is not compared yet.
+
+    Raises ManifestError as read_manifest does, but for the digest.
+    """
+    sidecar, kinds = manifest_path(path), (kind,) if isinstance(kind, str) else tuple(kind)
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise ManifestError(
+            f"cannot read {path}: {error.strerror}", hint=f"the path of an {' or '.join(kinds)} file"
+        ) from error
+    try:
+        text = sidecar.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ManifestError(
+            f"cannot read {sidecar}: {error.strerror}", hint="copy both; file and manifest travel together"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{sidecar} is not a manifest of rtseg (not UTF-8 text)") from error
+    try:
+        manifest = Manifest.from_json(json.loads(text))
+    except (ValueError, RecursionError, SpecError, ManifestError) as error:  # ValueError: not JSON
+        raise ManifestError(f"{sidecar} is not a manifest of rtseg ({error})") from error
+    require_kind(path, manifest, kinds)
+    return manifest
+
+
+def require_kind(path: PathLike, manifest: Manifest, kinds: Collection[str]) -> None:
+    """Raise ManifestError unless the manifest is of one of those kinds."""
+    if manifest.kind not in kinds:
+        raise ManifestError(f"{path} is another kind of artifact", got=manifest.kind, expected=" or ".join(kinds))
+
+
+def require_digest(path: PathLike, manifest: Manifest, digest: str) -> None:
+    """Raise ManifestError, with the command that makes the file again, unless the digest is the manifest's."""
+    if manifest.sha256 != digest:
+        raise ManifestError(
+            f"{path} is not the file its manifest tells of",
+            got=f"sha256 {digest[:12]}",
+            expected=f"sha256 {manifest.sha256[:12]}",
+            hint=_remake_command(manifest),
+        )
+
+
+def _remake_command(manifest: Manifest) -> str:
+    if manifest.kind == "checkpoint":
+        return f"a fresh copy, or rtseg train {manifest.network}"
+    if manifest.kind == "engine":
+        return f"rtseg build ONNX --precision {manifest.precision}"
+    return f"rtseg export {manifest.network} --resolution {manifest.image.resolution}"
+
+
+_TOOLS = (
+    "rtseg",
+    "numpy",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx",
+)
+
+
+def tool_versions() -> dict[str, str]:
+    """Return the versions of what made or ran something here, as far as installed."""
+    versions = {"python": platform.python_version()}
+    for package in _TOOLS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions

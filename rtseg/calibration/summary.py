@@ -1,0 +1,58 @@
+"""What is worth knowing of a table besides its ranges: what is clipped, and whether the ranges had settled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rtseg.calibration.convergence import SETTLED_CHANGE
+from rtseg.calibration.table import CalibrationTable, TensorRange
+
+NAMED = 5
+"""Tensors that are named, those that are clipped most."""
+
+
+def calibration_facts(table: CalibrationTable) -> dict[str, Any]:
+    """Return what a person or a program wants to know of a table besides the ranges themselves."""
+    clipped = {name: _kept_share(found) for name, found in table.ranges.items()}
+    most = sorted((name for name in clipped if clipped[name] < 1), key=lambda name: clipped[name])[:NAMED]
+    return {
+        "network": table.network,
+        "resolution": str(table.image.resolution),
+        "method": table.method,
+        "percentile": table.percentile,
+        "data": table.data,
+        "split": table.split,
+        "pictures": len(table.pictures),
+        "tensors": len(table.ranges),
+        "clipped_tensors": sum(share < 1 for share in clipped.values()),
+        "clipped_most": {name: clipped[name] for name in most},
+        "convergence": dict(table.convergence),
+    }
+
+
+def settling_warning(facts: Mapping[str, Any], *, exhausted: bool) -> str:
+    """Return one line where the ranges had not settled, and what to do; an empty string where they had.
+
+    exhausted says that --images has no more pictures to give.
+    """
+    if facts["convergence"]["settled"]:
+        return ""
+    stages = facts["convergence"]["stages"]
+    moved = (
+        f"; from {stages[-2]['pictures']} on, the median moved by {stages[-2]['median_change']:.1%} and "
+        f"{stages[-2]['moved_share']:.0%} of the thresholds by more than {SETTLED_CHANGE:.0%}"
+        if len(stages) > 1
+        else ""
+    )
+    remedy = "a larger set of pictures" if exhausted else f"more pictures, --images {2 * facts['pictures']}"
+    return (
+        f"warning: the ranges had not settled with {facts['pictures']} pictures{moved} "
+        f"(settled: {facts['convergence']['criterion']}). Try: {remedy}"
+    )
+
+
+def _kept_share(found: TensorRange) -> float:
+    """Return how much of a tensor's magnitude the threshold keeps; 1 for a tensor that is zero everywhere."""
+    greatest = max(-found.minimum, found.maximum)
+    return found.threshold / greatest if greatest > 0 else 1.0

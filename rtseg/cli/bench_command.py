@@ -1,0 +1,132 @@
+"""`rtseg bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rtseg.cli.console import print_json, table_console, watched
+from rtseg.cli.options import (
+    ANY_PATH,
+    file_argument,
+    json_option,
+    named_network,
+    resolution_option,
+    threads_option,
+)
+from rtseg.runners.registry import runner_names
+from rtseg.specs import Resolution
+
+
+@click.command()
+@file_argument("artifacts", nargs=-1)
+@click.option("--network", "networks", multiple=True, help="A registered network; several allowed.  [all]")
+@click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name.")
+@click.option("--checkpoint", type=ANY_PATH, help="Weights of the one network.")
+@click.option("--table", "table_id", metavar="ID", help="Run a table of a paper, in its own layout.")
+@click.option("--tables", "list_tables", is_flag=True, help="List the papers' tables.")
+@click.option("--classes", metavar="NAME|N", help="Class list.  [cityscapes; with --table that of its dataset]")
+@resolution_option(required=False)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Time budget of each row; at least 5 samples are taken.",
+)
+@click.option("--data", help="Also measure mIoU of the same files on this dataset.")
+@click.option("--split", default="val", show_default=True)
+@click.option(
+    "--runner",
+    "runners",
+    type=click.Choice(runner_names()),
+    multiple=True,
+    help="What runs the files; several allowed.  [onnxruntime; tensorrt for engines]",
+)
+@threads_option
+@json_option
+def bench(
+    artifacts: tuple[Path, ...],
+    networks: tuple[str, ...],
+    factory: str | None,
+    checkpoint: Path | None,
+    table_id: str | None,
+    list_tables: bool,
+    classes: str | None,
+    resolution: Resolution | None,
+    seconds: float,
+    data: str | None,
+    split: str,
+    runners: tuple[str, ...],
+    threads: int,
+    as_json: bool,
+) -> None:
+    """Time networks, files or a paper's table.
+
+    \b
+    network  normalised tensor -> full-resolution scores, what the papers time
+    engine   normalised tensor -> logits at the head's own stride
+    frame    uint8 image -> uint8 label map, both in host memory
+
+    Without arguments every registered network is exported, once, into the user's cache and timed. With --table the
+    networks of a paper's table are, at its sizes and the boundary network; --resolution is for sizes it leaves open.
+
+    Files and networks that are named, and all runners of each, are measured in turns, so that "vs first", the ratio to
+    the first row of the same boundary, means something. The whole list of networks is measured one after the other.
+
+    \b
+    Example: rtseg bench --resolution 1024x2048
+    Example: rtseg bench affnet.onnx affnet.int8.onnx --runner onnxruntime --runner openvino
+    Example: rtseg bench --table affnet-6
+    """
+    if list_tables:
+        if artifacts or networks or factory or checkpoint or data or table_id is not None:
+            raise click.UsageError("--tables lists the papers' tables and does nothing else")
+        _list_tables(as_json)
+        return
+    if table_id is not None and (artifacts or networks or factory or checkpoint or data):
+        raise click.UsageError("a paper's table brings its own networks, and random weights have no mIoU")
+    if table_id is not None and len(runners) > 1:
+        raise click.UsageError("a paper's table has one column for here: name one --runner")
+    if artifacts and (networks or factory or checkpoint or resolution or classes):
+        raise click.UsageError("artifacts bring their own network, classes and resolution: name one or the other")
+    if table_id is None and not artifacts and resolution is None:
+        raise click.UsageError("without artifacts --resolution is needed, such as 512x1024")
+    import rtseg
+    from rtseg.cli.show.benchmark_text import print_benchmark
+    from rtseg.cli.show.paper_table_text import print_paper_table
+
+    own = named_network(networks[0] if networks else None, factory) if factory else None
+    with watched() as observer:
+        result = rtseg.bench(
+            artifacts,
+            networks=networks if own is None else (own,),
+            checkpoint=checkpoint,
+            table=table_id,
+            classes=classes,
+            resolution=resolution,
+            seconds=seconds,
+            data=data,
+            split=split,
+            runners=runners,
+            threads=threads,
+            observer=observer,
+        )
+    if as_json:
+        print_json(result.to_json())
+    elif table_id is None:
+        print_benchmark(result.to_json(), table_console())
+    else:
+        print_paper_table(result.to_json(), table_console())
+
+
+def _list_tables(as_json: bool) -> None:
+    from rtseg.benchmarking.paper_table import table_list
+    from rtseg.cli.show.paper_table_text import print_paper_list
+
+    tables = table_list()
+    if as_json:
+        print_json(tables)
+    else:
+        print_paper_list(tables, table_console())

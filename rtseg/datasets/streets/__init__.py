@@ -1,0 +1,1 @@
+"""Rendered road scenes with labels: pictures where nobody has any."""

@@ -1,0 +1,224 @@
+"""From a file of rtseg to an engine, with manifest and layers beside it.
+
+A build has two halves: making the graph ready, which needs onnx, and compiling it, which does not; with TensorRT, whose
+second half needs a GPU, graphs can be made ready on one machine and built on another.
+
+An engine gets its name when it is proven. One whose convolutions and matrix products are not in the precision that was
+asked for keeps no name unless the caller insists: a script that goes on after an error, or a deployment that looks for
+the newest file, would take an FP32 engine for the FP16 one it asked for. The minutes are not lost, as it stays in the
+cache, from which the same request with keep_anyway takes it at once. Where the text of TensorRT's inspector cannot be
+read nothing speaks against the engine: it gets its name, and that it is not proven is told and written in the manifest.
+Of TensorRT for RTX the builder's log is all the proof there is, and one that cannot be read is an error.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.files import PathLike, require_writable, written_atomically
+from rtseg.artifacts.manifest import Manifest, manifest_path
+from rtseg.engines.compiler import Compiler, ready_from
+from rtseg.engines.compilers import chosen_compiler, tensorrt_compiler
+from rtseg.engines.engine_cache import EngineCache, EngineKey
+from rtseg.engines.engine_file import BuiltEngine, write_engine
+from rtseg.engines.interruption import run_interruptibly
+from rtseg.engines.layers_file import layers_beside
+from rtseg.engines.lowering.versions import form_for_release
+from rtseg.engines.plan import Plan, ReadyGraph
+from rtseg.engines.platform import PURPOSE
+from rtseg.engines.progress import BuildProgress
+from rtseg.engines.proof import PrecisionProof, prove_precision
+from rtseg.engines.proof_words import account_text, shares_text
+from rtseg.engines.settings import BuildSettings
+from rtseg.errors import EngineError, MissingDependencyError, WriteError
+from rtseg.observer import SILENT, Observer
+from rtseg.runners.cuda.registry import DEFAULT
+from rtseg.runners.tensorrt.module import RTX
+
+KEEP_ANYWAY = "the same with --keep-anyway"
+
+
+TASK = "building"
+
+
+def build_engine(
+    source: ArtifactLike,
+    output: PathLike | None = None,
+    *,
+    precision: str | None = None,
+    runtime: str | None = None,
+    capabilities: Sequence[str] = (),
+    settings: BuildSettings | None = None,
+    cuda: str = DEFAULT,
+    cache: EngineCache | None = None,
+    observer: Observer = SILENT,
+    keep_anyway: bool = False,
+    keep_graph: PathLike | None = None,
+) -> BuiltEngine:
+    """Build the engine of an exported or quantised file.
+
+    precision is fp32, fp16 or int8, by default the file's own; lowering.lower says how the graph is made fit for it.
+    runtime is "tensorrt", for the GPU of this machine, or "tensorrt-rtx", for the compute capabilities named ("8.9",
+    ...), for all from 8.6 on where none is. Without a runtime it is the one that this machine can, and the observer is
+    told which and why. output is by default a name beside the file that says all this. keep_graph is where the graph
+    that the compiler is given is written, as ONNX. The rest is compile_engine's.
+
+    A file that lost its manifest is taken if it states its contracts in its metadata.
+
+    Raises MissingDependencyError and CudaError where what the runtime needs is missing, what Compiler.ready and
+    compile_engine raise, ManifestError for the file, and OnnxError for one that states no contracts.
+    """
+    path, manifest = _opened(source, observer)
+    precision = precision or manifest.precision
+    compiler = chosen_compiler(runtime, capabilities, cuda, observer)
+    ready = compiler.ready(path, precision)
+    engine = Path(output) if output is not None else compiler.platform.default_name(path, precision)
+    _require_other_files(path, engine)
+    if keep_graph is not None:
+        _keep_graph(ready, Path(keep_graph), path, engine)
+    return compile_engine(
+        compiler, ready, manifest, engine, settings=settings, cache=cache, observer=observer, keep_anyway=keep_anyway
+    )
+
+
+def ready_graph(path: PathLike, precision: str, release: str) -> ReadyGraph:
+    """Return the file's graph as that release of TensorRT, such as "10.3.0", wants it for that precision.
+
+    Raises MissingDependencyError without onnx, OnnxError for the file, QuantizationError for a precision that the file
+    does not have, and SpecError for a release that is none.
+    """
+    return ready_from(path, precision, form_for_release(release))
+
+
+def build_ready(
+    ready: ReadyGraph,
+    parent: Manifest,
+    output: PathLike,
+    *,
+    settings: BuildSettings | None = None,
+    cuda: str = DEFAULT,
+    cache: EngineCache | None = None,
+    observer: Observer = SILENT,
+    keep_anyway: bool = False,
+) -> BuiltEngine:
+    """Build the engine of a graph that ready_graph made, with this machine's TensorRT and GPU. Needs no onnx.
+
+    Raises MissingDependencyError and CudaError where TensorRT or a GPU is missing, and what compile_engine raises.
+    """
+    compiler = tensorrt_compiler(cuda)
+    return compile_engine(
+        compiler, ready, parent, output, settings=settings, cache=cache, observer=observer, keep_anyway=keep_anyway
+    )
+
+
+def compile_engine(
+    compiler: Compiler,
+    ready: ReadyGraph,
+    parent: Manifest,
+    output: PathLike,
+    *,
+    settings: BuildSettings | None = None,
+    cache: EngineCache | None = None,
+    observer: Observer = SILENT,
+    keep_anyway: bool = False,
+) -> BuiltEngine:
+    """Build the engine of a graph that is ready. parent is the manifest of the file that the graph was made from.
+
+    Engine, manifest and the JSON about its layers are written together, or not at all. An engine that cache has for the
+    same graph, precision, settings and platform is not built again.
+
+    Raises EngineError where the compiler refuses or where what it built is not what was asked for, unless keep_anyway,
+    WriteError, and KeyboardInterrupt. TensorRT before 10 cannot be stopped: there an interrupted build goes on in the
+    background, for nothing, until the process ends.
+    """
+    engine, settings = Path(output), settings or BuildSettings()
+    key = EngineKey.of(ready, settings, compiler.platform)
+    for path in (engine, manifest_path(engine), layers_beside(engine)):
+        require_writable(path)
+    cache = cache or EngineCache()
+    remarks = compiler.remarks(settings)
+    plan = cache.find(key)
+    found = kept = plan is not None
+    if plan is None:
+        plan = _built(compiler, ready, settings, observer)
+        kept = _kept(cache, key, plan, observer)
+    plan = replace(plan, notes=(*remarks, *plan.notes))
+    for note in plan.notes:
+        observer.note(note)
+    rtx = compiler.platform.runtime == RTX  # of which nothing but the proof speaks for an engine
+    proof = prove_precision(plan.layers, ready.precision, must_be_readable=rtx)
+    _tell(proof, observer)
+    if (proof.verdict.failures or (rtx and proof.verdict.undecided)) and not keep_anyway:
+        raise _not_as_asked(proof, engine, kept=kept)
+    return write_engine(engine, plan, parent, key, ready, proof, from_cache=found)
+
+
+def _keep_graph(ready: ReadyGraph, path: Path, source: Path, engine: Path) -> None:
+    taken = (source, manifest_path(source), engine, manifest_path(engine), layers_beside(engine))
+    if path.resolve() in {other.resolve() for other in taken}:
+        raise EngineError(f"the graph would overwrite {path}", hint="--keep-graph with another name")
+    with written_atomically(path) as part:
+        part.write_bytes(ready.graph)
+
+
+def _opened(given: ArtifactLike, observer: Observer) -> tuple[Path, Manifest]:
+    """Return path and manifest of the file; where it has no manifest, the one that its metadata states."""
+    if isinstance(given, Artifact) or manifest_path(given).exists() or not os.path.isfile(given):
+        artifact = Artifact.open(given, kind="onnx")
+        return artifact.path, artifact.manifest
+    source = Path(given)
+    try:
+        from rtseg.graphs.contract import stated_manifest
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(str(error.name), extra="rtx", purpose=PURPOSE) from error
+    manifest = stated_manifest(source)
+    observer.note(f"{source} has no manifest: its contracts are read off its metadata (rtseg import-onnx writes one)")
+    return source, manifest
+
+
+def _built(compiler: Compiler, ready: ReadyGraph, settings: BuildSettings, observer: Observer) -> Plan:
+    progress = BuildProgress()
+
+    def tick() -> None:
+        observer.progress(TASK, round(100 * progress.fraction()), 100 if progress.heard else None, progress.phase[:60])
+
+    def interrupt() -> bool:
+        progress.cancel()
+        return progress.heard
+
+    return run_interruptibly(lambda: compiler.build(ready, settings, progress), tick=tick, interrupt=interrupt)
+
+
+def _kept(cache: EngineCache, key: EngineKey, plan: Plan, observer: Observer) -> bool:
+    """Keep an engine in the cache; where that fails say so and return False."""
+    try:
+        cache.keep(key, plan)
+    except WriteError as error:
+        observer.note(f"the same request will be built again: {error}")
+        return False
+    return True
+
+
+def _tell(proof: PrecisionProof, observer: Observer) -> None:
+    if proof.shares is not None:
+        observer.note(shares_text(proof.shares))
+        observer.note(account_text(proof.shares["account"]))
+    for notice in proof.verdict.notices:
+        observer.note(notice)
+    if proof.verdict.undecided:
+        observer.note(f"whether this is {proof.verdict.request} is not proven: {proof.verdict.undecided}")
+
+
+def _not_as_asked(proof: PrecisionProof, engine: Path, *, kept: bool) -> EngineError:
+    state = "it stays in the cache" if kept else "it is lost"
+    return EngineError(f"{proof.verdict.sentence()}. The engine is not written to {engine}; {state}", hint=KEEP_ANYWAY)
+
+
+def _require_other_files(source: Path, engine: Path) -> None:
+    given = {source.resolve(), manifest_path(source).resolve()}
+    if given & {path.resolve() for path in (engine, manifest_path(engine), layers_beside(engine))}:
+        raise EngineError(f"the engine would overwrite {source}", hint="-o with another name")

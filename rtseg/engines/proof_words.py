@@ -1,0 +1,39 @@
+"""What is said of an engine's proof: what its products compute in, how many kernels it launches, what they move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+SMALLEST_TOLD = 50_000
+"""Bytes listed twice that are worth a word."""
+
+
+def shares_text(shares: Mapping[str, Any]) -> str:
+    """Return in one line what an engine computes in (Audit.shares): of its products first, then what goes beside."""
+    weighted = shares["weighted"]
+    total = sum(weighted.values())
+    counts = ", ".join(f"{precision.upper()} {number}" for precision, number in weighted.items())
+    if shares["operators"] is not None:
+        whole = "the graph's convolutions and matrix products"
+        return f"{counts or 'none'} of the {total} kernels that compute {whole}, {shares['operators']} in all"
+    beside = ", ".join(
+        f"{words}: {shares[key] or 'none'}"
+        for key, words in (("reformats", "reformat layers"), ("unfused", "Q/DQ that stand alone"))
+    )
+    return f"{counts or 'none'} of {total} convolutions and matrix products; {beside}"
+
+
+def account_text(account: Mapping[str, Any]) -> str:
+    """Return in one line how many kernels an engine launches and what they move (Account.summary)."""
+    repeated = account["repeated_bytes"]
+    less = f", {megabytes(repeated)} of it read again by the same kernel" if repeated >= SMALLEST_TOLD else ""
+    return (
+        f"{account['kernels']} kernels, {account['moving']} of which only move or convert data; "
+        f"{megabytes(account['bytes'])} read and written{less}"
+    )
+
+
+def megabytes(size: int) -> str:
+    """Return a number of bytes in MB of a million, such as "81.9 MB"."""
+    return f"{size / 1e6:.{1 if size < 100e6 else 0}f} MB"

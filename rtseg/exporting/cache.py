@@ -1,0 +1,123 @@
+"""Exports kept in the user's cache folder, found again by what they were made from.
+
+That is the weights, the contracts, and the code: of rtseg every module that the export imports, directly or through
+others, and of a user's own network the files of its classes. So a change of any of them makes a new file.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import hashlib
+import inspect
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import rtseg
+from rtseg.artifacts.cache import Cache
+from rtseg.artifacts.files import sha256_of
+from rtseg.artifacts.manifest import read_manifest, tool_versions
+from rtseg.errors import ManifestError
+from rtseg.exporting import onnx_file
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.specs import Resolution
+
+Pixels = NDArray[np.uint8]
+
+EXPORTS = Cache("exports", ".onnx", keep=256)
+"""So many that no benchmark loses a file that it exported and has not loaded yet."""
+
+_PACKAGE = Path(rtseg.__file__).parent
+_DECIDES_NOTHING = ("__init__.py", "errors.py", "artifacts")
+"""In rtseg: the front door, what is raised, and how files are written."""
+
+_TOOLS = ("rtseg", "torch", "onnx")
+
+
+def cached_export(
+    network: PreparedNetwork, resolution: Resolution, interface: str, *, images: Sequence[Pixels] = ()
+) -> Path:
+    """Return the file of that export, made now unless an intact one is in the cache. Raises what export_onnx raises."""
+    path = _path(network, resolution, interface)
+    if not _is_intact(path):
+        with EXPORTS.locked(path):
+            if not _is_intact(path):  # nor has another process made it meanwhile
+                onnx_file.export_onnx(network, resolution, path, interface=interface, images=images)
+    EXPORTS.used(path)
+    return path
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        read_manifest(path, kind="onnx")
+    except ManifestError:
+        return False
+    return True
+
+
+def _path(network: PreparedNetwork, resolution: Resolution, interface: str) -> Path:
+    weights = hashlib.sha256()
+    for key, value in sorted(network.module.state_dict().items()):
+        weights.update(key.encode())
+        weights.update(value.cpu().contiguous().numpy().tobytes())
+    decides = {
+        "tools": {name: version for name, version in tool_versions().items() if name in _TOOLS},
+        "torch": torch.__version__,  # which says of a build more than its package does
+        "network": [network.name, dict(network.options), network.weights, network.parent_sha256],
+        "image": network.image_spec(resolution).to_json(),
+        "output": network.output_spec(interface).to_json(),
+        "weights": weights.hexdigest(),
+        "code": [_code_of_rtseg(), digest_of(_files_of_classes(network))],
+    }
+    return EXPORTS.path(decides, label=Path(onnx_file.default_name(network, resolution, interface)).stem)
+
+
+@functools.cache
+def _code_of_rtseg() -> str:
+    return digest_of(imported_files(Path(onnx_file.__file__), _PACKAGE))
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """Return a digest of what is in the files, whatever their order."""
+    return hashlib.sha256("".join(sorted(map(sha256_of, files))).encode()).hexdigest()
+
+
+def imported_files(entry: Path, package: Path) -> set[Path]:
+    """Return the modules of a package that one of them imports, directly or through others, itself among them.
+
+    What _DECIDES_NOTHING names is left out, with what it alone imports.
+    """
+    found: set[Path] = set()
+    waiting = [entry]
+    while waiting:
+        file = waiting.pop()
+        if file in found or file.relative_to(package).parts[0] in _DECIDES_NOTHING:
+            continue
+        found.add(file)
+        waiting += _imports(file, package)
+    return found
+
+
+def _imports(file: Path, package: Path) -> Iterator[Path]:
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        names = [alias.name for alias in node.names] if isinstance(node, (ast.Import, ast.ImportFrom)) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{name}" for name in names] + [f"{node.module}"]
+        for home, *inner in (name.split(".") for name in names):
+            if home == package.name:
+                path = package.joinpath(*inner)
+                yield from (choice for choice in (path.with_suffix(".py"), path / "__init__.py") if choice.is_file())
+
+
+def _files_of_classes(network: PreparedNetwork) -> set[Path]:
+    """Return the files, outside rtseg and of no installed package, that define the network's modules."""
+    files = set()
+    for module in network.module.modules():
+        with contextlib.suppress(TypeError, OSError):
+            files.add(Path(inspect.getfile(type(module))))
+    return {file for file in files if "site-packages" not in file.parts and _PACKAGE not in file.parents}

@@ -1,0 +1,66 @@
+"""The three interfaces of a network as modules: what stands around the network inside the graph."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rtseg.frame.protocol import TensorSpec
+from rtseg.networks.normalization import NormalizingModule
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.networks.spec import SegmentationNetwork
+from rtseg.specs import ImageSpec, Resolution
+
+
+class LogitsInterface(nn.Module):
+    """float32 normalised NCHW in, float32 logits at the head's own stride out."""
+
+    def __init__(self, network: SegmentationNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (batch, classes, height / stride, width / stride)."""
+        return self.network(image)  # type: ignore[no-any-return]
+
+
+class ScoresInterface(nn.Module):
+    """float32 normalised NCHW in, float32 scores at full resolution out: the papers' timing boundary."""
+
+    def __init__(self, network: SegmentationNetwork, resolution: Resolution) -> None:
+        super().__init__()
+        self.network = network
+        self.size = (resolution.height, resolution.width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (batch, classes, height, width)."""
+        logits = self.network(image)
+        if tuple(map(int, logits.shape[-2:])) == self.size:
+            return logits  # type: ignore[no-any-return]
+        return F.interpolate(logits, size=self.size, mode="bilinear", align_corners=self.network.align_corners)
+
+
+class LabelsInterface(NormalizingModule):
+    """uint8 NHWC in, in the image contract's colour order; normalisation, upsampling and argmax in the graph."""
+
+    def __init__(self, network: SegmentationNetwork, image: ImageSpec) -> None:
+        super().__init__(image.normalization, batch_axis=True)
+        self.scores = ScoresInterface(network, image.resolution)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return (batch, height, width)."""
+        scores = self.scores(self.normalized(image.permute(0, 3, 1, 2)))
+        return scores.argmax(1).to(torch.uint8)  # type: ignore[no-any-return]
+
+
+def interface_module(network: PreparedNetwork, interface: str, resolution: Resolution) -> tuple[nn.Module, TensorSpec]:
+    """Return the module of one interface, in evaluation mode, and its input."""
+    height, width = resolution.height, resolution.width
+    image = network.image_spec(resolution)
+    if interface == "labels":
+        return LabelsInterface(network.module, image).eval(), TensorSpec("image", (1, height, width, 3), "uint8")
+    source = TensorSpec("image", (1, 3, height, width), "float32")
+    if interface == "scores":
+        return ScoresInterface(network.module, resolution).eval(), source
+    return LogitsInterface(network.module).eval(), source

@@ -1,0 +1,133 @@
+"""Export one network at one resolution: trace, make canonical, compare, and only then give it its name."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from rtseg.artifacts.artifact import Artifact
+from rtseg.artifacts.details import ExportDetails
+from rtseg.artifacts.files import PathLike, written_together
+from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
+from rtseg.errors import NetworkError, OnnxError
+from rtseg.exporting.interfaces import interface_module
+from rtseg.exporting.parity import ParityReport, parity_of
+from rtseg.exporting.static_graph import static_copy
+from rtseg.exporting.tensorrt_operators import unsupported_operators
+from rtseg.frame.protocol import TensorSpec
+from rtseg.graphs.canonical import OPSET, read_canonical
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.runners.onnxruntime import OnnxRuntimeRunner
+from rtseg.runners.torch import TorchRunner
+from rtseg.specs import Resolution, contract_metadata
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The file that was written, and its comparison with PyTorch."""
+
+    artifact: Artifact
+    parity: ParityReport
+
+
+def default_name(network: PreparedNetwork, resolution: Resolution, interface: str) -> str:
+    """Return the file name that says what is inside: affnet-camvid-512x1024.onnx, ....scores.onnx."""
+    parts = [network.name.replace(":", "-"), network.classes.dataset or f"{len(network.classes)}classes"]
+    suffix = "" if interface == "logits" else f".{interface}"
+    return f"{'-'.join(parts)}-{resolution}{suffix}.onnx"
+
+
+def export_onnx(
+    network: PreparedNetwork,
+    resolution: Resolution,
+    path: PathLike,
+    *,
+    interface: str = "logits",
+    images: Sequence[Pixels] = (),
+    seed: int = 0,
+) -> Exported:
+    """Write the canonical ONNX file and its manifest; return them with the proof.
+
+    The file is compared with the network in eager PyTorch on a random input and on the given uint8
+    RGB images before it gets its name, so a path that exists holds a graph that agrees. Where the two
+    differ by more than a little, PyTorch in FP64 is asked whether that is the rounding. Raises SpecError
+    for a resolution that does not fit, NetworkError, OnnxError, ParityError and WriteError.
+    """
+    image, output = network.image_spec(resolution), network.output_spec(interface)
+    module, source = interface_module(network, interface, resolution)
+    rewritten, _ = interface_module(replace(network, module=network.module.for_inference()), interface, resolution)
+    reference = TorchRunner(module, source)
+    with reference, written_together(path, manifest_path(path)) as (part, sidecar):
+        if interface == "logits":
+            _require_stride(network, resolution, reference.output)
+        model = static_copy(_traced(rewritten, source), reference.output, contract_metadata(image, output))
+        part.write_bytes(model.SerializeToString())
+        read_canonical(part, label=str(path))
+        with OnnxRuntimeRunner(part) as exported:
+            report = parity_of(reference, exported, image, output, images, fp64=reference, seed=seed)
+        report.require_agreement(str(path))
+        manifest = Manifest(
+            kind="onnx",
+            network=network.name,
+            options=dict(network.options),
+            weights=network.weights,
+            precision="fp32",
+            image=image,
+            output=output,
+            parent_sha256=network.parent_sha256,
+            details=ExportDetails(report.to_json(), tuple(unsupported_operators(model))),
+        )
+        manifest = write_manifest(part, manifest, sidecar=sidecar)
+    return Exported(Artifact(Path(path), manifest), report)
+
+
+def _require_stride(network: PreparedNetwork, resolution: Resolution, result: TensorSpec) -> None:
+    stride = network.module.stride
+    expected = (1, len(network.classes), resolution.height // stride, resolution.width // stride)
+    if result.shape != expected:
+        raise NetworkError(
+            f"{network.name} gives logits of another size at {resolution} than its stride {stride} says",
+            got=result.shape,
+            expected=expected,
+            hint="a network whose output follows its input, or the interface scores",
+        )
+
+
+def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
+    """Return the module as the TorchScript exporter writes it, BatchNorm folded.
+
+    That exporter is the only one that writes a true opset 17; the dynamo exporter asked for 17
+    writes 18 and warns.
+    """
+    dtype = torch.uint8 if source.dtype == "uint8" else torch.float32
+    buffer = io.BytesIO()
+    # Of a graph it cannot write PyTorch 2.7 to 2.13 prints every node, whatever is asked: not among our output.
+    torch._C._jit_set_onnx_log_output_stream("stderr")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the deprecation of this exporter; int(x.shape[-1]), which is meant
+        try:
+            torch.onnx.export(
+                module,
+                (torch.zeros(source.shape, dtype=dtype),),
+                buffer,  # type: ignore[arg-type]  # a stream is taken too, by this exporter
+                opset_version=OPSET,
+                dynamo=False,
+                input_names=[source.name],
+                output_names=["output"],
+                do_constant_folding=True,
+            )
+        except Exception as error:  # the exporter raises what it likes, torch.onnx.errors among it
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise OnnxError(f"PyTorch cannot export this network: {first}") from error
+    return onnx.load_model_from_string(buffer.getvalue())

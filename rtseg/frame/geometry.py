@@ -1,0 +1,30 @@
+"""Label maps in other sizes. Needs NumPy only, as it runs on the deployment target."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[np.uint8]
+
+
+def resize_labels(labels: Labels, height: int, width: int, *, out: Labels | None = None) -> Labels:
+    """Return labels at height x width, each pixel taking the one under its centre.
+
+    Never the labels themselves: a new array, or out, uint8 (height, width), filled.
+    """
+    if labels.shape == (height, width):
+        resized = labels
+    else:
+        rows = _nearest(labels.shape[0], height)
+        columns = _nearest(labels.shape[1], width)
+        resized = labels[rows[:, None], columns[None, :]]
+    if out is not None:
+        out[...] = resized
+        return out
+    return resized.copy() if resized is labels else resized
+
+
+def _nearest(source: int, target: int) -> NDArray[np.intp]:
+    centres = (np.arange(target, dtype=np.float64) + 0.5) * source / target
+    return np.minimum(centres.astype(np.intp), source - 1)

@@ -1,0 +1,73 @@
+"""The two ends of a frame on the host: an image becomes a graph's input, and the graph's result becomes labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rtseg.frame.geometry import resize_labels
+from rtseg.frame.preprocess import resized_image, tensor_from_image
+from rtseg.frame.protocol import Array, Pixels
+from rtseg.frame.tail import labels_from_logits
+from rtseg.specs import ImageSpec, OutputSpec, tensor_shapes
+
+
+@dataclass(frozen=True)
+class HostEnds:
+    """The two contracts of a graph, kept by the host's cores. threads bounds how many; 0 is all.
+
+        ends = HostEnds(manifest.image, manifest.output)
+        labels = ends.labels(runner.infer(ends.graph_input(image)), height=image.shape[0], width=image.shape[1])
+
+    Holds nothing else, so several threads may use one at once.
+    """
+
+    image: ImageSpec
+    output: OutputSpec
+    threads: int = 0
+
+    @property
+    def gives_labels(self) -> bool:
+        """Whether the graph takes pixels and gives labels itself."""
+        return self.output.interface == "labels"
+
+    def graph_input(self, image: Pixels, dtype: str = "float32", *, out: Array | None = None) -> Array:
+        """Return what the graph takes for a uint8 RGB (height, width, 3) image of any size, batch axis included.
+
+        That is the normalised tensor of dtype, (1, 3, height, width) in the contract's size; for a graph that gives
+        labels itself the resized pixels, always uint8, (1, height, width, 3). out, of that shape, is filled and
+        returned instead of a new array, whatever floating-point dtype it has; a contiguous one is written in place.
+
+        Raises ImageError for what is no such image, and SpecError for an out that cannot hold the result.
+        """
+        if out is None:
+            shape, _ = tensor_shapes(self.image, self.output)
+            out = np.empty(shape, np.uint8 if self.gives_labels else dtype)
+        made = out[0]
+        if self.gives_labels:
+            resized_image(image, self.image, threads=self.threads, out=made)
+        elif made.dtype == np.float32 and made.flags.c_contiguous:
+            tensor_from_image(image, self.image, threads=self.threads, out=made)
+        else:
+            made[...] = tensor_from_image(image, self.image, threads=self.threads)
+        return out
+
+    def labels(self, result: Array, *, height: int, width: int, out: Pixels | None = None) -> Pixels:
+        """Return the label map, uint8 (height, width), that a graph's result for one image stands for.
+
+        Logits and scores of any floating-point dtype are interpolated straight to that size; labels are resized to the
+        nearest. out, of the result's type and shape and C-contiguous, is filled and returned instead of a new array.
+
+        Raises SpecError for a size, a result or an out that cannot be.
+        """
+        if self.gives_labels:
+            return resize_labels(result[0], height, width, out=out)
+        return labels_from_logits(
+            np.ascontiguousarray(result[0], np.float32),
+            height=height,
+            width=width,
+            align_corners=self.output.align_corners,
+            threads=self.threads,
+            out=out,
+        )

@@ -1,0 +1,104 @@
+"""Whole frames whose two ends are the host's work, over any runner."""
+
+from __future__ import annotations
+
+import functools
+from typing import Callable
+
+import numpy as np
+
+from rtseg.errors import RunnerError
+from rtseg.frame.host_ends import HostEnds
+from rtseg.frame.palette import overlay as laid_over
+from rtseg.frame.palette import require_opacity
+from rtseg.frame.preprocess import require_image
+from rtseg.frame.protocol import Frames, FrameStep, Pixels, ResidentStep, Runner, Step
+
+
+class HostFrames(Frames):
+    """Frames of images of any size through an open runner, with the host's ends around it."""
+
+    def __init__(self, runner: Runner, ends: HostEnds) -> None:
+        self._runner = runner
+        self._ends = ends
+
+    def __call__(self, image: Pixels) -> Pixels:
+        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError."""
+        result = self._runner.infer(self._ends.graph_input(image, self._runner.input.dtype))
+        return self._ends.labels(result, height=image.shape[0], width=image.shape[1])
+
+    def with_overlay(self, image: Pixels, opacity: float) -> tuple[Pixels, Pixels]:
+        """Return the label map of an image, and the image with the class colours laid over it, both new arrays.
+
+        opacity is from 0 to 1. Raises ImageError and SpecError.
+        """
+        require_image(image)
+        require_opacity(opacity)
+        labels = self(image)
+        return labels, laid_over(image, labels, self._ends.output.classes, opacity=opacity)
+
+    def bind(self, image: Pixels, *, overlay: float | None = None) -> FrameStep:
+        """Return a step for frames of that image's size; the image is copied into it.
+
+        overlay is an opacity from 0 to 1, for a step that gives an overlay. Raises ImageError and SpecError.
+        """
+        require_image(image)
+        if overlay is not None:
+            require_opacity(overlay)
+        graph = self._runner.bind(self._ends.graph_input(image, self._runner.input.dtype))
+        step = HostFrameStep(graph, self._ends, image, overlay)
+        step()  # so that labels and overlay are those of the image from the start
+        return step
+
+    def bind_device(
+        self,
+        image: object,
+        labels: object = None,
+        *,
+        overlay: float | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> ResidentStep:
+        """Raise RunnerError: the frame's ends are in the host's memory."""
+        raise RunnerError(
+            "arrays on a device are bound only where the runner does the whole frame there",
+            got=f"the runner {self._runner.backend}, whose frames begin and end on the host",
+            expected="an engine, with tensorrt, tensorrt-pycuda or tensorrt-rtx",
+            hint="rtseg build, then rtseg.load on the engine",
+        )
+
+
+class HostFrameStep(FrameStep):
+    """A frame on buffers in place, of which the two ends are the host's work, around a bound step of the graph.
+
+    Calling it is write_input, the graph's step, read_output; labels and overlay are those of the image once it has been
+    called.
+    """
+
+    def __init__(self, graph: Step, ends: HostEnds, image: Pixels, opacity: float | None = None) -> None:
+        """Bind a copy of the image, of any size. opacity is the overlay's; None is a frame without one."""
+        self.image = np.array(image, order="C")
+        self.labels = np.empty(image.shape[:2], np.uint8)
+        self._graph = graph
+        self._ends = ends
+        self._lay_over: Callable[[], object] | None = None
+        if opacity is not None:
+            made = self.overlay = np.empty_like(self.image)
+            classes = ends.output.classes
+            self._lay_over = functools.partial(laid_over, self.image, self.labels, classes, opacity=opacity, out=made)
+
+    def __call__(self) -> None:
+        """Take the image through preprocessing, graph and tail once, and lay the colours over it if that was asked."""
+        self.write_input()
+        self._graph()
+        self.read_output()
+
+    def write_input(self) -> None:
+        """Make the graph's input of the image, in place."""
+        self._ends.graph_input(self.image, out=self._graph.input)
+
+    def read_output(self) -> None:
+        """Make labels, and the overlay if that was asked, of the graph's output, in place."""
+        height, width = self.labels.shape
+        self._ends.labels(self._graph.output, height=height, width=width, out=self.labels)
+        if self._lay_over is not None:
+            self._lay_over()

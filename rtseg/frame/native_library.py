@@ -1,0 +1,121 @@
+"""The C++ core as a ctypes library, where it was built; None where it was not.
+
+Declarations follow native/rtseg_core.h, which says what each function promises.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import importlib.machinery
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+ABI_VERSION = 2
+"""Of native/rtseg_core.h. A library of another version is left aside."""
+
+NO_MEMORY = -5
+"""RTSEG_NO_MEMORY of the same."""
+
+NOT_FINITE = -6
+"""RTSEG_NOT_FINITE of the same."""
+
+CHOICE = "RTSEG_CORE"
+"""The environment variable that, set to numpy, does without the library."""
+
+_FOLDER = Path(__file__).resolve().parents[1] / "native"
+_loading = threading.Lock()
+
+
+def core() -> ctypes.CDLL | None:
+    """Return the library that the two ends and calibration's counting run in, or None where NumPy has to do the work.
+
+    None means that no compiler was there when rtseg was installed, that what is there is of another
+    version or another machine, or that RTSEG_CORE=numpy asks for it; why_none says which.
+    """
+    return None if _numpy_is_asked_for() else _found().library
+
+
+def why_none() -> str:
+    """Return in one line why core gives None, or an empty string when it does not."""
+    return f"{CHOICE}=numpy is set" if _numpy_is_asked_for() else _found().reason
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The library, or the reason why there is none."""
+
+    library: ctypes.CDLL | None
+    reason: str
+
+
+def _numpy_is_asked_for() -> bool:
+    return os.environ.get(CHOICE, "").strip().lower() == "numpy"
+
+
+def _found() -> _Found:
+    with _loading:
+        return _search()
+
+
+@functools.cache
+def _search() -> _Found:
+    reason = f"no library in {_FOLDER}: it was installed without a C++ compiler"
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        path = _FOLDER / f"rtseg_core{suffix}"
+        if not path.exists():
+            continue
+        try:
+            library = ctypes.CDLL(str(path))
+            version = library.rtseg_core_abi_version()
+        except (OSError, AttributeError) as error:
+            reason = f"{path} cannot be loaded: {error}"
+            continue
+        if version == ABI_VERSION:
+            return _Found(_declared(library), "")
+        reason = f"{path} has ABI version {version}, expected {ABI_VERSION}: install rtseg again"
+    return _Found(None, reason)
+
+
+def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
+    integer, pointer = ctypes.c_int, ctypes.c_void_p
+    library.rtseg_core_message.restype = ctypes.c_char_p
+    library.rtseg_core_message.argtypes = [integer]
+    library.rtseg_labels_from_logits.restype = integer
+    library.rtseg_labels_from_logits.argtypes = [
+        *(pointer, integer, integer, integer),  # logits, classes, h, w
+        *(pointer, integer, integer),  # labels, height, width
+        *(integer, integer),  # align_corners, threads
+    ]
+    library.rtseg_tensor_from_image.restype = integer
+    library.rtseg_tensor_from_image.argtypes = [
+        *(pointer, integer, integer, ctypes.c_ssize_t, integer),  # image, height, width, row_bytes, swap_channels
+        *(integer, integer),  # out_height, out_width
+        *(ctypes.c_float, pointer, pointer),  # scale, mean, std
+        *(pointer, integer),  # tensor, threads
+    ]
+    library.rtseg_value_range.restype = integer
+    library.rtseg_value_range.argtypes = [
+        *(pointer, ctypes.c_size_t),  # values, count
+        *(pointer, pointer, pointer, integer),  # minimum, maximum, zeros, threads
+    ]
+    library.rtseg_count_magnitudes.restype = integer
+    library.rtseg_count_magnitudes.argtypes = [
+        *(pointer, ctypes.c_size_t, integer),  # values, count, exponent
+        *(pointer, integer),  # bins, threads
+    ]
+    return library
+
+
+def require_done(library: ctypes.CDLL, code: int) -> None:
+    """Raise MemoryError or RuntimeError unless code is RTSEG_OK.
+
+    Arguments are checked before the library is called, so only want of memory is to be expected:
+    anything else is a bug.
+    """
+    if code == 0:
+        return
+    message = library.rtseg_core_message(code).decode()
+    raise MemoryError(message) if code == NO_MEMORY else RuntimeError(f"rtseg_core: {message} ({code})")

@@ -1,0 +1,149 @@
+"""Image to tensor: what ImageSpec says, done by the C++ core or, without one, by NumPy."""
+
+from __future__ import annotations
+
+import ctypes
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.errors import ImageError, SpecError
+from rtseg.frame import native_library
+from rtseg.frame.bilinear import MAX_SIDE, Axis
+from rtseg.frame.native_library import require_done
+from rtseg.specs import COLOUR_ORDERS, ImageSpec
+
+Pixels = NDArray[np.uint8]
+Tensor = NDArray[np.float32]
+
+ROWS_AT_ONCE = 32
+"""Of the tensor, in NumPy: bounds the memory, and keeps the intermediates in the cache."""
+
+
+def tensor_from_image(
+    image: Pixels, spec: ImageSpec, *, colour_order: str = "RGB", threads: int = 0, out: Tensor | None = None
+) -> Tensor:
+    """Return the network's input, float32 (3, spec.height, spec.width), of an image of any size.
+
+    image is uint8 (height, width, 3), its channels in colour_order. Gaps between rows, and rows
+    stored bottom up, cost nothing; any other layout is copied first. An image of the spec's size is
+    not interpolated: each value is exactly (pixel * scale - mean) / std in float32.
+
+    threads bounds the cores used; 0 is all. out, of the result's type and shape and C-contiguous, is
+    filled and returned instead of a new array. Safe to call from several threads at once.
+
+        tensor = tensor_from_image(image, spec)[None]
+
+    Raises ImageError for what is no such image, SpecError for what else cannot be.
+    """
+    _require_arguments(image, colour_order, threads)
+    tensor = np.empty((3, spec.height, spec.width), np.float32) if out is None else out
+    _require_tensor(tensor, spec)
+    library = native_library.core()
+    swap = colour_order != spec.colour_order
+    if library is None:
+        _numpy_tensor(image[..., ::-1] if swap else image, spec, tensor)
+    else:
+        _native_tensor(library, image, spec, tensor, swap=swap, threads=threads)
+    return tensor
+
+
+def resized_image(
+    image: Pixels, spec: ImageSpec, *, colour_order: str = "RGB", threads: int = 0, out: Pixels | None = None
+) -> Pixels:
+    """Return uint8 (spec.height, spec.width, 3) in the spec's colour order, resized but not normalised.
+
+    For graphs that normalise themselves. An image of the spec's size keeps its values; others are rounded to the
+    nearest, halves to even. Never the image itself: a new array, or out, of the result's type and shape, filled.
+
+    Raises ImageError for what is no such image, SpecError for what else cannot be.
+    """
+    _require_arguments(image, colour_order, threads)
+    resized = np.empty((spec.height, spec.width, 3), np.uint8) if out is None else out
+    _require_resized(resized, spec)
+    if image.shape[:2] == (spec.height, spec.width):
+        np.copyto(resized, image if colour_order == spec.colour_order else image[..., ::-1])
+        return resized
+    plain = ImageSpec(spec.height, spec.width, spec.colour_order, 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), spec.resize)
+    tensor = tensor_from_image(image, plain, colour_order=colour_order, threads=threads)
+    np.copyto(resized, np.rint(tensor, out=tensor).astype(np.uint8).transpose(1, 2, 0))
+    return resized
+
+
+def _native_tensor(
+    library: ctypes.CDLL, image: Pixels, spec: ImageSpec, tensor: Tensor, *, swap: bool, threads: int
+) -> None:
+    height, width, _ = image.shape
+    if image.strides[1:] != (3, 1) or abs(image.strides[0]) < 3 * width:
+        image = np.ascontiguousarray(image)
+    mean, std = (np.array(values, np.float32) for values in (spec.mean, spec.std))
+    code = library.rtseg_tensor_from_image(
+        *(image.ctypes.data, height, width, image.strides[0], int(swap)),
+        *(spec.height, spec.width),
+        *(spec.scale, mean.ctypes.data, std.ctypes.data),
+        *(tensor.ctypes.data, threads),
+    )
+    require_done(library, code)
+
+
+def _numpy_tensor(image: Pixels, spec: ImageSpec, tensor: Tensor) -> None:
+    """Fill the tensor: the twin of native/preprocess.cpp, bit for bit."""
+    if image.shape[:2] == (spec.height, spec.width):
+        table = _normalized(np.repeat(np.arange(256, dtype=np.float32)[None], 3, axis=0)[:, None], spec)
+        for channel in range(3):
+            np.take(table[channel, 0], image[..., channel], out=tensor[channel])
+        return
+    rows = Axis.of(image.shape[0], spec.height, align_corners=False)
+    columns = Axis.of(image.shape[1], spec.width, align_corners=False)
+    for start in range(0, spec.height, ROWS_AT_ONCE):
+        some = slice(start, start + ROWS_AT_ONCE)
+        near, far = rows.near[some], rows.far[some]
+        source = np.unique(np.concatenate([near, far]))
+        planes = image[source].transpose(2, 0, 1).astype(np.float32)
+        wide = columns.near_weight * planes[:, :, columns.near] + columns.far_weight * planes[:, :, columns.far]
+        above, below = wide[:, np.searchsorted(source, near)], wide[:, np.searchsorted(source, far)]
+        blended = rows.near_weight[some, None] * above + rows.far_weight[some, None] * below
+        tensor[:, some] = _normalized(blended, spec)
+
+
+def _normalized(values: Tensor, spec: ImageSpec) -> Tensor:
+    """Return (values * scale - mean) / std for values (3, rows, columns), each step in float32."""
+    mean, std = (np.array(per_channel, np.float32)[:, None, None] for per_channel in (spec.mean, spec.std))
+    normalized: Tensor = (values * np.float32(spec.scale) - mean) / std
+    return normalized
+
+
+def require_image(image: Pixels) -> None:
+    """Raise ImageError for what is no uint8 (height, width, 3) array, or has a side out of range."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError("not an image", got=_described(image), expected="uint8 (height, width, 3)")
+    if not (1 <= image.shape[0] <= MAX_SIDE and 1 <= image.shape[1] <= MAX_SIDE):
+        raise ImageError("the size of the image is out of range", got=image.shape, expected=f"sides of 1 to {MAX_SIDE}")
+
+
+def _require_arguments(image: Pixels, colour_order: str, threads: int) -> None:
+    require_image(image)
+    if colour_order not in COLOUR_ORDERS:
+        raise SpecError("unknown colour order", got=repr(colour_order), expected=f"one of {', '.join(COLOUR_ORDERS)}")
+    if threads < 0:
+        raise SpecError("the number of threads is negative", got=threads, expected="0 (all cores) or more")
+
+
+def _require_tensor(tensor: Tensor, spec: ImageSpec) -> None:
+    shape = (3, spec.height, spec.width)
+    if not isinstance(tensor, np.ndarray) or tensor.dtype != np.float32 or tensor.shape != shape:
+        raise SpecError("out cannot hold the tensor", got=_described(tensor), expected=f"float32 {shape}")
+    if not (tensor.flags.c_contiguous and tensor.flags.aligned and tensor.flags.writeable):
+        raise SpecError("out cannot hold the tensor", got="a view with gaps, or read-only", hint="numpy.empty")
+
+
+def _require_resized(resized: Pixels, spec: ImageSpec) -> None:
+    shape = (spec.height, spec.width, 3)
+    if not isinstance(resized, np.ndarray) or resized.dtype != np.uint8 or resized.shape != shape:
+        raise SpecError("out cannot hold the image", got=_described(resized), expected=f"uint8 {shape}")
+    if not resized.flags.writeable:
+        raise SpecError("out cannot hold the image", got="a read-only array", hint="numpy.empty")
+
+
+def _described(value: object) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

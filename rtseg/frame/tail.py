@@ -1,0 +1,89 @@
+"""Logits to labels on the CPU: upsampling and argmax in one pass, at any size.
+
+Bilinear interpolation is a convex combination of the four logits around a pixel. So between four
+logits whose argmax is the same class, that class wins everywhere, and nothing needs interpolating;
+elsewhere only the few classes that can win do. The result is that of upsampling all scores and
+taking the argmax, without ever holding them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.errors import SpecError
+from rtseg.frame import native_library
+from rtseg.frame.bilinear import MAX_SIDE
+from rtseg.frame.native_tail import native_labels
+from rtseg.frame.numpy_tail import numpy_labels
+from rtseg.specs import MAX_CLASSES
+
+__all__ = ["labels_from_logits"]
+
+
+def labels_from_logits(
+    logits: NDArray[np.float32],
+    *,
+    height: int,
+    width: int,
+    align_corners: bool,
+    threads: int = 0,
+    out: NDArray[np.uint8] | None = None,
+) -> NDArray[np.uint8]:
+    """Return the label map, uint8 (height, width), that the logits stand for.
+
+    logits are float32 (classes, h, w), C-contiguous. A label is the argmax over classes of the
+    logits upsampled (or downsampled) bilinearly in float32 by torch's rule of that name, the lowest
+    class winning ties; where two classes differ by less than float32 rounding, either may be given.
+    A logit is read as clamped to -1e30..1e30 and NaN as -1e30: it wins against no finite logit and
+    spoils no neighbour, and where all are NaN the label is 0.
+
+    threads bounds the cores used; 0 is all. out, uint8 (height, width) and C-contiguous, is filled
+    and returned instead of a new array. Safe to call from several threads at once.
+
+        labels = labels_from_logits(logits, height=1024, width=2048, align_corners=False)
+
+    Raises SpecError for any other type, shape or size.
+    """
+    _require_logits(logits)
+    for side, length in (("height", height), ("width", width)):
+        if not 1 <= length <= MAX_SIDE:
+            raise SpecError(f"the {side} of a label map is out of range", got=length, expected=f"1 to {MAX_SIDE}")
+    if threads < 0:
+        raise SpecError("the number of threads is negative", got=threads, expected="0 (all cores) or more")
+    labels = np.empty((height, width), np.uint8) if out is None else out
+    _require_labels(labels, height, width)
+    library = native_library.core()
+    if library is None:
+        numpy_labels(logits, labels, align_corners=align_corners)
+    else:
+        native_labels(library, logits, labels, align_corners=align_corners, threads=threads)
+    return labels
+
+
+def _require_logits(logits: NDArray[np.float32]) -> None:
+    if not isinstance(logits, np.ndarray) or logits.dtype != np.float32 or logits.ndim != 3:
+        raise SpecError(
+            "not logits", got=_described(logits), expected="float32 (classes, h, w)", hint="one image's, without batch"
+        )
+    if not 2 <= logits.shape[0] <= MAX_CLASSES:
+        raise SpecError("the number of classes is out of range", got=logits.shape[0], expected=f"2 to {MAX_CLASSES}")
+    if not (1 <= logits.shape[1] <= MAX_SIDE and 1 <= logits.shape[2] <= MAX_SIDE):
+        raise SpecError("the size of the logits is out of range", got=_described(logits), expected=f"1 to {MAX_SIDE}")
+    if not (logits.flags.c_contiguous and logits.flags.aligned):
+        raise SpecError(
+            "the logits are not C-contiguous",
+            got=f"strides {logits.strides} for shape {logits.shape}",
+            hint="numpy.array(logits, order='C')",
+        )
+
+
+def _require_labels(labels: NDArray[np.uint8], height: int, width: int) -> None:
+    if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != (height, width):
+        raise SpecError("out cannot hold the label map", got=_described(labels), expected=f"uint8 ({height}, {width})")
+    if not (labels.flags.c_contiguous and labels.flags.writeable):
+        raise SpecError("out cannot hold the label map", got="a view with gaps, or read-only", hint="numpy.empty")
+
+
+def _described(value: object) -> str:
+    return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

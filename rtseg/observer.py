@@ -1,0 +1,45 @@
+"""What long work tells while it goes on: how far it is, and what is out of the ordinary."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+LOGGER: Final = logging.getLogger("rtseg")
+
+
+class Observer:
+    """Receives progress and notes. Override what is of interest.
+
+    By default progress is dropped, and a note is logged by the logger "rtseg" as information.
+    """
+
+    def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
+        """Receive how far a task is: `done` of `total`, None where the total is not known, and a word about it.
+
+        A task is named by what it does ("calibrating"). It comes many times, and never after its last.
+        """
+
+    def note(self, text: str) -> None:
+        """Receive one or more lines for a person."""
+        LOGGER.info("%s", text)
+
+
+class Part(Observer):
+    """An observer of a part of a larger task: progress goes on as the whole task's, notes as they are."""
+
+    def __init__(self, whole: Observer, task: str, before: float, total: float) -> None:
+        """`before` is what of `total` was done when the part began. Both count in the units of the part."""
+        self._whole, self._task, self._before, self._total = whole, task, before, total
+
+    def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
+        """Pass on the progress of the whole task."""
+        self._whole.progress(self._task, self._before + done, self._total, detail)
+
+    def note(self, text: str) -> None:
+        """Pass on a note."""
+        self._whole.note(text)
+
+
+SILENT: Final = Observer()
+"""The observer of work that nobody watches: its notes are logged."""

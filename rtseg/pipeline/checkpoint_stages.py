@@ -1,0 +1,149 @@
+"""To a checkpoint: a network trained, or the weights of its authors imported."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.details import WeightImportDetails
+from rtseg.artifacts.files import PathLike
+from rtseg.errors import SpecError, TrainingError
+from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.arguments import DEFAULT_RESOLUTION, Classes, classes_of, prepared_network, resolution_of
+from rtseg.pipeline.packages import needed_for
+from rtseg.pipeline.results import Result
+from rtseg.specs import Resolution
+
+if TYPE_CHECKING:
+    from rtseg.networks.official import KeyReport
+    from rtseg.training.recipe import TrainingRecipe
+
+
+@dataclass(frozen=True)
+class CheckpointImportResult(Result):
+    """The checkpoint, and what became of each key of the source."""
+
+    artifact: Artifact
+    source: str
+    keys: KeyReport
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return path and manifest, which holds the keys."""
+        return self.artifact.to_json()
+
+
+@dataclass(frozen=True)
+class TrainingResult(Result):
+    """The checkpoint of the epoch that validated best; its manifest holds the history."""
+
+    artifact: Artifact
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return path and manifest."""
+        return self.artifact.to_json()
+
+
+def import_checkpoint(
+    network: str,
+    source: PathLike,
+    output: PathLike | None = None,
+    *,
+    classes: Classes,
+    options: Mapping[str, str] | None = None,
+    resolution: Resolution | str = DEFAULT_RESOLUTION,
+    precision: str = "fp32",
+    observer: Observer = SILENT,
+) -> CheckpointImportResult:
+    """Turn a .pth file of a network's authors into a checkpoint of rtseg. Code in the file is never run.
+
+    Every key is accounted for: taken, renamed, or dropped because nothing computes with it. resolution, the size it was
+    trained at, is only noted. precision "fp16" halves the file. output is by default NETWORK-CLASSES.safetensors.
+
+    Raises MissingDependencyError, UnknownNameError, SpecError, CheckpointError for a file that does not fit, and
+    WriteError.
+    """
+    with needed_for("importing a checkpoint", "export"):
+        from rtseg.networks.checkpoints import import_pth, save_checkpoint
+
+    spec = classes_of(classes)
+    prepared, keys = import_pth(source, network, spec, options=options)
+    path = (
+        Path(output) if output is not None else Path(f"{network}-{spec.dataset or f'{len(spec)}classes'}.safetensors")
+    )
+    details = WeightImportDetails(Path(source).name, keys.to_json())
+    artifact = save_checkpoint(path, prepared, resolution_of(resolution), precision=precision, details=details)
+    return CheckpointImportResult(artifact, Path(source).name, keys)
+
+
+def training_recipe(path: PathLike | None, changes: Mapping[str, Any]) -> TrainingRecipe:
+    """Return the recipe in a TOML file with those fields changed, or without a file the recipe of the fields alone.
+
+    A field that is None is not changed. Raises SpecError, naming the field that is wrong or missing.
+    """
+    from rtseg.training.recipe import TrainingRecipe, read_recipe
+
+    given = {name: value for name, value in changes.items() if value is not None}
+    if path is not None:
+        return read_recipe(path).replaced(given)
+    if missing := {"network", "data", "epochs"} - set(given):
+        raise SpecError("a recipe lacks fields", expected=", ".join(sorted(missing)))
+    return TrainingRecipe(**given)
+
+
+def train(
+    recipe: TrainingRecipe | PathLike,
+    output: PathLike | None = None,
+    *,
+    data: str | None = None,
+    init: ArtifactLike | None = None,
+    backbone: PathLike | None = None,
+    device: str | None = None,
+    workers: int = 0,
+    precision: str = "fp32",
+    resume: bool = False,
+    observer: Observer = SILENT,
+) -> TrainingResult:
+    """Train a network by a recipe, or the TOML file of one, and write the epoch that validates best.
+
+    data is the dataset with its folder ("camvid:DIR"), by default the recipe's own text. init are weights to start
+    from, backbone is a file of ImageNet weights where the recipe asks for them. device is by default a GPU that PyTorch
+    sees, else "cpu". With resume a killed run goes on to the same weights as one that was never killed. output is by
+    default NETWORK-DATA.safetensors; a file that exists is never overwritten.
+
+    Raises MissingDependencyError, SpecError, UnknownNameError, DatasetError, CheckpointError, TrainingError and
+    WriteError.
+    """
+    with needed_for("training a network", "train"):
+        from rtseg.training.fit import default_device, fit
+    from rtseg.datasets.registry import open_dataset
+    from rtseg.training.recipe import TrainingRecipe, read_recipe
+
+    if not isinstance(recipe, TrainingRecipe):
+        recipe = read_recipe(recipe)
+    source = data or recipe.data
+    train_split, val_split = open_dataset(source, "train"), open_dataset(source, "val")
+    prepared = prepared_network(
+        recipe.network, classes=train_split.classes, checkpoint=init, options=recipe.options, seed=recipe.seed
+    )
+    name = f"{recipe.network.replace(':', '-')}-{recipe.data.partition(':')[0]}.safetensors"
+    path = Path(output) if output is not None else Path(name)
+    if os.path.exists(path):  # never raises, as Path.exists does where a folder may not be entered
+        raise TrainingError(f"{path} exists already", hint="-o with another name")
+    artifact = fit(
+        prepared,
+        recipe,
+        train_split,
+        val_split,
+        path,
+        backbone=backbone,
+        resume=resume,
+        device=device or default_device(),
+        workers=workers,
+        precision=precision,
+        observer=observer,
+    )
+    return TrainingResult(artifact)

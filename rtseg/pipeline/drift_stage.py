@@ -1,0 +1,75 @@
+"""Where two files of one network drift apart, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.packages import needed_for
+from rtseg.pipeline.results import Result
+from rtseg.runners.registry import RUNNABLE
+
+if TYPE_CHECKING:
+    from rtseg.quantization.layer_drift import Drift
+
+
+@dataclass(frozen=True)
+class DriftResult(Result):
+    """The layers of two files, those first that add most to the error; the first beyond a threshold, if one was given.
+
+    threshold is a fraction of the root mean square of the reference's values.
+    """
+
+    reference: Artifact
+    other: Artifact
+    data: str
+    split: str | None
+    drift: Drift
+    threshold: float | None
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return plain values in one level."""
+        first = None if self.threshold is None else self.drift.first_beyond(self.threshold)
+        return {
+            "reference": str(self.reference.path),
+            "other": str(self.other.path),
+            "data": self.data,
+            "split": self.split,
+            **self.drift.to_json(),
+            "threshold": self.threshold,
+            "first_beyond": None if first is None else first.tensor,
+        }
+
+
+def drift(
+    reference: ArtifactLike,
+    other: ArtifactLike,
+    *,
+    data: str = "streets",
+    split: str = "val",
+    images: int = 2,
+    threshold: float | None = None,
+    threads: int = 0,
+    observer: Observer = SILENT,
+) -> DriftResult:
+    """Compare an ONNX file and its INT8 or FP16 twin layer by layer, through Polygraphy.
+
+    Each layer of other runs on the reference's values too: what it then gives is what it adds by itself. Errors are the
+    root mean square of the difference over that of the reference's values, on `images` pictures of data. threshold, a
+    fraction, also names the first layer whose error is larger. Where one is an engine, on a GPU, the outputs alone are
+    compared.
+
+    Raises MissingDependencyError, ManifestError, OnnxError, SpecError for other contracts, DatasetError and
+    RunnerError.
+    """
+    with needed_for("comparing two files layer by layer", "report"):
+        from rtseg.quantization.layer_drift import measured_drift
+    from rtseg.datasets.registry import is_labelled, open_pictures
+
+    first, second = (Artifact.open(each, kind=RUNNABLE) for each in (reference, other))
+    pictures = open_pictures(data, split)
+    result = measured_drift(first, second, pictures, images=images, threads=threads, observer=observer)
+    return DriftResult(first, second, data.partition(":")[0], split if is_labelled(data) else None, result, threshold)

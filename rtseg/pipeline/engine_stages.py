@@ -1,0 +1,171 @@
+"""From an ONNX file to an engine, and what an engine was built of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.files import PathLike
+from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.results import Result
+from rtseg.runners.cuda.registry import DEFAULT
+
+if TYPE_CHECKING:
+    from rtseg.engines.layer_audit import Audit
+    from rtseg.engines.proof import PrecisionProof
+    from rtseg.engines.settings import BuildSettings
+    from rtseg.engines.verdict import EngineVerdict
+
+Settings = Union["BuildSettings", PathLike]
+"""Build settings, or the path of a TOML file of them (engines/NAME.toml)."""
+
+
+@dataclass(frozen=True)
+class BuildResult(Result):
+    """The engine, the JSON about its layers, the proof of its precision, and whether it came out of the cache."""
+
+    artifact: Artifact
+    layers: Path
+    from_cache: bool
+    proof: PrecisionProof
+
+    @property
+    def verdict(self) -> EngineVerdict:
+        """Whether the convolutions and matrix products are in the precision that was asked for."""
+        return self.proof.verdict
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return path, layers, from_cache, verdict and shares, and the manifest."""
+        return {
+            "path": str(self.artifact.path),
+            "layers": str(self.layers),
+            "from_cache": self.from_cache,
+            **self.proof.to_json(),
+            "manifest": self.artifact.manifest.to_json(),
+        }
+
+
+@dataclass(frozen=True)
+class AuditResult(Result):
+    """What an engine's layers compute in; the verdict where a precision was asked for; another engine, and the changes.
+
+    file and other are what was named: an engine, or the JSON about its layers.
+    """
+
+    file: Path
+    engine: Audit
+    verdict: EngineVerdict | None = None
+    other: Path | None = None
+    reference: Audit | None = None
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return file, engine, verdict, and "against" with the other engine, the changes since it, and the times."""
+        return {
+            "file": str(self.file),
+            "engine": self.engine.to_json(),
+            "verdict": None if self.verdict is None else self.verdict.to_json(),
+            "against": self._against(),
+        }
+
+    def _against(self) -> dict[str, Any] | None:
+        from rtseg.engines.changes import changes_between, times_by_precision
+
+        if self.reference is None:
+            return None
+        return {
+            "file": str(self.other),
+            "engine": self.reference.to_json(),
+            "changes": [change.to_json() for change in changes_between(self.engine, self.reference)],
+            "times": times_by_precision(self.engine, self.reference),
+        }
+
+
+def build(
+    source: ArtifactLike,
+    output: PathLike | None = None,
+    *,
+    precision: str | None = None,
+    runtime: str | None = None,
+    capabilities: Sequence[str] = (),
+    settings: Settings | None = None,
+    workspace_mib: int | None = None,
+    cuda: str = DEFAULT,
+    keep_anyway: bool = False,
+    keep_graph: PathLike | None = None,
+    observer: Observer = SILENT,
+) -> BuildResult:
+    """Build an engine of an ONNX file and prove its precision.
+
+    precision is "fp32", "fp16" or "int8", by default the file's own. runtime is "tensorrt", for the GPU of this
+    machine, or "tensorrt-rtx", for the compute capabilities named ("8.9"), by default all from 8.6 on; without a
+    runtime it is the one that this machine has. settings say how hard the compiler searches, workspace_mib bounds the
+    scratch memory of a layer. output is by default NAME.PRECISION.RELEASE-GPU.engine beside source. An engine that is
+    not in the precision asked for is not written, unless with keep_anyway. keep_graph is where the graph that the
+    compiler got is written. The same request is taken from the cache.
+
+    Raises MissingDependencyError, CudaError, ManifestError, OnnxError, QuantizationError, SpecError, EngineError and
+    WriteError.
+    """
+    from rtseg.engines.building import build_engine
+    from rtseg.engines.settings import BuildSettings, read_settings
+
+    chosen = settings if isinstance(settings, BuildSettings) else None
+    if chosen is None:
+        chosen = BuildSettings() if settings is None else read_settings(settings)  # type: ignore[arg-type]
+    built = build_engine(
+        source,
+        output,
+        precision=precision,
+        runtime=runtime,
+        capabilities=capabilities,
+        settings=chosen.replaced({"workspace_mib": workspace_mib}),
+        cuda=cuda,
+        observer=observer,
+        keep_anyway=keep_anyway,
+        keep_graph=keep_graph,
+    )
+    return BuildResult(Artifact(built.path, built.manifest), built.layers, built.from_cache, built.proof)
+
+
+def audit(
+    source: ArtifactLike,
+    *,
+    expect: str | None = None,
+    against: ArtifactLike | None = None,
+    profile: PathLike | None = None,
+    against_profile: PathLike | None = None,
+    observer: Observer = SILENT,
+) -> AuditResult:
+    """Return what the layers of an engine compute in, and the verdict on a precision.
+
+    source is an engine with NAME.layers.json beside it, or such a file: what TensorRT's inspector writes as JSON.
+    expect is "fp32", "fp16" or "int8", by default what the manifest says; without either there is no verdict. against
+    is an engine to compare with. The profiles are times of layers, as trtexec writes them. Neither TensorRT nor a GPU
+    is needed.
+
+    Raises EngineError for files that cannot be read, ManifestError and UnknownNameError.
+    """
+    from rtseg.engines.verdict import requested_precision, verdict_on
+
+    file, other = _path(source), None if against is None else _path(against)
+    engine = _audited(file, profile)
+    reference = None if other is None else _audited(other, against_profile)
+    request = expect or requested_precision(file)
+    verdict = None if request is None else verdict_on(engine, request)
+    return AuditResult(file, engine, verdict, other, reference)
+
+
+def _path(source: ArtifactLike) -> Path:
+    return source.path if isinstance(source, Artifact) else Path(source)
+
+
+def _audited(file: Path, profile: PathLike | None) -> Audit:
+    from rtseg.engines.layer_audit import audit as audited
+    from rtseg.engines.layer_times import read_layer_times
+    from rtseg.engines.layers_file import read_layers
+
+    engine = read_layers(file)
+    return audited(engine, None if profile is None else read_layer_times(profile, engine))

@@ -1,0 +1,75 @@
+"""Label maps and overlays for images, folders and videos."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.files import PathLike, write_text_atomically
+from rtseg.errors import ImageError
+from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.results import Result
+from rtseg.runners.registry import RUNNABLE
+
+if TYPE_CHECKING:
+    from rtseg.labelling import LabellingSummary
+
+
+@dataclass(frozen=True)
+class LabellingResult(Result):
+    """What was labelled with which artifact, and what could not be read."""
+
+    artifact: Artifact
+    backend: str
+    device: str
+    folder: Path
+    summary: LabellingSummary
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return artifact, backend and device, pixel shares, inputs and failures, as they stand in summary.json."""
+        where = {"artifact": str(self.artifact.path), "backend": self.backend, "device": self.device}
+        return {**where, **self.summary.to_json()}
+
+    def require(self) -> None:
+        """Raise ImageError where an input could not be labelled."""
+        failures = self.summary.failures
+        if failures:
+            count = len(failures) + len(self.summary.inputs)
+            first = failures[0]["error"]
+            raise ImageError(f"{len(failures)} of {count} inputs could not be labelled: {first}")
+
+
+def run(
+    source: ArtifactLike,
+    inputs: PathLike | Sequence[PathLike],
+    output: PathLike,
+    *,
+    runner: str | None = None,
+    threads: int = 0,
+    observer: Observer = SILENT,
+) -> LabellingResult:
+    """Label images, folders of images and videos; write label maps, overlays and summary.json into the folder output.
+
+    An input that cannot be read is listed in the result and costs nothing of the others; `result.require()` raises for
+    it. runner names what runs the file, by default the default of its kind.
+
+    Raises ManifestError, InputError for inputs that are missing or would overwrite one another, RunnerError,
+    UnknownNameError, MissingDependencyError and WriteError.
+    """
+    from rtseg.labelling import expand_inputs, label_files
+    from rtseg.runners.loading import load
+
+    given = [inputs] if isinstance(inputs, str) or not isinstance(inputs, Sequence) else inputs
+    files, folder = expand_inputs([Path(path) for path in given]), Path(output)
+    artifact = Artifact.open(source, kind=RUNNABLE)
+    with load(artifact, runner=runner, threads=threads) as segmenter:
+        for note in segmenter.runner.notes:
+            observer.note(note)
+        summary = label_files(segmenter, files, folder, observer=observer)
+    result = LabellingResult(artifact, segmenter.runner.backend, segmenter.runner.device, folder, summary)
+    write_text_atomically(folder / "summary.json", json.dumps(result.to_json(), indent=2) + "\n")
+    return result

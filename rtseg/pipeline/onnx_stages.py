@@ -1,0 +1,110 @@
+"""To an FP32 ONNX file: a network exported, or another exporter's file imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.files import PathLike
+from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.arguments import Classes, classes_of, prepared_network, resolution_of
+from rtseg.pipeline.packages import needed_for
+from rtseg.pipeline.results import Result
+from rtseg.specs import Normalization, Resolution
+
+if TYPE_CHECKING:
+    from rtseg.exporting.parity import ParityReport
+
+
+@dataclass(frozen=True)
+class ExportResult(Result):
+    """The ONNX file, and its comparison with PyTorch on a random input and on so many pictures of that dataset."""
+
+    artifact: Artifact
+    parity: ParityReport
+    pictures: int
+    data: str
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return path and manifest, which holds the comparison."""
+        return self.artifact.to_json()
+
+
+@dataclass(frozen=True)
+class OnnxImportResult(Result):
+    """The canonical ONNX file, what was changed in the source, and the comparison; None where nothing was changed."""
+
+    artifact: Artifact
+    account: str
+    parity: ParityReport | None
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return path, account and manifest, which holds the comparison."""
+        return {**self.artifact.to_json(), "account": self.account}
+
+
+def export(
+    network: str | None,
+    resolution: Resolution | str,
+    output: PathLike | None = None,
+    *,
+    checkpoint: ArtifactLike | None = None,
+    classes: Classes | None = None,
+    options: Mapping[str, str] | None = None,
+    interface: str = "logits",
+    data: str = "streets",
+    split: str = "val",
+    images: int = 2,
+    seed: int = 0,
+    observer: Observer = SILENT,
+) -> ExportResult:
+    """Write a network as a canonical ONNX file, once ONNX Runtime and PyTorch agree on it.
+
+    network is a registered name, or "package.module:function" for one of your own; None takes the checkpoint's.
+    checkpoint is a file of rtseg or a .pth; without one the weights are random, drawn with seed. classes are by
+    default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores" (full
+    resolution) or "labels" (uint8 in and out). The comparison runs on a random input and on `images` pictures of data.
+    output is by default NETWORK-CLASSES-HxW.onnx in the current folder.
+
+    Raises MissingDependencyError, UnknownNameError, NetworkError, CheckpointError, ManifestError, SpecError, OnnxError,
+    ParityError and WriteError.
+    """
+    with needed_for("exporting a network", "export"):
+        from rtseg.exporting.onnx_file import default_name, export_onnx
+    from rtseg.datasets.registry import open_dataset
+
+    size = resolution_of(resolution)
+    dataset = open_dataset(data, split)
+    prepared = prepared_network(network, checkpoint=checkpoint, classes=classes, options=options, seed=seed)
+    pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
+    path = Path(output) if output is not None else Path(default_name(prepared, size, interface))
+    exported = export_onnx(prepared, size, path, interface=interface, images=pictures)
+    return ExportResult(exported.artifact, exported.parity, len(pictures), data.partition(":")[0])
+
+
+def import_onnx(
+    source: PathLike,
+    output: PathLike | None = None,
+    *,
+    classes: Classes | None = None,
+    normalization: Normalization | None = None,
+    align_corners: bool | None = None,
+    observer: Observer = SILENT,
+) -> OnnxImportResult:
+    """Write the canonical form of another exporter's ONNX file, once ONNX Runtime gives the same with both.
+
+    Size, interface and stride are read off the graph. classes, normalization and align_corners are what it cannot show;
+    a file of rtseg that lost its manifest needs none of them. output is by default NAME.canonical.onnx beside source.
+
+    Raises MissingDependencyError, OnnxError, SpecError naming what has to be said, ParityError and WriteError.
+    """
+    with needed_for("importing an ONNX file", "export"):
+        from rtseg.exporting.foreign import canonical_import
+        from rtseg.exporting.foreign_contract import ContractOptions
+
+    said = ContractOptions(None if classes is None else classes_of(classes), normalization, align_corners)
+    imported = canonical_import(source, output, said=said)
+    return OnnxImportResult(imported.artifact, imported.account, imported.parity)

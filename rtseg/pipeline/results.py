@@ -1,0 +1,36 @@
+"""Results say themselves as JSON, all in the same way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a stage found out."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result as plain dicts, lists, strings and numbers, as the command with --json prints it."""
+        return {name: plain(value) for name, value in self._document().items()}
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return what goes into the JSON, by name: the fields, where a result does not say otherwise."""
+        return {entry.name: getattr(self, entry.name) for entry in fields(self)}
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: what has a to_json by that, dataclasses by their fields, paths as text."""
+    if hasattr(value, "to_json"):
+        return plain(value.to_json())
+    if is_dataclass(value) and not isinstance(value, type):
+        return {entry.name: plain(getattr(value, entry.name)) for entry in fields(value)}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(entry) for entry in value]
+    return sorted(value) if isinstance(value, (set, frozenset)) else value

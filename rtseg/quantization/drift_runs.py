@@ -1,0 +1,136 @@
+"""What Polygraphy does for a drift: it marks outputs, runs parts of graphs and whole files, and gives their values.
+
+Its Comparator runs everything, but rtseg compares: Comparator.compare_accuracy takes the median of every tensor for
+its log, which costs more than computing the tensor. The logger is silent here; errors come as exceptions.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from rtseg.artifacts.manifest import Manifest
+from rtseg.errors import MissingDependencyError, RtsegError, RunnerError, first_line
+from rtseg.runners.tensorrt.module import RTX
+from rtseg.runners.tensorrt.preflight import runtime_of
+
+Array = NDArray[Any]
+_SILENT = 4
+"""ONNX Runtime's log severity "fatal": its errors are raised as exceptions anyway."""
+
+
+def require_polygraphy() -> None:
+    """Raise MissingDependencyError where Polygraphy is not installed."""
+    try:
+        import polygraphy  # noqa: F401
+    except ImportError as error:
+        raise MissingDependencyError(
+            "polygraphy", extra="report", purpose="comparing two files layer by layer"
+        ) from error
+
+
+def part_values(
+    model: onnx.ModelProto, tensor: str, feeds: Sequence[Mapping[str, Array]], *, threads: int = 0
+) -> list[Array]:
+    """Return a tensor's value for each of the feeds, which give the model's inputs by name.
+
+    ONNX Runtime computes it on the CPU, operator by operator as the model has them, none fused with its neighbour.
+    Most FP16 operators it computes in FP32 and rounds the result: of FP16 one sees the rounding of weights and
+    tensors, not that of sums. The model's outputs are overwritten; threads 0 means all cores. Raises RunnerError and
+    MissingDependencyError.
+    """
+    with _quiet(f"ONNX Runtime cannot compute {tensor}"):
+        from polygraphy.backend.onnx import ModifyOutputs
+        from polygraphy.backend.onnxrt import OnnxrtRunner
+
+        # Names are patterns to Polygraphy; those of tensors may have brackets.
+        marked = ModifyOutputs(model, outputs=[glob.escape(tensor)])()
+        return _outputs(OnnxrtRunner(_session(marked.SerializeToString(), threads), name="onnxruntime"), feeds)
+
+
+class FileRun:
+    """A whole file, for its output alone: an ONNX file as part_values runs it, an engine on a GPU by TensorRT.
+
+    manifest is the file's, verified. Raises RunnerError, and MissingDependencyError without TensorRT.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest, *, threads: int = 0) -> None:
+        if manifest.kind == "engine":
+            self._runner = _engine_runner(path, manifest)
+            return
+        with _quiet(f"ONNX Runtime cannot load {path}"):
+            from polygraphy.backend.onnxrt import OnnxrtRunner
+
+            self._runner = OnnxrtRunner(_session(path.read_bytes(), threads), name="onnxruntime")
+
+    def __call__(self, tensor: Array) -> Array:
+        """Return the output for that input, as a new array. Raises RunnerError."""
+        with _quiet(f"{self._runner.name} failed"):
+            with self._runner as runner:
+                (name,) = runner.get_input_metadata(use_numpy_dtypes=False)
+            return _outputs(self._runner, [{name: tensor}])[0]
+
+
+def _engine_runner(path: Path, manifest: Manifest) -> Any:
+    """Return Polygraphy's runner of an engine, which gives what the engine gives: no layer inside it."""
+    if runtime_of(manifest) == RTX:
+        raise RunnerError(
+            f"{path} is an engine of TensorRT for RTX",
+            expected="an engine of TensorRT, or an ONNX file",
+            hint="rtseg validate with --against",
+        )
+    if find_spec("tensorrt") is None:
+        raise MissingDependencyError("tensorrt", extra="gpu", purpose="running an engine")
+    with _quiet(f"TensorRT cannot load {path}"):
+        from polygraphy.backend.trt import EngineFromBytes, TrtRunner
+
+        return TrtRunner(EngineFromBytes(path.read_bytes())(), name="tensorrt")
+
+
+def _session(model: bytes, threads: int) -> Any:
+    """Return a session of a model; Polygraphy's own loader bounds no threads and logs on standard error."""
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise MissingDependencyError("onnxruntime", extra="cpu", purpose="running an ONNX file") from error
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = _SILENT
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.enable_cpu_mem_arena = False  # it would take twice what one operator needs
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _outputs(runner: Any, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
+    """Return the one output for each of the feeds."""
+    from polygraphy.comparator import Comparator
+
+    values = []
+    for feed in feeds:  # one at a time: of several Polygraphy copies the outputs
+        ((_, (result,)),) = Comparator.run([runner], data_loader=[dict(feed)])
+        (output,) = result.values()
+        values.append(np.asarray(output))
+    return values
+
+
+@contextlib.contextmanager
+def _quiet(doing: str) -> Iterator[None]:
+    """Silence Polygraphy, and turn what it or what it drives raises into a RunnerError that says what failed."""
+    require_polygraphy()
+    from polygraphy.logger import G_LOGGER
+
+    try:
+        with G_LOGGER.verbosity(G_LOGGER.CRITICAL + 1):
+            yield
+    except RtsegError:
+        raise
+    except Exception as error:  # those of ONNX Runtime, TensorRT and Polygraphy share no base class but Exception
+        raise RunnerError(f"{doing}: {first_line(error)}") from error

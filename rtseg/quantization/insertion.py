@@ -1,0 +1,187 @@
+"""Carry out a placement: pairs of QuantizeLinear and DequantizeLinear, written into a copy of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from rtseg.calibration.table import TensorRange
+from rtseg.graphs.view import GraphView, node_name
+from rtseg.quantization.placement import Placement, Use
+from rtseg.quantization.scales import (
+    SIGNED_STEPS,
+    UNSIGNED_STEPS,
+    activation_scale,
+    channel_scales,
+    constant_scale,
+    shared_ranges,
+)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How a target writes INT8 down.
+
+    unsigned: activations as uint8, with zero point 0 where nothing is negative (255 steps instead of 127) and 128
+    elsewhere. stored_weights: weights and biases are integers in the file; otherwise weights stay float32 behind a pair
+    of their own, which every version of TensorRT reads, and biases float32.
+    """
+
+    unsigned: bool
+    stored_weights: bool
+
+
+ENCODINGS = {
+    "tensorrt": Encoding(unsigned=False, stored_weights=False),
+    "onnxruntime": Encoding(unsigned=True, stored_weights=True),
+    "openvino": Encoding(unsigned=True, stored_weights=False),
+}
+
+
+def with_pairs(
+    view: GraphView, placement: Placement, ranges: Mapping[str, TensorRange], encoding: Encoding
+) -> onnx.ModelProto:
+    """Return a copy of the view's model that reads INT8 where the placement says so.
+
+    Raises QuantizationError for a tensor the ranges do not know.
+    """
+    return _Insertion(view, placement, shared_ranges(ranges, placement.shared), encoding).result()
+
+
+class _Insertion:
+    def __init__(
+        self,
+        view: GraphView,
+        placement: Placement,
+        ranges: Mapping[str, TensorRange],
+        encoding: Encoding,
+    ) -> None:
+        self._view = view
+        self._placement = placement
+        self._ranges = ranges
+        self._encoding = encoding
+        self._model = onnx.ModelProto()
+        self._model.CopyFrom(view.model)
+        self._initializers: list[onnx.TensorProto] = []
+        self._renamed: dict[Use, str] = {}
+        self._weight_scales: dict[str, NDArray[np.float32]] = {}
+
+    def result(self) -> onnx.ModelProto:
+        graph = self._model.graph
+        nodes = list(graph.node)
+        written: list[onnx.NodeProto] = []
+        for tensor in (self._view.input, *(entry.name for entry in graph.initializer)):
+            if tensor in self._placement.uses:
+                written += self._pair(tensor)
+        for node in nodes:
+            if node_name(node) in self._placement.weights:
+                written += self._quantized_weights(node)
+            for position in range(len(node.input)):
+                node.input[position] = self._renamed.get(Use(node_name(node), position), node.input[position])
+            written.append(node)
+            for tensor in node.output:
+                if tensor in self._placement.uses:
+                    written += self._pair(tensor)
+        del graph.node[:]
+        graph.node.extend(written)
+        graph.initializer.extend(self._initializers)
+        _drop_unread_constants(graph)
+        return self._model
+
+    def _pair(self, tensor: str) -> list[onnx.NodeProto]:
+        scale, zero = self._scale_and_zero(tensor)
+        names = [self._constant(f"{tensor}_scale", np.array(scale)), self._constant(f"{tensor}_zero_point", zero)]
+        for use in self._placement.uses[tensor]:
+            self._renamed[use] = f"{tensor}_dequantized"
+        return _pair(tensor, names)
+
+    def _scale_and_zero(self, tensor: str) -> tuple[np.float32, NDArray[np.generic]]:
+        if self._view.is_constant(tensor):
+            return constant_scale(self._view.constant(tensor)), np.array(0, np.int8)
+        scale = activation_scale(tensor, self._ranges)
+        if not self._encoding.unsigned:
+            return scale, np.array(0, np.int8)
+        if self._ranges[tensor].minimum >= 0:
+            return np.float32(scale * SIGNED_STEPS / UNSIGNED_STEPS), np.array(0, np.uint8)
+        return scale, np.array(128, np.uint8)
+
+    def _quantized_weights(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Let the node read its weight through INT8, and its bias too where the target stores integers."""
+        weight = node.input[1]
+        stores_bias = self._encoding.stored_weights and len(node.input) > 2 and node.input[2] != ""
+        made: list[onnx.NodeProto] = []
+        if weight not in self._weight_scales:  # several convolutions may share one
+            scales = channel_scales(self._view.constant(weight))
+            if stores_bias:
+                scales = np.maximum(scales, self._least_step_for_bias(node))
+            self._weight_scales[weight] = scales
+            scale = self._constant(f"{weight}_scale", scales)
+            zero = self._constant(f"{weight}_zero_point", np.zeros(len(scales), np.int8))
+            if self._encoding.stored_weights:
+                stored = self._constant(f"{weight}_quantized", _quantized(self._view.constant(weight), scales, np.int8))
+                made.append(_dequantize(stored, [scale, zero], f"{weight}_dequantized", axis=0))
+            else:
+                made += _pair(weight, [scale, zero], axis=0)
+        self._renamed[Use(node_name(node), 1)] = f"{weight}_dequantized"
+        if stores_bias:
+            made.append(self._quantized_bias(node, self._weight_scales[weight]))
+        return made
+
+    def _least_step_for_bias(self, node: onnx.NodeProto) -> NDArray[np.float32]:
+        """Return the steps of a weight below which the bias, in steps of input times weight, would overflow INT32."""
+        step = self._scale_and_zero(node.input[0])[0]
+        least: NDArray[np.float32] = np.abs(self._view.constant(node.input[2])) / (step * np.float32(2**30))
+        return least
+
+    def _quantized_bias(self, node: onnx.NodeProto, scales: NDArray[np.float32]) -> onnx.NodeProto:
+        """A bias is added to the INT32 sums, so its step is that of the products: input times weight."""
+        steps = self._scale_and_zero(node.input[0])[0] * scales
+        name = f"{node_name(node)}_bias"
+        stored = self._constant(f"{name}_quantized", _quantized(self._view.constant(node.input[2]), steps, np.int32))
+        zero = self._constant(f"{name}_zero_point", np.zeros(len(steps), np.int32))
+        self._renamed[Use(node_name(node), 2)] = f"{name}_dequantized"
+        return _dequantize(stored, [self._constant(f"{name}_scale", steps), zero], f"{name}_dequantized", axis=0)
+
+    def _constant(self, name: str, value: NDArray[np.generic]) -> str:
+        self._initializers.append(numpy_helper.from_array(np.asarray(value), name))
+        return name
+
+
+def _quantized(values: NDArray[np.float32], scales: NDArray[np.float32], dtype: type) -> NDArray[np.generic]:
+    shaped = scales.reshape(-1, *[1] * (values.ndim - 1))
+    limit = SIGNED_STEPS if dtype is np.int8 else 2**31 - 1
+    return np.clip(np.rint(values / shaped.astype(np.float64)), -limit, limit).astype(dtype)
+
+
+def _pair(tensor: str, scale_and_zero: list[str], axis: int | None = None) -> list[onnx.NodeProto]:
+    quantize = helper.make_node("QuantizeLinear", [tensor, *scale_and_zero], [f"{tensor}_quantized"])
+    quantize.name = f"{tensor}_QuantizeLinear"
+    _set_axis(quantize, axis)
+    return [quantize, _dequantize(f"{tensor}_quantized", scale_and_zero, f"{tensor}_dequantized", axis)]
+
+
+def _dequantize(source: str, scale_and_zero: list[str], result: str, axis: int | None) -> onnx.NodeProto:
+    node = helper.make_node("DequantizeLinear", [source, *scale_and_zero], [result])
+    node.name = f"{result}_DequantizeLinear"
+    _set_axis(node, axis)
+    return node
+
+
+def _set_axis(node: onnx.NodeProto, axis: int | None) -> None:
+    """Write the axis of a scale for each channel; a single scale has none."""
+    if axis is not None:
+        node.attribute.append(helper.make_attribute("axis", axis))
+
+
+def _drop_unread_constants(graph: onnx.GraphProto) -> None:
+    """Remove the weights that integers replaced."""
+    read = {name for node in graph.node for name in node.input}
+    for entry in [entry for entry in graph.initializer if entry.name not in read]:
+        graph.initializer.remove(entry)
+    for node in [node for node in graph.node if node.op_type == "Constant" and node.output[0] not in read]:
+        graph.node.remove(node)

@@ -1,0 +1,29 @@
+"""Whose kernels a graph is quantised for, by name, and the rules that place it for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Callable
+
+from rtseg.errors import UnknownNameError
+from rtseg.graphs.view import GraphView
+from rtseg.quantization.onnxruntime_rules import onnxruntime_placement
+from rtseg.quantization.openvino_rules import openvino_placement
+from rtseg.quantization.placement import Placement
+from rtseg.quantization.tensorrt_rules import tensorrt_placement
+
+_RULES: dict[str, Callable[[GraphView, Collection[str]], Placement]] = {
+    "tensorrt": tensorrt_placement,
+    "onnxruntime": onnxruntime_placement,
+    "openvino": openvino_placement,
+}
+
+
+def placement_for(target: str, view: GraphView, excluded: Collection[str] = ()) -> Placement:
+    """Return the plan for that target. Nodes in excluded neither read INT8 nor have weights in it.
+
+    Raises UnknownNameError for a target that is none.
+    """
+    if target not in _RULES:
+        raise UnknownNameError("target", target, _RULES)
+    return _RULES[target](view, excluded)

@@ -1,0 +1,268 @@
+"""The two ends of a frame on the GPU: which kernel of native/frame_ends.cu, how many blocks, which arguments.
+
+    module = driver.load_module(driver.compile(ends.source(), name=ends.NAME, options=ends.OPTIONS))
+    tail = ends.tail(logits, (19, 128, 256), labels, (1024, 2048), dtype="float16", align_corners=False)
+    driver.launch(driver.kernel(module, tail.kernel), tail.grid, tail.block, tail.arguments.values(), stream)
+
+Pointers are numbers, and nothing is known of the memory behind them: its size is the caller's to see to. The kernels
+check nothing either, so what they cannot take is refused here. All of a launch stands in it, so it is made once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rtseg.errors import SpecError
+from rtseg.frame.bilinear import MAX_SIDE
+from rtseg.runners.cuda.protocol import Grid
+from rtseg.specs import COLOUR_ORDERS, MAX_CLASSES, ImageSpec
+
+NAME = "frame_ends.cu"
+"""What the compiler's messages call the source."""
+
+OPTIONS = ("--std=c++14",)
+"""For the compiler, beside the architecture. Never --use_fast_math: the results would differ from the CPU's."""
+
+BLOCK: Grid = (32, 8, 1)
+"""The threads of a block, of every kernel."""
+
+TILES = {
+    "front_resize": (64, 32),
+    "front_normalize": (128, 8),
+    "tail_cells": (128, 32),
+    "tail_pixels": (32, 8),
+    "tail_argmax": (128, 8),
+    "overlay": (128, 8),
+}
+"""Width and height of the output that a block makes."""
+
+SUFFIXES = {"float32": "f32", "float16": "f16"}
+"""Of the kernels' names, by the type of the tensor or the logits."""
+
+KERNELS = (*(f"rtseg_{work}_{s}" for work in TILES if work != "overlay" for s in SUFFIXES.values()), "rtseg_overlay")
+"""All functions of the source."""
+
+MAX_BLOCKS = (1 << 31) - 1
+"""Of a one-dimensional grid."""
+
+Size = tuple[int, int]
+"""Height and width."""
+
+
+def source() -> str:
+    """Return the CUDA C++ source of all kernels. It includes nothing."""
+    return (Path(__file__).resolve().parents[2] / "native" / NAME).read_text(encoding="utf-8")
+
+
+def _passed_as(kind: type[np.generic]) -> Any:
+    return dataclasses.field(metadata={"kind": kind})
+
+
+class _Arguments:
+    """A kernel's parameters, in its order."""
+
+    def values(self) -> tuple[np.generic, ...]:
+        """Return them as NumPy scalars of the parameters' types; pointers are uint64."""
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        return tuple(field.metadata["kind"](getattr(self, field.name)) for field in fields)
+
+
+@dataclass(frozen=True)
+class FrontArguments(_Arguments):
+    """Of rtseg_front_*: a uint8 image (height, width, 3) to a tensor (3, out_height, out_width)."""
+
+    image: int = _passed_as(np.uint64)
+    height: int = _passed_as(np.int32)
+    width: int = _passed_as(np.int32)
+    row_bytes: int = _passed_as(np.int64)
+    swap_channels: bool = _passed_as(np.int32)
+    tensor: int = _passed_as(np.uint64)
+    out_height: int = _passed_as(np.int32)
+    out_width: int = _passed_as(np.int32)
+    scale: float = _passed_as(np.float32)
+    mean0: float = _passed_as(np.float32)
+    mean1: float = _passed_as(np.float32)
+    mean2: float = _passed_as(np.float32)
+    std0: float = _passed_as(np.float32)
+    std1: float = _passed_as(np.float32)
+    std2: float = _passed_as(np.float32)
+
+
+@dataclass(frozen=True)
+class TailArguments(_Arguments):
+    """Of rtseg_tail_*: logits (classes, h, w), strides in elements, to uint8 labels (height, width)."""
+
+    logits: int = _passed_as(np.uint64)
+    classes: int = _passed_as(np.int32)
+    h: int = _passed_as(np.int32)
+    w: int = _passed_as(np.int32)
+    class_stride: int = _passed_as(np.int64)
+    row_stride: int = _passed_as(np.int64)
+    column_stride: int = _passed_as(np.int64)
+    labels: int = _passed_as(np.uint64)
+    height: int = _passed_as(np.int32)
+    width: int = _passed_as(np.int32)
+    align_corners: bool = _passed_as(np.int32)
+
+
+@dataclass(frozen=True)
+class OverlayArguments(_Arguments):
+    """Of rtseg_overlay: a uint8 image (height, width, 3) and its labels to a uint8 RGB image."""
+
+    image: int = _passed_as(np.uint64)
+    height: int = _passed_as(np.int32)
+    width: int = _passed_as(np.int32)
+    row_bytes: int = _passed_as(np.int64)
+    swap_channels: bool = _passed_as(np.int32)
+    labels: int = _passed_as(np.uint64)
+    palette: int = _passed_as(np.uint64)
+    overlay: int = _passed_as(np.uint64)
+    opacity: float = _passed_as(np.float32)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """A kernel's name, its blocks, the threads of a block, and its arguments. It takes no dynamic shared memory."""
+
+    kernel: str
+    grid: Grid
+    block: Grid
+    arguments: FrontArguments | TailArguments | OverlayArguments
+
+
+def front(
+    image: int,
+    size: Size,
+    tensor: int,
+    spec: ImageSpec,
+    *,
+    dtype: str = "float32",
+    colour_order: str = "RGB",
+    row_bytes: int | None = None,
+) -> Launch:
+    """Return the launch that writes the network's input, dtype (3, spec.height, spec.width), of an image.
+
+    image is uint8 (*size, 3), its channels in colour_order, the next row row_bytes further on: 3 * width unless given.
+    float32 values are those of rtseg.frame.preprocess, float16 ones the same rounded to nearest.
+
+    Raises SpecError for what the kernels do not take.
+    """
+    height, width = _require_size("image", size)
+    numbers = np.array([spec.scale, *spec.mean, *spec.std], np.float32)
+    if not (np.isfinite(numbers).all() and numbers[0] > 0 and (numbers[4:] > 0).all()):
+        raise SpecError("scale, mean or std is no usable float32", got=(spec.scale, spec.mean, spec.std))
+    work = "front_normalize" if size == (spec.height, spec.width) else "front_resize"
+    arguments = FrontArguments(
+        *(image, height, width, _row_bytes(row_bytes, width), _swap(colour_order, spec.colour_order)),
+        *(tensor, spec.height, spec.width),
+        *(spec.scale, *spec.mean, *spec.std),
+    )
+    return _launch(work, dtype, spec.height, spec.width, arguments)
+
+
+def tail(
+    logits: int,
+    shape: tuple[int, int, int],
+    labels: int,
+    size: Size,
+    *,
+    align_corners: bool,
+    dtype: str = "float32",
+    strides: tuple[int, int, int] | None = None,
+) -> Launch:
+    """Return the launch that writes the label map, uint8 of that size, which logits of a shape stand for.
+
+    shape is (classes, h, w). strides counts elements from a class, a row and a column to the next: contiguous logits
+    unless given, or channels_last. Labels are those of rtseg.frame.tail; float16 logits are read as float32 first.
+
+    Raises SpecError for what the kernels do not take.
+    """
+    classes, h, w = shape
+    if not 2 <= classes <= MAX_CLASSES:
+        raise SpecError("the number of classes is out of range", got=classes, expected=f"2 to {MAX_CLASSES}")
+    _require_size("logits", (h, w))
+    height, width = _require_size("label map", size)
+    arguments = TailArguments(
+        *(logits, classes, h, w, *(strides or (h * w, w, 1))),
+        *(labels, height, width, align_corners),
+    )
+    return _launch(_tail_for((h, w), size), dtype, height, width, arguments)
+
+
+def _tail_for(logits: Size, labels: Size) -> str:
+    if logits == labels:
+        return "tail_argmax"
+    return "tail_cells" if logits[0] <= labels[0] and logits[1] <= labels[1] else "tail_pixels"
+
+
+def channels_last(shape: tuple[int, int, int], multiple: int = 8) -> tuple[int, int, int]:
+    """Return the strides of logits whose classes lie together, padded to a multiple: TensorRT's HWC8 and HWC."""
+    classes, _, w = shape
+    padded = -(-classes // multiple) * multiple
+    return 1, w * padded, padded
+
+
+def overlay(
+    image: int,
+    size: Size,
+    labels: int,
+    palette: int,
+    overlay: int,
+    *,
+    opacity: float = 0.5,
+    colour_order: str = "RGB",
+    row_bytes: int | None = None,
+) -> Launch:
+    """Return the launch that writes a uint8 RGB image of that size: the image with the class colours laid over it.
+
+    labels are uint8 of the image's size; palette is uint8 (256, 3), as rtseg.frame.palette.colour_table gives it. The
+    pixels are those of rtseg.frame.palette.overlay where opacity is a multiple of 1/256; else, as float32 is used here,
+    a value that lies at the middle between two integers may be rounded to the other one.
+
+    Raises SpecError for what the kernel does not take.
+    """
+    height, width = _require_size("image", size)
+    if not 0 <= opacity <= 1:
+        raise SpecError("the opacity is out of range", got=opacity, expected="0 to 1")
+    arguments = OverlayArguments(
+        *(image, height, width, _row_bytes(row_bytes, width), _swap(colour_order, "RGB")),
+        *(labels, palette, overlay, opacity),
+    )
+    return _launch("overlay", None, height, width, arguments)
+
+
+def _launch(
+    work: str, dtype: str | None, height: int, width: int, arguments: FrontArguments | TailArguments | OverlayArguments
+) -> Launch:
+    if dtype is not None and dtype not in SUFFIXES:
+        raise SpecError("no kernel takes this type", got=dtype, expected=f"one of {', '.join(SUFFIXES)}")
+    tile_width, tile_height = TILES[work]
+    blocks = math.ceil(width / tile_width) * math.ceil(height / tile_height)
+    if blocks > MAX_BLOCKS:
+        raise SpecError("too large for one launch", got=f"{height}x{width}", expected=f"at most {MAX_BLOCKS} blocks")
+    kernel = f"rtseg_{work}" if dtype is None else f"rtseg_{work}_{SUFFIXES[dtype]}"
+    return Launch(kernel, (blocks, 1, 1), BLOCK, arguments)
+
+
+def _require_size(what: str, size: Size) -> Size:
+    if not all(1 <= side <= MAX_SIDE for side in size):
+        raise SpecError(f"the size of the {what} is out of range", got=size, expected=f"sides of 1 to {MAX_SIDE}")
+    return size
+
+
+def _row_bytes(row_bytes: int | None, width: int) -> int:
+    if row_bytes is not None and abs(row_bytes) < 3 * width:
+        raise SpecError("the image's rows overlap", got=f"{row_bytes} bytes a row", expected=f"{3 * width} or more")
+    return 3 * width if row_bytes is None else row_bytes
+
+
+def _swap(colour_order: str, wanted: str) -> bool:
+    if colour_order not in COLOUR_ORDERS:
+        raise SpecError("unknown colour order", got=repr(colour_order), expected=f"one of {', '.join(COLOUR_ORDERS)}")
+    return colour_order != wanted

@@ -1,0 +1,91 @@
+"""CUDA C++ compiled in the process, by NVIDIA's runtime compiler. Needs no GPU and no driver."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from rtseg.errors import CudaError
+from rtseg.runners.cuda.bindings_package import bindings
+from rtseg.runners.cuda.checked_calls import CheckedCalls
+from rtseg.runners.cuda.failures import errors_of
+
+NO_LIBRARY = "no library libnvrtc"
+"""How the name of the error begins where it is not installed."""
+
+
+def compile_kernel(source: str, arch: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
+    """Return what a driver loads of the CUDA C++ source, for an architecture such as sm_90.
+
+    That is machine code (cubin). For a GPU newer than the compiler it is PTX of the newest architecture below it, which
+    the driver compiles on loading. name stands in messages; options are NVRTC's, such as --use_fast_math.
+
+    Raises CudaError with the compiler's first lines of errors, MissingDependencyError, and CudaError where the
+    library libnvrtc is not installed.
+    """
+    nvrtc = _nvrtc()
+    target = target_for(arch, nvrtc.nvrtcGetSupportedArchs("ask NVRTC for its architectures"))
+    doing = f"compile {name} for {arch}"
+    program = nvrtc.nvrtcCreateProgram(doing, source.encode(), name.encode(), 0, [], [])
+    try:
+        flags = [f"--gpu-architecture={target}".encode(), *(option.encode() for option in options)]
+        try:
+            nvrtc.nvrtcCompileProgram(doing, program, len(flags), flags)
+        except CudaError as error:
+            log = _buffer(nvrtc.nvrtcGetProgramLogSize(doing, program))
+            nvrtc.nvrtcGetProgramLog(doing, program, log)
+            text = log.rstrip(b"\0").decode(errors="replace")
+            raise CudaError(doing, name=errors_of(text) or error.name, code=error.code) from error
+        if target.startswith("sm_"):
+            code = _buffer(nvrtc.nvrtcGetCUBINSize(doing, program))
+            nvrtc.nvrtcGetCUBIN(doing, program, code)
+        else:
+            code = _buffer(nvrtc.nvrtcGetPTXSize(doing, program))
+            nvrtc.nvrtcGetPTX(doing, program, code)
+        return code
+    finally:
+        nvrtc.nvrtcDestroyProgram(doing, program)
+
+
+def target_for(arch: str, supported: Sequence[int]) -> str:
+    """Return arch where the compiler knows it, else the newest virtual architecture below it, such as compute_90.
+
+    Raises CudaError for what is no architecture, or for one that is older than all the compiler knows.
+    """
+    number = re.fullmatch(r"sm_(\d{2,3})", arch)
+    if number is None:
+        raise CudaError("compile a kernel", name=f"architecture {arch!r}", expected="one such as sm_90")
+    if int(number[1]) in supported:
+        return arch
+    below = [known for known in supported if known < int(number[1])]
+    if not below:
+        raise CudaError(
+            f"compile for {arch}",
+            name=f"an NVRTC that starts at sm_{min(supported)}",
+            expected=f"one that knows {arch}",
+            hint="an older CUDA, such as pip install 'cuda-python<13'",
+        )
+    return f"compute_{max(below)}"
+
+
+def _buffer(size: int) -> bytes:
+    # NVRTC writes into it. The bindings take nothing but bytes; of two and more each object is its own, while Python
+    # shares those of one.
+    return bytes(max(size, 2))
+
+
+@functools.lru_cache(maxsize=1)
+def _nvrtc() -> CheckedCalls:
+    driver, module = bindings()
+    major = driver.CUDA_VERSION // 1000
+
+    def failed(doing: str, code: Any) -> CudaError:
+        return CudaError(doing, name=code.name, code=int(code))
+
+    def missing(doing: str, reason: str) -> CudaError:
+        package = "nvidia-cuda-nvrtc" if major >= 13 else f"nvidia-cuda-nvrtc-cu{major}"
+        return CudaError(doing, name=f"{NO_LIBRARY}: {reason}", hint=f"pip install {package}")
+
+    return CheckedCalls(module, failed, missing)

@@ -1,0 +1,70 @@
+"""From a file to a segmenter: the manifest verified, the runner chosen, the contracts in the graph compared."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from typing import Any
+
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.errors import ManifestError
+from rtseg.frame.segmenter import Segmenter
+from rtseg.runners.registry import RUNNABLE, default_runner, file_runner
+from rtseg.specs import contract_metadata
+
+
+def load(source: ArtifactLike, *, runner: str | None = None, threads: int = 0) -> Segmenter:
+    """Return a segmenter for an exported ONNX file or an engine, which is verified first. A path is opened.
+
+    runner is a name of rtseg.runners.registry, by default onnxruntime for an ONNX file, and for an engine the
+    product that built it, tensorrt or tensorrt-rtx.
+    Raises ManifestError for a file that is not what its manifest tells of, UnknownNameError and RunnerError.
+    """
+    artifact = Artifact.claimed(source, kind=RUNNABLE)
+    if artifact.manifest.kind != "engine" and artifact is not source:
+        artifact = artifact.verified()  # the runner of an engine verifies the bytes that it reads
+    manifest = artifact.manifest
+    opened = file_runner(runner or default_runner(manifest), artifact, threads=threads)
+    opened.open()
+    try:
+        _require_same_contract(artifact, opened.metadata)
+    except ManifestError:
+        opened.close()
+        raise
+    return Segmenter(opened, manifest.image, manifest.output, threads=threads)
+
+
+def _require_same_contract(artifact: Artifact, metadata: dict[str, str] | None) -> None:
+    if metadata is None:
+        return
+    manifest = artifact.manifest
+    expected = contract_metadata(manifest.image, manifest.output)
+    for key, value in expected.items():
+        if metadata.get(key) != value:
+            got, wanted = _difference(metadata.get(key, ""), value)
+            raise ManifestError(
+                f"{artifact.path} and its manifest state different contracts: {key}",
+                got=got,
+                expected=wanted,
+                hint=f"rtseg export {manifest.network} --resolution {manifest.image.resolution}",
+            )
+
+
+def _difference(stated: str, expected: str) -> tuple[str, str]:
+    """Return the fields in which two contracts differ, each side in words."""
+    wanted = _flat(json.loads(expected))
+    try:
+        got = _flat(json.loads(stated))
+    except (ValueError, RecursionError):
+        return (reprlib.repr(stated) if stated else "nothing"), "a contract in JSON"
+    differing = [name for name in [*wanted, *got] if got.get(name) != wanted.get(name)]
+    sides = ({name: side[name] for name in dict.fromkeys(differing) if name in side} for side in (got, wanted))
+    first, second = (reprlib.repr(side) for side in sides)
+    return first, second
+
+
+def _flat(contract: Any) -> dict[str, Any]:
+    """Return a contract's fields, those of its class list beside them."""
+    fields = dict(contract) if isinstance(contract, dict) else {"contract": contract}
+    classes = fields.pop("classes", {})
+    return {**fields, **(classes if isinstance(classes, dict) else {"classes": classes})}

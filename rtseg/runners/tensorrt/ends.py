@@ -1,0 +1,87 @@
+"""Before and behind the engine on the GPU: what makes its input of an image, and labels and overlay of its output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rtseg.frame.host_ends import HostEnds
+from rtseg.frame.palette import colour_table
+from rtseg.runners.cuda import ends
+from rtseg.runners.cuda.end_kernels import EndKernels
+from rtseg.runners.cuda.ends import Size
+from rtseg.runners.cuda.protocol import DeviceMemory, Pointer, address
+from rtseg.runners.tensorrt.lanes import Lane, allocated
+from rtseg.runners.tensorrt.steps import Work, in_order
+from rtseg.specs import ImageSpec, OutputSpec
+
+
+@dataclass(frozen=True)
+class FrameEnds:
+    """The two contracts, and the kernels that keep them; none where the graph has both ends in itself.
+
+    host keeps them on the host's cores, for images that such a graph does not take as they are.
+    """
+
+    host: HostEnds
+    kernels: EndKernels | None
+
+    @property
+    def image(self) -> ImageSpec:
+        """How an image goes in."""
+        return self.host.image
+
+    @property
+    def output(self) -> OutputSpec:
+        """What comes out."""
+        return self.host.output
+
+    def in_graph(self, size: Size) -> bool:
+        """Return whether a graph without kernels takes images of that size as they are."""
+        return size == (self.image.height, self.image.width) and self.image.colour_order == "RGB"
+
+    def work(self, lane: Lane, size: Size, image: Pointer, labels: Pointer) -> Work:
+        """Return what takes an image on the device through the lane, and puts its labels there too."""
+        if self.kernels is None:
+            lane.place(lane.source, address(image))
+            lane.place(lane.result, address(labels))
+            return lane.execute
+        tensor, logits = lane.source.spec, lane.result.spec
+        classes, height, width = logits.shape[1:]
+        shape = (classes, height, width)
+        multiple = lane.result.channel_multiple
+        front = ends.front(address(image), size, lane.input.handle, self.image, dtype=tensor.dtype)
+        tail = ends.tail(
+            *(lane.output.handle, shape, address(labels), size),
+            align_corners=self.output.align_corners,
+            dtype=logits.dtype,
+            strides=ends.channels_last(shape, multiple) if multiple else None,
+        )
+        return in_order(self.kernels.bound(front, lane.stream), lane.execute, self.kernels.bound(tail, lane.stream))
+
+
+class Overlay:
+    """The class colours laid over an image on the device, once its labels are there. Calling it is one launch.
+
+    memory is the result on the device, uint8 RGB (height, width, 3).
+    """
+
+    def __init__(
+        self, lane: Lane, frame_ends: FrameEnds, size: Size, image: Pointer, labels: Pointer, opacity: float
+    ) -> None:
+        """Bring the colours to the device. Raises SpecError, and CudaError where the kernel cannot be compiled."""
+        driver, stream = lane.driver, lane.stream
+        kernels = frame_ends.kernels or EndKernels(driver)  # a graph with both ends in itself has needed none so far
+        colours = colour_table(frame_ends.output.classes)
+        self.memory: DeviceMemory = allocated(driver, size[0] * size[1] * 3, "the overlay")
+        self._palette = allocated(driver, colours.nbytes, "the colours")
+        driver.copy_to_device(self._palette, colours, stream)
+        driver.synchronize(stream)  # before the array goes
+        launch = ends.overlay(
+            *(address(image), size, address(labels), self._palette.handle, self.memory.handle),
+            opacity=opacity,
+        )
+        self._launch = kernels.bound(launch, stream)
+
+    def __call__(self) -> None:
+        """Put it into the lane's stream."""
+        self._launch()

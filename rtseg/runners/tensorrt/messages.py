@@ -1,0 +1,251 @@
+"""TensorRT's own words: kept while it works, and translated into a cause and what to do next."""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from rtseg.errors import EngineError, RtsegError, RunnerError
+from rtseg.runners.tensorrt.module import TensorRt
+
+if TYPE_CHECKING:
+    import tensorrt as trt
+
+Refusal = TypeVar("Refusal", bound=RtsegError)
+
+INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
+"""TensorRT's severities. The numbers are those of its C++ interface in every version."""
+
+KEPT = 20
+"""Lines of each severity that are kept. What goes wrong first stands first, so the first ones are."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What a line of TensorRT's means, and what to try. In both, {0}, {1}, ... are the groups of the pattern."""
+
+    pattern: str
+    cause: str
+    hint: str
+
+
+_CUDA_FAILS = r"CUDA initialization failure with error:? ?"
+"""Followed by CUDA's number. 35 is what a missing driver gives too."""
+
+TRANSLATIONS = (
+    Translation(
+        _CUDA_FAILS + r"35\b|CUDA driver version is insufficient",
+        "there is no NVIDIA driver, or one too old for this TensorRT's CUDA",
+        "nvidia-smi, which tells the driver; a newer one, or a TensorRT for an older CUDA; in a container --gpus all",
+    ),
+    Translation(
+        _CUDA_FAILS + r"100\b|no CUDA-capable device is detected",
+        "CUDA sees no GPU",
+        "nvidia-smi -L, which lists the GPUs; unset CUDA_VISIBLE_DEVICES; in a container --gpus all",
+    ),
+    Translation(
+        _CUDA_FAILS + r"34\b|CUDA driver is a stub library",
+        "the CUDA toolkit's stub stands in the way of the driver",
+        "take the toolkit's stubs folder out of LD_LIBRARY_PATH",
+    ),
+    Translation(
+        _CUDA_FAILS + r"80[34]\b",
+        "the NVIDIA driver's parts do not fit each other",
+        "restart the machine, or load the kernel module of the installed driver: nvidia-smi says which is running",
+    ),
+    Translation(
+        r"OutOfMemory|out of memory|Requested amount of GPU memory|insufficient memory on requested size|"
+        + _CUDA_FAILS
+        + r"2\b",
+        "not enough GPU memory",
+        "--workspace 1024, a smaller resolution, or a GPU on which nothing else runs",
+    ),
+    Translation(
+        _CUDA_FAILS + r"\d+",
+        "CUDA cannot be used here",
+        "nvidia-smi, which says whether driver and GPU are there",
+    ),
+    Translation(
+        r"Could not find any implementation for node (.+?) due to insufficient workspace",
+        "no kernel for {0} fits into the workspace",
+        "a larger --workspace",
+    ),
+    Translation(
+        r"Could not find any implementation for node (\{.*?\}|[^\s()]+?)\.?(?:[\s)]|$)",
+        "TensorRT has no kernel for {0} in this precision on this GPU",
+        "rtseg quantize --exclude with that layer, --precision fp16, or a newer TensorRT",
+    ),
+    Translation(
+        r"Cannot compile operation '([^']*)' for (\w+) \(SM(\d+)(\d)\): (.*?)\. In ",
+        "compute capability {2}.{3} has none of what {0} asks for ({4})",
+        "--precision fp16, or another --compute-capability",
+    ),
+    Translation(
+        r"MyelinCheckException: cudnn_impl\.cpp:\d+: CHECK\(dtype == myelinTypeFloat",
+        "this release of TensorRT for RTX has no INT8 convolution",
+        "pip install 'tensorrt-rtx>=1.7', or --precision fp16",
+    ),
+    Translation(
+        r"no tactics to implement the operation within workspace limit",
+        "no kernel fits into the workspace",
+        "a larger --workspace",
+    ),
+    Translation(
+        r"No importer registered for op: (\w+)",
+        "TensorRT's ONNX parser does not know the operator {0}",
+        "rtseg export again, which writes what TensorRT 8.5 parses, or a newer TensorRT",
+    ),
+    Translation(
+        r"getPluginCreator could not find plugin:? (\w+)|could not find plugin (?:creator )?(\w+)",
+        "the plugin {0} is not there",
+        "an export without it; rtseg's own need none",
+    ),
+    Translation(
+        r"Plugin not found|IPluginCreator not found|Cannot deserialize plugin",
+        "a plugin that the graph or engine asks for is not there",
+        "an export without it; rtseg's own need none",
+    ),
+    Translation(
+        r"expecting library version (\S+) got (\S+?),",
+        "the engine is of TensorRT {1}, and this is {0}",
+        "rtseg build, with the TensorRT that will run it",
+    ),
+    Translation(
+        r"Version tag does not match|not compatible with this version of TensorRT",
+        "the engine is of another version of TensorRT",
+        "rtseg build, with the TensorRT that will run it",
+    ),
+    Translation(
+        r"incompatible device, expecting compute (\S+) got compute (\S+?),",
+        "the engine is for a GPU of compute capability {1}, and this one has {0}",
+        "rtseg build, on the GPU that will run it",
+    ),
+    Translation(
+        r"[Mm]agic tag does not match|kMAGIC_TAG|Archive signature|kENGINE_SIGNATURE",
+        "this is not an engine of TensorRT, or it is damaged",
+        "rtseg build again",
+    ),
+    Translation(
+        r"Parameter check failed(?: at: [^,]*)?,? condition: ((?:[^()]|\([^()]*\))+?)(?:\. In |\)|$)",
+        "TensorRT does not allow this: it needs {0}",
+        "another build profile, or a report of this line",
+    ),
+    Translation(
+        r"Parameter check failed", "TensorRT does not allow this", "another build profile, or a report of this line"
+    ),
+)
+"""The most telling first: want of memory is what many of the others come from."""
+
+_PREFIX = re.compile(r"^(?:\d+: )?(?:\[[^\]]*\.\w+::[^\]]*\] ?)?(?:Error Code \d+: )?")
+
+
+_CAUSES_OF_ERRORS = ("No importer registered for op", "CUDA initialization failure with error")
+"""What TensorRT 8 tells as information or as a warning, though it is why there will be no engine.
+
+The error that follows the first speaks of a plugin that nobody asked for; none at all follows the second.
+"""
+
+
+class LogRecord:
+    """What TensorRT said, by severity; the first KEPT lines of each that is at least a warning."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, deque[str]] = {severity: deque() for severity in (INTERNAL_ERROR, ERROR, WARNING)}
+
+    def add(self, severity: int, message: str) -> None:
+        """Take one line. Called from TensorRT's threads, so it must not raise."""
+        cause = any(text in message for text in _CAUSES_OF_ERRORS)
+        lines = self._lines.get(min(severity, ERROR) if cause else severity)
+        if lines is not None and len(lines) < KEPT and message not in lines:
+            lines.append(message)
+
+    @property
+    def errors(self) -> tuple[str, ...]:
+        """The errors, in the order in which they came, internal ones last."""
+        return (*self._lines[ERROR], *self._lines[INTERNAL_ERROR])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The warnings."""
+        return tuple(self._lines[WARNING])
+
+    def clear(self) -> None:
+        """Forget everything, before another piece of work."""
+        for lines in self._lines.values():
+            lines.clear()
+
+
+def tensorrt_logger(trt: TensorRt, record: LogRecord) -> trt.ILogger:
+    """Return the logger to give to a TensorRT, which prints nothing and writes into the record as long as that lives.
+
+    It is one for each product and stays to the end of the process. TensorRT takes the first that it is given for
+    everything, and asks for no other while anything made with that one is left: a second logger would hear nothing, and
+    the first must not go before what was made after it. So each record that is alive hears all that TensorRT says.
+    """
+    with _LISTENING:
+        _RECORDS[:] = [weakref.ref(record), *(known for known in _RECORDS if known() not in (None, record))]
+    return _logger_of(trt.ILogger)
+
+
+_RECORDS: list[weakref.ref[LogRecord]] = []
+_LISTENING = threading.Lock()
+
+
+@functools.cache
+def _logger_of(base: type[trt.ILogger]) -> trt.ILogger:
+    class RecordingLogger(base):  # type: ignore[misc, valid-type, unused-ignore]
+        def __init__(self) -> None:
+            base.__init__(self)  # pybind11 wants the base named, not super()
+
+        def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
+            for reference in tuple(_RECORDS):
+                record = reference()
+                if record is not None:
+                    record.add(int(severity), msg)
+
+    return RecordingLogger()
+
+
+def shortened(message: str) -> str:
+    """Return a line without the source file and error number that TensorRT begins it with."""
+    return " ".join(_PREFIX.sub("", message.strip(), count=1).split())
+
+
+def translated(messages: Iterable[str]) -> tuple[str, str, str] | None:
+    """Return the cause, what to try, and the line that told, or None where no line is known."""
+    lines = list(messages)
+    for translation in TRANSLATIONS:
+        for line in lines:
+            if found := re.search(translation.pattern, line):
+                groups = [group for group in found.groups() if group is not None]
+                return translation.cause.format(*groups), translation.hint, shortened(line)
+    return None
+
+
+def engine_error(what: str, messages: Iterable[str], *, hint: str = "") -> EngineError:
+    """Return the error to raise where TensorRT refused a graph or an engine, in its own words and what they mean.
+
+    hint is what to try where no line is known.
+    """
+    return _refusal(EngineError, what, messages, hint)
+
+
+def runner_error(what: str, messages: Iterable[str], *, hint: str = "") -> RunnerError:
+    """Return the error to raise where TensorRT could not run what it had accepted, or could not start at all."""
+    return _refusal(RunnerError, what, messages, hint)
+
+
+def _refusal(kind: type[Refusal], what: str, messages: Iterable[str], hint: str) -> Refusal:
+    lines = list(messages)
+    known = translated(lines)
+    if known is None:
+        told = "; ".join(map(shortened, lines[:3])) or "no message"
+        return kind(what, got=f"from TensorRT: {told}", hint=hint)
+    cause, next_command, line = known
+    return kind(f"{what}: {cause}", got=f"from TensorRT: {line}", hint=next_command)

@@ -1,0 +1,137 @@
+"""Whether an engine is for the TensorRT and the GPU of this machine, asked before TensorRT sees a byte of it.
+
+TensorRT refuses such engines itself, in words that differ from version to version; some it runs all the same.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Protocol
+
+from rtseg.artifacts.details import EngineDetails
+from rtseg.artifacts.manifest import Manifest
+from rtseg.errors import RunnerError
+from rtseg.runners.tensorrt.module import PRODUCTS, RTX, TENSORRT
+
+AMPERE = (8, 0)
+"""The first compute capability that an engine built with ampere_plus runs on."""
+
+
+class Gpu(Protocol):
+    """What has to be known of a GPU; rtseg.runners.cuda.DeviceInfo is one."""
+
+    @property
+    def name(self) -> str:
+        """Such as "NVIDIA H200"."""
+
+    @property
+    def compute_capability(self) -> tuple[int, int]:
+        """Such as (9, 0)."""
+
+
+def require_runnable(manifest: Manifest, release: str, device: Gpu) -> tuple[str, ...]:
+    """Return, in words, what is out of the ordinary about an engine that TensorRT `release` can run on the device.
+
+    An engine belongs to one version of TensorRT, to the last number of it, and to one compute capability unless it
+    was built with hardware_compatibility. One of TensorRT for RTX belongs to one release too, and to the compute
+    capabilities it was compiled for; a portable one also to every later one. Raises RunnerError for an engine of
+    another, with the command that makes one for this machine.
+    """
+    if runtime_of(manifest) == RTX:
+        return _require_rtx(manifest, release, device)
+    again = f"rtseg build ONNX --precision {manifest.precision}, on this machine"
+    _require_release(manifest, release, again)
+    return _require_capability(manifest, device, again)
+
+
+def runtime_of(manifest: Manifest) -> str:
+    """Return whose engine it is: "tensorrt" or "tensorrt-rtx"."""
+    return _built(manifest).runtime or TENSORRT
+
+
+def require_release_inside(content: bytes, release: str) -> None:
+    """Raise RunnerError where an engine of TensorRT for RTX says itself that another release built it.
+
+    The release stands in the file: major, minor and patch in the bytes 24 to 26.
+    """
+    got, here = tuple(content[24:27]), _numbers(release)[:3]
+    if got != here:
+        raise RunnerError(
+            "the file is no engine of this release of TensorRT for RTX",
+            got=f"{'.'.join(map(str, got)) or 'nothing'} in its bytes 24 to 26",
+            expected=release,
+            hint="rtseg build again",
+        )
+
+
+def _require_rtx(manifest: Manifest, release: str, device: Gpu) -> tuple[str, ...]:
+    major, minor = device.compute_capability
+    again = f"rtseg build ONNX --runtime tensorrt-rtx --precision {manifest.precision}"
+    _require_release(manifest, release, again)
+    listed, portable = _built(manifest).compute_capabilities, _built(manifest).portable
+    known = [_numbers(str(entry)) for entry in listed]
+    if not known or any(len(entry) != 2 for entry in known):
+        raise RunnerError("the manifest does not say which GPUs the engine is for", got=repr(listed), hint=again)
+    if (major, minor) in known:
+        return ()
+    if portable and (major, minor) > max(known):
+        return (
+            f"the engine was not compiled for compute capability {major}.{minor}: the driver does that when it loads, "
+            "and one built for it may be faster",
+        )
+    raise RunnerError(
+        "the engine is for other GPUs",
+        got=f"{device.name} of compute capability {major}.{minor}",
+        expected=f"{', '.join('{}.{}'.format(*entry) for entry in known)}{' or newer' if portable else ''}",
+        hint=f"{again} --compute-capability {major}.{minor}, where TensorRT for RTX has it",
+    )
+
+
+def _require_release(manifest: Manifest, release: str, again: str) -> None:
+    runtime = runtime_of(manifest)
+    built = _built(manifest).release or manifest.tools.get(runtime, "")
+    got, here = _numbers(built), _numbers(release)
+    if not got:
+        raise RunnerError(
+            f"the manifest does not say which {PRODUCTS[runtime]} built the engine", got=repr(built), hint=again
+        )
+    # Some packages leave the build number out of the version they tell.
+    count = min(len(got), len(here))
+    if got[:count] != here[:count]:
+        raise RunnerError(
+            f"the engine is of another version of {PRODUCTS[runtime]}",
+            got=f"{built} in its manifest",
+            expected=f"{release}, which is installed here",
+            hint=again,
+        )
+
+
+def _require_capability(manifest: Manifest, device: Gpu, again: str) -> tuple[str, ...]:
+    details = _built(manifest)
+    built = ", ".join(details.compute_capabilities)
+    got, here = _numbers(built), device.compute_capability
+    if len(got) != 2:
+        raise RunnerError("the manifest does not say which GPU the engine is for", got=repr(built), hint=again)
+    compatible = details.settings.get("hardware_compatibility") == "ampere_plus"
+    if got != here and not (compatible and here >= AMPERE):
+        expected = "8.0 or newer" if compatible else f"{built}, as the engine"
+        raise RunnerError(
+            "the engine is for another GPU",
+            got=f"{device.name} of compute capability {here[0]}.{here[1]}",
+            expected=expected,
+            hint=again,
+        )
+    model = details.gpu
+    if model and model != device.name:
+        return (f"the engine was built on {model}: on {device.name} other kernels may be faster, rtseg build chooses",)
+    return ()
+
+
+def _built(manifest: Manifest) -> EngineDetails:
+    return manifest.details if isinstance(manifest.details, EngineDetails) else EngineDetails()
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers that a version begins with: (8, 5, 3, 1) of "8.5.3.1"."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(number) for number in found[0].split(".")) if found else ()

@@ -1,0 +1,119 @@
+"""An engine of TensorRT for RTX, read: its contexts are configured and share what was compiled for this GPU.
+
+CUDA graphs are ours, with our two kernels in them, so the product's own are off. A capture of ours must not meet an
+allocation: engines are built with REQUIRE_USER_ALLOCATION, and each context is given its scratch memory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+from rtseg.errors import EngineError
+from rtseg.runners.tensorrt.deserialize import NO_GPU, OpenEngine, read_engine, started_runtime
+from rtseg.runners.tensorrt.messages import LogRecord, engine_error, tensorrt_logger
+from rtseg.runners.tensorrt.module import RTX, TensorRtRtx
+from rtseg.runners.tensorrt.runtime_cache import fill_runtime_cache, keep_runtime_cache, runtime_cache_path
+
+if TYPE_CHECKING:
+    import tensorrt_rtx as trt
+
+_DIAGNOSTICS = (
+    ("VERSION_MISMATCH", "it is of another release", "rtseg build again, with the release that is installed here"),
+    ("UNSUPPORTED_CC", "it is not for this GPU", "rtseg build --runtime tensorrt-rtx --compute-capability of this GPU"),
+    ("OLD_CUDA_DRIVER", "the NVIDIA driver is too old", "a newer driver: nvidia-smi tells which one is installed"),
+    ("OLD_CUDA_RUNTIME", "the CUDA runtime is too old", "pip install --upgrade tensorrt-rtx"),
+    (
+        "INSUFFICIENT_GPU_MEMORY",
+        "the GPU has not enough memory",
+        "a smaller resolution, or end what else is on the GPU",
+    ),
+    ("MALFORMED_ENGINE", "it is damaged, or no engine", "rtseg build again"),
+    ("CUDA_ERROR", "CUDA cannot be used", NO_GPU),
+)
+"""Bits of EngineInvalidityDiagnostics: what each means, and what to try."""
+
+
+class RtxEngine(OpenEngine):
+    """An engine that TensorRT for RTX has read, with the settings of its contexts and the cache that they share.
+
+    Both have to outlive the contexts, so whoever has one of these holds on to this object.
+    """
+
+    product = RTX
+
+    def __init__(
+        self,
+        trt: TensorRtRtx,
+        engine: trt.ICudaEngine,
+        runtime: trt.Runtime,
+        logger: trt.ILogger,
+        record: LogRecord,
+        notes: tuple[str, ...],
+        cache_path: Path,
+    ) -> None:
+        super().__init__(engine, runtime, logger, record, notes)
+        self._config = engine.create_runtime_config()
+        if self._config is None:
+            raise engine_error("TensorRT for RTX cannot configure the engine", record.errors, hint=self.rebuild)
+        self._config.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED
+        self._config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        self._cache = self._config.create_runtime_cache()
+        self._cache_path = cache_path
+        fill_runtime_cache(self._cache, cache_path)
+        self._config.set_runtime_cache(self._cache)
+
+    def new_context(self, allocate: Callable[[int], int]) -> trt.IExecutionContext | None:
+        """Return a context with scratch memory from allocate, None where the product refuses."""
+        context = self.engine.create_execution_context(self._config)
+        size = self.scratch_bytes
+        if context is not None and size:
+            context.set_device_memory(allocate(size), size)
+        return context
+
+    def keep_what_was_compiled(self, run: Callable[[], None]) -> tuple[str, ...]:
+        """Write the cache, with what the first run compiles in it; return in words why it was not kept."""
+        run()
+        told = keep_runtime_cache(self._cache, self._cache_path)
+        return (told,) if told else ()
+
+
+def open_rtx_engine(trt: TensorRtRtx, content: bytes, device: str, sha256: str) -> RtxEngine:
+    """Return the engine. The calling thread must be in the context of the GPU that will run it.
+
+    device is that GPU's name and sha256 the engine's digest, by which its cache is found. Raises RunnerError where the
+    product cannot start, EngineError where it says that the engine cannot be loaded here, or refuses its bytes.
+    """
+    record = LogRecord()
+    logger = tensorrt_logger(trt, record)
+    runtime = started_runtime(trt, logger, record, RTX)
+    notes = require_valid(trt, runtime, content, record)
+    engine = read_engine(runtime, content, record, RTX)
+    cache_path = runtime_cache_path(str(trt.__version__), device, sha256)
+    opened = RtxEngine(trt, engine, runtime, logger, record, notes, cache_path)
+    record.clear()  # what it said of a cache that does not fit is no cause of what may fail later
+    return opened
+
+
+def require_valid(trt: TensorRtRtx, runtime: trt.Runtime, content: bytes, record: LogRecord) -> tuple[str, ...]:
+    """Return in words what is out of the ordinary about an engine that the product can load on this machine.
+
+    Raises EngineError where it says that it cannot, with what its diagnostics mean, or with its words where there are
+    none, as without a driver.
+    """
+    validity, diagnostics = runtime.get_engine_validity(content)
+    if validity == trt.EngineValidity.INVALID:
+        raise _invalid(trt, int(diagnostics), record)
+    if validity == trt.EngineValidity.SUBOPTIMAL:
+        return ("TensorRT for RTX says that the engine may be slow on this GPU: one built for it may be faster",)
+    return ()
+
+
+def _invalid(trt: TensorRtRtx, diagnostics: int, record: LogRecord) -> EngineError:
+    what = "TensorRT for RTX cannot load the engine"
+    bits = trt.EngineInvalidityDiagnostics.__members__
+    told = [entry for entry in _DIAGNOSTICS if diagnostics & int(bits[entry[0]])]
+    if not told:
+        return engine_error(what, record.errors, hint=NO_GPU)
+    names, causes, hints = zip(*told)
+    return EngineError(f"{what}: {', and '.join(causes)}", got=" and ".join(names), hint=hints[0])

@@ -1,0 +1,185 @@
+"""Run an engine with TensorRT, or with TensorRT for RTX."""
+
+from __future__ import annotations
+
+import functools
+from typing import Callable
+
+import numpy as np
+
+from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.errors import RunnerError, UnknownNameError
+from rtseg.frame.host_ends import HostEnds
+from rtseg.frame.protocol import Array, Runner, TensorSpec
+from rtseg.runners.cuda.end_kernels import EndKernels
+from rtseg.runners.cuda.protocol import CudaDriver
+from rtseg.runners.cuda.registry import DEFAULT, open_cuda
+from rtseg.runners.tensorrt.deserialize import OpenEngine, deserialize_engine
+from rtseg.runners.tensorrt.ends import FrameEnds
+from rtseg.runners.tensorrt.frames import DeviceFrames
+from rtseg.runners.tensorrt.lanes import Lane, LanePool
+from rtseg.runners.tensorrt.module import PRODUCTS, RTX, RUNTIMES, TENSORRT, TensorRt, load_rtx, load_tensorrt
+from rtseg.runners.tensorrt.preflight import require_release_inside, require_runnable, runtime_of
+from rtseg.runners.tensorrt.rtx_runtime import open_rtx_engine
+from rtseg.runners.tensorrt.steps import EngineStep, LaneStep, OpeningThread
+from rtseg.runners.tensorrt.tensors import engine_tensors
+from rtseg.specs import ImageSpec, OutputSpec
+
+_PURPOSE = "running an engine"
+
+
+class TensorRtRunner(Runner):
+    """An engine, or the path of one, on this machine's GPU, verified before the product that built it is given it.
+
+    runtime names the product: "tensorrt", or "tensorrt-rtx", whose engines the driver finishes when they are loaded;
+    what it made of one is kept in the user's cache folder. contexts is how many threads may run at once in infer and
+    frames; others wait. Each takes memory of its own on the GPU, but not before it is needed. cuda names a
+    driver of rtseg.runners.cuda; with "pycuda" there are no CUDA graphs. device counts from 0 among the GPUs that the
+    process sees.
+
+    What bind and bind_resident give has a context of its own, and lives on when the runner is closed.
+    """
+
+    def __init__(
+        self, engine: ArtifactLike, *, runtime: str = TENSORRT, contexts: int = 2, cuda: str = DEFAULT, device: int = 0
+    ) -> None:
+        super().__init__()
+        if runtime not in RUNTIMES:
+            raise UnknownNameError("runtime", runtime, RUNTIMES)
+        if contexts < 1:
+            raise RunnerError("no thread could run without an execution context", got=contexts, expected="1 or more")
+        self.backend = runtime if cuda == DEFAULT else f"{runtime}-{cuda}"
+        self.device = f"GPU ({PRODUCTS[runtime]})"
+        self._runtime = runtime
+        self._engine = engine
+        self._contexts = contexts
+        self._cuda = cuda
+        self._ordinal = device
+        self._running: _Running | None = None
+
+    @property
+    def input(self) -> TensorSpec:
+        """The engine's input. Valid while open."""
+        return self._live().source.spec
+
+    @property
+    def output(self) -> TensorSpec:
+        """The engine's output. Valid while open."""
+        return self._live().result.spec
+
+    @property
+    def driver(self) -> CudaDriver:
+        """CUDA as the runner drives it. Valid while open."""
+        return self._live().driver
+
+    def open(self) -> None:
+        """Load the engine. Opening an open runner does nothing.
+
+        Raises ManifestError for a file that is not what its manifest tells of, MissingDependencyError and CudaError
+        where TensorRT or a GPU is missing, RunnerError for an engine of another machine and for want of memory, and
+        EngineError where TensorRT refuses the file.
+        """
+        super().open()
+
+    def bind_resident(self, array: Array | None = None) -> LaneStep:
+        """Return a step of the engine alone, from its input to its output on the GPU, for timing: nothing is copied.
+
+        The input holds a copy of array, zeros without one; step.lane.input and step.lane.output are the memory.
+        """
+        running = self._live()
+        if array is not None:
+            self._require(array)
+        with running.driver.active():
+            lane = running.make_lane()
+            if array is not None:
+                running.driver.copy_to_device(lane.input, np.ascontiguousarray(array), lane.stream)
+                running.driver.synchronize(lane.stream)
+            return LaneStep(lane, lane.execute, running.opening)
+
+    def frames(self, image: ImageSpec, output: OutputSpec, *, threads: int = 0) -> DeviceFrames:
+        """Return whole frames on the GPU, both ends included. Raises CudaError where the kernels cannot be compiled.
+
+        threads bounds the cores of the host that resize images for a graph that gives labels itself; 0 is all.
+        """
+        running = self._live()
+        with running.driver.active():
+            kernels = None if output.interface == "labels" else EndKernels(running.driver)
+        frame_ends = FrameEnds(HostEnds(image, output, threads), kernels)
+        return DeviceFrames(running.driver, running.lanes, self._make_lane, running.opening, frame_ends)
+
+    def _load(self) -> None:
+        artifact = Artifact.claimed(self._engine, kind="engine")
+        content = artifact.content()  # read once: what is verified is what the product gets
+        manifest = artifact.manifest
+        self._require_product(runtime_of(manifest))
+        trt = load_tensorrt(self._runtime, _PURPOSE)
+        release = str(trt.__version__)
+        driver = open_cuda(self._cuda, self._ordinal)
+        notes = require_runnable(manifest, release, driver.device)
+        opened = self._read(trt, content, driver.device.name, manifest.sha256)
+        running = _Running(trt, driver, opened, self._contexts)
+        with running.lanes.lent() as lane:  # so that want of memory is met here
+            not_kept = opened.keep_what_was_compiled(lane.run)
+        self.notes = (*(notes or opened.notes), *not_kept)  # of a newer GPU preflight and the product say the same
+        architecture = driver.device.architecture.replace("_", "")
+        self.device = f"GPU ({driver.device.name}, {architecture}, {PRODUCTS[self._runtime]} {release})"
+        self._running = running
+
+    def _require_product(self, built_with: str) -> None:
+        if built_with != self._runtime:
+            raise RunnerError(
+                f"the engine is not one of {PRODUCTS[self._runtime]}",
+                got=f"one of {PRODUCTS.get(built_with, built_with)}",
+                hint=f"--runner {built_with}" if built_with in RUNTIMES else "a newer rtseg",
+            )
+
+    def _read(self, trt: TensorRt, content: bytes, device: str, sha256: str) -> OpenEngine:
+        """Return the engine that the product makes of the bytes. The thread is in the GPU's context."""
+        if self._runtime != RTX:
+            return deserialize_engine(trt, content)
+        require_release_inside(content, str(trt.__version__))
+        return open_rtx_engine(load_rtx(_PURPOSE), content, device, sha256)
+
+    def _free(self) -> None:
+        running, self._running = self._live(), None
+        with running.driver.active():
+            running.lanes.close()
+            del running  # the engine last, once no context is left
+
+    def _infer(self, array: Array) -> Array:
+        running = self._live()
+        with running.driver.active(), running.lanes.lent() as lane:
+            step = lane.kept("tensors", lambda: EngineStep(lane, running.opening, array))
+            step.input[...] = array
+            step()
+            return np.array(step.output, order="C")
+
+    def _bind(self, array: Array) -> EngineStep:
+        running = self._live()
+        with running.driver.active():
+            return EngineStep(running.make_lane(), running.opening, array)
+
+    def _make_lane(self) -> Lane:
+        return self._live().make_lane()
+
+    def _live(self) -> _Running:
+        running = self._running
+        if running is None:
+            raise RunnerError(f"the {self.backend} runner is not open", hint="with runner: ...")
+        return running
+
+
+class _Running:
+    """An open engine and the lanes it runs in. The thread that makes it is in the GPU's context for good.
+
+    make_lane returns a lane that no other thread uses; the thread that calls it is in the GPU's context. Nothing here
+    refers back to this object, so that the GPU's memory goes with it and does not wait for the garbage collector.
+    """
+
+    def __init__(self, trt: TensorRt, driver: CudaDriver, opened: OpenEngine, contexts: int) -> None:
+        self.driver = driver
+        self.source, self.result = engine_tensors(trt, opened.engine)
+        self.opening = OpeningThread()
+        self.opening.is_this = True
+        self.make_lane: Callable[[], Lane] = functools.partial(Lane, opened, driver, self.source, self.result)
+        self.lanes = LanePool(self.make_lane, contexts)

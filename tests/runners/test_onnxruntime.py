@@ -1,0 +1,18 @@
+"""What ONNX Runtime has beyond the contract of runners: steps in the memory of a provider's device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rtseg.runners.onnxruntime import OnnxRuntimeRunner
+
+
+def test_a_step_in_the_devices_memory_computes_what_infer_computes(exported: Path) -> None:
+    with OnnxRuntimeRunner(exported, threads=1) as runner:
+        array = np.random.default_rng(0).standard_normal(runner.input.shape, np.float32)
+        step = runner.bind_resident(array)
+        array_given, array[...] = array.copy(), 0
+        step()
+        np.testing.assert_array_equal(step.output.numpy(), runner.infer(array_given))

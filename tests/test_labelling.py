@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from rtseg.datasets.registry import class_spec
+from rtseg.datasets.streets.dataset import Streets
+from rtseg.errors import InputError, WriteError
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.frame.palette import overlay
+from rtseg.frame.segmenter import Segmenter
+from rtseg.images.files import read_image
+from rtseg.labelling import expand_inputs, label_files
+from rtseg.networks.prepared import network_with_random_weights
+from rtseg.observer import Observer
+from rtseg.runners.loading import load
+from rtseg.specs import Resolution
+
+CLASSES = class_spec("camvid")
+FRAMES = 5
+
+
+pytestmark = pytest.mark.usefixtures("one_core")
+
+
+@pytest.fixture(scope="module")
+def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
+    path = tmp_path_factory.mktemp("export") / "affnet.onnx"
+    export_onnx(network_with_random_weights("affnet", CLASSES, seed=5), Resolution(64, 96), path)
+    return load(path, threads=1)
+
+
+def scene(index: int = 0) -> np.ndarray:
+    return Streets("val", Resolution(48, 80))[index].image
+
+
+def save(path: Path, index: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), scene(index)[..., ::-1])
+    return path
+
+
+def save_video(path: Path, frames: int = FRAMES) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (80, 48))
+    for index in range(frames):
+        writer.write(np.ascontiguousarray(scene(index)[..., ::-1]))
+    writer.release()
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# What is meant
+
+
+def test_a_file_is_itself(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png")
+    assert expand_inputs([path]) == [path]
+
+
+def test_a_folder_is_its_images_and_videos_sorted_without_its_subfolders(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpg", "c.mp4", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    save(tmp_path / "deeper" / "d.png")
+    assert [path.name for path in expand_inputs([tmp_path])] == ["a.jpg", "b.PNG", "c.mp4"]
+
+
+def test_a_subfolder_that_is_named_like_a_picture_is_no_input(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    (tmp_path / "sequence.png").mkdir()
+    assert [path.name for path in expand_inputs([tmp_path])] == ["a.png"]
+
+
+def test_a_folder_with_nothing_to_label_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    with pytest.raises(InputError, match=r"no image or video in .*expected files ending in .png"):
+        expand_inputs([tmp_path])
+
+
+def test_a_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no such file or folder: .*nothing\.png"):
+        expand_inputs([tmp_path / "nothing.png"])
+
+
+# Pictures
+
+
+def test_a_picture_gives_its_label_png_and_its_overlay(segmenter: Segmenter, tmp_path: Path) -> None:
+    label_files(segmenter, [save(tmp_path / "street.jpg")], tmp_path / "out")
+    assert names(tmp_path / "out") == ["street_labels.png", "street_overlay.png"]
+
+
+def test_the_label_png_holds_indices_and_the_classes_colours(segmenter: Segmenter, tmp_path: Path) -> None:
+    path = save(tmp_path / "street.png")
+    label_files(segmenter, [path], tmp_path / "out")
+    expected = segmenter(scene())
+    with Image.open(tmp_path / "out" / "street_labels.png") as stored:
+        assert stored.mode == "P"
+        np.testing.assert_array_equal(np.array(stored), expected)
+        np.testing.assert_array_equal(np.array(stored.convert("RGB")), np.array(CLASSES.palette, np.uint8)[expected])
+
+
+def test_the_overlay_is_half_picture_half_colour(segmenter: Segmenter, tmp_path: Path) -> None:
+    label_files(segmenter, [save(tmp_path / "street.png")], tmp_path / "out")
+    stored = cv2.imread(str(tmp_path / "out" / "street_overlay.png"))[..., ::-1].astype(int)
+    colours = np.array(CLASSES.palette)[segmenter(scene())]
+    assert np.abs(2 * stored - (scene().astype(int) + colours)).max() <= 1
+
+
+def test_the_shares_of_a_picture_are_counted_and_sum_to_one(segmenter: Segmenter, tmp_path: Path) -> None:
+    summary = label_files(segmenter, [save(tmp_path / "street.png")], tmp_path / "out").to_json()
+    (entry,) = summary["inputs"]
+    labels = segmenter(scene())
+    assert entry["pixels"] == 48 * 80
+    assert entry["frames"] == 1
+    assert sum(entry["class_share"].values()) == pytest.approx(1)
+    for index, name in enumerate(CLASSES.names):
+        assert entry["class_share"][name] == np.count_nonzero(labels == index) / labels.size
+
+
+def test_the_shares_of_all_are_weighted_by_their_pixels(segmenter: Segmenter, tmp_path: Path) -> None:
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    cv2.imwrite(str(small), np.zeros((10, 10, 3), np.uint8))
+    save(large)
+    summary = label_files(segmenter, [small, large], tmp_path / "out").to_json()
+    labels = [segmenter(np.zeros((10, 10, 3), np.uint8)), segmenter(scene())]
+    counts = sum(np.bincount(each.ravel(), minlength=11) for each in labels)
+    assert summary["pixels"] == 100 + 48 * 80
+    assert list(summary["class_share"].values()) == pytest.approx(list(counts / counts.sum()))
+    assert sum(summary["class_share"].values()) == pytest.approx(1)
+
+
+def test_the_summary_is_json(segmenter: Segmenter, tmp_path: Path) -> None:
+    summary = label_files(segmenter, [save(tmp_path / "street.png")], tmp_path / "out").to_json()
+    assert json.loads(json.dumps(summary)) == summary
+
+
+def test_progress_is_told_input_by_input(segmenter: Segmenter, tmp_path: Path) -> None:
+    class Told(Observer):
+        def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
+            told.append((task, done, total))
+
+    told: list[tuple[str, float, float | None]] = []
+    inputs = [save(tmp_path / f"{index}.png", index) for index in range(3)]
+    label_files(segmenter, inputs, tmp_path / "out", observer=Told())
+    assert told == [("labelling", done, 3) for done in (1, 2, 3)]
+
+
+def test_labels_and_overlay_are_those_of_one_call_for_each_picture(segmenter: Segmenter, tmp_path: Path) -> None:
+    inputs = [save(tmp_path / f"{index}.png", index) for index in range(2)]
+    label_files(segmenter, inputs, tmp_path / "out")
+    for index in range(2):
+        image = scene(index)
+        wanted = overlay(image, segmenter(image), CLASSES)
+        np.testing.assert_array_equal(read_image(tmp_path / "out" / f"{index}_overlay.png"), wanted)
+
+
+# Videos
+
+
+def test_a_video_gives_a_label_png_for_each_frame_and_an_overlay_video(segmenter: Segmenter, tmp_path: Path) -> None:
+    label_files(segmenter, [save_video(tmp_path / "drive.mp4")], tmp_path / "out")
+    frames = [f"drive_labels/{index:06d}.png" for index in range(FRAMES)]
+    assert names(tmp_path / "out") == [*frames, "drive_overlay.mp4"]
+
+
+def test_the_labels_of_a_video_are_those_of_its_frames(segmenter: Segmenter, tmp_path: Path) -> None:
+    path = save_video(tmp_path / "drive.mp4")
+    label_files(segmenter, [path], tmp_path / "out")
+    capture = cv2.VideoCapture(str(path))
+    for index in range(FRAMES):
+        frame = np.ascontiguousarray(capture.read()[1][..., ::-1])
+        with Image.open(tmp_path / "out" / "drive_labels" / f"{index:06d}.png") as stored:
+            np.testing.assert_array_equal(np.array(stored), segmenter(frame))
+    capture.release()
+
+
+def test_the_overlay_video_has_the_frames_size_and_rate(segmenter: Segmenter, tmp_path: Path) -> None:
+    label_files(segmenter, [save_video(tmp_path / "drive.mp4")], tmp_path / "out")
+    capture = cv2.VideoCapture(str(tmp_path / "out" / "drive_overlay.mp4"))
+    count = 0
+    while True:
+        read, frame = capture.read()
+        if not read:
+            break
+        count += 1
+        assert frame.shape == (48, 80, 3)
+    assert (count, capture.get(cv2.CAP_PROP_FPS)) == (FRAMES, 10.0)
+    capture.release()
+
+
+def test_a_video_is_one_entry_with_the_pixels_of_all_frames(segmenter: Segmenter, tmp_path: Path) -> None:
+    summary = label_files(segmenter, [save_video(tmp_path / "drive.mp4")], tmp_path / "out").to_json()
+    (entry,) = summary["inputs"]
+    assert (entry["frames"], entry["pixels"]) == (FRAMES, FRAMES * 48 * 80)
+    assert sum(entry["class_share"].values()) == pytest.approx(1)
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("name", ["broken.png", "broken.mp4", "empty.jpg"])
+def test_an_input_that_cannot_be_read_is_recorded_and_the_others_are_done(
+    segmenter: Segmenter, tmp_path: Path, name: str
+) -> None:
+    broken = tmp_path / name
+    broken.write_bytes(b"" if name.startswith("empty") else b"neither picture nor video")
+    inputs = [save(tmp_path / "before.png"), broken, save(tmp_path / "later.png", 1)]
+    summary = label_files(segmenter, inputs, tmp_path / "out").to_json()
+    assert [entry["input"] for entry in summary["inputs"]] == [str(inputs[0]), str(inputs[2])]
+    assert [failure["input"] for failure in summary["failures"]] == [str(broken)]
+    assert name in summary["failures"][0]["error"]
+    expected = ["before_labels.png", "before_overlay.png", "later_labels.png", "later_overlay.png"]
+    assert names(tmp_path / "out") == expected
+
+
+def test_nothing_at_all_that_can_be_read_has_shares_of_zero(segmenter: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no")
+    summary = label_files(segmenter, [tmp_path / "broken.png"], tmp_path / "out").to_json()
+    assert summary["pixels"] == 0
+    assert set(summary["class_share"].values()) == {0.0}
+
+
+def test_two_inputs_that_would_write_the_same_file_are_refused(segmenter: Segmenter, tmp_path: Path) -> None:
+    inputs = [save(tmp_path / "a" / "street.png"), save(tmp_path / "b" / "street.jpg")]
+    with pytest.raises(InputError, match="several inputs have the same name; got street"):
+        label_files(segmenter, inputs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_input_is_never_overwritten(segmenter: Segmenter, tmp_path: Path) -> None:
+    # A truth beside its picture, labelled into the same folder.
+    inputs = [save(tmp_path / "street.png"), save(tmp_path / "street_labels.png", 1)]
+    truth = inputs[1].read_bytes()
+    with pytest.raises(InputError, match=r"would overwrite the input .*street_labels\.png"):
+        label_files(segmenter, inputs, tmp_path)
+    assert inputs[1].read_bytes() == truth
+
+
+def test_a_folder_that_cannot_be_made_is_a_write_error(segmenter: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file where a folder should be")
+    with pytest.raises(WriteError, match="cannot write"):
+        label_files(segmenter, [save(tmp_path / "street.png")], tmp_path / "out")
