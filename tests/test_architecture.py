@@ -121,6 +121,12 @@ def test_a_room_imports_the_layers_below_alone() -> None:
     assert upward == []
 
 
+def test_no_two_modules_import_each_other() -> None:
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources()}
+    taken = {name: {found for found in imports(path) if found in names} for name, path in names.items()}
+    assert [(name, other) for name in taken for other in taken[name] if name < other and name in taken[other]] == []
+
+
 def test_the_house_stays_small() -> None:
     assert len(rooms()) <= MOST_ROOMS
     assert len(arrows()) <= MOST_ARROWS, len(arrows())

@@ -9,7 +9,6 @@ from rtseg.accuracy.agreement import Agreement
 from rtseg.accuracy.bootstrap import CONFIDENCE, RESAMPLES, Interval
 from rtseg.accuracy.borders import BORDER_WIDTH
 from rtseg.accuracy.confusion import AccuracyResult
-from rtseg.accuracy.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,6 @@ class Comparison:
     def drop_interval(self) -> Interval | None:
         """The interval of the drop."""
         return None if self.interval is None else Interval(0.0 - self.interval.high, 0.0 - self.interval.low)
-
-    def require(self, *, max_drop: float | None = None, min_agreement: float | None = None) -> None:
-        """Raise AccuracyLossError where more points of mIoU were lost, or fewer per cent of the pixels agree.
-
-        Raises DatasetError for max_drop without labels, and SpecError for a bound outside 0 to 100.
-        """
-        Gate(max_drop, min_agreement).verdict(self).require()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values. Those in points say so in their names, the others are fractions or pixels."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rtseg.accuracy.comparison import Comparison
 from rtseg.errors import AccuracyLossError, DatasetError, SpecError
-
-if TYPE_CHECKING:
-    from rtseg.accuracy.comparison import Comparison
 
 ROUNDING = 1e-9
 """Points or per cent that float arithmetic may add to a figure that is exactly the bound."""

@@ -17,8 +17,8 @@ from rtseg.engines.generated_kernels import only_moves
 from rtseg.engines.layer_precision import QUANTIZATION, REFORMAT
 
 if TYPE_CHECKING:
+    from rtseg.engines.audited_layer import AuditedLayer
     from rtseg.engines.inspector import LayerTensor
-    from rtseg.engines.layer_audit import AuditedLayer
 
 LARGEST = 10
 """So many kernels are named as the largest."""

@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rtseg.engines.layer_audit import Audit, AuditedLayer
+from rtseg.engines.audited_layer import AuditedLayer
+from rtseg.engines.layer_audit import Audit
 from rtseg.engines.layer_precision import is_quantization_name
 
 APPEARED, DISAPPEARED, PRECISION, REGROUPED = "appeared", "disappeared", "precision", "regrouped"

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from rtseg.engines.account import Account, account_of
+from rtseg.engines.audited_layer import AuditedLayer
 from rtseg.engines.inspector import EngineLayer, EngineLayers, LayerTensor
 from rtseg.engines.layer_precision import (
     FLOATS,
@@ -21,16 +22,6 @@ from rtseg.engines.layer_precision import (
     work_of,
 )
 from rtseg.engines.layer_times import LayerTimes
-
-
-@dataclass(frozen=True)
-class AuditedLayer:
-    """A layer with what it does and in which precision (layer_precision); ms is None where it was not timed."""
-
-    layer: EngineLayer
-    work: str
-    precision: str
-    ms: float | None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rtseg.engines.layer_precision import product_operator
 
 if TYPE_CHECKING:
-    from rtseg.engines.layer_audit import AuditedLayer
+    from rtseg.engines.audited_layer import AuditedLayer
 
 NAMED = 3
 """So many are named in a message."""

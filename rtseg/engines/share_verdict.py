@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtseg.engines.layer_audit import Audit, AuditedLayer, count_of
+from rtseg.engines.audited_layer import AuditedLayer
+from rtseg.engines.layer_audit import Audit, count_of
 from rtseg.engines.layer_precision import QUANTIZED, reads_quantized
 from rtseg.engines.product_words import first_names, part_of, precisions, products
 

@@ -12,7 +12,7 @@ from rtseg.engines.layer_precision import WEIGHTED
 from rtseg.engines.product_words import first_of, products
 
 if TYPE_CHECKING:
-    from rtseg.engines.layer_audit import AuditedLayer
+    from rtseg.engines.audited_layer import AuditedLayer
 
 NO_KERNEL = "no kernel"
 _NARROW_FIRST = ("int8", "fp16", "fp32")

@@ -43,6 +43,10 @@ def shifted(columns: int) -> Rows:
     return [[0] * (8 + columns) + [1] * (8 - columns)] * 4
 
 
+def require(comparison: Comparison, max_drop: float | None = None, min_agreement: float | None = None) -> None:
+    Gate(max_drop, min_agreement).verdict(comparison).require()
+
+
 def test_the_difference_is_in_points_and_of_the_candidate() -> None:
     comparison = compared((HALVES, shifted(4), HALVES))
     # Class 0: 8 / 12, class 1: 4 / 8.
@@ -187,13 +191,13 @@ LOSS = ((1 - 8 / 12) + (1 - 4 / 8)) / 2 * 100
 
 
 def test_a_drop_within_the_bound_passes() -> None:
-    compared((HALVES, shifted(4), HALVES)).require(max_drop=LOSS)
+    require(compared((HALVES, shifted(4), HALVES)), max_drop=LOSS)
 
 
 def test_a_drop_beyond_the_bound_says_what_was_measured_allowed_and_lost() -> None:
     comparison = compared((HALVES, shifted(4), HALVES), (HALVES, shifted(4), HALVES))
     with pytest.raises(AccuracyLossError) as refused:
-        comparison.require(max_drop=33.5)
+        require(comparison, max_drop=33.5)
     assert str(refused.value) == (
         "the mIoU dropped too far; got 41.67 points (100.00 % to 58.33 %, 95 % interval of the drop 41.67 to 41.67); "
         "expected at most 33.5. More than that was lost by class 1 50.00"
@@ -215,35 +219,35 @@ def test_a_drop_that_no_class_has_by_itself_says_so() -> None:
     # The candidate sees a class that neither is there nor was seen before: one more IoU, of zero, in the mean.
     seen = [[2, *row[1:]] for row in HALVES]
     with pytest.raises(AccuracyLossError, match="lost by no class by itself"):
-        compared((HALVES, seen, HALVES)).require(max_drop=20)
+        require(compared((HALVES, seen, HALVES)), max_drop=20)
 
 
 def test_a_gain_passes_a_bound_of_zero() -> None:
-    compared((shifted(4), HALVES, HALVES)).require(max_drop=0)
+    require(compared((shifted(4), HALVES, HALVES)), max_drop=0)
 
 
 def test_the_same_labels_pass_the_strictest_gate() -> None:
-    compared((shifted(3), shifted(3), HALVES)).require(max_drop=0, min_agreement=100)
+    require(compared((shifted(3), shifted(3), HALVES)), max_drop=0, min_agreement=100)
 
 
 def test_too_little_agreement_says_how_much() -> None:
     with pytest.raises(AccuracyLossError, match=r"too few pixels agree .* got 87\.50 %; expected at least 99 %"):
-        compared((HALVES, shifted(2), None)).require(min_agreement=99)
+        require(compared((HALVES, shifted(2), None)), min_agreement=99)
 
 
 def test_agreement_of_exactly_the_bound_passes() -> None:
-    compared((HALVES, shifted(2), None)).require(min_agreement=87.5)
+    require(compared((HALVES, shifted(2), None)), min_agreement=87.5)
 
 
 def test_both_bounds_are_told_in_one_line() -> None:
     with pytest.raises(AccuracyLossError, match=r"dropped too far.*\. Also, too few pixels agree") as refused:
-        compared((HALVES, shifted(4), HALVES)).require(max_drop=1, min_agreement=99)
+        require(compared((HALVES, shifted(4), HALVES)), max_drop=1, min_agreement=99)
     assert "\n" not in str(refused.value)
 
 
 def test_a_drop_without_labels_is_refused_with_the_bound_there_is() -> None:
     with pytest.raises(DatasetError, match=r"without labels there is no mIoU .* Try: --min-agreement"):
-        compared((HALVES, HALVES, None)).require(max_drop=1)
+        require(compared((HALVES, HALVES, None)), max_drop=1)
 
 
 @pytest.mark.parametrize("bound", [-0.1, 100.1, float("nan"), float("inf")])

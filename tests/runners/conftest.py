@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -48,3 +49,16 @@ def make_rtx(make_machine: MakeMachine) -> Iterator[MakeMachine]:
 def rtx(make_rtx: MakeMachine) -> EmulatedMachine:
     """The newest TensorRT for RTX on an RTX 4090 whose work runs when it is waited for."""
     return make_rtx()
+
+
+@pytest.fixture(autouse=True)
+def warned() -> Iterator[list[str]]:
+    """The warnings that the runners log. One that the test does not take off the list fails it."""
+    texts: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: texts.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("rtseg.runners")
+    logger.addHandler(handler)
+    yield texts
+    logger.removeHandler(handler)
+    assert texts == []

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
-import warnings
 from typing import Callable
 
 from rtseg.errors import RunnerError
 from rtseg.frame.protocol import Array, Step
 from rtseg.runners.cuda.protocol import CudaDriver, Graph, Stream
 from rtseg.runners.tensorrt.lanes import Lane
+
+_LOGGER = logging.getLogger(__name__)
 
 Work = Callable[[], object]
 """Puts something into a lane's stream."""
@@ -123,12 +125,12 @@ def _captured(driver: CudaDriver, lane: Lane, work: Work) -> tuple[Graph | None,
         return None, f"{driver.name} captures no graphs"
     stream = lane.stream
     if why := lane.why_not_captured():
-        warnings.warn(f"the engine runs without a CUDA graph, slower: {why}", RuntimeWarning, stacklevel=2)
+        _LOGGER.warning("the engine runs without a CUDA graph, slower: %s", why)
         return None, why
     try:
         return driver.capture(stream, work), ""
     except RunnerError as error:  # CudaError is one
         work()  # which raises what is wrong, if it is more than that
         driver.synchronize(stream)
-        warnings.warn(f"the engine runs without a CUDA graph, slower: {error}", RuntimeWarning, stacklevel=2)
+        _LOGGER.warning("the engine runs without a CUDA graph, slower: %s", error)
         return None, str(error)
