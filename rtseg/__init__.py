@@ -1,8 +1,8 @@
 """rtseg: a real-time segmentation network, from PyTorch to a measured, validated engine.
 
     import rtseg
-    exported = rtseg.export("affnet", "360x480", checkpoint="affnet-camvid.safetensors")
-    segmenter = rtseg.load(exported.artifact)
+    exported = rtseg.export("affnet-camvid.safetensors", "360x480")
+    segmenter = rtseg.load(exported)
     labels = segmenter(image)            # uint8 (height, width, 3) RGB  ->  uint8 (height, width)
 
 Importing this package imports nothing else: names are looked up when they are first used.
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rtseg.pipeline.labelling_stage import run
     from rtseg.pipeline.onnx_stages import export, import_onnx
     from rtseg.pipeline.quantization_stages import quantize, sensitivity
+    from rtseg.pipeline.scenes_stage import scenes
     from rtseg.runners.loading import load
     from rtseg.specs import ClassSpec, ImageSpec, Normalization, OutputSpec, Resolution
 
@@ -52,6 +53,7 @@ __all__ = [
     "load",
     "quantize",
     "run",
+    "scenes",
     "sensitivity",
     "train",
     "validate",
@@ -78,6 +80,7 @@ _HOMES = {
     "load": "rtseg.runners.loading",
     "quantize": "rtseg.pipeline.quantization_stages",
     "run": "rtseg.pipeline.labelling_stage",
+    "scenes": "rtseg.pipeline.scenes_stage",
     "sensitivity": "rtseg.pipeline.quantization_stages",
     "train": "rtseg.pipeline.checkpoint_stages",
     "validate": "rtseg.pipeline.accuracy_stage",

@@ -146,10 +146,11 @@ class AccuracyLossError(RtsegError):
 class MissingDependencyError(RtsegError):
     """An optional package that is not installed."""
 
-    def __init__(self, package: str, *, extra: str, purpose: str) -> None:
+    def __init__(self, package: str, *, extra: str, purpose: str, hint: str = "") -> None:
+        """hint follows the command that installs the extra, where another extra may be the one that is wanted."""
         super().__init__(
             f"{purpose} needs the package {package}, which is not installed",
-            hint=f"pip install 'rtseg[{extra}]'",
+            hint=f"pip install 'rtseg[{extra}]'{hint}",
         )
 
 

@@ -11,18 +11,23 @@ LOGGER: Final = logging.getLogger("rtseg")
 class Observer:
     """Receives progress and notes. Override what is of interest.
 
-    By default progress is dropped, and a note is logged by the logger "rtseg" as information.
+    By default progress is dropped, and notes and warnings are logged by the logger "rtseg".
     """
 
     def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
         """Receive how far a task is: `done` of `total`, None where the total is not known, and a word about it.
 
-        A task is named by what it does ("calibrating"). It comes many times, and never after its last.
+        A task is named by what it does ("calibrating"). It comes many times; a task whose total is
+        known ends with done == total.
         """
 
     def note(self, text: str) -> None:
         """Receive one or more lines for a person."""
         LOGGER.info("%s", text)
+
+    def warning(self, text: str) -> None:
+        """Receive what a person should not miss, in one or more lines."""
+        LOGGER.warning("%s", text)
 
 
 class Part(Observer):
@@ -39,6 +44,10 @@ class Part(Observer):
     def note(self, text: str) -> None:
         """Pass on a note."""
         self._whole.note(text)
+
+    def warning(self, text: str) -> None:
+        """Pass on a warning."""
+        self._whole.warning(text)
 
 
 SILENT: Final = Observer()

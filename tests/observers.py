@@ -6,12 +6,13 @@ from rtseg.observer import Observer
 
 
 class Recorder(Observer):
-    """Keeps the steps of progress as (done, total), the tasks they belong to, and the notes."""
+    """Keeps the steps of progress as (done, total), their tasks, the notes and the warnings."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[float, float | None]] = []
         self.tasks: list[str] = []
         self.notes: list[str] = []
+        self.warnings: list[str] = []
 
     def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
         self.tasks.append(task)
@@ -19,6 +20,9 @@ class Recorder(Observer):
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    def warning(self, text: str) -> None:
+        self.warnings.append(text)
 
 
 class Interrupting(Recorder):

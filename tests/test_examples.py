@@ -23,8 +23,9 @@ def test_the_chain_is_no_longer_than_a_page() -> None:
 def test_the_chain_gives_the_miou_that_the_commands_give(
     cli: Callable[..., Outcome], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("tensorrt_rtx")
-    miou = chain(CHECKPOINT, DATA, tmp_path / "chain", SIZE, PICTURES)
+    for package in ("tensorrt_rtx", "openvino"):
+        pytest.importorskip(package)
+    miou = chain(str(CHECKPOINT), DATA, tmp_path / "chain", SIZE, PICTURES, seconds=0.1)
     assert "proven True, for GPUs of compute capability 8.9" in capfd.readouterr().out
     fp32, table, int8 = (tmp_path / name for name in ("fp32.onnx", "table.json", "int8.onnx"))
     commands = (

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 STAGES = (
     *("audit", "bench", "build", "calibrate", "drift", "export", "import_checkpoint", "import_onnx", "load"),
-    *("quantize", "run", "sensitivity", "train", "validate"),
+    *("quantize", "run", "scenes", "sensitivity", "train", "validate"),
 )
 TYPES = (
     *("Artifact", "ClassSpec", "ImageSpec", "Normalization", "Observer", "OutputSpec", "Resolution", "RtsegError"),

@@ -6,14 +6,22 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Protocol, Union
 
 from rtseg.artifacts.files import PathLike
 from rtseg.artifacts.manifest import KINDS, Manifest, read_manifest, read_sidecar, require_digest, require_kind
-from rtseg.errors import ManifestError
+from rtseg.errors import ManifestError, SpecError
 
 
-@dataclass(frozen=True)
+class Made(Protocol):
+    """The result of a stage that made an artifact."""
+
+    @property
+    def artifact(self) -> Artifact:
+        """The artifact."""
+
+
+@dataclass(frozen=True, repr=False)
 class Artifact:
     """A checkpoint, an ONNX file or an engine with its manifest.
 
@@ -26,16 +34,21 @@ class Artifact:
     path: Path
     manifest: Manifest
 
+    def __repr__(self) -> str:
+        kind, network, image = self.manifest.kind, self.manifest.network, self.manifest.image
+        return f"Artifact({str(self.path)!r}, {kind}: {network} {image.resolution} {self.manifest.precision})"
+
     @classmethod
     def open(cls, source: ArtifactLike, *, kind: str | Collection[str] = KINDS) -> Artifact:
-        """Return the artifact at a path, verified; an Artifact as it is.
+        """Return the artifact at a path, verified; an Artifact, and that of a stage's result, as it is.
 
         Raises ManifestError for a file that is missing, is of another kind, or is not what its manifest describes.
         """
-        if isinstance(source, Artifact):
-            require_kind(source.path, source.manifest, (kind,) if isinstance(kind, str) else kind)
-            return source
-        return cls(Path(source), read_manifest(source, kind=kind))
+        given = artifact_or_path(source)
+        if isinstance(given, Artifact):
+            require_kind(given.path, given.manifest, (kind,) if isinstance(kind, str) else kind)
+            return given
+        return cls(given, read_manifest(given, kind=kind))
 
     @classmethod
     def claimed(cls, source: ArtifactLike, *, kind: str | Collection[str] = KINDS) -> Artifact:
@@ -43,9 +56,10 @@ class Artifact:
 
         Raises ManifestError as `open` does, but for the digest.
         """
-        if isinstance(source, Artifact):
-            return cls.open(source, kind=kind)
-        return cls(Path(source), read_sidecar(source, kind=kind))
+        given = artifact_or_path(source)
+        if isinstance(given, Artifact):
+            return cls.open(given, kind=kind)
+        return cls(given, read_sidecar(given, kind=kind))
 
     def verified(self) -> Artifact:
         """Return the artifact once its digest is compared. Raises ManifestError."""
@@ -65,5 +79,18 @@ class Artifact:
         return {"path": str(self.path), "manifest": self.manifest.to_json()}
 
 
-ArtifactLike = Union[Artifact, PathLike]
-"""What every stage takes: an artifact, or the path of one."""
+ArtifactLike = Union[Artifact, Made, PathLike]
+"""What every stage takes: an artifact, the result of the stage that made it, or a path."""
+
+
+def artifact_or_path(source: ArtifactLike) -> Artifact | Path:
+    """Return the artifact that was given, alone or in a result, else the path. Raises SpecError for anything else."""
+    given: Any = getattr(source, "artifact", source)
+    if isinstance(given, Artifact):
+        return given
+    try:
+        return Path(given)
+    except TypeError as error:
+        raise SpecError(
+            "not an artifact", got=type(source).__name__, expected="a path, an Artifact, or the result of a stage"
+        ) from error

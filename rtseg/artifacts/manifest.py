@@ -149,14 +149,12 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
             pass
     except OSError as error:
         raise ManifestError(
-            f"cannot read {path}: {error.strerror}", hint=f"the path of an {' or '.join(kinds)} file"
+            f"cannot read {path}: {error.strerror}", hint=f"the path of a file of kind {' or '.join(kinds)}"
         ) from error
     try:
         text = sidecar.read_text(encoding="utf-8")
     except OSError as error:
-        raise ManifestError(
-            f"cannot read {sidecar}: {error.strerror}", hint="copy both; file and manifest travel together"
-        ) from error
+        raise ManifestError(f"cannot read {sidecar}: {error.strerror}", hint=_where_from(path)) from error
     except UnicodeDecodeError as error:
         raise ManifestError(f"{sidecar} is not a manifest of rtseg (not UTF-8 text)") from error
     try:
@@ -165,6 +163,17 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
         raise ManifestError(f"{sidecar} is not a manifest of rtseg ({error})") from error
     require_kind(path, manifest, kinds)
     return manifest
+
+
+def _where_from(path: PathLike) -> str:
+    """Return what to try with a file that has no manifest."""
+    together = "copy both; file and manifest travel together"
+    suffix = Path(path).suffix.lower()
+    if suffix == ".onnx":
+        return f"rtseg import-onnx {path}, if another exporter wrote it; else {together}"
+    if suffix in (".pth", ".pt"):
+        return f"rtseg import-checkpoint NETWORK {path} --classes ..."
+    return together
 
 
 def require_kind(path: PathLike, manifest: Manifest, kinds: Collection[str]) -> None:

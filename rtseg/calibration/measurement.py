@@ -158,7 +158,7 @@ class _Kept:
             write_state(self._path, self.state)
         except WriteError as error:
             self._writable = False
-            self._observer.note(f"warning: a run that is killed will begin anew: {error}")
+            self._observer.warning(f"a run that is killed will begin anew: {error}")
             return
         self.written = self.state.done
         self._due = time.monotonic() + STATE_EVERY_SECONDS

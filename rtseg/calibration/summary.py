@@ -45,9 +45,9 @@ def settling_warning(facts: Mapping[str, Any], *, exhausted: bool) -> str:
         if len(stages) > 1
         else ""
     )
-    remedy = "a larger set of pictures" if exhausted else f"more pictures, --images {2 * facts['pictures']}"
+    remedy = "a larger set of pictures" if exhausted else f"{2 * facts['pictures']} pictures"
     return (
-        f"warning: the ranges had not settled with {facts['pictures']} pictures{moved} "
+        f"the ranges had not settled with {facts['pictures']} pictures{moved} "
         f"(settled: {facts['convergence']['criterion']}). Try: {remedy}"
     )
 

@@ -69,8 +69,9 @@ def bench(
     engine   normalised tensor -> logits at the head's own stride
     frame    uint8 image -> uint8 label map, both in host memory
 
-    Without arguments every registered network is exported, once, into the user's cache and timed. With --table the
-    networks of a paper's table are, at its sizes and the boundary network; --resolution is for sizes it leaves open.
+    Without files the networks are exported, once, into the user's cache and timed at --resolution: those of --network,
+    or every registered one. With --table the networks of a paper's table are, at its sizes and the boundary network;
+    --resolution is for sizes it leaves open.
 
     Files and networks that are named, and all runners of each, are measured in turns, so that "vs first", the ratio to
     the first row of the same boundary, means something. The whole list of networks is measured one after the other.
@@ -122,10 +123,10 @@ def bench(
 
 
 def _list_tables(as_json: bool) -> None:
-    from rtseg.benchmarking.paper_table import table_list
     from rtseg.cli.show.paper_table_text import print_paper_list
+    from rtseg.pipeline.listing import paper_table_list
 
-    tables = table_list()
+    tables = paper_table_list()
     if as_json:
         print_json(tables)
     else:

@@ -48,6 +48,7 @@ def calibrate(
     pictures. An interrupted run goes on when it is started again; another --method on the same
     pictures takes no second pass.
 
+    \b
     Example: rtseg calibrate affnet.onnx --data camvid:CamVid --images 100 -o affnet.table.json
     """
     if set_path is not None and (split is not None or images is not None):
@@ -57,9 +58,9 @@ def calibrate(
 
     import rtseg
     from rtseg.cli.show.calibration_text import print_calibration
-    from rtseg.datasets.registry import is_labelled
+    from rtseg.pipeline.listing import has_labels
 
-    if split is not None and not is_labelled(data):
+    if split is not None and not has_labels(data):
         raise click.UsageError("a folder of images has no splits, so --split says nothing")
     with watched() as observer:
         result = rtseg.calibrate(

@@ -51,6 +51,10 @@ class ConsoleObserver(Observer):
             self._bar.reset(self._row, description=task, visible=True, note="")
         self._bar.update(self._row, completed=done, total=total, note=detail)
 
+    def warning(self, text: str) -> None:
+        """Print the warning, which says so."""
+        self.note(f"warning: {text}")
+
     def note(self, text: str) -> None:
         """Print the note."""
         if self._row is None:

@@ -44,6 +44,7 @@ def export(
     scores  float32 NCHW in, full-resolution scores out (the papers' timing boundary)
     labels  uint8 NHWC in, uint8 label map out (self-contained)
 
+    \b
     Example: rtseg export affnet --resolution 512x1024 -o affnet.onnx
     """
     import rtseg

@@ -39,6 +39,7 @@ def import_checkpoint(
     them. A key that is missing or left over is an error. Code in the file is never run. --resolution is the size it was
     trained at, and is only noted.  [512x1024]
 
+    \b
     Example: rtseg import-checkpoint espnet espnet_p_2_q_8_camvid.pth --classes camvid+void
     """
     import rtseg
@@ -58,5 +59,5 @@ def import_checkpoint(
     if as_json:
         print_json(result.to_json())
     else:
-        say(key_report_text(result.source, result.keys, verbose=verbose))
+        say(key_report_text(result.artifact.manifest, verbose=verbose))
         click.echo(result.artifact.path)

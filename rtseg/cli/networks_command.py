@@ -25,12 +25,9 @@ def networks(names: tuple[str, ...], resolution: Resolution | None, class_count:
     Example: rtseg networks affnet
     """
     from rtseg.cli.show.networks_text import print_network_details, print_networks
-    from rtseg.pipeline.packages import needed_for
+    from rtseg.pipeline.listing import DEFAULT_SIZE, network_list
 
-    with needed_for("counting what networks compute", "export"):
-        from rtseg.networks.facts import network_facts
-
-    facts = network_facts(resolution or Resolution(512, 1024), class_count, names)
+    facts = network_list(names, resolution=resolution or DEFAULT_SIZE, classes=class_count)
     if as_json:
         print_json(facts)
         return

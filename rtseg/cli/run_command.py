@@ -24,6 +24,7 @@ def run(
 
     Writes an indexed label PNG and an overlay for each, and summary.json with pixel shares.
 
+    \b
     Example: rtseg run affnet.onnx pictures/ clip.mp4 -o labelled/
     """
     import rtseg

@@ -21,12 +21,11 @@ def scenes(folder: Path, resolution: Resolution | None, count: int, split: str) 
 
     The folder has CamVid's layout: --data camvid:FOLDER reads it.
 
+    \b
     Example: rtseg scenes scenes/ --resolution 720x960 --count 10
     """
-    from rtseg.datasets.camvid import write_camvid_layout
-    from rtseg.datasets.registry import open_dataset
+    import rtseg
 
-    dataset = open_dataset(f"streets:{resolution or Resolution(720, 960)}", split)
     with watched() as observer:
-        write_camvid_layout(dataset, folder, split, count=min(count, len(dataset)), observer=observer)
+        rtseg.scenes(folder, resolution=resolution or "720x960", count=count, split=split, observer=observer)
     click.echo(folder)

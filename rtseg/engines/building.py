@@ -13,12 +13,11 @@ Of TensorRT for RTX the builder's log is all the proof there is, and one that ca
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path
 from rtseg.artifacts.files import PathLike, require_writable, written_atomically
 from rtseg.artifacts.manifest import Manifest, manifest_path
 from rtseg.engines.compiler import Compiler, ready_from
@@ -167,10 +166,10 @@ def _keep_graph(ready: ReadyGraph, path: Path, source: Path, engine: Path) -> No
 
 def _opened(given: ArtifactLike, observer: Observer) -> tuple[Path, Manifest]:
     """Return path and manifest of the file; where it has no manifest, the one that its metadata states."""
-    if isinstance(given, Artifact) or manifest_path(given).exists() or not os.path.isfile(given):
-        artifact = Artifact.open(given, kind="onnx")
+    source = artifact_or_path(given)
+    if isinstance(source, Artifact) or manifest_path(source).exists() or not source.is_file():
+        artifact = Artifact.open(source, kind="onnx")
         return artifact.path, artifact.manifest
-    source = Path(given)
     try:
         from rtseg.graphs.contract import stated_manifest
     except ModuleNotFoundError as error:

@@ -47,6 +47,8 @@ def read_layers(path: PathLike) -> EngineLayers:
     Raises EngineError where the file is missing, is no inspector file, or was saved without the details.
     """
     source = layers_path(path)
+    if source != Path(path) and not source.exists() and not Path(path).exists():
+        raise EngineError(f"cannot read {path}: no such file", hint="the path of an engine, or of its .layers.json")
     hint = "the file that trtexec --exportLayerInfo or rtseg build saved"
     if source != Path(path):
         hint = f"rtseg build, which saves it, or {SAVE.format(engine=path, layers=source)}"

@@ -26,11 +26,14 @@ from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.frame.protocol import TensorSpec
 from rtseg.graphs.canonical import OPSET, read_canonical
 from rtseg.networks.prepared import PreparedNetwork
+from rtseg.observer import SILENT, Observer
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.torch import TorchRunner
 from rtseg.specs import Resolution, contract_metadata
 
 Pixels = NDArray[np.uint8]
+
+TASK = "exporting"
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def export_onnx(
     interface: str = "logits",
     images: Sequence[Pixels] = (),
     seed: int = 0,
+    observer: Observer = SILENT,
 ) -> Exported:
     """Write the canonical ONNX file and its manifest; return them with the proof.
 
@@ -72,11 +76,13 @@ def export_onnx(
         if interface == "logits":
             _require_stride(network, resolution, reference.output)
         model = static_copy(_traced(rewritten, source), reference.output, contract_metadata(image, output))
+        observer.progress(TASK, 1, 2, "traced")
         part.write_bytes(model.SerializeToString())
         read_canonical(part, label=str(path))
         with OnnxRuntimeRunner(part) as exported:
             report = parity_of(reference, exported, image, output, images, fp64=reference, seed=seed)
         report.require_agreement(str(path))
+        observer.progress(TASK, 2, 2, "compared with PyTorch")
         manifest = Manifest(
             kind="onnx",
             network=network.name,

@@ -37,6 +37,12 @@ class Segmenter:
             runner.close()
             raise
 
+    def __repr__(self) -> str:
+        classes = self.output.classes
+        return (
+            f"Segmenter({self.image.resolution}, {len(classes)} classes, {self.runner.backend} on {self.runner.device})"
+        )
+
     def __call__(self, image: Pixels) -> Pixels:
         """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image of any size.
 

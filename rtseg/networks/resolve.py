@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path
 from rtseg.artifacts.files import sha256_of
 from rtseg.errors import CheckpointError, NetworkError, UnknownNameError
 from rtseg.networks.checkpoints import (
@@ -40,11 +40,12 @@ def resolve_network(
         raise NetworkError(
             "a network is named and a factory given", got=f"{name} and {factory}", expected="one of them"
         )
-    if isinstance(checkpoint, Artifact) or (checkpoint is not None and Path(checkpoint).suffix not in PTH_SUFFIXES):
+    given = None if checkpoint is None else artifact_or_path(checkpoint)
+    if isinstance(given, Artifact) or (given is not None and given.suffix not in PTH_SUFFIXES):
         if name is not None and name not in network_names():
             raise UnknownNameError("network", name, network_names())
-        network = network_from_checkpoint(checkpoint, name=factory or name)
-        _require_same(network, classes, options or {}, checkpoint)
+        network = network_from_checkpoint(given, name=factory or name)
+        _require_same(network, classes, options or {}, given)
         return network
     if classes is None:
         raise NetworkError("the classes are not known", hint="--classes cityscapes, camvid, voc, streets or a number")
@@ -54,22 +55,22 @@ def resolve_network(
                 "a network of your own has no options", got=", ".join(options), hint="a factory for each variant"
             )
         network = network_from_factory(factory, classes, seed=seed)
-        if checkpoint is not None:
-            load_state(network, read_pth_state(checkpoint), checkpoint)
-            source = f"imported from {Path(checkpoint).name}"
-            network = replace(network, weights=source, parent_sha256=sha256_of(checkpoint))
+        if given is not None:
+            load_state(network, read_pth_state(given), given)
+            source = f"imported from {given.name}"
+            network = replace(network, weights=source, parent_sha256=sha256_of(given))
         return network
     if name is None:
         raise NetworkError(
             "no network is named", expected=f"one of {', '.join(network_names())}, --module or --checkpoint"
         )
-    if checkpoint is not None:
-        return network_from_pth(checkpoint, name, classes, options=options)
+    if given is not None:
+        return network_from_pth(given, name, classes, options=options)
     return network_with_random_weights(name, classes, options=options, seed=seed)
 
 
 def _require_same(
-    network: PreparedNetwork, classes: ClassSpec | None, options: Mapping[str, str], checkpoint: ArtifactLike
+    network: PreparedNetwork, classes: ClassSpec | None, options: Mapping[str, str], checkpoint: Artifact | Path
 ) -> None:
     label = checkpoint.path if isinstance(checkpoint, Artifact) else checkpoint
     if classes is not None and classes.names != network.classes.names:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
-from rtseg.errors import DatasetError
+from rtseg.errors import DatasetError, SpecError
 from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.arguments import require_at_least
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import RUNNABLE, runner_names
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from rtseg.frame.segmenter import Segmenter
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ran(Result):
     """An artifact, and what ran it where."""
 
@@ -39,7 +40,7 @@ class Ran(Result):
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ValidationResult(Result):
     """The accuracy of one artifact on so many pictures of a split."""
 
@@ -60,7 +61,7 @@ class ValidationResult(Result):
         return {**self.ran.to_json(), **where, **self.accuracy.to_json()}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ComparisonResult(Result):
     """A candidate beside a reference on the same pictures; the verdict where a loss was bounded, else None."""
 
@@ -148,7 +149,11 @@ def validate(
 
     Raises ManifestError, DatasetError, SpecError, UnknownNameError, RunnerError and MissingDependencyError.
     """
+    require_at_least(1, limit=limit)
+    require_at_least(0, threads=threads)
     if against is None:
+        if any(bound is not None for bound in (against_runner, max_drop, min_agreement)):
+            raise SpecError("a bound, and a second runner, need another file to compare with", hint="against=")
         return _alone(source, data, split, limit, runner, threads, observer)
     from rtseg.accuracy.gate import Gate
     from rtseg.accuracy.reference_run import compare

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, TypeVar, Union
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.errors import NetworkError, SpecError
 from rtseg.specs import ClassSpec, Resolution
 
 if TYPE_CHECKING:
@@ -15,13 +17,42 @@ if TYPE_CHECKING:
 Classes = Union[ClassSpec, str, int]
 """A class list, the name of one ("camvid", "camvid+void"), or how many nameless ones."""
 
+NetworkLike = Union[str, ArtifactLike]
+"""A registered name, "package.module:function" for one of your own, or a checkpoint of rtseg."""
+
 DEFAULT_CLASSES = "cityscapes"
 DEFAULT_RESOLUTION = Resolution(512, 1024)
 
 
-def resolution_of(size: Resolution | str) -> Resolution:
-    """Return a size given as a Resolution or as text such as "512x1024". Raises SpecError."""
-    return size if isinstance(size, Resolution) else Resolution.parse(size)
+Size = Union[Resolution, str, tuple[int, int]]
+"""A resolution, as one, as text ("512x1024"), or as (height, width)."""
+
+Item = TypeVar("Item")
+
+
+def resolution_of(size: Size) -> Resolution:
+    """Return the resolution of a size. Raises SpecError."""
+    if isinstance(size, Resolution):
+        return size
+    if isinstance(size, str):
+        return Resolution.parse(size)
+    try:
+        height, width = map(int, size)
+    except (TypeError, ValueError) as error:
+        raise SpecError("not a resolution", got=repr(size), expected="HEIGHTxWIDTH", hint="'512x1024'") from error
+    return Resolution(height, width)
+
+
+def listed(given: Sequence[Item] | Item) -> list[Item]:
+    """Return the items of a list or tuple, and one item that stands for itself, such as a string, as a list of one."""
+    return list(given) if isinstance(given, (list, tuple)) else [given]  # type: ignore[list-item]
+
+
+def require_at_least(least: float, **values: float | None) -> None:
+    """Raise SpecError, naming the argument, for a number that is smaller; None is no number."""
+    for name, value in values.items():
+        if value is not None and not value >= least:
+            raise SpecError(f"{name} is out of range", got=value, expected=f"{least:g} or more")
 
 
 def classes_of(classes: Classes) -> ClassSpec:
@@ -32,20 +63,29 @@ def classes_of(classes: Classes) -> ClassSpec:
 
 
 def prepared_network(
-    network: str | None,
+    network: NetworkLike | None,
     *,
     checkpoint: ArtifactLike | None = None,
     classes: Classes | None = None,
     options: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> PreparedNetwork:
-    """Return the network that a name, or a factory "package.module:function", and a checkpoint describe together."""
+    """Return the network that a name, a factory "package.module:function" or a checkpoint, and a checkpoint describe.
+
+    Raises NetworkError for anything else, and what resolve_network raises.
+    """
     from rtseg.networks.resolve import resolve_network
 
+    if network is not None and checkpoint is None and _is_checkpoint(network):
+        network, checkpoint = None, network
+    if not isinstance(network, (str, type(None))):
+        raise NetworkError(
+            "not a network",
+            got=type(network).__name__,
+            expected="a name, a checkpoint, or package.module:function for one of your own",
+        )
     factory = network if network is not None and ":" in network else None
-    brings_classes = isinstance(checkpoint, Artifact) or (
-        checkpoint is not None and Path(checkpoint).suffix == ".safetensors"
-    )
+    brings_classes = checkpoint is not None and _is_checkpoint(checkpoint)
     if classes is None and not brings_classes:
         classes = DEFAULT_CLASSES
     return resolve_network(
@@ -56,3 +96,10 @@ def prepared_network(
         options=options,
         seed=seed,
     )
+
+
+def _is_checkpoint(source: object) -> bool:
+    """Return whether it is a checkpoint of rtseg: an artifact, a result that has one, or the path of a .safetensors."""
+    if isinstance(getattr(source, "artifact", source), Artifact):
+        return True
+    return isinstance(source, (str, os.PathLike)) and Path(source).suffix == ".safetensors"

@@ -9,16 +9,24 @@ from typing import Any
 from rtseg.artifacts.artifact import ArtifactLike
 from rtseg.errors import SpecError
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import Classes, classes_of, prepared_network, resolution_of
+from rtseg.pipeline.arguments import (
+    Classes,
+    NetworkLike,
+    Size,
+    classes_of,
+    listed,
+    prepared_network,
+    require_at_least,
+    resolution_of,
+)
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import DEFAULT_RUNNERS
-from rtseg.specs import Resolution
 
 PURPOSE = "timing networks"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BenchmarkResult(Result):
     """The measured rows with rule, environment and boundaries; of a paper's table also its lines and columns."""
 
@@ -35,17 +43,17 @@ class BenchmarkResult(Result):
 
 
 def bench(
-    sources: Sequence[ArtifactLike] = (),
+    sources: Sequence[ArtifactLike] | ArtifactLike = (),
     *,
-    networks: Sequence[str] = (),
+    networks: Sequence[NetworkLike] | NetworkLike = (),
     checkpoint: ArtifactLike | None = None,
     table: str | None = None,
     classes: Classes | None = None,
-    resolution: Resolution | str | None = None,
+    resolution: Size | None = None,
     seconds: float = 10.0,
     data: str | None = None,
     split: str = "val",
-    runners: Sequence[str] = (),
+    runners: Sequence[str] | str = (),
     threads: int = 0,
     observer: Observer = SILENT,
 ) -> BenchmarkResult:
@@ -59,6 +67,10 @@ def bench(
     Raises SpecError for arguments that exclude one another, ManifestError, UnknownNameError, DatasetError, RunnerError,
     and what `export` raises.
     """
+    sources, networks, runners = listed(sources), listed(networks), listed(runners)
+    require_at_least(0, threads=threads)
+    if not seconds > 0:
+        raise SpecError("seconds is out of range", got=seconds, expected="more than 0")
     if table is not None:
         if sources or networks or checkpoint is not None or data is not None:
             raise SpecError("a paper's table brings its own networks, and random weights have no mIoU")
@@ -86,7 +98,7 @@ def bench(
         session.add_artifact(source)
     if not sources:
         assert resolution is not None
-        names: Sequence[str | None] = networks or ((None,) if checkpoint is not None else network_names())
+        names: Sequence[NetworkLike | None] = networks or ([None] if checkpoint is not None else network_names())
         for name in names:
             network = prepared_network(name, checkpoint=checkpoint, classes=classes)
             session.add_network(network, resolution_of(resolution))
@@ -98,7 +110,7 @@ def bench(
 def _table(
     table_id: str,
     classes: Classes | None,
-    resolution: Resolution | str | None,
+    resolution: Size | None,
     seconds: float,
     runners: Sequence[str],
     threads: int,

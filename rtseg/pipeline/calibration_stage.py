@@ -13,6 +13,7 @@ from rtseg.artifacts.files import PathLike, require_writable
 from rtseg.artifacts.manifest import require_separate
 from rtseg.errors import CalibrationError
 from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.arguments import require_at_least
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 DEFAULT_SPLIT, DEFAULT_IMAGES, DEFAULT_PERCENTILE = "train", 64, 99.99
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CalibrationResult(Result):
     """The table of ranges, where it was written (None: nowhere), the pictures it was made of, and the seconds."""
 
@@ -72,6 +73,8 @@ def calibrate(
 
     if image_set is not None and (split is not None or images is not None):
         raise CalibrationError("an image set says which pictures are taken, so split and images cannot")
+    require_at_least(1, images=images)
+    require_at_least(0, threads=threads)
     started = time.monotonic()
     chosen = Method(method, DEFAULT_PERCENTILE if method == "percentile" and percentile is None else percentile)
     artifact = Artifact.open(source, kind="onnx")
@@ -89,7 +92,7 @@ def calibrate(
         selection.image_set().write(save_set)
     exhausted = image_set is not None or len(selection.chosen) < wanted
     if warning := settling_warning(calibration_facts(table), exhausted=exhausted):
-        observer.note(warning)
+        observer.warning(warning)
     path = None if output is None else Path(output)
     return CalibrationResult(table, path, selection.image_set(), time.monotonic() - started)
 

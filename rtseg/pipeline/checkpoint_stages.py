@@ -13,17 +13,24 @@ from rtseg.artifacts.details import WeightImportDetails
 from rtseg.artifacts.files import PathLike
 from rtseg.errors import SpecError, TrainingError
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import DEFAULT_RESOLUTION, Classes, classes_of, prepared_network, resolution_of
+from rtseg.pipeline.arguments import (
+    DEFAULT_RESOLUTION,
+    Classes,
+    Size,
+    classes_of,
+    prepared_network,
+    require_at_least,
+    resolution_of,
+)
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
-from rtseg.specs import Resolution
 
 if TYPE_CHECKING:
     from rtseg.networks.official import KeyReport
     from rtseg.training.recipe import TrainingRecipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CheckpointImportResult(Result):
     """The checkpoint, and what became of each key of the source."""
 
@@ -36,7 +43,7 @@ class CheckpointImportResult(Result):
         return self.artifact.to_json()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingResult(Result):
     """The checkpoint of the epoch that validated best; its manifest holds the history."""
 
@@ -54,7 +61,7 @@ def import_checkpoint(
     *,
     classes: Classes,
     options: Mapping[str, str] | None = None,
-    resolution: Resolution | str = DEFAULT_RESOLUTION,
+    resolution: Size = DEFAULT_RESOLUTION,
     precision: str = "fp32",
     observer: Observer = SILENT,
 ) -> CheckpointImportResult:
@@ -124,6 +131,7 @@ def train(
 
     if not isinstance(recipe, TrainingRecipe):
         recipe = read_recipe(recipe)
+    require_at_least(0, workers=workers)
     source = data or recipe.data
     train_split, val_split = open_dataset(source, "train"), open_dataset(source, "val")
     prepared = prepared_network(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.arguments import require_at_least
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import RUNNABLE
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from rtseg.quantization.layer_drift import Drift
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DriftResult(Result):
     """The layers of two files, those first that add most to the error; the first beyond a threshold, if one was given.
 
@@ -69,6 +70,8 @@ def drift(
         from rtseg.quantization.layer_drift import measured_drift
     from rtseg.datasets.registry import is_labelled, open_pictures
 
+    require_at_least(1, images=images)
+    require_at_least(0, threads=threads, threshold=threshold)
     first, second = (Artifact.open(each, kind=RUNNABLE) for each in (reference, other))
     pictures = open_pictures(data, split)
     result = measured_drift(first, second, pictures, images=images, threads=threads, observer=observer)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path
 from rtseg.artifacts.files import PathLike
 from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.arguments import listed
 from rtseg.pipeline.results import Result
 from rtseg.runners.cuda.registry import DEFAULT
 
@@ -23,7 +24,7 @@ Settings = Union["BuildSettings", PathLike]
 """Build settings, or the path of a TOML file of them (engines/NAME.toml)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BuildResult(Result):
     """The engine, the JSON about its layers, the proof of its precision, and whether it came out of the cache."""
 
@@ -48,7 +49,7 @@ class BuildResult(Result):
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AuditResult(Result):
     """What an engine's layers compute in; the verdict where a precision was asked for; another engine, and the changes.
 
@@ -89,7 +90,7 @@ def build(
     *,
     precision: str | None = None,
     runtime: str | None = None,
-    capabilities: Sequence[str] = (),
+    capabilities: Sequence[str] | str = (),
     settings: Settings | None = None,
     workspace_mib: int | None = None,
     cuda: str = DEFAULT,
@@ -120,7 +121,7 @@ def build(
         output,
         precision=precision,
         runtime=runtime,
-        capabilities=capabilities,
+        capabilities=listed(capabilities),
         settings=chosen.replaced({"workspace_mib": workspace_mib}),
         cuda=cuda,
         observer=observer,
@@ -159,7 +160,8 @@ def audit(
 
 
 def _path(source: ArtifactLike) -> Path:
-    return source.path if isinstance(source, Artifact) else Path(source)
+    given = artifact_or_path(source)
+    return given.path if isinstance(given, Artifact) else given
 
 
 def _audited(file: Path, profile: PathLike | None) -> Audit:

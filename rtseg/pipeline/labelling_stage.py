@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.files import PathLike, write_text_atomically
 from rtseg.errors import ImageError
 from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.arguments import require_at_least
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import RUNNABLE
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from rtseg.labelling import LabellingSummary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LabellingResult(Result):
     """What was labelled with which artifact, and what could not be read."""
 
@@ -43,6 +45,10 @@ class LabellingResult(Result):
             raise ImageError(f"{len(failures)} of {count} inputs could not be labelled: {first}")
 
 
+def _paths(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:
+    return [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+
+
 def run(
     source: ArtifactLike,
     inputs: PathLike | Sequence[PathLike],
@@ -63,8 +69,8 @@ def run(
     from rtseg.labelling import expand_inputs, label_files
     from rtseg.runners.loading import load
 
-    given = [inputs] if isinstance(inputs, str) or not isinstance(inputs, Sequence) else inputs
-    files, folder = expand_inputs([Path(path) for path in given]), Path(output)
+    require_at_least(0, threads=threads)
+    files, folder = expand_inputs([Path(path) for path in _paths(inputs)]), Path(output)
     artifact = Artifact.open(source, kind=RUNNABLE)
     with load(artifact, runner=runner, threads=threads) as segmenter:
         for note in segmenter.runner.notes:

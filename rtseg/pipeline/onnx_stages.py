@@ -10,16 +10,24 @@ from typing import TYPE_CHECKING, Any
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.files import PathLike
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import Classes, classes_of, prepared_network, resolution_of
+from rtseg.pipeline.arguments import (
+    Classes,
+    NetworkLike,
+    Size,
+    classes_of,
+    prepared_network,
+    require_at_least,
+    resolution_of,
+)
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
-from rtseg.specs import Normalization, Resolution
+from rtseg.specs import Normalization
 
 if TYPE_CHECKING:
     from rtseg.exporting.parity import ParityReport
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ExportResult(Result):
     """The ONNX file, and its comparison with PyTorch on a random input and on so many pictures of that dataset."""
 
@@ -33,7 +41,7 @@ class ExportResult(Result):
         return self.artifact.to_json()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class OnnxImportResult(Result):
     """The canonical ONNX file, what was changed in the source, and the comparison; None where nothing was changed."""
 
@@ -47,8 +55,8 @@ class OnnxImportResult(Result):
 
 
 def export(
-    network: str | None,
-    resolution: Resolution | str,
+    network: NetworkLike | None,
+    resolution: Size,
     output: PathLike | None = None,
     *,
     checkpoint: ArtifactLike | None = None,
@@ -63,11 +71,11 @@ def export(
 ) -> ExportResult:
     """Write a network as a canonical ONNX file, once ONNX Runtime and PyTorch agree on it.
 
-    network is a registered name, or "package.module:function" for one of your own; None takes the checkpoint's.
-    checkpoint is a file of rtseg or a .pth; without one the weights are random, drawn with seed. classes are by
-    default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores" (full
-    resolution) or "labels" (uint8 in and out). The comparison runs on a random input and on `images` pictures of data.
-    output is by default NETWORK-CLASSES-HxW.onnx in the current folder.
+    network is a registered name, "package.module:function" for one of your own, or a checkpoint of rtseg. checkpoint is
+    where the weights of a named network are, a checkpoint or a .pth; without one they are random, drawn with seed.
+    classes are by default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores"
+    (full resolution) or "labels" (uint8 in and out). The comparison runs on a random input and on `images` pictures of
+    data. output is by default NETWORK-CLASSES-HxW.onnx in the current folder.
 
     Raises MissingDependencyError, UnknownNameError, NetworkError, CheckpointError, ManifestError, SpecError, OnnxError,
     ParityError and WriteError.
@@ -76,12 +84,13 @@ def export(
         from rtseg.exporting.onnx_file import default_name, export_onnx
     from rtseg.datasets.registry import open_dataset
 
+    require_at_least(0, images=images, seed=seed)
     size = resolution_of(resolution)
     dataset = open_dataset(data, split)
     prepared = prepared_network(network, checkpoint=checkpoint, classes=classes, options=options, seed=seed)
     pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
     path = Path(output) if output is not None else Path(default_name(prepared, size, interface))
-    exported = export_onnx(prepared, size, path, interface=interface, images=pictures)
+    exported = export_onnx(prepared, size, path, interface=interface, images=pictures, observer=observer)
     return ExportResult(exported.artifact, exported.parity, len(pictures), data.partition(":")[0])
 
 

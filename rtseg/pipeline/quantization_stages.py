@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
@@ -13,6 +13,7 @@ from rtseg.artifacts.files import PathLike, require_writable
 from rtseg.artifacts.manifest import manifest_path, require_separate
 from rtseg.errors import QuantizationError, UnknownNameError
 from rtseg.observer import SILENT, Observer
+from rtseg.pipeline.arguments import listed, require_at_least
 from rtseg.pipeline.calibration_stage import CalibrationResult
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
@@ -32,7 +33,7 @@ Table = Union[CalibrationResult, PathLike]
 PURPOSE = "quantizing"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class QuantizationResult(Result):
     """The quantised file, what became of its operators and work, and the blocks kept out for max_drop, if asked."""
 
@@ -45,7 +46,7 @@ class QuantizationResult(Result):
         return self.artifact.to_json()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SensitivityResult(Result):
     """What each block of an ONNX file loses when it alone is INT8, the worst first."""
 
@@ -77,7 +78,7 @@ def quantize(
     *,
     to: str = "int8",
     target: str = "tensorrt",
-    exclude: Iterable[str] = (),
+    exclude: Sequence[str] | str = (),
     max_drop: float | None = None,
     data: str | None = None,
     split: str = "val",
@@ -103,9 +104,11 @@ def quantize(
         from rtseg.quantization.files import default_name, int8_graph, read_original, write_derived
 
     _require_coherent(to, target, table, max_drop, data)
+    require_at_least(1, limit=limit)
+    require_at_least(0, threads=threads)
     original = read_original(source)
     ranges = None if table is None else _ranges(table, original)
-    excluded = matching_operators(original.view, exclude)
+    excluded = matching_operators(original.view, listed(exclude))
     path = Path(output) if output is not None else default_name(original, to, target)
     for written in (path, manifest_path(path)):
         require_separate(written, _path(table))
@@ -146,7 +149,7 @@ def sensitivity(
     limit: int | None = None,
     target: str = "tensorrt",
     blocks: int = 20,
-    exclude: Iterable[str] = (),
+    exclude: Sequence[str] | str = (),
     runner: str = DEFAULT_RUNNERS["onnx"],
     threads: int = 0,
     observer: Observer = SILENT,
@@ -165,9 +168,11 @@ def sensitivity(
         from rtseg.quantization.trials import Trials
     from rtseg.datasets.registry import is_labelled, open_dataset, open_pictures
 
+    require_at_least(1, limit=limit, blocks=blocks)
+    require_at_least(0, threads=threads)
     original = read_original(source)
     ranges = _ranges(table, original)
-    excluded = matching_operators(original.view, exclude)
+    excluded = matching_operators(original.view, listed(exclude))
     labelled = is_labelled(data)
     pictures = open_dataset(data, split) if labelled else open_pictures(data, split)
     settings: dict[str, Any] = {"target": target, "runner": runner, "limit": limit, "threads": threads}

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a stage found out."""
+
+    def __repr__(self) -> str:
+        shown = (f"{entry.name}={reprlib.repr(getattr(self, entry.name))}" for entry in fields(self))
+        return f"{type(self).__name__}({', '.join(shown)})"
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as plain dicts, lists, strings and numbers, as the command with --json prints it."""

@@ -1,7 +1,7 @@
 """FP16 in the graph: every tensor typed, Casts only where FP16 and FP32 meet.
 
-What stays FP32 and why is in half_rules, what becomes of constants in half_constants, the walk over the graph in
-half_conversion. The graph's input and output keep their types, so a Cast follows a float32 input and another comes
+What stays FP32 and why is in fp16_rules, what becomes of constants in fp16_constants, the walk over the graph in
+fp16_conversion. The graph's input and output keep their types, so a Cast follows a float32 input and another comes
 before a float32 output.
 """
 

@@ -190,7 +190,7 @@ def test_a_cache_that_cannot_be_written_costs_the_state_and_not_the_run(
     monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "file"))
     recorder = Recorder()
     assert measured_ranges(exported, selection, PERCENTILE, threads=1, observer=recorder).ranges
-    assert [note.startswith("warning: a run that is killed") for note in recorder.notes] == [True]
+    assert [text.startswith("a run that is killed") for text in recorder.warnings] == [True]
 
 
 def damaged_network(exported: Path, path: Path, value: float) -> Path:

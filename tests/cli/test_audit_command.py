@@ -98,7 +98,9 @@ def test_a_manifest_that_is_none_is_refused(refused: Refused, engine: Path, text
 
 def test_files_that_prove_nothing_are_refused_with_what_to_do(refused: Refused, tmp_path: Path) -> None:
     assert "ProfilingVerbosity.DETAILED" in refused("audit", DATA / "names-only-8.5.json")
-    assert "rtseg build" in refused("audit", tmp_path / "none.engine")
+    assert "no such file" in refused("audit", tmp_path / "none.engine")
+    (tmp_path / "bare.engine").touch()
+    assert "rtseg build" in refused("audit", tmp_path / "bare.engine")
     assert "No such file" in refused("audit", tmp_path / "none.json")
     assert "Is a directory" in refused("audit", tmp_path)
     assert "engine inspector" in refused("audit", DATA / "fp16-8.5.profile.json")

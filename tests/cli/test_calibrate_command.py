@@ -82,7 +82,7 @@ def test_json_has_what_the_text_has_and_standard_output_nothing_else(cli: Cli, e
 def test_ranges_that_had_not_settled_are_a_warning_that_says_what_to_do(cli: Cli, exported: Path, table: Path) -> None:
     outcome = done(cli("calibrate", exported, "--data", DATA, "--images", 2, "-o", table))
     assert "warning: the ranges had not settled with 2 pictures" in outcome.err
-    assert "from 1 on, the median moved by " in outcome.err and "--images 4" in outcome.err
+    assert "from 1 on, the median moved by " in outcome.err and "Try: 4 pictures" in outcome.err
 
 
 def test_minmax_clips_nothing_and_says_so(cli: Cli, exported: Path, table: Path) -> None:

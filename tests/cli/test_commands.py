@@ -297,5 +297,5 @@ def test_the_help_of_the_group_fits_80_columns_and_cuts_nothing() -> None:
 
 
 def test_every_stage_of_the_command_line_is_a_function_of_the_package() -> None:
-    without = {"doctor", "networks", "scenes"}
+    without = {"doctor", "networks"}
     assert {name.replace("-", "_") for name in COMMANDS if name not in without} <= set(rtseg.__all__)

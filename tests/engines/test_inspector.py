@@ -188,6 +188,7 @@ def test_an_engine_of_any_name_is_told_by_the_layers_beside_it(tmp_path: Path) -
 
 
 def test_an_engine_without_its_layers_is_refused_with_the_command_that_makes_them(tmp_path: Path) -> None:
+    (tmp_path / "a.engine").touch()
     with pytest.raises(
         EngineError, match=r"trtexec --loadEngine=\S*a\.engine .*--exportLayerInfo=\S*a\.engine\.layers"
     ):

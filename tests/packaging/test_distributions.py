@@ -133,6 +133,7 @@ def test_the_street_scenes_are_drawn_with_the_base_alone(base: Environment, tmp_
         (("networks", "affnet"), ("export", "train")),
         (("export", "affnet", "--resolution", "64x64", "-o", "x.onnx"), ("export",)),
         (("train", "affnet", "--data", "streets", "--epochs", "1"), ("train",)),
+        (("import-checkpoint", "espnet", "x.pth", "--classes", "3"), ("export",)),
         (("bench", "--network", "affnet", "--resolution", "64x64"), ("export",)),
         (("quantize", "x.onnx", "--to", "fp16"), ("cpu", "export")),
         (("calibrate", "x.onnx", "--data", "streets", "-o", "x.json"), ("cpu", "export")),

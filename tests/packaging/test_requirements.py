@@ -24,7 +24,7 @@ EXTRAS = {
     "cpu": {"onnxruntime", "onnx"},
     "gpu": {"onnxruntime-gpu", "tensorrt", "cuda-python", "onnx"},
     "pycuda": {"pycuda"},
-    "rtx": {"tensorrt-rtx", "onnx"},
+    "rtx": {"tensorrt-rtx", "cuda-bindings", "onnx"},
     "openvino": {"openvino"},
     "export": {"torch", "onnx", "safetensors", "onnxruntime"},
     "train": {"torch", "safetensors"},

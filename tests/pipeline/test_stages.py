@@ -32,6 +32,7 @@ from tests.observers import Recorder
 
 STAGES = [name for name in rtseg.__all__ if inspect.isfunction(getattr(rtseg, name))]
 DATA = "streets:64x64"
+CHECKPOINT = Path(__file__).resolve().parents[2] / "export" / "checkpoints" / "affnet-streets.safetensors"
 
 
 @pytest.fixture
@@ -101,6 +102,30 @@ def test_a_result_says_itself_as_json(stage: str, exported: Path, int8: Artifact
     assert json.loads(json.dumps(document)) == document
 
 
+def test_a_result_that_made_an_artifact_is_taken_for_it(exported: Path, calibrated: Path, tmp_path: Path) -> None:
+    int8 = rtseg.quantize(exported, calibrated, tmp_path / "int8.onnx")
+    assert rtseg.validate(int8, DATA, limit=1, threads=1).ran.artifact is int8.artifact
+    with rtseg.load(int8, threads=1) as segmenter:
+        assert "64x64" in repr(segmenter)
+    assert repr(int8.artifact).endswith("onnx: affnet 64x64 int8)") and len(repr(int8)) < 300
+
+
+def test_a_checkpoint_stands_for_its_network(tmp_path: Path) -> None:
+    by_itself = rtseg.export(CHECKPOINT, (64, 64), tmp_path / "a.onnx", images=0).artifact
+    by_name = rtseg.export(None, "64x64", tmp_path / "b.onnx", checkpoint=CHECKPOINT, images=0).artifact
+    assert by_itself.path.read_bytes() == by_name.path.read_bytes()
+
+
+def test_scenes_can_be_read_as_camvid(tmp_path: Path) -> None:
+    folder = rtseg.scenes(tmp_path / "scenes", resolution="64x64", count=2)
+    assert len(list((folder / "val").iterdir())) == 2
+
+
+def test_a_warning_is_logged_as_one(exported: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rtseg.calibrate(exported, DATA, images=2, threads=1)
+    assert [record.levelname for record in caplog.records if "had not settled" in record.message] == ["WARNING"]
+
+
 def test_notes_are_logged_where_nobody_watches(
     exported: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +188,16 @@ def test_a_recipe_is_taken_from_a_file_and_a_checkpoint_that_exists_is_never_ove
         (lambda f: rtseg.bench([f], table="affnet-6"), SpecError, "a paper's table brings its own networks"),
         (lambda f: rtseg.load(f"{f}.none"), ManifestError, "cannot read"),
         (lambda f: rtseg.build(f, settings="none.toml"), SpecError, "cannot read the build settings"),
+        (lambda f: rtseg.validate(f, DATA, max_drop=0.5), SpecError, "need another file to compare with"),
+        (lambda f: rtseg.validate(f, DATA, limit=0), SpecError, "limit is out of range; got 0; expected 1 or more"),
+        (lambda f: rtseg.calibrate(f, DATA, images=0), SpecError, "images is out of range"),
+        (lambda f: rtseg.bench([f], seconds=0), SpecError, "seconds is out of range"),
+        (lambda f: rtseg.run(f, [f], "out", threads=-1), SpecError, "threads is out of range"),
+        (lambda f: rtseg.export(print, "64x64"), NetworkError, "not a network; got builtin_function_or_method"),
+        (lambda f: rtseg.export("affnet", (64,)), SpecError, "not a resolution"),
+        (lambda f: rtseg.validate(3, DATA), SpecError, "not an artifact; got int"),
+        (lambda f: rtseg.bench("affnet.onnx"), ManifestError, r"cannot read affnet\.onnx"),
+        (lambda f: rtseg.quantize(f, to="fp16", exclude="*/none/*"), QuantizationError, r"got '\*/none/\*'"),
     ],
 )
 def test_wrong_arguments_are_refused_by_a_typed_error(

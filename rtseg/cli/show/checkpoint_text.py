@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from rtseg.networks.official import KeyReport
+from rtseg.artifacts.details import WeightImportDetails
+from rtseg.artifacts.manifest import Manifest
 
 
-def key_report_text(source: str, report: KeyReport, *, verbose: bool = False) -> str:
+def key_report_text(manifest: Manifest, *, verbose: bool = False) -> str:
     """Return the counts of the keys taken, renamed and dropped; verbose has a line before them for each key."""
-    counts = f"{len(report.taken)} taken, {len(report.renamed)} renamed, {len(report.dropped)} dropped"
-    total = len(report.taken) + len(report.renamed) + len(report.dropped)
-    summary = f"{source}: {total} keys, {counts}"
+    details = manifest.details_as(WeightImportDetails)
+    taken, renamed, dropped = (details.keys[name] for name in ("taken", "renamed", "dropped"))
+    counts = f"{len(taken)} taken, {len(renamed)} renamed, {len(dropped)} dropped"
+    summary = f"{details.source}: {len(taken) + len(renamed) + len(dropped)} keys, {counts}"
     if not verbose:
         return summary
-    lines = [f"taken    {key}" for key in report.taken]
-    lines += [f"renamed  {key} -> {ours}" for key, ours in report.renamed.items()]
-    lines += [f"dropped  {key}" for key in report.dropped]
+    lines = [f"taken    {key}" for key in taken]
+    lines += [f"renamed  {key} -> {ours}" for key, ours in renamed.items()]
+    lines += [f"dropped  {key}" for key in dropped]
     return "\n".join([*lines, summary])

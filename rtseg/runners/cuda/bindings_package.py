@@ -24,7 +24,8 @@ def bindings() -> tuple[ModuleType, ModuleType]:
         except ImportError as error:
             hint = "pip install --force-reinstall cuda-python"
             raise CudaError("import cuda-python", name=first_line(error), hint=hint) from error
-    raise MissingDependencyError("cuda-python", extra="gpu", purpose="driving CUDA")
+    hint = " for TensorRT, or 'rtseg[rtx]' for TensorRT for RTX"
+    raise MissingDependencyError("cuda-python", extra="gpu", purpose="driving CUDA", hint=hint)
 
 
 def version_pair(number: int) -> tuple[int, int]:
