@@ -72,8 +72,12 @@ def _onnxruntime() -> Finding:
         return Finding("onnxruntime", False, "two packages are installed over each other", mend)
     if not installed:
         return Finding("onnxruntime", False, "not installed", "pip install 'rtseg[cpu]' or 'rtseg[gpu]'")
-    import onnxruntime
-
+    try:
+        onnxruntime = import_module("onnxruntime")
+    except ImportError as error:  # a library that it needs is missing
+        return Finding(
+            "onnxruntime", False, f"cannot be imported: {error}", "pip install --force-reinstall onnxruntime"
+        )
     providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
     return Finding("onnxruntime", True, f"{installed[0]} {metadata.version(installed[0])}; compiled with: {providers}")
 
@@ -104,7 +108,7 @@ def _has_distribution(name: str) -> bool:
 def _torch() -> Finding:
     try:
         import torch
-    except ImportError:
+    except (ImportError, OSError):  # the second where a library of it is damaged
         mend = "pip install 'rtseg[export]' or 'rtseg[train]'"
         return Finding("torch", False, "not installed: no training and no export", mend)
     if torch.cuda.is_available():

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Union
 
@@ -25,14 +26,19 @@ class Made(Protocol):
 class Artifact:
     """A checkpoint, an ONNX file or an engine with its manifest.
 
-    `Artifact.open` compares the file's digest with the manifest's. Stages that get an Artifact trust it and do not
-    read the file for that again; they get a path, and open it, where a user has one.
+    `Artifact.open` compares the file's digest with the manifest's. A stage that gets an Artifact does not read the file
+    for that again, unless the file was changed since; a path is opened.
 
     Example: artifact = Artifact.open("affnet.onnx", kind="onnx"); artifact.manifest.precision
     """
 
     path: Path
     manifest: Manifest
+    _seen: tuple[int, ...] | None = field(init=False, compare=False, default=None)
+    """How the file system described the file when it was verified or written: another description is another file."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_seen", _described(self.path))
 
     def __repr__(self) -> str:
         kind, network, image = self.manifest.kind, self.manifest.network, self.manifest.image
@@ -47,6 +53,7 @@ class Artifact:
         given = artifact_or_path(source)
         if isinstance(given, Artifact):
             require_kind(given.path, given.manifest, (kind,) if isinstance(kind, str) else kind)
+            given._require_unchanged()
             return given
         return cls(given, read_manifest(given, kind=kind))
 
@@ -60,6 +67,11 @@ class Artifact:
         if isinstance(given, Artifact):
             return cls.open(given, kind=kind)
         return cls(given, read_sidecar(given, kind=kind))
+
+    def _require_unchanged(self) -> None:
+        """Raise ManifestError where the file has other content than when it was verified."""
+        if _described(self.path) != self._seen:
+            require_digest(self.path, self.manifest, read_manifest(self.path, kind=KINDS).sha256)
 
     def verified(self) -> Artifact:
         """Return the artifact once its digest is compared. Raises ManifestError."""
@@ -77,6 +89,14 @@ class Artifact:
     def to_json(self) -> dict[str, Any]:
         """Return path and manifest as plain values."""
         return {"path": str(self.path), "manifest": self.manifest.to_json()}
+
+
+def _described(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 ArtifactLike = Union[Artifact, Made, PathLike]

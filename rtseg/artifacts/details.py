@@ -169,7 +169,7 @@ def details_from_json(data: Mapping[str, Any]) -> Details:
     """Return the details in a manifest of the present format. Raises ManifestError and SpecError."""
     values = dict(data)
     made_by = values.pop("made_by", None)
-    if made_by not in _BY_MAKER:
+    if not isinstance(made_by, str) or made_by not in _BY_MAKER:
         raise ManifestError(
             "the manifest does not say what made the file",
             got=repr(made_by),

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rtseg.artifacts.details import Details, DetailsType, Digest, details_from_json, details_of_the_first_format
 from rtseg.artifacts.files import PathLike, sha256_of, write_text_atomically
@@ -84,7 +84,9 @@ class Manifest:
             raise ManifestError("the manifest has unknown fields", got=", ".join(map(str, unknown)))
         values = dict(data)
         if values["format"] not in (FORMAT, FIRST_FORMAT):
-            raise ManifestError("a manifest of another format", got=repr(values["format"]), expected=repr(FORMAT))
+            raise ManifestError(
+                "a manifest of another format", got=repr(values["format"]), expected=repr(FORMAT), hint="a newer rtseg"
+            )
         values["image"] = ImageSpec.from_json(values["image"])
         values["output"] = OutputSpec.from_json(values["output"])
         values["details"] = _details(values)
@@ -158,7 +160,7 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
     except UnicodeDecodeError as error:
         raise ManifestError(f"{sidecar} is not a manifest of rtseg (not UTF-8 text)") from error
     try:
-        manifest = Manifest.from_json(json.loads(text))
+        manifest = Manifest.from_json(json.loads(text, parse_constant=_refuse_constant))
     except (ValueError, RecursionError, SpecError, ManifestError) as error:  # ValueError: not JSON
         raise ManifestError(f"{sidecar} is not a manifest of rtseg ({error})") from error
     require_kind(path, manifest, kinds)
@@ -174,6 +176,10 @@ def _where_from(path: PathLike) -> str:
     if suffix in (".pth", ".pt"):
         return f"rtseg import-checkpoint NETWORK {path} --classes ..."
     return together
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
 
 
 def require_kind(path: PathLike, manifest: Manifest, kinds: Collection[str]) -> None:

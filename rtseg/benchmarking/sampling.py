@@ -62,7 +62,7 @@ class SamplingRule:
 
     min_seconds: float = 1.0
     max_seconds: float = 10.0
-    min_samples: int = 5
+    min_samples: int = 6
     max_samples: int = 100_000
     median_tolerance: float = 0.01
     drift_tolerance: float = 0.05
@@ -94,7 +94,7 @@ class SamplingRule:
     def within(cls, seconds: float) -> SamplingRule:
         """Return the rule that spends at most that long on a step: a quarter to warm up, the rest to sample.
 
-        A step so slow that 5 samples take longer is sampled 5 times all the same.
+        A step so slow that 6 samples take longer is sampled 6 times all the same.
         """
         sampling = 0.75 * seconds
         return cls(min_seconds=min(1.0, sampling), max_seconds=sampling, warmup_seconds=min(3.0, 0.25 * seconds))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rtseg.accuracy.validation import measured_accuracy
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
@@ -17,14 +19,15 @@ from rtseg.benchmarking.sampling import SamplingRule
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.datasets.streets.dataset import render_scene
 from rtseg.errors import RunnerError
-from rtseg.exporting.cache import cached_export
-from rtseg.networks.prepared import PreparedNetwork
-from rtseg.networks.registry import network_names, network_spec
 from rtseg.observer import SILENT, Observer
 from rtseg.papers.claims import claims_of
 from rtseg.runners.loading import load
 from rtseg.runners.registry import RUNNABLE, runner_names
 from rtseg.specs import Resolution
+
+if TYPE_CHECKING:
+    from rtseg.networks.prepared import PreparedNetwork
+    from rtseg.networks.spec import NetworkSpec
 
 SCENE = (7, 0)
 """Seed and index of the picture everything is timed on."""
@@ -63,6 +66,8 @@ class BenchmarkSession:
 
         Its scores give the boundary `network`, its logits `engine` and `frame`.
         """
+        from rtseg.exporting.cache import cached_export  # PyTorch, which files do not need
+
         picture = render_scene(*SCENE, resolution.height, resolution.width)[0]
         for interface in interfaces:
             self._observer.note(f"{network.name} {resolution}: exporting {interface}, unless it is in the cache")
@@ -87,7 +92,7 @@ class BenchmarkSession:
                 for name in self._runners_of(artifact.manifest)
             ]
             if artifacts:
-                names = ", ".join(dict.fromkeys(artifact.path.name for artifact in added))
+                names = ", ".join(dict.fromkeys(map(_name, added)))
                 turns = " in turns" if len(artifacts) > 1 else ""
                 self._observer.note(f"{names}: timing{turns}, up to {self._rule.max_seconds:g} s a row")
             rows = benchmark_rows(artifacts, self._rule)
@@ -106,7 +111,7 @@ class BenchmarkSession:
         return fitting or [None]
 
     def _opened(self, stack: ExitStack, artifact: Artifact, runner: str | None) -> TimedArtifact:
-        manifest, name = artifact.manifest, artifact.path.name
+        manifest, name = artifact.manifest, _name(artifact)
         segmenter = stack.enter_context(load(artifact, runner=runner, threads=self._threads))
         for note in segmenter.runner.notes:
             self._observer.note(f"{name}: {note}")
@@ -133,11 +138,23 @@ class BenchmarkSession:
         }
 
 
+def _name(artifact: Artifact) -> str:
+    """Return the file's name, for a cached export without the digest in it."""
+    return re.sub(r"-[0-9a-f]{32}(?=\.onnx$)", "", artifact.path.name)
+
+
 def _claims(manifest: Manifest) -> list[dict[str, Any]]:
     """Return what the papers say of that network, with its options, at its resolution."""
-    if manifest.network not in network_names():
-        return []
-    spec, size = network_spec(manifest.network), manifest.image.resolution
+    with contextlib.suppress(ModuleNotFoundError):  # without PyTorch no network is known by name
+        from rtseg.networks.registry import network_names, network_spec
+
+        if manifest.network in network_names():
+            return _claims_of(network_spec(manifest.network), manifest)
+    return []
+
+
+def _claims_of(spec: NetworkSpec, manifest: Manifest) -> list[dict[str, Any]]:
+    size = manifest.image.resolution
     return [
         claim.to_json()
         for claim in claims_of(spec.name)

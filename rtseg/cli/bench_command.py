@@ -33,7 +33,7 @@ from rtseg.specs import Resolution
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
     show_default=True,
-    help="Time budget of each row; at least 5 samples are taken.",
+    help="Time budget of each row; at least 6 samples are taken.",
 )
 @click.option("--data", help="Also measure mIoU of the same files on this dataset.")
 @click.option("--split", default="val", show_default=True)

@@ -21,12 +21,12 @@ FILE_WIDTH = 160
 def table_console() -> Console:
     """Return a console for tables on standard output: as wide as the terminal, or wide enough for a file."""
     width = None if sys.stdout.isatty() else FILE_WIDTH
-    return Console(highlight=False, markup=False, width=width)
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def print_json(data: Any) -> None:
     """Print data as indented JSON on standard output."""
-    click.echo(json.dumps(data, indent=2))
+    click.echo(json.dumps(data, indent=2, allow_nan=False))
 
 
 def say(text: str) -> None:
@@ -63,15 +63,13 @@ class ConsoleObserver(Observer):
             self._bar.console.print(text, soft_wrap=True)
 
 
-@contextmanager
-def watched() -> Iterator[Observer]:
-    """Give the observer of a command's work; its bar is gone when the work ends."""
-    console = Console(stderr=True, highlight=False, markup=False)
-    bar = Progress(
-        TextColumn("{task.description}"),
+def progress_bar(console: Console) -> Progress:
+    """Return a progress display on a console: task, bar, count, a word, time spent and time to go. Text stays as it is."""
+    return Progress(
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeElapsedColumn(),
         TextColumn("eta"),
         TimeRemainingColumn(),
@@ -79,5 +77,10 @@ def watched() -> Iterator[Observer]:
         transient=True,
         disable=not console.is_terminal,
     )
-    with bar:
+
+
+@contextmanager
+def watched() -> Iterator[Observer]:
+    """Give the observer of a command's work; its bar is gone when the work ends."""
+    with progress_bar(Console(stderr=True, highlight=False, markup=False, emoji=False)) as bar:
         yield ConsoleObserver(bar)

@@ -189,7 +189,9 @@ def _built(compiler: Compiler, ready: ReadyGraph, settings: BuildSettings, obser
         progress.cancel()
         return progress.heard
 
-    return run_interruptibly(lambda: compiler.build(ready, settings, progress), tick=tick, interrupt=interrupt)
+    plan = run_interruptibly(lambda: compiler.build(ready, settings, progress), tick=tick, interrupt=interrupt)
+    observer.progress(TASK, 100, 100)
+    return plan
 
 
 def _kept(cache: EngineCache, key: EngineKey, plan: Plan, observer: Observer) -> bool:

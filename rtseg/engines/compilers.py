@@ -9,19 +9,21 @@ from rtseg.engines.platform import PURPOSE
 from rtseg.engines.rtx_capabilities import rtx_platform
 from rtseg.engines.rtx_compiler import RtxCompiler
 from rtseg.engines.tensorrt_compiler import TensorRtCompiler
-from rtseg.errors import EngineError, MissingDependencyError, RtsegError
+from rtseg.errors import EngineError, MissingDependencyError, RtsegError, UnknownNameError
 from rtseg.observer import Observer
 from rtseg.runners.cuda.registry import open_cuda
-from rtseg.runners.tensorrt.module import TENSORRT, load_rtx
+from rtseg.runners.tensorrt.module import RUNTIMES, TENSORRT, load_rtx
 from rtseg.runners.tensorrt.release import tensorrt_release
 
 
 def chosen_compiler(runtime: str | None, capabilities: Sequence[str], cuda: str, observer: Observer) -> Compiler:
     """Return the compiler of a runtime, or without one of what this machine has; the observer gets which and why.
 
-    Compute capabilities are TensorRT for RTX's, and choose it. Raises MissingDependencyError and CudaError for what is
-    missing, and EngineError for compute capabilities that cannot be.
+    Compute capabilities are TensorRT for RTX's, and choose it. Raises UnknownNameError, MissingDependencyError and
+    CudaError for what is missing, and EngineError for compute capabilities that cannot be.
     """
+    if runtime is not None and runtime not in RUNTIMES:
+        raise UnknownNameError("runtime", runtime, RUNTIMES)
     if runtime == TENSORRT:
         if capabilities:
             raise EngineError(

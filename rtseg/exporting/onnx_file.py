@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,9 @@ from rtseg.specs import Resolution, contract_metadata
 Pixels = NDArray[np.uint8]
 
 TASK = "exporting"
+
+_TRACING = threading.Lock()
+"""PyTorch's exporter and the filter of warnings are the whole process's: one thread at a time."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
     buffer = io.BytesIO()
     # Of a graph it cannot write PyTorch 2.7 to 2.13 prints every node, whatever is asked: not among our output.
     torch._C._jit_set_onnx_log_output_stream("stderr")
-    with warnings.catch_warnings():
+    with _TRACING, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the deprecation of this exporter; int(x.shape[-1]), which is meant
         try:
             torch.onnx.export(

@@ -31,7 +31,7 @@ def read_canonical(path: PathLike, *, label: str = "") -> onnx.ModelProto:
 def read_graph(path: PathLike, *, label: str = "") -> onnx.ModelProto:
     """Return the model in the file, of any kind, called label. Raises OnnxError where there is none, or not of ONNX."""
     try:
-        return onnx.load(Path(path))
+        return onnx.load(Path(path), format="protobuf")  # whatever the name ends in
     except OSError as error:
         raise OnnxError(f"cannot read {label or path}: {error.strerror or error}") from error
     except (DecodeError, ValueError, onnx.checker.ValidationError) as error:  # the last: weights beside it

@@ -58,7 +58,8 @@ def save_checkpoint(
     )
     with written_together(path, manifest_path(path)) as (part, sidecar):
         part.write_bytes(save_tensors(tensors))
-        return Artifact(Path(path), write_manifest(part, manifest, sidecar=sidecar))
+        manifest = write_manifest(part, manifest, sidecar=sidecar)
+    return Artifact(Path(path), manifest)
 
 
 def network_from_checkpoint(source: ArtifactLike, *, name: str | None = None) -> PreparedNetwork:

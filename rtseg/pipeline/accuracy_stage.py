@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.errors import DatasetError, SpecError
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import require_at_least
+from rtseg.pipeline.arguments import require_at_least, require_threads
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import RUNNABLE, runner_names
 
@@ -150,7 +150,7 @@ def validate(
     Raises ManifestError, DatasetError, SpecError, UnknownNameError, RunnerError and MissingDependencyError.
     """
     require_at_least(1, limit=limit)
-    require_at_least(0, threads=threads)
+    require_threads(threads)
     if against is None:
         if any(bound is not None for bound in (against_runner, max_drop, min_agreement)):
             raise SpecError("a bound, and a second runner, need another file to compare with", hint="against=")

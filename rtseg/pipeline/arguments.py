@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, Union
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.errors import NetworkError, SpecError
+from rtseg.pipeline.packages import needed_for
 from rtseg.specs import ClassSpec, Resolution
 
 if TYPE_CHECKING:
@@ -48,11 +50,20 @@ def listed(given: Sequence[Item] | Item) -> list[Item]:
     return list(given) if isinstance(given, (list, tuple)) else [given]  # type: ignore[list-item]
 
 
+MOST_THREADS = 256
+
+
 def require_at_least(least: float, **values: float | None) -> None:
-    """Raise SpecError, naming the argument, for a number that is smaller; None is no number."""
+    """Raise SpecError, naming the argument, for a number that is smaller, or not finite; None is no number."""
     for name, value in values.items():
-        if value is not None and not value >= least:
+        if value is not None and not least <= value < math.inf:
             raise SpecError(f"{name} is out of range", got=value, expected=f"{least:g} or more")
+
+
+def require_threads(threads: int) -> None:
+    """Raise SpecError for a number of threads below 0 or above 256."""
+    if not 0 <= threads <= MOST_THREADS:
+        raise SpecError("threads is out of range", got=threads, expected=f"0 (all cores) to {MOST_THREADS}")
 
 
 def classes_of(classes: Classes) -> ClassSpec:
@@ -74,7 +85,8 @@ def prepared_network(
 
     Raises NetworkError for anything else, and what resolve_network raises.
     """
-    from rtseg.networks.resolve import resolve_network
+    with needed_for("building a network", "export"):
+        from rtseg.networks.resolve import resolve_network
 
     if network is not None and checkpoint is None and _is_checkpoint(network):
         network, checkpoint = None, network
@@ -96,6 +108,14 @@ def prepared_network(
         options=options,
         seed=seed,
     )
+
+
+def path_of(source: NetworkLike | None) -> Path | None:
+    """Return where a checkpoint lies that was given as one or by its path; None for what is neither."""
+    given = getattr(source, "artifact", source)
+    if isinstance(given, Artifact):
+        return given.path
+    return Path(given) if isinstance(given, (str, os.PathLike)) and Path(given).suffix else None
 
 
 def _is_checkpoint(source: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from rtseg.pipeline.arguments import (
     classes_of,
     listed,
     prepared_network,
-    require_at_least,
+    require_threads,
     resolution_of,
 )
 from rtseg.pipeline.packages import needed_for
@@ -68,8 +69,8 @@ def bench(
     and what `export` raises.
     """
     sources, networks, runners = listed(sources), listed(networks), listed(runners)
-    require_at_least(0, threads=threads)
-    if not seconds > 0:
+    require_threads(threads)
+    if not 0 < seconds < math.inf:
         raise SpecError("seconds is out of range", got=seconds, expected="more than 0")
     if table is not None:
         if sources or networks or checkpoint is not None or data is not None:
@@ -81,11 +82,9 @@ def bench(
         raise SpecError("files bring their own network, classes and resolution", expected="files or networks")
     if not sources and resolution is None:
         raise SpecError("the resolution of the networks is missing", hint="512x1024 (height x width)")
-    with needed_for(PURPOSE, "export"):
-        from rtseg.benchmarking.sampling import SamplingRule
-        from rtseg.benchmarking.session import BenchmarkSession
-        from rtseg.datasets.registry import open_dataset
-        from rtseg.networks.registry import network_names
+    from rtseg.benchmarking.sampling import SamplingRule
+    from rtseg.benchmarking.session import BenchmarkSession
+    from rtseg.datasets.registry import open_dataset
 
     session = BenchmarkSession(
         SamplingRule.within(seconds),
@@ -98,6 +97,9 @@ def bench(
         session.add_artifact(source)
     if not sources:
         assert resolution is not None
+        with needed_for(PURPOSE, "export"):
+            from rtseg.networks.registry import network_names
+
         names: Sequence[NetworkLike | None] = networks or ([None] if checkpoint is not None else network_names())
         for name in names:
             network = prepared_network(name, checkpoint=checkpoint, classes=classes)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
-from rtseg.artifacts.files import PathLike, require_writable
+from rtseg.artifacts.details import Digest
+from rtseg.artifacts.files import PathLike, require_writable, sha256_of
 from rtseg.artifacts.manifest import require_separate
 from rtseg.errors import CalibrationError
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import require_at_least
+from rtseg.pipeline.arguments import require_at_least, require_threads
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
 
@@ -27,10 +28,11 @@ DEFAULT_SPLIT, DEFAULT_IMAGES, DEFAULT_PERCENTILE = "train", 64, 99.99
 
 @dataclass(frozen=True, repr=False)
 class CalibrationResult(Result):
-    """The table of ranges, where it was written (None: nowhere), the pictures it was made of, and the seconds."""
+    """The table of ranges, where it was written (None: nowhere) with which digest, its pictures, and the seconds."""
 
     table: CalibrationTable
     path: Path | None
+    sha256: Digest
     image_set: ImageSet
     seconds: float
 
@@ -74,7 +76,7 @@ def calibrate(
     if image_set is not None and (split is not None or images is not None):
         raise CalibrationError("an image set says which pictures are taken, so split and images cannot")
     require_at_least(1, images=images)
-    require_at_least(0, threads=threads)
+    require_threads(threads)
     started = time.monotonic()
     chosen = Method(method, DEFAULT_PERCENTILE if method == "percentile" and percentile is None else percentile)
     artifact = Artifact.open(source, kind="onnx")
@@ -94,7 +96,8 @@ def calibrate(
     if warning := settling_warning(calibration_facts(table), exhausted=exhausted):
         observer.warning(warning)
     path = None if output is None else Path(output)
-    return CalibrationResult(table, path, selection.image_set(), time.monotonic() - started)
+    digest = None if path is None else sha256_of(path)
+    return CalibrationResult(table, path, digest, selection.image_set(), time.monotonic() - started)
 
 
 def _selection(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import require_at_least
+from rtseg.pipeline.arguments import require_at_least, require_threads
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import RUNNABLE
@@ -71,7 +71,8 @@ def drift(
     from rtseg.datasets.registry import is_labelled, open_pictures
 
     require_at_least(1, images=images)
-    require_at_least(0, threads=threads, threshold=threshold)
+    require_threads(threads)
+    require_at_least(0, threshold=threshold)
     first, second = (Artifact.open(each, kind=RUNNABLE) for each in (reference, other))
     pictures = open_pictures(data, split)
     result = measured_drift(first, second, pictures, images=images, threads=threads, observer=observer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path
 from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.manifest import require_separate
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import listed
 from rtseg.pipeline.results import Result
@@ -114,6 +116,10 @@ def build(
     from rtseg.engines.settings import BuildSettings, read_settings
 
     chosen = settings if isinstance(settings, BuildSettings) else None
+    given = settings if isinstance(settings, (str, os.PathLike)) else None
+    for written in (output, keep_graph):
+        if written is not None:
+            require_separate(written, given)
     if chosen is None:
         chosen = BuildSettings() if settings is None else read_settings(settings)  # type: ignore[arg-type]
     built = build_engine(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.files import PathLike, write_text_atomically
 from rtseg.errors import ImageError
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import require_at_least
+from rtseg.pipeline.arguments import require_threads
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import RUNNABLE
 
@@ -45,13 +45,13 @@ class LabellingResult(Result):
             raise ImageError(f"{len(failures)} of {count} inputs could not be labelled: {first}")
 
 
-def _paths(inputs: PathLike | Sequence[PathLike]) -> list[PathLike]:
-    return [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
+def _paths(inputs: PathLike | Iterable[PathLike]) -> list[PathLike]:
+    return [inputs] if isinstance(inputs, (str, bytes, os.PathLike)) else list(inputs)
 
 
 def run(
     source: ArtifactLike,
-    inputs: PathLike | Sequence[PathLike],
+    inputs: PathLike | Iterable[PathLike],
     output: PathLike,
     *,
     runner: str | None = None,
@@ -69,7 +69,7 @@ def run(
     from rtseg.labelling import expand_inputs, label_files
     from rtseg.runners.loading import load
 
-    require_at_least(0, threads=threads)
+    require_threads(threads)
     files, folder = expand_inputs([Path(path) for path in _paths(inputs)]), Path(output)
     artifact = Artifact.open(source, kind=RUNNABLE)
     with load(artifact, runner=runner, threads=threads) as segmenter:

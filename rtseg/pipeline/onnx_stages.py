@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.manifest import manifest_path, require_separate
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
     NetworkLike,
     Size,
     classes_of,
+    path_of,
     prepared_network,
     require_at_least,
     resolution_of,
@@ -90,6 +92,8 @@ def export(
     prepared = prepared_network(network, checkpoint=checkpoint, classes=classes, options=options, seed=seed)
     pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
     path = Path(output) if output is not None else Path(default_name(prepared, size, interface))
+    for written in (path, manifest_path(path)):
+        require_separate(written, *filter(None, map(path_of, (network, checkpoint))))
     exported = export_onnx(prepared, size, path, interface=interface, images=pictures, observer=observer)
     return ExportResult(exported.artifact, exported.parity, len(pictures), data.partition(":")[0])
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Union
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.details import QuantizationDetails
-from rtseg.artifacts.files import PathLike, require_writable
+from rtseg.artifacts.files import PathLike, require_writable, sha256_of
 from rtseg.artifacts.manifest import manifest_path, require_separate
 from rtseg.errors import QuantizationError, UnknownNameError
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import listed, require_at_least
+from rtseg.pipeline.arguments import listed, require_at_least, require_threads
 from rtseg.pipeline.calibration_stage import CalibrationResult
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
@@ -105,7 +105,7 @@ def quantize(
 
     _require_coherent(to, target, table, max_drop, data)
     require_at_least(1, limit=limit)
-    require_at_least(0, threads=threads)
+    require_threads(threads)
     original = read_original(source)
     ranges = None if table is None else _ranges(table, original)
     excluded = matching_operators(original.view, listed(exclude))
@@ -169,7 +169,7 @@ def sensitivity(
     from rtseg.datasets.registry import is_labelled, open_dataset, open_pictures
 
     require_at_least(1, limit=limit, blocks=blocks)
-    require_at_least(0, threads=threads)
+    require_threads(threads)
     original = read_original(source)
     ranges = _ranges(table, original)
     excluded = matching_operators(original.view, listed(exclude))
@@ -210,7 +210,8 @@ def _path(table: Table | None) -> PathLike | None:
 def _table_facts(table: Table | None, ranges: CalibrationTable) -> dict[str, Any]:
     from rtseg.quantization.files import table_facts
 
-    return table_facts(_path(table), ranges)
+    digest = table.sha256 if isinstance(table, CalibrationResult) else None if table is None else sha256_of(table)
+    return table_facts(digest, ranges)
 
 
 def _fp16(original: Original, ranges: CalibrationTable | None, excluded: frozenset[str]) -> tuple[Any, Census, str]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,10 @@ from rtseg.runners.tensorrt.module import RTX
 from rtseg.runners.tensorrt.preflight import runtime_of
 
 Array = NDArray[Any]
+
+_RUNNING = threading.RLock()
+"""Polygraphy's logger is the whole process's: it is silenced for one thread at a time."""
+
 _SILENT = 4
 """ONNX Runtime's log severity "fatal": its errors are raised as exceptions anyway."""
 
@@ -31,6 +37,10 @@ def require_polygraphy() -> None:
     """Raise MissingDependencyError where Polygraphy is not installed."""
     try:
         import polygraphy  # noqa: F401
+
+        with contextlib.suppress(ImportError):
+            # Polygraphy imports it for each array, inside an `except:` that would swallow a Ctrl-C.
+            import_module("torch")
     except ImportError as error:
         raise MissingDependencyError(
             "polygraphy", extra="report", purpose="comparing two files layer by layer"
@@ -128,7 +138,7 @@ def _quiet(doing: str) -> Iterator[None]:
     from polygraphy.logger import G_LOGGER
 
     try:
-        with G_LOGGER.verbosity(G_LOGGER.CRITICAL + 1):
+        with _RUNNING, G_LOGGER.verbosity(G_LOGGER.CRITICAL + 1):
             yield
     except RtsegError:
         raise

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
-from rtseg.artifacts.details import QuantizationDetails
-from rtseg.artifacts.files import PathLike, sha256_of, written_together
+from rtseg.artifacts.details import Digest, QuantizationDetails
+from rtseg.artifacts.files import PathLike, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.calibration.table import CalibrationTable
 from rtseg.errors import QuantizationError
@@ -118,7 +118,8 @@ def write_derived(
             parent_sha256=original.manifest.sha256,
             details=replace(details or QuantizationDetails(), grandparent_sha256=original.manifest.parent_sha256),
         )
-        return Artifact(Path(path), write_manifest(part, manifest, sidecar=sidecar))
+        manifest = write_manifest(part, manifest, sidecar=sidecar)
+    return Artifact(Path(path), manifest)
 
 
 def default_name(original: Original, precision: str, target: str) -> Path:
@@ -127,10 +128,10 @@ def default_name(original: Original, precision: str, target: str) -> Path:
     return original.path.with_name(f"{original.path.stem}.{suffix}.onnx")
 
 
-def table_facts(path: PathLike | None, table: CalibrationTable) -> dict[str, Any]:
-    """Return what a manifest says of the table a file was made with; path is where the table was written, if it was."""
+def table_facts(sha256: Digest, table: CalibrationTable) -> dict[str, Any]:
+    """Return what a manifest says of the table that a file was made with; sha256 is that of its file, if any."""
     return {
-        "sha256": None if path is None else sha256_of(path),
+        "sha256": sha256,
         "method": table.method,
         "data": table.data,
         "split": table.split,

@@ -7,6 +7,7 @@ import ctypes
 import io
 import os
 import platform
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,9 @@ _SILENT, _WARNING = 4, 2
 """ONNX Runtime's log severities "fatal", as its errors are raised as exceptions anyway, and its default."""
 _BACKENDS = {"CUDAExecutionProvider": "onnxruntime-cuda", "TensorrtExecutionProvider": "onnxruntime-tensorrt"}
 _PROVIDERS = {"TensorrtExecutionProvider": ["TensorrtExecutionProvider", "CUDAExecutionProvider"]}
+
+_LOADING = threading.Lock()
+"""Standard output is redirected for the whole process: two threads at once would put back each other's."""
 
 
 class OnnxRuntimeRunner(Runner):
@@ -78,7 +82,7 @@ class OnnxRuntimeRunner(Runner):
         options.add_session_config_entry("session.force_spinning_stop", "1")
         ort.set_default_logger_severity(_SILENT)  # what a provider that cannot start logs is told by our error
         try:
-            with contextlib.redirect_stdout(io.StringIO()):  # it prints that it falls back to the CPU
+            with _LOADING, contextlib.redirect_stdout(io.StringIO()):  # it prints that it falls back to the CPU
                 session = ort.InferenceSession(
                     str(self._path),
                     options,

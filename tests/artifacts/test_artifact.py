@@ -40,6 +40,19 @@ def test_opening_an_artifact_reads_nothing_again(engine: Path, monkeypatch: pyte
     assert Artifact.open(artifact) is artifact
 
 
+def test_a_file_that_changes_under_an_open_artifact_is_refused_by_the_next_stage(engine: Path) -> None:
+    artifact = Artifact.open(engine)
+    content = engine.read_bytes()
+    engine.write_bytes(b"another")
+    with pytest.raises(ManifestError, match="is not the file its manifest tells of"):
+        Artifact.open(artifact)
+    engine.write_bytes(content)
+    assert Artifact.open(artifact) is artifact
+    engine.unlink()
+    with pytest.raises(ManifestError, match="cannot read"):
+        Artifact.open(artifact)
+
+
 def test_another_kind_is_refused_for_a_path_and_for_an_artifact(engine: Path) -> None:
     for source in (engine, Artifact.open(engine)):
         with pytest.raises(ManifestError, match="another kind of artifact; got engine; expected onnx"):

@@ -122,6 +122,7 @@ def test_a_shipped_file_of_the_first_format_loads(path: Path) -> None:
     ("data", "told"),
     [
         ({}, "does not say what made the file; got None"),
+        ({"made_by": ["export"]}, "does not say what made the file"),
         ({"made_by": "nobody"}, "does not say what made the file; got 'nobody'"),
         ({"made_by": "export", "surplus": 1}, "unknown details; got surplus"),
     ],

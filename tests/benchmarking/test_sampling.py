@@ -13,7 +13,7 @@ from rtseg.errors import SpecError
 S = 1_000_000_000
 MS = 1_000_000
 
-RULE = SamplingRule(min_seconds=1, max_seconds=10, warmup_seconds=0)
+RULE = SamplingRule(min_seconds=1, max_seconds=10, min_samples=5, warmup_seconds=0)
 WARM = replace(RULE, warmup_seconds=100, warmup_window_seconds=0)
 
 

@@ -213,7 +213,7 @@ def test_bench_takes_a_table_or_the_list_of_them(misused: Refused) -> None:
 
 def test_bench_keeps_the_rule_the_environment_and_every_sample(run: Run, artifact: Path) -> None:
     result: dict[str, Any] = json.loads(run("bench", artifact, "--seconds", 0.1, "--json"))
-    assert result["rule"]["min_samples"] == 5
+    assert result["rule"]["min_samples"] == 6
     assert result["environment"]["cpu"]["available_cores"] >= 1
     assert all(len(row["samples_ns"]) == row["summary"]["count"] for row in result["rows"])
 

@@ -26,6 +26,7 @@ from rtseg.errors import (
     SpecError,
     TrainingError,
     UnknownNameError,
+    WriteError,
 )
 from rtseg.observer import Observer
 from tests.observers import Recorder
@@ -195,6 +196,11 @@ def test_a_recipe_is_taken_from_a_file_and_a_checkpoint_that_exists_is_never_ove
         (lambda f: rtseg.run(f, [f], "out", threads=-1), SpecError, "threads is out of range"),
         (lambda f: rtseg.export(print, "64x64"), NetworkError, "not a network; got builtin_function_or_method"),
         (lambda f: rtseg.export("affnet", (64,)), SpecError, "not a resolution"),
+        (lambda f: rtseg.calibrate(f, DATA, threads=300), SpecError, "threads is out of range; got 300"),
+        (lambda f: rtseg.bench([f], seconds=float("inf")), SpecError, "seconds is out of range; got inf"),
+        (lambda f: rtseg.build(f, runtime="nope"), UnknownNameError, "unknown runtime; got 'nope'"),
+        (lambda f: rtseg.build(f, "s.toml", settings="s.toml"), WriteError, "would overwrite what belongs to s.toml"),
+        (lambda f: rtseg.export(CHECKPOINT, "64x64", CHECKPOINT, images=0), WriteError, "would overwrite"),
         (lambda f: rtseg.validate(3, DATA), SpecError, "not an artifact; got int"),
         (lambda f: rtseg.bench("affnet.onnx"), ManifestError, r"cannot read affnet\.onnx"),
         (lambda f: rtseg.quantize(f, to="fp16", exclude="*/none/*"), QuantizationError, r"got '\*/none/\*'"),
