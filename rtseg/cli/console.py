@@ -64,7 +64,7 @@ class ConsoleObserver(Observer):
 
 
 def progress_bar(console: Console) -> Progress:
-    """Return a progress display on a console: task, bar, count, a word, time spent and time to go. Text stays as it is."""
+    """Return a progress display: task, bar, count, a word, the time spent and to go. Text stands as it is."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
