@@ -15,7 +15,7 @@ from rtseg.calibration.convergence import convergence, stages
 from rtseg.calibration.histograms import HistogramSet, NotFiniteError
 from rtseg.calibration.observation import BUDGET_BYTES, cut, tensor_spec
 from rtseg.calibration.selection import Selection
-from rtseg.calibration.state import CalibrationState, read_state, state_path, write_state
+from rtseg.calibration.state import CalibrationState, read_calibration_state, state_path, write_calibration_state
 from rtseg.calibration.table import CalibrationTable, TensorRange
 from rtseg.calibration.thresholds import Method, threshold
 from rtseg.errors import CalibrationError, WriteError
@@ -97,7 +97,7 @@ def _counted(
     names, total = view.activations(), len(selection.chosen)
     *before, _ = stages(total)
     kept_at = state_path(manifest.sha256, [digest.sha256 for digest in selection.digests], threads)
-    state = read_state(kept_at, names, before)
+    state = read_calibration_state(kept_at, names, before)
     if state is not None and state.done:
         observer.note(_resumed(state.done, total))
     if state is not None and state.done == total:
@@ -155,7 +155,7 @@ class _Kept:
         if self.state.done == self.written or not self._writable:
             return
         try:
-            write_state(self._path, self.state)
+            write_calibration_state(self._path, self.state)
         except WriteError as error:
             self._writable = False
             self._observer.warning(f"a run that is killed will begin anew: {error}")

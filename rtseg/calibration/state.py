@@ -50,7 +50,7 @@ def state_path(onnx_sha256: str, picture_digests: Sequence[str], threads: int) -
     return STATES.path([FORMAT, versions, onnx_sha256, list(picture_digests), threads])
 
 
-def write_state(path: Path, state: CalibrationState) -> None:
+def write_calibration_state(path: Path, state: CalibrationState) -> None:
     """Write the state so that a kill leaves the last one or this one, and drop the oldest. Raises WriteError."""
     parts = {"now": state.histograms, **{f"after{pictures}": then for pictures, then in state.stages.items()}}
     arrays: dict[str, NDArray[Any]] = {
@@ -63,7 +63,7 @@ def write_state(path: Path, state: CalibrationState) -> None:
     STATES.write(path, content.getvalue())
 
 
-def read_state(path: Path, names: Sequence[str], stages: Sequence[int]) -> CalibrationState | None:
+def read_calibration_state(path: Path, names: Sequence[str], stages: Sequence[int]) -> CalibrationState | None:
     """Return the state of those tensors at path, or None where there is none that is whole.
 
     stages are the numbers of pictures before the last after which copies are taken: all those that the state has

@@ -31,7 +31,7 @@ from rtseg.training.class_shares import class_shares
 from rtseg.training.epoch import NormalizedNetwork, train_epoch
 from rtseg.training.losses import build_loss, require_loss
 from rtseg.training.recipe import TrainingRecipe
-from rtseg.training.state import TrainingState, read_state, state_path, write_state
+from rtseg.training.state import TrainingState, read_training_state, state_path, write_training_state
 
 
 def fit(
@@ -102,7 +102,7 @@ def fit(
                 state.best_module, state.best_epoch = copy.deepcopy(network.module.state_dict()), state.epoch
         state.history.append(record)
         state.module, state.optimizer = model.state_dict(), optimizer.state_dict()
-        write_state(path, recipe, state)
+        write_training_state(path, recipe, state)
         observer.note(_epoch_line(record, recipe.epochs))
 
     assert state.best_module is not None
@@ -149,7 +149,7 @@ def _resumed(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> TrainingState:
-    state = read_state(path, recipe)
+    state = read_training_state(path, recipe)
     if backbone is not None:
         require_same_backbone(backbone, state.backbone_sha256)
     try:

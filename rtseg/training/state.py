@@ -49,7 +49,7 @@ def state_path(output: Path) -> Path:
     return output.with_name(f"{output.name}.state")
 
 
-def write_state(path: Path, recipe: TrainingRecipe, state: TrainingState) -> None:
+def write_training_state(path: Path, recipe: TrainingRecipe, state: TrainingState) -> None:
     """Write the state so that a kill leaves either the last one or this one. Raises WriteError."""
     with written_atomically(path) as part:
         content = io.BytesIO()  # of a full disk PyTorch's own writer tells by a RuntimeError without the reason
@@ -57,7 +57,7 @@ def write_state(path: Path, recipe: TrainingRecipe, state: TrainingState) -> Non
         part.write_bytes(content.getbuffer())
 
 
-def read_state(path: Path, recipe: TrainingRecipe) -> TrainingState:
+def read_training_state(path: Path, recipe: TrainingRecipe) -> TrainingState:
     """Return the state at path. Raises TrainingError when it is unreadable or of another recipe."""
     try:
         loaded = torch.load(path, weights_only=True)
