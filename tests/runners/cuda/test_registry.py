@@ -42,7 +42,7 @@ def test_importing_it_needs_numpy_only() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "MissingDependencyError driving CUDA needs the package cuda-python, which is not installed. "
-        "Try: pip install 'rtseg[gpu]'",
+        "Try: pip install 'rtseg[gpu]' for TensorRT, or 'rtseg[rtx]' for TensorRT for RTX",
         "MissingDependencyError driving CUDA through PyCUDA needs the package pycuda, which is not installed. "
         "Try: pip install 'rtseg[pycuda]'",
     ]
