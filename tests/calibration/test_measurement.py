@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import shutil
 import signal
@@ -142,13 +143,15 @@ def test_a_run_that_goes_on_gives_the_table_of_one_that_was_never_stopped(
 
 @pytest.fixture
 def alarms() -> Iterator[None]:
-    """SIGALRM interrupts as Ctrl-C does."""
+    """SIGALRM interrupts as Ctrl-C does. Callbacks of the garbage collector would swallow it, so there are none."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGALRM, interrupt)
+    gc.disable()
     yield
+    gc.enable()
     signal.setitimer(signal.ITIMER_REAL, 0)
     signal.signal(signal.SIGALRM, before)
 

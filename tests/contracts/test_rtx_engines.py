@@ -25,8 +25,9 @@ from rtseg.engines.lowering import lower as lowering
 from rtseg.engines.verdict import verdict_on
 from rtseg.errors import EngineError, QuantizationError
 from rtseg.exporting.onnx_file import export_onnx
+from rtseg.networks.complexity import count_parameters, meta_network
 from rtseg.networks.prepared import network_with_random_weights
-from rtseg.networks.registry import network_names
+from rtseg.networks.registry import network_names, network_spec
 from rtseg.networks.resolve import resolve_network
 from rtseg.quantization.files import int8_graph, read_original, read_table, write_derived
 from rtseg.runners.tensorrt.module import RTX, rtx_has_wheels
@@ -36,10 +37,12 @@ from tests.observers import Recorder
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Resolution(64, 96)
+CLASSES = 11
 SHIPPED = {"affnet-camvid": (), "affnet-streets": ("8.9",), "s2fpn18-camvid": ("12.0",)}
 """With what they are built for: one for all, as that takes five builds."""
 
 SIZES = ("512x512", "512x1024", "1024x2048")
+LARGE_PARAMETERS = 20e6
 PORTABLE = ("8.6", "8.9", "12.0", "12.1")
 
 
@@ -124,6 +127,8 @@ def quantized(name: str, folder: Path) -> Path:
 
 @pytest.mark.parametrize("name", network_names())
 def test_every_network_becomes_an_engine_in_fp32_and_fp16(name: str, tmp_path: Path) -> None:
+    if count_parameters(meta_network(network_spec(name), CLASSES)).deployed > LARGE_PARAMETERS:
+        pytest.skip("its engines are slow tests")
     path = tmp_path / f"{name}.onnx"
     export_onnx(network_with_random_weights(name, class_spec("camvid"), seed=1), SMALL, path)
     moved = {}

@@ -164,10 +164,9 @@ def test_the_official_camvid_weights_are_as_right_here_as_in_the_official_code(o
 
 
 @pytest.mark.data(*WEIGHTS, "camvid/val")
-@pytest.mark.parametrize("interface", ["logits", "labels"])
-def test_an_export_of_the_official_camvid_weights_is_as_right_as_the_network(interface: str, tmp_path: Path) -> None:
+def test_an_export_of_the_official_camvid_weights_is_as_right_as_the_network(tmp_path: Path) -> None:
     network, _ = import_pth(CAMVID_WEIGHTS, "espnet", class_spec("camvid+void"))
-    export_onnx(network, CAMVID_SIZE, tmp_path / "espnet.onnx", interface=interface)
+    export_onnx(network, CAMVID_SIZE, tmp_path / "espnet.onnx", interface="labels")
     with load(tmp_path / "espnet.onnx") as segmenter:
         result = measured_accuracy(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)
     assert result.miou == pytest.approx(0.6815, abs=5e-4)
