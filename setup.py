@@ -3,7 +3,6 @@
 Everything else about the package is in pyproject.toml.
 """
 
-import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -21,15 +20,17 @@ class BuildCore(build_ext):
 
     def build_extensions(self):
         """Choose the compiler's own spelling of the same options."""
-        microsoft = self.compiler.compiler_type == "msvc"
+        compiler = self.compiler.compiler_type
         for extension in self.extensions:
-            if microsoft:
+            if compiler == "msvc":
                 extension.extra_compile_args = ["/O2", "/std:c++17", "/fp:precise", "/EHsc"]
-            else:
-                # no contraction: every machine, and NumPy, gives the same bits
-                extension.extra_compile_args = ["-O3", "-std=c++17", "-ffp-contract=off", "-fvisibility=hidden"]
-                extension.extra_compile_args += ["-pthread", "-g0"]
-                extension.extra_link_args = ["-pthread"]
+                continue
+            # no contraction: every machine, and NumPy, gives the same bits
+            extension.extra_compile_args = ["-O3", "-std=c++17", "-ffp-contract=off", "-fvisibility=hidden"]
+            extension.extra_compile_args += ["-pthread", "-g0"]
+            extension.extra_link_args = ["-pthread"]
+            if compiler == "mingw32":
+                extension.extra_link_args += ["-static"]  # Windows has neither libstdc++ nor libwinpthread
         super().build_extensions()
 
 
@@ -41,7 +42,7 @@ setup(
             depends=[
                 str(NATIVE / name) for name in ("rtseg_core.h", "bilinear.h", "lanes.h", "parallel.h", "target.h")
             ],
-            define_macros=[("RTSEG_CORE_BUILDING_DLL", None)] if sys.platform == "win32" else [],
+            define_macros=[("RTSEG_CORE_BUILDING_DLL", None)],  # which says something on Windows only
             language="c++",
             py_limited_api=True,  # it uses no Python at all: one build serves every version
             optional=True,

@@ -19,16 +19,16 @@ MOST_ROOMS = 25
 MOST_ARROWS = 130
 
 OWNERS = {
-    "torch": ("networks", "training", "exporting", "runners/torch.py", "installation.py"),
+    "torch": ("networks", "training", "exporting", "runners/torch.py", "installation/packages.py"),
     "safetensors": ("networks",),
-    "onnx": ("graphs", "exporting", "calibration", "quantization", "engines/lowering"),
+    "onnx": ("graphs", "exporting", "calibration", "quantization", "engines/lowering", "installation/probe.py"),
     "onnxruntime": (
         "runners/onnxruntime.py",
         "runners/activations.py",
         "quantization/drift_runs.py",
-        "installation.py",
+        "installation",
     ),
-    "openvino": ("runners/openvino.py", "installation.py"),
+    "openvino": ("runners/openvino.py", "installation"),
     "polygraphy": ("quantization/drift_runs.py",),
     "matplotlib": ("cli/show",),
     "tensorrt": ("engines", "runners/tensorrt"),
@@ -40,7 +40,7 @@ OWNERS = {
     "rich": ("cli",),
     "click": ("cli",),
 }
-"""Who may import a heavy package; installation only asks whether it is there."""
+"""Who may import a heavy package; installation asks whether it is there, and writes one small graph."""
 
 WHERE_ENGINES_RUN = (
     "rtseg",

@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +20,8 @@ GRACE_SECONDS = 2.0
 def run_child(arguments: Sequence[str], variables: Mapping[str, str], log: Path, *, seconds: float) -> int | None:
     """Return the exit code of a process whose output goes to the file log; None where it had to be ended.
 
-    It and all that it started are ended after that many seconds, and when this process is interrupted. Raises OSError
-    where it does not start.
+    It and all that it started, on Windows it alone, are ended after that many seconds, and when this process is
+    interrupted. Raises OSError where it does not start.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as output:
@@ -65,12 +66,15 @@ def last_line(log: Path) -> str:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        child.wait(timeout=GRACE_SECONDS)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    if sys.platform == "win32":  # which has no groups of processes to end
+        child.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=GRACE_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
     child.wait()
     if child.stdin is not None:
         child.stdin.close()

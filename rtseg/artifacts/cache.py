@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -122,7 +123,8 @@ def _touch(path: Path) -> None:
 
 
 def _lock(stream: BinaryIO) -> None:
-    with contextlib.suppress(ImportError, OSError):  # Windows has no fcntl, and some network folders have no locks
-        import fcntl
+    if sys.platform != "win32":  # which has no fcntl
+        with contextlib.suppress(ImportError, OSError):  # some other systems lack it, some folders locks
+            import fcntl
 
-        fcntl.flock(stream, fcntl.LOCK_EX)
+            fcntl.flock(stream, fcntl.LOCK_EX)

@@ -163,15 +163,17 @@ def cpu_governor(root: Path = Path("/")) -> str | None:
 
 def memory_bytes() -> int | None:
     """Return the size of the physical memory."""
-    with contextlib.suppress(AttributeError, ValueError, OSError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if hasattr(os, "sysconf"):
+        with contextlib.suppress(ValueError, OSError):
+            return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     return None
 
 
 def load_average() -> list[float] | None:
     """Return the processes that wanted to run in the last 1, 5 and 15 minutes: who else disturbs."""
-    with contextlib.suppress(AttributeError, OSError):
-        return [round(value, 2) for value in os.getloadavg()]
+    if hasattr(os, "getloadavg"):
+        with contextlib.suppress(OSError):
+            return [round(value, 2) for value in os.getloadavg()]
     return None
 
 

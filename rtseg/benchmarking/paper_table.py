@@ -1,4 +1,4 @@
-"""A paper's table of speeds, run here: its networks at its sizes, in its own order of rows and columns.
+"""A paper's table of speeds: which networks it takes at which sizes, and its rows and columns with ours beside.
 
 Everything is settled before the first second is spent: a table without speeds, a network that is not
 registered and a size that does not fit are refused at once. A network is timed once at each size.
@@ -10,26 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rtseg.benchmarking.rows import BenchmarkRow
-from rtseg.benchmarking.sampling import SamplingRule
-from rtseg.benchmarking.session import BenchmarkSession
+from rtseg.benchmarking.session import Row
 from rtseg.datasets.registry import class_spec, dataset_names
 from rtseg.errors import SpecError
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
-from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_spec
-from rtseg.observer import SILENT, Observer
-from rtseg.papers.tables import PaperTable, Row, paper_table, paper_tables
-from rtseg.runners.registry import DEFAULT_RUNNERS
+from rtseg.papers.claims import claims_of
+from rtseg.papers.tables import PaperTable, paper_table, paper_tables
+from rtseg.papers.tables import Row as PaperRow
 from rtseg.specs import ClassSpec, Resolution
 
 BYTES_OF_A_PARAMETER = 4
 
 Variant = tuple[str, tuple[tuple[str, str], ...]]
 """A network's name and its options."""
-
-Timings = Mapping[tuple[Variant, Resolution], tuple[int, BenchmarkRow]]
-"""The row of each timed network at a size, and its position among the rows."""
 
 
 def table_list() -> list[dict[str, Any]]:
@@ -92,33 +86,29 @@ def plan_table(table: PaperTable, classes: ClassSpec, resolution: Resolution | N
     return TablePlan(table, classes, sizes, networks, resolution)
 
 
-def benchmark_table(
-    plan: TablePlan,
-    rule: SamplingRule,
-    *,
-    runner: str = DEFAULT_RUNNERS["onnx"],
-    threads: int = 0,
-    observer: Observer = SILENT,
-) -> dict[str, Any]:
-    """Time a planned table at the boundary `network`, with random weights, and return everything as plain values.
+@dataclass(frozen=True)
+class TimedPlace:
+    """Where in a table a timed row belongs: the network, the size, and the number of the contender, from 0."""
 
-    To the result of a BenchmarkSession come "table", its origin and columns, and "lines", its rows: each
-    cell holds what the paper prints, what is counted or timed here, None where that is nothing, and the
-    position of the timed row in "rows".
+    variant: Variant
+    size: Resolution
+    contender: int
+
+
+def table_document(
+    plan: TablePlan, contenders: Sequence[Mapping[str, str]], places: Mapping[TimedPlace, int], rows: Sequence[Row]
+) -> dict[str, Any]:
+    """Return the table as plain values: "table", its origin and columns, "contenders", and "lines", its rows.
+
+    rows are those of a BenchmarkSession at the boundary `network`, places where each belongs; a place that is missing
+    was not reached. Each cell holds what the paper prints, what is counted here, and for each contender its value and
+    the position of its row, None where there is none. "miou" is the paper's accuracy of the line's network.
     """
-    session = BenchmarkSession(rule, runners=[runner], threads=threads, observer=observer)
-    timings: dict[tuple[Variant, Resolution], tuple[int, BenchmarkRow]] = {}
-    for (name, options), sizes in plan.networks.items():
-        network = network_with_random_weights(name, plan.classes, options=dict(options))
-        for size in sizes:
-            session.add_network(network, size, interfaces=["scores"])
-            (row,) = session.measure()
-            timings[(name, options), size] = (len(timings), row)
     return {
         "table": {**_origin(plan.table), "note": plan.table.note, "columns": _columns(plan)},
         "classes": len(plan.classes),
-        "lines": [_line(plan, row, timings) for row in plan.table.rows],
-        **session.result(),
+        "contenders": [dict(contender) for contender in contenders],
+        "lines": [_line(plan, row, len(contenders), places, rows) for row in plan.table.rows],
     }
 
 
@@ -137,7 +127,7 @@ def _sizes(table: PaperTable, asked: Resolution | None) -> dict[str, Resolution 
     }
 
 
-def _variant(row: Row) -> Variant:
+def _variant(row: PaperRow) -> Variant:
     spec = network_spec(str(row.network))
     return spec.name, tuple(sorted(spec.complete_options(row.options).items()))
 
@@ -163,20 +153,51 @@ def _columns(plan: TablePlan) -> list[dict[str, Any]]:
     return columns
 
 
-def _line(plan: TablePlan, row: Row, timings: Timings) -> dict[str, Any]:
+def _line(
+    plan: TablePlan, row: PaperRow, contenders: int, places: Mapping[TimedPlace, int], rows: Sequence[Row]
+) -> dict[str, Any]:
     variant = None if row.network is None else _variant(row)
     counted = _counted(plan, variant) if variant is not None else {}
     cells = []
     for column, cell in zip(plan.table.columns, row.cells):
-        here, position = counted.get(column.name), None
+        positions: list[int | None] = [None] * contenders
         size = plan.sizes[column.name]
         if variant is not None and size is not None and column.is_timed and cell.printed is not None:
-            position, timed = timings[variant, size]
-            summary = timed.samples.summary
-            here = summary.median_ms if column.metric == "latency" else summary.fps
-        cells.append({"printed": cell.printed, "paper": cell.value, "here": here, "row": position, "note": cell.note})
+            positions = [places.get(TimedPlace(variant, size, number)) for number in range(contenders)]
+        cells.append(
+            {
+                "printed": cell.printed,
+                "paper": cell.value,
+                "counted": counted.get(column.name),
+                "here": [_timed(column.metric, position, rows) for position in positions],
+                "rows": positions,
+                "note": cell.note,
+            }
+        )
     fields = ("label", "source", "network", "unbuildable", "note")
-    return {**{name: getattr(row, name) for name in fields}, "options": dict(row.options), "cells": cells}
+    return {
+        **{name: getattr(row, name) for name in fields},
+        "options": dict(row.options),
+        "miou": _accuracy(plan.table, row),
+        "cells": cells,
+    }
+
+
+def _timed(metric: str, position: int | None, rows: Sequence[Row]) -> float | None:
+    summary = None if position is None else rows[position]["summary"]
+    return None if summary is None else summary["median_ms" if metric == "latency" else "fps"]
+
+
+def _accuracy(table: PaperTable, row: PaperRow) -> dict[str, Any] | None:
+    """Return the accuracy that the table's paper states for the network of a row, and of which dataset; else None."""
+    if row.network is None:
+        return None
+    spec = network_spec(row.network)
+    for claim in claims_of(spec.name):
+        same = spec.complete_options(claim.options) == spec.complete_options(row.options)
+        if claim.miou_percent is not None and same and claim.source.startswith(f"{table.paper.short}, "):
+            return {"percent": claim.miou_percent, "dataset": claim.dataset}
+    return None
 
 
 def _counted(plan: TablePlan, variant: Variant) -> dict[str, float]:

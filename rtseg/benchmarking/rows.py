@@ -1,107 +1,136 @@
-"""The rows of a benchmark table: what was timed, how long it took, and what the paper says."""
+"""The rows of a benchmark table: what was timed, how long it took or why it was not, and what the paper says."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.artifacts.manifest import Manifest
-from rtseg.benchmarking.boundaries import BOUNDARIES, boundaries_of, boundary_step
+from rtseg.benchmarking.boundaries import BOUNDARIES, boundary_step
 from rtseg.benchmarking.sampling import Samples, SamplingRule, measure_interleaved
+from rtseg.benchmarking.subjects import Obstacle, Subject
+from rtseg.errors import RtsegError
 from rtseg.frame.segmenter import Segmenter
+
+NOT_TIMED = "NOT TIMED"
+"""The status of a row without samples."""
 
 
 @dataclass(frozen=True)
-class TimedArtifact:
-    """An artifact behind one runner, and the picture it is timed on.
+class Contestant:
+    """A subject, loaded or not, and the picture it is timed on.
 
-    claims are the paper's rows for this network at this resolution. They are put beside the boundary
-    `network`, which is the one the papers time.
+    segmenter is None where obstacle says why the subject cannot be timed. claims are the paper's rows for this network
+    at this resolution. They are put beside the boundary `network`, which is the one the papers time.
     """
 
-    segmenter: Segmenter
-    manifest: Manifest
+    subject: Subject
+    segmenter: Segmenter | None
     image: NDArray[np.uint8]
     claims: Sequence[dict[str, Any]] = ()
     miou: float | None = None
+    obstacle: Obstacle | None = None
 
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """A boundary of one artifact behind one runner. miou belongs to the very file and runner that were timed.
+    """A boundary of one subject. miou belongs to the very file and runner that were timed.
 
-    vs_first is its median over that of the first row of the same boundary, where both were measured in turns;
-    None for a row that was measured on its own.
+    samples is None where obstacle says why there are none. vs_first is its median over that of the first row of the
+    same boundary, where both were measured in turns; None for a row that was measured on its own.
     """
 
-    network: str
-    weights: str
-    precision: str
-    resolution: str
+    subject: Subject
     boundary: str
     backend: str
     device: str
-    artifact_sha256: str
-    samples: Samples
+    samples: Samples | None
     claims: Sequence[dict[str, Any]]
     miou: float | None = None
     vs_first: float | None = None
+    obstacle: Obstacle | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values: the identity, the summary, and the raw samples."""
+        """Return plain values: the identity, the summary, and the raw samples.
+
+        Of a row that was not timed the summary is None, there are no samples, and "word" is its obstacle in a word or
+        two, "reason" the sentence.
+        """
+        subject = self.subject
         return {
-            "network": self.network,
-            "weights": self.weights,
-            "precision": self.precision,
-            "resolution": self.resolution,
+            "network": subject.network,
+            "weights": subject.weights,
+            "precision": subject.precision,
+            "resolution": subject.resolution,
+            "options": dict(subject.options),
             "boundary": self.boundary,
             "backend": self.backend,
             "device": self.device,
-            "artifact_sha256": self.artifact_sha256,
+            "artifact_sha256": None if subject.artifact is None else subject.artifact.manifest.sha256,
+            "verdict": None if subject.verdict is None else dict(subject.verdict),
             "miou": self.miou,
             "vs_first": self.vs_first,
-            "summary": self.samples.summary.to_json(),
+            "summary": None if self.samples is None else self.samples.summary.to_json(),
             "paper": list(self.claims),
-            **self.samples.to_json(),
+            **self._outcome(),
         }
 
+    def _outcome(self) -> dict[str, Any]:
+        if self.samples is not None:
+            return {**self.samples.to_json(), "word": ""}
+        assert self.obstacle is not None
+        none: dict[str, Any] = {"warmup_count": 0, "samples_ns": []}
+        return {"status": NOT_TIMED, "reason": self.obstacle.reason, **none, "word": self.obstacle.word}
 
-def benchmark_rows(artifacts: Sequence[TimedArtifact], rule: SamplingRule) -> list[BenchmarkRow]:
-    """Return a row for each boundary of each artifact, those of one boundary beside each other.
 
-    All that have a boundary are measured in turns, so their ratio is that of the artifacts and not that of the
-    minutes in which each was measured.
+def benchmark_rows(contestants: Sequence[Contestant], rule: SamplingRule) -> list[BenchmarkRow]:
+    """Return a row for each boundary of each contestant, those of one boundary beside each other.
+
+    All that have a boundary are measured in turns, so their ratio is that of the files and not that of the minutes in
+    which each was measured. One that fails in its first call costs its own row alone.
     """
     rows = []
     for boundary in BOUNDARIES:
-        having = [one for one in artifacts if boundary in boundaries_of(one.manifest.output.interface)]
+        having = [one for one in contestants if boundary in one.subject.boundaries]
         if having:
             rows += _rows_of(boundary, having, rule)
     return rows
 
 
-def _rows_of(boundary: str, artifacts: Sequence[TimedArtifact], rule: SamplingRule) -> list[BenchmarkRow]:
-    steps = {str(index): boundary_step(one.segmenter, boundary, one.image) for index, one in enumerate(artifacts)}
-    measured = list(measure_interleaved(steps, rule).values())
-    first_ms = measured[0].summary.median_ms
-    return [
-        BenchmarkRow(
-            network=one.manifest.network,
-            weights=one.manifest.weights,
-            precision=one.manifest.precision,
-            resolution=str(one.manifest.image.resolution),
-            boundary=boundary,
-            backend=one.segmenter.runner.backend,
-            device=one.segmenter.runner.device,
-            artifact_sha256=one.manifest.sha256,
-            samples=samples,
-            claims=tuple(one.claims),
-            miou=one.miou,
-            vs_first=samples.summary.median_ms / first_ms if len(measured) > 1 and first_ms else None,
+def _rows_of(boundary: str, contestants: Sequence[Contestant], rule: SamplingRule) -> list[BenchmarkRow]:
+    steps: dict[str, Callable[[], None]] = {}
+    obstacles: dict[str, Obstacle | None] = {}
+    for index, one in enumerate(contestants):
+        obstacles[str(index)] = one.obstacle
+        if one.segmenter is not None:
+            try:
+                step = boundary_step(one.segmenter, boundary, one.image)
+                step()
+            except RtsegError as error:
+                obstacles[str(index)] = Obstacle.of(error)
+            else:
+                steps[str(index)] = step
+    measured = measure_interleaved(steps, rule) if steps else {}
+    first_ms = next((samples.summary.median_ms for samples in measured.values()), 0)
+    rows = []
+    for index, one in enumerate(contestants):
+        samples = measured.get(str(index))
+        compared = samples is not None and len(measured) > 1 and first_ms
+        runner = None if one.segmenter is None else one.segmenter.runner
+        rows.append(
+            BenchmarkRow(
+                subject=one.subject,
+                boundary=boundary,
+                backend=str(one.subject.runner or "") if runner is None else runner.backend,
+                device="" if runner is None else runner.device,
+                samples=samples,
+                claims=tuple(one.claims),
+                miou=one.miou,
+                vs_first=samples.summary.median_ms / first_ms if samples is not None and compared else None,
+                obstacle=obstacles[str(index)] if samples is None else None,
+            )
         )
-        for one, samples in zip(artifacts, measured)
-    ]
+    return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -75,8 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # what OpenCV tells of a bad file is told by our one line
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a pipe of Windows has a code page, which lacks letters of our tables
     try:
-        cli.main(arguments, prog_name="rtseg", standalone_mode=False)
+        code = cli.main(arguments, prog_name="rtseg", standalone_mode=False)  # of a command that ended with one
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.ClickException as error:
@@ -97,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # A full disk under a file is a WriteError; under no file it is that of redirected standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in its buffer
         _fail(f"cannot write standard output: {error.strerror}. Try: free some space", 1)
-    sys.exit(0)
+    sys.exit(code or 0)
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from rtseg.cli.console import print_json, table_console, watched
+from rtseg.cli.console import print_json, say, table_console, watched
 from rtseg.cli.options import (
     ANY_PATH,
     file_argument,
@@ -16,7 +16,7 @@ from rtseg.cli.options import (
     threads_option,
 )
 from rtseg.runners.registry import runner_names
-from rtseg.specs import Resolution
+from rtseg.specs import PRECISIONS, Resolution
 
 
 @click.command()
@@ -24,6 +24,12 @@ from rtseg.specs import Resolution
 @click.option("--network", "networks", multiple=True, help="A registered network; several allowed.  [all]")
 @click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name.")
 @click.option("--checkpoint", type=ANY_PATH, help="Weights of the one network.")
+@click.option(
+    "--checkpoints",
+    type=ANY_PATH,
+    metavar="DIR",
+    help="A folder with the networks' checkpoints.  [with --data rtseg's own]",
+)
 @click.option("--table", "table_id", metavar="ID", help="Run a table of a paper, in its own layout.")
 @click.option("--tables", "list_tables", is_flag=True, help="List the papers' tables.")
 @click.option("--classes", metavar="NAME|N", help="Class list.  [cityscapes; with --table that of its dataset]")
@@ -35,22 +41,31 @@ from rtseg.specs import Resolution
     show_default=True,
     help="Time budget of each row; at least 6 samples are taken.",
 )
-@click.option("--data", help="Also measure mIoU of the same files on this dataset.")
+@click.option("--data", help="Also measure mIoU of the same files on this dataset, and INT8's ranges.")
 @click.option("--split", default="val", show_default=True)
 @click.option(
     "--runner",
     "runners",
     type=click.Choice(runner_names()),
     multiple=True,
-    help="What runs the files; several allowed.  [onnxruntime; tensorrt for engines]",
+    help="What runs them; several allowed.  [the GPU's, else onnxruntime; of an engine what built it]",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    type=click.Choice(PRECISIONS),
+    multiple=True,
+    help="Of the networks; several allowed.  [fp16 for engines, else fp32]",
 )
 @threads_option
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @json_option
 def bench(
     artifacts: tuple[Path, ...],
     networks: tuple[str, ...],
     factory: str | None,
     checkpoint: Path | None,
+    checkpoints: Path | None,
     table_id: str | None,
     list_tables: bool,
     classes: str | None,
@@ -59,7 +74,9 @@ def bench(
     data: str | None,
     split: str,
     runners: tuple[str, ...],
+    precisions: tuple[str, ...],
     threads: int,
+    resume: bool,
     as_json: bool,
 ) -> None:
     """Time networks, files or a paper's table.
@@ -69,57 +86,75 @@ def bench(
     engine   normalised tensor -> logits at the head's own stride
     frame    uint8 image -> uint8 label map, both in host memory
 
-    Without files the networks are exported, once, into the user's cache and timed at --resolution: those of --network,
-    or every registered one. With --table the networks of a paper's table are, at its sizes and the boundary network;
-    --resolution is for sizes it leaves open.
+    Without files the networks are exported into the user's cache and timed at --resolution: those of --network, or
+    every registered one. Where --precision asks for it they are calibrated and quantised, and where a --runner takes
+    engines, engines are built and audited. With --table the networks of a paper's table are, at its sizes and the
+    boundary network; --resolution is for sizes it leaves open.
 
-    Files and networks that are named, and all runners of each, are measured in turns, so that "vs first", the ratio to
-    the first row of the same boundary, means something. The whole list of networks is measured one after the other.
+    Files and networks that are named are measured in turns, so that "vs first", the ratio to the first row of the same
+    boundary, means something; so is everything of one network at one size. What cannot be built, loaded or run is a row
+    that says why. With --data trained weights have their mIoU beside.
 
     \b
     Example: rtseg bench --resolution 1024x2048
     Example: rtseg bench affnet.onnx affnet.int8.onnx --runner onnxruntime --runner openvino
-    Example: rtseg bench --table affnet-6
+    Example: rtseg bench --table affnet-6 --runner tensorrt-rtx --precision fp16 --precision int8
+    Example: rtseg bench --table s2fpn-camvid --data camvid:CamVid
     """
     if list_tables:
         if artifacts or networks or factory or checkpoint or data or table_id is not None:
             raise click.UsageError("--tables lists the papers' tables and does nothing else")
         _list_tables(as_json)
         return
-    if table_id is not None and (artifacts or networks or factory or checkpoint or data):
-        raise click.UsageError("a paper's table brings its own networks, and random weights have no mIoU")
-    if table_id is not None and len(runners) > 1:
-        raise click.UsageError("a paper's table has one column for here: name one --runner")
-    if artifacts and (networks or factory or checkpoint or resolution or classes):
-        raise click.UsageError("artifacts bring their own network, classes and resolution: name one or the other")
+    if table_id is not None and (artifacts or networks or factory or checkpoint):
+        raise click.UsageError("a paper's table brings its own networks: --checkpoints DIR has their weights")
+    if artifacts and (networks or factory or checkpoint or checkpoints or resolution or classes or precisions):
+        raise click.UsageError("files bring their own network, classes, precision and resolution")
     if table_id is None and not artifacts and resolution is None:
-        raise click.UsageError("without artifacts --resolution is needed, such as 512x1024")
+        raise click.UsageError("without files --resolution is needed, such as 512x1024")
     import rtseg
     from rtseg.cli.show.benchmark_text import print_benchmark
     from rtseg.cli.show.paper_table_text import print_paper_table
+    from rtseg.pipeline.benchmark_stage import BenchmarkInterrupted
 
     own = named_network(networks[0] if networks else None, factory) if factory else None
-    with watched() as observer:
-        result = rtseg.bench(
-            artifacts,
-            networks=networks if own is None else (own,),
-            checkpoint=checkpoint,
-            table=table_id,
-            classes=classes,
-            resolution=resolution,
-            seconds=seconds,
-            data=data,
-            split=split,
-            runners=runners,
-            threads=threads,
-            observer=observer,
-        )
+    interrupted = None
+    try:
+        with watched() as observer:
+            result = rtseg.bench(
+                artifacts,
+                networks=networks if own is None else (own,),
+                checkpoint=checkpoint,
+                checkpoints=checkpoints,
+                table=table_id,
+                classes=classes,
+                resolution=resolution,
+                seconds=seconds,
+                data=data,
+                split=split,
+                runners=runners,
+                precisions=precisions,
+                threads=threads,
+                resume=resume,
+                observer=observer,
+            )
+    except BenchmarkInterrupted as caught:
+        interrupted, result = caught, caught.result
     if as_json:
         print_json(result.to_json())
+    elif not result.rows:
+        say("nothing was timed yet")
     elif table_id is None:
         print_benchmark(result.to_json(), table_console())
     else:
         print_paper_table(result.to_json(), table_console())
+    if interrupted is not None:
+        say("stopped: the same command with --resume goes on from here")
+        raise interrupted
+    if untimed := [row for row in result.rows if row["summary"] is None]:
+        words = ", ".join(dict.fromkeys(row["word"] for row in untimed))
+        say(f"{len(untimed)} of {len(result.rows)} rows have no time: {words}")
+        raise click.exceptions.Exit(1)
 
 
 def _list_tables(as_json: bool) -> None:

@@ -25,7 +25,9 @@ from rtseg.cli.options import ANY_PATH, KeyValueType, json_option
 @click.option("--seed", type=int)
 @click.option("--option", "options", type=KeyValueType(), multiple=True, help="An option of the network.")
 @click.option("--loss", metavar="NAME", help="Another loss than the network's own.")
-@click.option("--backbone", metavar="FILE|random", help="A .pth of torchvision's ImageNet weights for the backbone.")
+@click.option(
+    "--backbone", metavar="FILE|random", help="Weights of the backbone: a .pth of torchvision, or a checkpoint."
+)
 @click.option("--init", type=ANY_PATH, help="Start from these weights instead of random ones.")
 @click.option("--device", help="cpu or cuda.  [cuda where there is a GPU]")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read pictures.")
@@ -52,7 +54,8 @@ def train(
     """Train a network with its paper's loss.
 
     The checkpoint is the epoch that validates best; --resume goes on after a kill. A recipe that says
-    backbone = "imagenet" needs --backbone FILE, or --backbone random to do without.
+    backbone = "imagenet" needs --backbone FILE.pth, one that says "checkpoint" --backbone FILE.safetensors, of any
+    network with that backbone; --backbone random does without.
 
     \b
     Example: rtseg train affnet --data camvid:CamVid --epochs 100
@@ -69,7 +72,8 @@ def train(
         raise click.UsageError("--init brings the backbone's weights too: --backbone FILE is for a run without it")
     changes["network"] = network or factory
     if backbone is not None:
-        changes["backbone"] = "imagenet" if weights_file else "random"
+        from_file = "checkpoint" if weights_file and weights_file.suffix == ".safetensors" else "imagenet"
+        changes["backbone"] = from_file if weights_file else "random"
     if options:
         changes["options"] = dict(options)
     if data is not None:

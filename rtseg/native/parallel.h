@@ -11,6 +11,18 @@
 
 namespace rtseg {
 
+#if defined(__GLIBCXX__) && !defined(_GLIBCXX_HAS_GTHREADS)
+
+// A libstdc++ without threads, as that of mingw's win32 threads before GCC 13: the caller's thread does all.
+inline int worker_count(int, int, double) { return 1; }
+
+template <class Body>
+void parallel_for(int tasks, int, const Body& body) {
+    for (int task = 0; task < tasks; ++task) body(task, 0);
+}
+
+#else
+
 // How many threads a call uses: what was asked for (0: one per processor), never more than there are
 // tasks, and one where the work is too small to pay for starting more.
 inline int worker_count(int threads, int tasks, double work_items) {
@@ -37,6 +49,8 @@ void parallel_for(int tasks, int workers, const Body& body) {
     work(0);
     for (std::thread& other : others) other.join();
 }
+
+#endif
 
 }  // namespace rtseg
 

@@ -40,7 +40,7 @@
  * and its threads, nothing else. A program that calibrates nothing can leave out magnitudes.cpp. Compile
  * with -O3 -ffp-contract=off: without fused multiply-adds every machine gives the same bits. On x86 with
  * GCC and glibc the hot loops are compiled for several instruction sets and chosen when the library is
- * loaded; -DRTSEG_NO_TARGET_CLONES turns that off.
+ * loaded; -DRTSEG_NO_TARGET_CLONES turns that off. On Windows, define RTSEG_CORE_BUILDING_DLL to make a DLL.
  *
  * Threads. There is no state: every function may be called from any number of threads at once, as
  * long as no two calls write to the same output. A call starts its threads, uses them and joins them
@@ -57,8 +57,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32) && defined(RTSEG_CORE_BUILDING_DLL)
+#if defined(_WIN32)
+#if defined(RTSEG_CORE_BUILDING_DLL)
 #define RTSEG_API __declspec(dllexport)
+#else
+#define RTSEG_API /* so a program may link the DLL's import library, or take in the sources */
+#endif
 #elif defined(__GNUC__)
 #define RTSEG_API __attribute__((visibility("default")))
 #else

@@ -45,6 +45,20 @@ class SegmentationNetwork(nn.Module, ABC):
         """
         raise CheckpointError(f"{type(self).__name__} has no backbone with ImageNet weights")
 
+    def copy_backbone(self, other: SegmentationNetwork) -> None:
+        """Copy the backbone of another network, which has it in `trunk` as this one has.
+
+        Raises CheckpointError where the two have not the same backbone.
+        """
+        ours, theirs = (getattr(network, "trunk", None) for network in (self, other))
+        if not self.backbone or other.backbone != self.backbone or ours is None or theirs is None:
+            raise CheckpointError(
+                "the two networks have not the same backbone",
+                got=f"{other.backbone or 'none'} in {type(other).__name__}",
+                expected=f"{self.backbone or 'none'} as in {type(self).__name__}",
+            )
+        ours.load_state_dict(theirs.state_dict())
+
     def for_inference(self) -> SegmentationNetwork:
         """Return a network with the same logits up to rounding, for less work; self where there is none.
 

@@ -1,14 +1,16 @@
-"""How fast networks and files are, with the papers' figures beside."""
+"""How fast networks and files are, with the papers' figures beside, and how right they are."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable
 
 from rtseg.artifacts.artifact import ArtifactLike
-from rtseg.errors import SpecError
+from rtseg.artifacts.files import PathLike
+from rtseg.errors import RunnerError, SpecError
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
@@ -16,31 +18,54 @@ from rtseg.pipeline.arguments import (
     Size,
     classes_of,
     listed,
-    prepared_network,
+    path_of,
     require_threads,
     resolution_of,
 )
+from rtseg.pipeline.contenders import Contender, contenders_of
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
-from rtseg.runners.registry import DEFAULT_RUNNERS
+from rtseg.specs import Resolution
+
+if TYPE_CHECKING:
+    from rtseg.benchmarking.groups import Group
+    from rtseg.benchmarking.paper_table import TablePlan
+    from rtseg.benchmarking.session import BenchmarkSession, Row
+    from rtseg.datasets.labelled import LabelledDataset
 
 PURPOSE = "timing networks"
 
 
 @dataclass(frozen=True, repr=False)
 class BenchmarkResult(Result):
-    """The measured rows with rule, environment and boundaries; of a paper's table also its lines and columns."""
+    """The rows with rule, environment and boundaries; of a paper's table also its lines, columns and contenders."""
 
     document: Mapping[str, Any]
 
     @property
     def rows(self) -> Sequence[Mapping[str, Any]]:
-        """One for each file, boundary and runner: medians, intervals and raw samples in ms, FPS, mIoU."""
+        """One for each file, boundary and runner: medians, intervals and raw samples in ms, FPS, mIoU.
+
+        A row that was not timed has the status NOT TIMED, a reason, and None for its summary.
+        """
         return self.document["rows"]  # type: ignore[no-any-return]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every row was timed."""
+        return all(row["summary"] is not None for row in self.rows)
 
     def _document(self) -> Mapping[str, Any]:
         """Return the document."""
         return dict(self.document)
+
+
+class BenchmarkInterrupted(KeyboardInterrupt):
+    """Ctrl-C in a benchmark. result has the rows of the groups that were finished."""
+
+    def __init__(self, result: BenchmarkResult) -> None:
+        super().__init__()
+        self.result = result
 
 
 def bench(
@@ -48,6 +73,7 @@ def bench(
     *,
     networks: Sequence[NetworkLike] | NetworkLike = (),
     checkpoint: ArtifactLike | None = None,
+    checkpoints: PathLike | None = None,
     table: str | None = None,
     classes: Classes | None = None,
     resolution: Size | None = None,
@@ -55,77 +81,132 @@ def bench(
     data: str | None = None,
     split: str = "val",
     runners: Sequence[str] | str = (),
+    precisions: Sequence[str] | str = (),
     threads: int = 0,
+    resume: bool = False,
     observer: Observer = SILENT,
 ) -> BenchmarkResult:
     """Time ONNX files and engines; or networks by name or factory; or the networks of a paper's table.
 
     sources are measured in turns, behind each of the runners that takes their kind. Without sources, networks are
-    exported once into the cache at the resolution and timed, all registered ones where none is named; checkpoint is
-    the weights of one. table names a paper's table (`rtseg bench --tables`), whose sizes and classes hold. Each row
-    takes `seconds`; with data it carries the mIoU of the same file.
+    exported at the resolution, calibrated and quantised where precisions has "int8" or "fp16", built where a runner
+    takes engines, all in the cache, and timed behind each runner in each precision; all registered networks where none
+    is named. Runners and precisions are by default what this machine has: an engine in FP16 on a GPU, else ONNX Runtime
+    and FP32. table names a paper's table (`rtseg bench --tables`), whose sizes and classes hold.
 
-    Raises SpecError for arguments that exclude one another, ManifestError, UnknownNameError, DatasetError, RunnerError,
-    and what `export` raises.
+    With data each row of trained weights carries the mIoU of the same file behind the same runner, and INT8 is
+    calibrated on its training pictures. checkpoint is the weights of one network. checkpoints is a folder in which the
+    weights of each network are looked for, by default, with data, that of the repository. Each row takes `seconds`.
+
+    What cannot be made, loaded or run is a row that says why. Ctrl-C raises BenchmarkInterrupted with what was done,
+    and the same call with resume goes on from there.
+
+    Raises SpecError for arguments that exclude one another, ManifestError, UnknownNameError, DatasetError, RunnerError
+    where nothing at all of the sources can be run, and what `export` raises.
     """
-    sources, networks, runners = listed(sources), listed(networks), listed(runners)
+    sources, networks, runners, precisions = listed(sources), listed(networks), listed(runners), listed(precisions)
     require_threads(threads)
     if not 0 < seconds < math.inf:
         raise SpecError("seconds is out of range", got=seconds, expected="more than 0")
-    if table is not None:
-        if sources or networks or checkpoint is not None or data is not None:
-            raise SpecError("a paper's table brings its own networks, and random weights have no mIoU")
-        if len(runners) > 1:
-            raise SpecError("a paper's table has one column for here", got=", ".join(runners), expected="one runner")
-        return _table(table, classes, resolution, seconds, runners, threads, observer)
-    if sources and (networks or checkpoint is not None or resolution is not None or classes is not None):
-        raise SpecError("files bring their own network, classes and resolution", expected="files or networks")
-    if not sources and resolution is None:
+    if table is not None and (sources or networks or checkpoint is not None):
+        raise SpecError("a paper's table brings its own networks", hint="checkpoints, a folder of their weights")
+    own = networks or checkpoint is not None or checkpoints is not None or precisions
+    if sources and (own or resolution is not None or classes is not None):
+        raise SpecError(
+            "files bring their own network, classes, precision and resolution", expected="files or networks"
+        )
+    if not sources and table is None and resolution is None:
         raise SpecError("the resolution of the networks is missing", hint="512x1024 (height x width)")
     from rtseg.benchmarking.sampling import SamplingRule
     from rtseg.benchmarking.session import BenchmarkSession
-    from rtseg.datasets.registry import open_dataset
+    from rtseg.datasets.registry import is_labelled, open_dataset
 
-    session = BenchmarkSession(
-        SamplingRule.within(seconds),
-        runners=runners,
-        threads=threads,
-        dataset=open_dataset(data, split) if data else None,
-        observer=observer,
-    )
-    for source in sources:
-        session.add_artifact(source)
-    if not sources:
-        assert resolution is not None
-        with needed_for(PURPOSE, "export"):
-            from rtseg.networks.registry import network_names
+    labelled = data is not None and (is_labelled(data) or bool(sources))
+    dataset = open_dataset(data, split) if data is not None and labelled else None
+    session = BenchmarkSession(SamplingRule.within(seconds), threads=threads, dataset=dataset, split=split)
+    if sources:
+        return _of_files(session, sources, runners, observer)
+    with needed_for(PURPOSE, "export"):
+        from rtseg.pipeline.benchmark_files import BenchmarkFiles
+        from rtseg.pipeline.benchmark_groups import NetworkGroups, groups_of_table
+        from rtseg.pipeline.trained_weights import TrainedWeights
+    contenders = contenders_of(runners, precisions, observer)
+    files = BenchmarkFiles(data, split, threads)
+    weights = TrainedWeights(checkpoints, observer) if labelled or checkpoints is not None else None
+    size = None if resolution is None else resolution_of(resolution)
+    with needed_for(PURPOSE, "export"):
+        if table is None:
+            assert size is not None
+            if classes is None and dataset is not None and checkpoint is None:
+                classes = dataset.classes
+            named = NetworkGroups(networks, checkpoint, classes, weights)
+            groups, document = named.groups(size, contenders, files), _nothing_more
+        else:
+            plan = _plan(table, classes, size, dataset)
+            groups, document = groups_of_table(plan, contenders, files, weights), partial(_table, plan, contenders)
+    request: list[Any] = [asdict(session.rule), data, split, threads, str(classes), list(map(str, contenders))]
+    request += [[group.name, list(group.makers)] for group in groups]
+    return _run(session, groups, [request, str(checkpoints), str(path_of(checkpoint))], document, resume, observer)
 
-        names: Sequence[NetworkLike | None] = networks or ([None] if checkpoint is not None else network_names())
-        for name in names:
-            network = prepared_network(name, checkpoint=checkpoint, classes=classes)
-            session.add_network(network, resolution_of(resolution))
-            if not networks:
-                session.measure()  # so many networks at once would fill the memory
-    return BenchmarkResult(session.result())
+
+def _of_files(
+    session: BenchmarkSession, sources: Sequence[ArtifactLike], runners: Sequence[str], observer: Observer
+) -> BenchmarkResult:
+    from rtseg.pipeline.benchmark_groups import group_of_files
+
+    group = group_of_files(sources, runners)
+    result = _run(session, [group], None, _nothing_more, False, observer)
+    if all(row["summary"] is None for row in result.rows):
+        raise session.errors[0] if session.errors else RunnerError(result.rows[0]["reason"])
+    return result
 
 
-def _table(
-    table_id: str,
-    classes: Classes | None,
-    resolution: Size | None,
-    seconds: float,
-    runners: Sequence[str],
-    threads: int,
+def _run(
+    session: BenchmarkSession,
+    groups: Sequence[Group],
+    request: object,
+    document: Callable[[Sequence[Row]], Mapping[str, Any]],
+    resume: bool,
     observer: Observer,
 ) -> BenchmarkResult:
-    with needed_for(PURPOSE, "export"):
-        from rtseg.benchmarking.paper_table import benchmark_table, plan_table, speed_table
-        from rtseg.benchmarking.paper_table import classes_of as classes_of_table
-        from rtseg.benchmarking.sampling import SamplingRule
+    """Run the groups and return the result; document gives what is said of the rows beside them."""
+    from rtseg.artifacts.manifest import tool_versions
+    from rtseg.benchmarking.groups import run_groups
+
+    try:
+        run_groups(session, groups, [request, tool_versions()], resume=resume, observer=observer)
+    except KeyboardInterrupt as interrupt:
+        raise BenchmarkInterrupted(BenchmarkResult({**document(session.rows), **session.result()})) from interrupt
+    return BenchmarkResult({**document(session.rows), **session.result()})
+
+
+def _nothing_more(rows: Sequence[Row]) -> Mapping[str, Any]:
+    return {}
+
+
+def _plan(
+    table_id: str, classes: Classes | None, size: Resolution | None, dataset: LabelledDataset | None
+) -> TablePlan:
+    """Return the plan of the table. Raises SpecError where the data have other classes."""
+    from rtseg.benchmarking.paper_table import classes_of as classes_of_table
+    from rtseg.benchmarking.paper_table import plan_table, speed_table
 
     table = speed_table(table_id)
-    size = None if resolution is None else resolution_of(resolution)
-    plan = plan_table(table, classes_of_table(table) if classes is None else classes_of(classes), size)
-    runner = runners[0] if runners else DEFAULT_RUNNERS["onnx"]
-    rule = SamplingRule.within(seconds)
-    return BenchmarkResult(benchmark_table(plan, rule, runner=runner, threads=threads, observer=observer))
+    chosen = classes_of_table(table) if classes is None else classes_of(classes)
+    if dataset is not None and chosen.names[: len(dataset.classes)] != dataset.classes.names:
+        raise SpecError(
+            f"table {table_id} is of other classes than the data",
+            got=f"{dataset.classes.dataset} with {len(dataset.classes)} classes",
+            expected=f"{chosen.dataset or 'a list'} with {len(chosen)}",
+            hint=f"--classes {dataset.classes.dataset}, which the networks then have",
+        )
+    return plan_table(table, chosen, size)
+
+
+def _table(plan: TablePlan, contenders: Sequence[Contender], rows: Sequence[Row]) -> Mapping[str, Any]:
+    from rtseg.benchmarking.paper_table import table_document
+    from rtseg.pipeline.benchmark_groups import places_of_table
+
+    places = places_of_table(plan, len(contenders))[: len(rows)]
+    named = [{"runner": one.runner, "precision": one.precision} for one in contenders]
+    return table_document(plan, named, {place: number for number, place in enumerate(places)}, rows)

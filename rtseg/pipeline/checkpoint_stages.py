@@ -117,7 +117,8 @@ def train(
     """Train a network by a recipe, or the TOML file of one, and write the epoch that validates best.
 
     data is the dataset with its folder ("camvid:DIR"), by default the recipe's own text. init are weights to start
-    from, backbone is a file of ImageNet weights where the recipe asks for them. device is by default a GPU that PyTorch
+    from, backbone is what the recipe's backbone asks for: a file of ImageNet weights, or the checkpoint of a network
+    with the same backbone. device is by default a GPU that PyTorch
     sees, else "cpu". With resume a killed run goes on to the same weights as one that was never killed. output is by
     default NETWORK-DATA.safetensors; a file that exists is never overwritten.
 

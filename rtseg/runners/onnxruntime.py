@@ -193,3 +193,12 @@ def _why_not_loaded(provider: str, package: Path) -> str:
         except OSError as error:
             return first_line(error)
     return ""
+
+
+def has_provider(name: str) -> bool:
+    """Return whether an ONNX Runtime is installed that lists the provider. It may fail to start all the same."""
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        return False
+    return name in ort.get_available_providers()

@@ -1,10 +1,10 @@
-"""What a network's backbone starts from: random weights, or a file of torchvision's ImageNet weights."""
+"""What a network's backbone starts from: random weights, torchvision's ImageNet weights, or another network's."""
 
 from __future__ import annotations
 
 from rtseg.artifacts.files import PathLike, sha256_of
 from rtseg.errors import CheckpointError, TrainingError
-from rtseg.networks.checkpoints import read_pth_state
+from rtseg.networks.checkpoints import network_from_checkpoint, read_pth_state
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.training.recipe import TrainingRecipe
 
@@ -12,8 +12,9 @@ from rtseg.training.recipe import TrainingRecipe
 def load_backbone(network: PreparedNetwork, recipe: TrainingRecipe, path: PathLike | None) -> str | None:
     """Fill the backbone as the recipe says. Return the file's SHA-256, None where the weights stay random.
 
-    path is a .pth file of torchvision's classifier. Raises TrainingError where recipe, network and path do
-    not go together, and CheckpointError for a file that cannot be read or is of another model.
+    path is a .pth file of torchvision's classifier, or a checkpoint of rtseg whose network has the same backbone.
+    Raises TrainingError where recipe, network and path do not go together, and CheckpointError for a file that cannot
+    be read or is of another model.
     """
     if recipe.backbone == "random":
         if path is not None:
@@ -22,6 +23,15 @@ def load_backbone(network: PreparedNetwork, recipe: TrainingRecipe, path: PathLi
     model = network.module.backbone
     if not model:
         raise TrainingError(f"{network.name} has no backbone with ImageNet weights", hint="--backbone random")
+    if recipe.backbone == "checkpoint":
+        if path is None:
+            raise TrainingError(
+                f"the recipe starts {network.name} from the backbone of another network, and no checkpoint is given",
+                expected=f"a checkpoint of a network with {model}",
+                hint="--backbone FILE.safetensors, or --backbone random",
+            )
+        network.module.copy_backbone(network_from_checkpoint(path).module)
+        return sha256_of(path)
     if path is None:
         raise TrainingError(
             f"the recipe starts {network.name} from ImageNet weights, and no file of them is given",

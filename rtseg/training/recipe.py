@@ -21,7 +21,7 @@ else:  # pragma: no cover
 
 OPTIMIZERS = ("adam", "sgd")
 AUTOCASTS = ("off", "bfloat16")
-BACKBONES = ("random", "imagenet")
+BACKBONES = ("random", "imagenet", "checkpoint")
 
 _ACCEPTED: dict[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), "str": (str,), "bool": (bool,)}
 
@@ -32,7 +32,8 @@ class TrainingRecipe:
 
     data is a dataset as the command line writes it, without its folder ("camvid", "streets:256x512").
     loss is a name of rtseg.training.losses, or "" for the network's own. backbone says what its
-    backbone starts from: "imagenet" needs a file of those weights. patches ("2x4 of 880x880") cuts each
+    backbone starts from: "imagenet" needs a file of those weights, "checkpoint" one of rtseg's of any network with the
+    same backbone. patches ("2x4 of 880x880") cuts each
     training picture into a grid of windows first. crop is the size of a training sample, cut after
     scaling by a factor drawn from scale_min..scale_max, log-uniformly. The learning rate rises linearly
     over warmup_steps, then falls as (1 - progress) ** poly_power; 0 keeps it constant. jitter is

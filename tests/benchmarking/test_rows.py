@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
-from importlib.util import find_spec
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from rtseg.artifacts.manifest import manifest_path, read_manifest
+from rtseg.accuracy.validation import measured_accuracy
+from rtseg.artifacts.artifact import Artifact
+from rtseg.artifacts.manifest import read_manifest
 from rtseg.benchmarking.boundaries import BOUNDARIES, boundaries_of, boundary_step
-from rtseg.benchmarking.rows import TimedArtifact, benchmark_rows
+from rtseg.benchmarking.rows import Contestant, benchmark_rows
 from rtseg.benchmarking.sampling import SamplingRule
 from rtseg.benchmarking.session import BenchmarkSession
+from rtseg.benchmarking.subjects import Obstacle, Subject
 from rtseg.datasets.registry import class_spec, open_dataset
 from rtseg.datasets.streets.dataset import render_scene
-from rtseg.errors import ManifestError
+from rtseg.errors import (
+    CudaError,
+    DatasetError,
+    EngineError,
+    MissingDependencyError,
+    ParityError,
+    RtsegError,
+    RunnerError,
+)
 from rtseg.exporting.onnx_file import export_onnx
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.runners.loading import load
@@ -35,6 +46,14 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return paths
 
 
+def subject(path: Path, runner: str | None = None) -> Subject:
+    return Subject.of(Artifact.open(path), runner)
+
+
+def measured(*subjects: Subject, **settings: Any) -> list[dict[str, Any]]:
+    return BenchmarkSession(AT_ONCE, **settings).measure(subjects)
+
+
 @pytest.mark.parametrize(
     ("interface", "boundaries"), [("logits", ["engine", "frame"]), ("scores", ["network"]), ("labels", ["frame"])]
 )
@@ -44,47 +63,109 @@ def test_an_artifact_gives_a_row_for_each_boundary_of_its_interface(
     path = artifacts[interface]
     image = render_scene(0, 0, 64, 96)[0]
     with load(path) as segmenter:
-        rows = benchmark_rows([TimedArtifact(segmenter, read_manifest(path, kind="onnx"), image)], AT_ONCE)
+        rows = benchmark_rows([Contestant(subject(path), segmenter, image)], AT_ONCE)
     assert [row.boundary for row in rows] == boundaries
     assert set(boundaries) <= set(BOUNDARIES)
 
 
 def test_a_row_has_at_least_five_samples_however_small_the_budget(artifacts: dict[str, Path]) -> None:
     session = BenchmarkSession(SamplingRule.within(1e-6))
-    session.add_artifact(artifacts["scores"])
-    assert session.result()["rows"][0]["summary"]["count"] >= 5
+    assert session.measure([subject(artifacts["scores"])])[0]["summary"]["count"] >= 5
 
 
 def test_a_row_on_the_cpu_says_so_and_random_weights_are_called_random(artifacts: dict[str, Path]) -> None:
-    session = BenchmarkSession(AT_ONCE)
-    session.add_artifact(artifacts["scores"])
-    row = session.result()["rows"][0]
+    (row,) = measured(subject(artifacts["scores"]))
     assert row["device"].startswith("CPU")
     assert row["weights"].startswith("random")
 
 
 def test_a_row_carries_the_digest_of_the_file_that_was_timed(artifacts: dict[str, Path]) -> None:
-    session = BenchmarkSession(AT_ONCE)
-    session.add_artifact(artifacts["labels"])
-    assert session.result()["rows"][0]["artifact_sha256"] == read_manifest(artifacts["labels"], kind="onnx").sha256
+    (row,) = measured(subject(artifacts["labels"]))
+    assert row["artifact_sha256"] == read_manifest(artifacts["labels"], kind="onnx").sha256
+
+
+class Three:
+    """Three labelled pictures."""
+
+    full = open_dataset("streets:64x96", "val")
+    classes = full.classes
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> object:
+        return self.full[index]
 
 
 def test_the_miou_beside_the_latency_is_that_of_the_same_file(artifacts: dict[str, Path]) -> None:
-    class Three:
-        full = open_dataset("streets:64x96", "val")
-        classes = full.classes
+    trained = replace(subject(artifacts["logits"]), weights="trained on streets")
+    rows = measured(trained, dataset=Three())
+    with load(artifacts["logits"]) as segmenter:
+        assert {row["miou"] for row in rows} == {measured_accuracy(segmenter, Three()).miou}  # type: ignore[arg-type]
 
-        def __len__(self) -> int:
-            return 3
 
-        def __getitem__(self, index: int) -> object:
-            return self.full[index]
+def test_random_weights_have_no_miou(artifacts: dict[str, Path]) -> None:
+    assert {row["miou"] for row in measured(subject(artifacts["logits"]), dataset=Three())} == {None}
 
-    session = BenchmarkSession(AT_ONCE, dataset=Three())  # type: ignore[arg-type]
-    session.add_artifact(artifacts["logits"])
-    mious = {row["miou"] for row in session.result()["rows"]}
-    assert len(mious) == 1
-    assert 0 <= mious.pop() <= 1
+
+def test_a_file_of_other_classes_than_the_data_ends_the_run(artifacts: dict[str, Path]) -> None:
+    class Others(Three):
+        classes = class_spec("cityscapes")
+
+    with pytest.raises(DatasetError, match="speak of different classes"):
+        measured(subject(artifacts["logits"]), dataset=Others())
+
+
+# What cannot be timed
+
+
+def test_a_subject_without_a_file_has_rows_that_say_why(artifacts: dict[str, Path]) -> None:
+    missing = replace(subject(artifacts["logits"]), artifact=None, obstacle=Obstacle("not built", "it is too large"))
+    rows = measured(missing, subject(artifacts["logits"]))
+    told = [(row["boundary"], row["status"], row["word"], row["reason"]) for row in rows if row["summary"] is None]
+    assert told == [(name, "NOT TIMED", "not built", "it is too large") for name in ("engine", "frame")]
+    assert [row["summary"] is None for row in rows] == [True, False, True, False]
+
+
+def test_a_subject_that_cannot_be_loaded_costs_its_own_rows_alone(artifacts: dict[str, Path]) -> None:
+    rows = measured(subject(artifacts["scores"], "onnxruntime-cuda"), subject(artifacts["scores"]))
+    assert [(row["backend"], row["summary"] is None) for row in rows] == [
+        ("onnxruntime-cuda", True),
+        ("onnxruntime", False),
+    ]
+    assert "CUDAExecutionProvider" in rows[0]["reason"]
+
+
+def test_a_subject_that_fails_in_its_first_call_costs_its_own_row_alone(
+    artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = render_scene(0, 0, 64, 96)[0]
+    with load(artifacts["scores"]) as sound, load(artifacts["scores"]) as broken:
+        monkeypatch.setattr(broken.runner, "bind_resident", refuses)
+        pair = [Contestant(subject(artifacts["scores"]), each, image) for each in (broken, sound)]
+        rows = benchmark_rows(pair, AT_ONCE)
+    assert [(row.samples is None, row.vs_first) for row in rows] == [(True, None), (False, None)]
+    assert rows[0].obstacle == Obstacle("does not run", "out of memory")
+
+
+def refuses(array: object) -> None:
+    raise RunnerError("out of memory")
+
+
+@pytest.mark.parametrize(
+    ("error", "word"),
+    [
+        (CudaError("be used here", name="no NVIDIA driver: none"), "no driver"),
+        (CudaError("open the device", name="CUDA_ERROR_NO_DEVICE", code=100), "no GPU"),
+        (CudaError("allocate", name="CUDA_ERROR_OUT_OF_MEMORY", code=2), "CUDA error"),
+        (MissingDependencyError("tensorrt", extra="gpu", purpose="building"), "not installed"),
+        (EngineError("it is FP32"), "not built"),
+        (RunnerError("it did not start"), "does not run"),
+        (ParityError("it differs"), "not made"),
+    ],
+)
+def test_an_obstacle_has_a_word_for_a_cell_and_the_whole_sentence(error: RtsegError, word: str) -> None:
+    assert Obstacle.of(error) == Obstacle(word, str(error))
 
 
 def test_the_frame_step_gives_the_labels_of_the_plain_call(artifacts: dict[str, Path]) -> None:
@@ -95,58 +176,18 @@ def test_the_frame_step_gives_the_labels_of_the_plain_call(artifacts: dict[str, 
         assert np.array_equal(step.labels, segmenter(image))  # type: ignore[attr-defined]
 
 
-def test_an_export_for_a_benchmark_is_made_once_and_found_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
-    network = network_with_random_weights("affnet", class_spec("streets"))
-    files = []
-    for _ in range(2):
-        session = BenchmarkSession(AT_ONCE)
-        session.add_network(network, Resolution(64, 96))
-        assert [row["boundary"] for row in session.result()["rows"]] == ["network", "engine", "frame"]
-        files.append({path: path.stat().st_ino for path in tmp_path.rglob("*.onnx")})
-    assert files[0] == files[1]
-    assert len(files[0]) == 2
-
-
-def test_a_damaged_export_in_the_cache_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
-    network = network_with_random_weights("affnet", class_spec("streets"))
-    BenchmarkSession(AT_ONCE).add_network(network, Resolution(64, 96))
-    damaged = sorted(tmp_path.rglob("*.onnx"))[0]
-    damaged.write_bytes(damaged.read_bytes()[:100])
-    BenchmarkSession(AT_ONCE).add_network(network, Resolution(64, 96))
-    assert read_manifest(damaged, kind="onnx").kind == "onnx"
-
-
-def test_the_papers_row_stands_beside_only_at_the_papers_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
-    network = network_with_random_weights("affnet", class_spec("cityscapes"))
-    session = BenchmarkSession(AT_ONCE)
-    session.add_network(network, Resolution(64, 96), interfaces=["scores"])
-    session.add_network(network, Resolution(512, 512), interfaces=["scores"])
-    claims = {row["resolution"]: row["paper"] for row in session.result()["rows"]}
-    assert claims["64x96"] == []
-    assert [(claim["latency_ms"], claim["fps"]) for claim in claims["512x512"]] == [(6.0, 166.6)]
-
-
 def test_rows_of_one_boundary_stand_beside_each_other_with_their_ratio_to_the_first(artifacts: dict[str, Path]) -> None:
-    session = BenchmarkSession(AT_ONCE)
-    for interface in ("logits", "labels", "logits"):
-        session.add_artifact(artifacts[interface])
-    rows = session.measure()
-    assert [row.boundary for row in rows] == ["engine"] * 2 + ["frame"] * 3
+    rows = measured(*(subject(artifacts[interface]) for interface in ("logits", "labels", "logits")))
+    assert [row["boundary"] for row in rows] == ["engine"] * 2 + ["frame"] * 3
     for group in (rows[:2], rows[2:]):
-        assert group[0].vs_first == 1
-        medians = [row.samples.summary.median_ms for row in group]
-        assert [row.vs_first for row in group] == [median / medians[0] for median in medians]
+        assert group[0]["vs_first"] == 1
+        medians = [row["summary"]["median_ms"] for row in group]
+        assert [row["vs_first"] for row in group] == [median / medians[0] for median in medians]
 
 
 def test_a_row_that_is_alone_at_its_boundary_has_no_ratio(artifacts: dict[str, Path]) -> None:
     session = BenchmarkSession(AT_ONCE)
-    for interface in ("scores", "logits"):
-        session.add_artifact(artifacts[interface])
+    session.measure([subject(artifacts[interface]) for interface in ("scores", "logits")])
     result = session.result()
     assert [row["vs_first"] for row in result["rows"]] == [None, None, None]
     assert result["rule"]["interleaved"] is False
@@ -155,35 +196,15 @@ def test_a_row_that_is_alone_at_its_boundary_has_no_ratio(artifacts: dict[str, P
 def test_what_was_measured_apart_is_not_compared(artifacts: dict[str, Path]) -> None:
     session = BenchmarkSession(AT_ONCE)
     for _ in range(2):
-        session.add_artifact(artifacts["scores"])
-        session.measure()
-    assert [row["vs_first"] for row in session.result()["rows"]] == [None, None]
+        session.measure([subject(artifacts["scores"])])
+    assert [row["vs_first"] for row in session.rows] == [None, None]
 
 
-@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
-def test_every_artifact_is_timed_behind_each_runner(artifacts: dict[str, Path]) -> None:
-    session = BenchmarkSession(AT_ONCE, runners=["onnxruntime", "openvino"])
-    session.add_artifact(artifacts["scores"])
-    session.add_artifact(artifacts["labels"])
-    result = session.result()
-    assert [(row["boundary"], row["backend"]) for row in result["rows"]] == [
-        ("network", "onnxruntime"),
-        ("network", "openvino"),
-        ("frame", "onnxruntime"),
-        ("frame", "openvino"),
-    ]
-    assert result["rule"]["interleaved"] is True
-
-
-def test_a_damaged_file_is_refused_before_anything_is_timed(artifacts: dict[str, Path], tmp_path: Path) -> None:
-    copy = tmp_path / "copy.onnx"
-    shutil.copy(artifacts["logits"], copy)
-    shutil.copy(manifest_path(artifacts["logits"]), manifest_path(copy))
-    copy.write_bytes(copy.read_bytes()[:-1])
-    session = BenchmarkSession(AT_ONCE)
-    with pytest.raises(ManifestError, match="is not the file its manifest tells of"):
-        session.add_artifact(copy)
-    assert session.measure() == []
+def test_the_papers_row_stands_beside_only_at_the_papers_size(artifacts: dict[str, Path]) -> None:
+    small = subject(artifacts["scores"])
+    missing = replace(small, artifact=None, obstacle=Obstacle("not built", "because"))
+    rows = measured(small, replace(missing, resolution="512x512"), replace(missing, resolution="512x512", options={}))
+    assert [[(claim["latency_ms"], claim["fps"]) for claim in row["paper"]] for row in rows] == [[], [(6.0, 166.6)], []]
 
 
 def test_every_interface_has_boundaries() -> None:

@@ -202,7 +202,7 @@ def test_bench_refuses_a_table_it_does_not_know_or_that_has_no_speed(refused: Re
     assert refused("bench", "--table", "haff-abstract").endswith("Try: --resolution 512x1024")
 
 
-@pytest.mark.parametrize("other", [("F.onnx",), ("--network", "affnet"), ("--checkpoint", "F"), ("--data", "streets")])
+@pytest.mark.parametrize("other", [("F.onnx",), ("--network", "affnet"), ("--checkpoint", "F")])
 def test_bench_takes_a_table_or_something_of_ones_own(misused: Refused, other: tuple[str, ...]) -> None:
     assert "brings its own networks" in misused("bench", "--table", "affnet-6", *other)
 
@@ -244,6 +244,7 @@ def test_doctor_names_every_part(run: Run) -> None:
         "tensorrt",
         "tensorrt-rtx",
         "cuda",
+        "pycuda",
     ]
 
 

@@ -59,9 +59,16 @@ def test_bench_runs_a_papers_table_with_the_named_runner(
     assert [row["backend"] for row in json.loads(out)["rows"]] == ["openvino"]
 
 
-def test_bench_refuses_several_runners_for_a_papers_table(misused: Refused) -> None:
-    said = misused("bench", "--table", "affnet-6", "--runner", "onnxruntime", "--runner", "openvino")
-    assert said.endswith("name one --runner")
+@needs_openvino
+def test_bench_runs_a_papers_table_with_several_runners_and_precisions_in_turns(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path))
+    size = ("--resolution", "64x64", "--classes", "streets", "--seconds", 0.1)
+    runners = ("--runner", "openvino", "--runner", "onnxruntime", "--precision", "int8")
+    _, out, _ = cli("bench", "--table", "haff-abstract", *size, *runners)
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[0] for line in lines if line[1:2] == ["int8"]] == ["openvino", "onnxruntime"]
 
 
 @needs_openvino

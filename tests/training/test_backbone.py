@@ -10,11 +10,18 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
+from rtseg.datasets.registry import class_spec
 from rtseg.errors import CheckpointError, TrainingError
-from rtseg.networks.prepared import PreparedNetwork
+from rtseg.networks.checkpoints import network_from_checkpoint, save_checkpoint
+from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.networks.zoo.imagenet import load_imagenet
+from rtseg.specs import Resolution
+from rtseg.training.backbone import load_backbone
 from rtseg.training.fit import fit
+from rtseg.training.recipe import TrainingRecipe
 from tests.training.small_runs import TOWARDS_ONE, Constant, Grey, Killed, Witness, constant
+
+CAMVID = class_spec("camvid")
 
 
 class Backed(Constant):
@@ -118,3 +125,36 @@ def test_resuming_with_a_backbone_that_is_not_there_is_refused(tmp_path: Path, i
     with pytest.raises(CheckpointError, match=r"cannot read .*resnet7\.pth: No such file"):
         recipe = replace(IMAGENET, epochs=2)
         fit(backed(), recipe, Grey(4, 1), Grey(1, 0), path, backbone=imagenet_file, resume=True)
+
+
+# From another network
+
+
+@pytest.fixture(scope="module")
+def of_haff(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of haff, whose backbone is mlff's too."""
+    path = tmp_path_factory.mktemp("checkpoints") / "haff.safetensors"
+    save_checkpoint(path, network_with_random_weights("haff", CAMVID, seed=5), Resolution(64, 64))
+    return path
+
+
+def recipe_of(network: str, backbone: str = "checkpoint") -> TrainingRecipe:
+    return replace(TOWARDS_ONE, network=network, backbone=backbone)
+
+
+def test_a_backbone_is_taken_from_the_checkpoint_of_another_network_with_the_same_one(of_haff: Path) -> None:
+    mlff = network_with_random_weights("mlff", CAMVID)
+    digest = load_backbone(mlff, recipe_of("mlff"), of_haff)
+    assert digest == hashlib.sha256(of_haff.read_bytes()).hexdigest()
+    ours, theirs = mlff.module.trunk, network_from_checkpoint(of_haff).module.trunk
+    assert all(torch.equal(ours.state_dict()[name], value) for name, value in theirs.state_dict().items())
+
+
+def test_a_checkpoint_of_another_backbone_is_refused(of_haff: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"not the same backbone; got mobilenet_v2 .*; expected resnet18"):
+        load_backbone(network_with_random_weights("s2fpn18", CAMVID), recipe_of("s2fpn18"), of_haff)
+
+
+def test_a_recipe_that_wants_a_checkpoint_says_which_where_none_is_given() -> None:
+    with pytest.raises(TrainingError, match=r"no checkpoint is given; expected a checkpoint of a network with mobile"):
+        load_backbone(network_with_random_weights("mlff", CAMVID), recipe_of("mlff"), None)

@@ -14,22 +14,37 @@ from rtseg.cli.show.accuracy_text import percent
 
 def print_benchmark(result: Mapping[str, Any], console: Console) -> None:
     """Print one row for each boundary, the paper's row beside it, then what the words mean."""
-    rows = result["rows"]
-    table = Table(
-        title=f"latency of one image in ms, {result['resolution']}", box=box.SIMPLE_HEAD, collapse_padding=True
-    )
-    for column in _columns(rows):
-        table.add_column(column.heading, justify=column.justify, no_wrap=column.heading != "paper")
+    columns = _columns(result["rows"])
+    left_out: list[str] = []
+    table = _table(result, columns)
+    for heading in EXPENDABLE:
+        if console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum <= console.width:
+            break
+        if any(column.heading == heading for column in columns):
+            columns = [column for column in columns if column.heading != heading]
+            left_out.append(heading)
+            table = _table(result, columns)
+    console.print(table)
+    if left_out:
+        console.print(f"a wider terminal also shows {', '.join(left_out)}; --json has all", soft_wrap=True)
+    _legend(result, console)
+
+
+def _table(result: Mapping[str, Any], columns: Sequence[_Column]) -> Table:
+    title = f"latency of one image in ms, {result['resolution']}"
+    table = Table(title=title, box=box.SIMPLE_HEAD, collapse_padding=True)
+    for column in columns:
+        table.add_column(column.heading, justify=column.justify, no_wrap=True)
+    turns = any(row["vs_first"] is not None for row in result["rows"])
     previous = None
-    for row in rows:
+    for row in result["rows"]:
         # Rows measured in turns are there to be compared at one boundary, others to be read network by network.
-        group = row["network"] if row["vs_first"] is None else row["boundary"]
+        group = row["boundary"] if turns else row["network"]
         if previous not in (None, group):
             table.add_section()
         previous = group
-        table.add_row(*(column.cell(row) for column in _columns(rows)))
-    console.print(table)
-    _legend(result, console)
+        table.add_row(*(column.cell(row) for column in columns))
+    return table
 
 
 def paper_text(claim: Mapping[str, Any]) -> str:
@@ -37,6 +52,15 @@ def paper_text(claim: Mapping[str, Any]) -> str:
     figures = [(claim["latency_ms"], "ms"), (claim["fps"], "FPS")]
     parts = [f"{value:g} {unit}" for value, unit in figures if value is not None]
     return f"{' '.join(parts) or '-'}, {short_gpu(claim['gpu']) or 'GPU not stated'}"
+
+
+UNSTABLE = "UNSTABLE"
+
+EXPENDABLE = ("paper", "CoV", "n", "p99", "weights", "p90", "on", "size")
+"""The columns that a terminal too narrow for all does without, the first of them first."""
+
+_UNLIMITED = 1000
+"""Columns of a console on which every table fits."""
 
 
 class _Column(NamedTuple):
@@ -50,21 +74,22 @@ _RESOLUTION = _Column("size", "left", lambda row: row["resolution"])
 _IDENTITY = (
     _Column("weights", "left", lambda row: row["weights"].split()[0]),
     _Column("boundary", "left", lambda row: row["boundary"]),
-    _Column("on", "left", lambda row: row["device"].split()[0]),
+    _Column("on", "left", lambda row: row["device"].partition(" ")[0] or "-"),
     _Column("runner", "left", lambda row: row["backend"]),
     _Column("precision", "left", lambda row: row["precision"]),
 )
 _FIGURES = (
-    _Column("median", "right", lambda row: f"{row['summary']['median_ms']:.2f}"),
-    _Column("p90", "right", lambda row: f"{row['summary']['p90_ms']:.2f}"),
-    _Column("p99", "right", lambda row: f"{row['summary']['p99_ms']:.2f}"),
-    _Column("FPS", "right", lambda row: _or_dash(row["summary"]["fps"], ".1f")),
-    _Column("CoV", "right", lambda row: _or_dash(row["summary"]["cv"], ".1%")),
-    _Column("n", "right", lambda row: str(row["summary"]["count"])),
+    _Column("median", "right", lambda row: _figure(row, "median_ms", ".2f") if row["summary"] else row["word"]),
+    _Column("p90", "right", lambda row: _figure(row, "p90_ms", ".2f")),
+    _Column("p99", "right", lambda row: _figure(row, "p99_ms", ".2f")),
+    _Column("FPS", "right", lambda row: _figure(row, "fps", ".1f")),
+    _Column("CoV", "right", lambda row: _figure(row, "cv", ".1%")),
+    _Column("n", "right", lambda row: _figure(row, "count", "d")),
 )
+_VERDICT = _Column("verdict", "left", lambda row: verdict_word(row["verdict"]))
 _VS_FIRST = _Column("vs first", "right", lambda row: _or_dash(row["vs_first"], ".2f"))
 _OUTCOME = (
-    _Column("", "left", lambda row: "" if row["status"] == "STABLE" else row["status"]),
+    _Column("", "left", lambda row: row["status"] if row["status"] == UNSTABLE else ""),
     _Column("mIoU", "right", lambda row: percent(row["miou"])),
     _Column("paper", "left", lambda row: "\n".join(_paper_lines(row["paper"])) or "-"),
 )
@@ -74,7 +99,19 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[_Column]:
     """Return the columns, those that say nothing of these rows left out."""
     sizes = [_RESOLUTION] if len({row["resolution"] for row in rows}) > 1 else []
     ratios = [_VS_FIRST] if any(row["vs_first"] is not None for row in rows) else []
-    return [_NETWORK, *sizes, *_IDENTITY, *_FIGURES, *ratios, *_OUTCOME]
+    verdicts = [_VERDICT] if any(row["verdict"] for row in rows) else []
+    return [_NETWORK, *sizes, *_IDENTITY, *_FIGURES, *ratios, *verdicts, *_OUTCOME]
+
+
+def verdict_word(verdict: Mapping[str, Any] | None) -> str:
+    """Return in a word what the audit of an engine says of its precision, a dash where there was none."""
+    if verdict is None:
+        return "-"
+    return "not proven" if verdict["undecided"] else "proven" if verdict["passed"] else "not as asked"
+
+
+def _figure(row: Mapping[str, Any], name: str, form: str) -> str:
+    return _or_dash(row["summary"][name] if row["summary"] else None, form)
 
 
 def _or_dash(value: float | None, form: str) -> str:
@@ -96,18 +133,36 @@ def _legend(result: Mapping[str, Any], console: Console) -> None:
         line(f"{name:<8} {meaning}")
     if any(row["vs_first"] is not None for row in rows):
         line("vs first: median over that of the first row of the same boundary; all of a boundary measured in turns")
-    for text in dict.fromkeys(
-        f"{row['network']}: {row['precision']}, weights {row['weights']}; {row['backend']} on {row['device']}"
-        for row in rows
-    ):
+    for text in dict.fromkeys(_what_ran(row) for row in rows if row["summary"]):
         line(text)
-    for row in rows:
-        if row["status"] != "STABLE":
-            named = f"{row['network']} {row['boundary']} {row['precision']} with {row['backend']}"
-            line(f"{row['status']}: {named}, {row['reason']}")
+    for text in dict.fromkeys(map(_exception, rows)):
+        if text:
+            line(text)
+    for text in dict.fromkeys(verdict_line(row) for row in rows if verdict_line(row)):
+        line(text)
     for text in dict.fromkeys(_claim_line(row["network"], claim) for row in rows for claim in row["paper"]):
         line(text)
     line(machine_text(result["environment"]))
+
+
+def _what_ran(row: Mapping[str, Any]) -> str:
+    return f"{row['network']}: {row['precision']}, weights {row['weights']}; {row['backend']} on {row['device']}"
+
+
+def _exception(row: Mapping[str, Any]) -> str:
+    """Return what is out of the ordinary with a row, "" for one that is stable."""
+    named = f"{row['network']} {row['resolution']} {row['precision']} with {row['backend']}"
+    if row["summary"] is None:
+        return f"{row['word']}: {named}, {row['reason']}"
+    return f"{row['status']}: {named}, {row['boundary']}: {row['reason']}" if row["status"] == UNSTABLE else ""
+
+
+def verdict_line(row: Mapping[str, Any]) -> str:
+    """Return what the audit says of the engine of a row beyond "proven", "" where there is nothing to say."""
+    verdict = row["verdict"] or {"undecided": "", "failures": [], "notices": []}
+    told = verdict["undecided"] or "; ".join((*verdict["failures"], *verdict["notices"]))
+    engine = f"{row['network']} {row['resolution']} {row['precision']} with {row['backend']}"
+    return f"{verdict_word(verdict)}: {engine}, {told}" if told else ""
 
 
 def _claim_line(network: str, claim: Mapping[str, Any]) -> str:

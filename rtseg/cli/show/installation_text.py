@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
+_ANSWERS = {True: "yes", False: "no", None: "-"}
+
 
 def print_installation(facts: Mapping[str, Any], console: Console) -> None:
-    """Print a line for each part, and the command for what is missing."""
-    table = Table(title=f"rtseg {facts['versions'].get('rtseg', '(not installed)')} on {facts['machine']}")
-    for heading in ("part", "works", "seen", "to mend it"):
-        table.add_column(heading)
-    for finding in facts["findings"]:
-        table.add_row(finding["name"], "yes" if finding["works"] else "no", finding["seen"], finding["mend"])
-    console.print(table)
-    console.print(f"Python {facts['python']}; cache: {facts['cache']}", soft_wrap=True)
+    """Print a line for each package and each step, the command for what does not work, and last what it comes to."""
+    rtseg = f"rtseg {facts['versions'].get('rtseg', '(not installed)')}"
+    console.print(f"{rtseg} on {facts['machine']}, Python {facts['python']}", soft_wrap=True)
+    console.print(f"cache: {facts['cache']}", soft_wrap=True)
+    console.print(_table("package", facts["findings"]))
+    console.print(_table("tried in turn", facts["chain"]))
+    console.print(facts["summary"], soft_wrap=True)
+
+
+def _table(what: str, findings: Sequence[Mapping[str, Any]]) -> Table:
+    """Return a table in which the command stands below what was seen, so that neither is squeezed at 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(what, no_wrap=True, min_width=21)
+    table.add_column("works", no_wrap=True)
+    table.add_column("seen, and what mends it")
+    for finding in findings:
+        mend = f"\n> {finding['mend']}" if finding["mend"] else ""
+        table.add_row(finding["name"], _ANSWERS[finding["works"]], f"{finding['seen']}{mend}")
+    return table

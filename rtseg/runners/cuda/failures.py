@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 
 from rtseg.errors import CudaError
@@ -137,7 +138,7 @@ def no_driver(reason: str) -> CudaError:
     return CudaError(
         "be used here",
         name=f"no NVIDIA driver: {reason}",
-        expected="libcuda.so.1, which the driver installs",
+        expected=f"{'nvcuda.dll' if sys.platform == 'win32' else 'libcuda.so.1'}, which the driver installs",
         hint="install the NVIDIA driver; in a container start it with --gpus all",
     )
 

@@ -44,7 +44,7 @@ def compile_kernel(nvcc: str, source: str, arch: str, *, name: str = "kernel.cu"
 
 def _run(command: list[str], doing: str, *, folder: str | None = None) -> str:
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
     except OSError as error:
         raise CudaError(doing, name=f"{command[0]} does not start: {error.strerror}") from error
     if done.returncode:

@@ -77,10 +77,12 @@ def _cannot_load(runtime: str, purpose: str, error: Exception) -> MissingDepende
             return _missing(runtime, purpose)
         return EngineError(f"{product} is installed, but lacks a package", got=error.name, hint=again)
     library = "libnvinfer.so" if runtime == TENSORRT else "libtensorrt_rtx.so"
+    windows = sys.platform == "win32"
+    place = "PATH with the folder of its DLLs" if windows else f"LD_LIBRARY_PATH with the folder of {library}"
     return EngineError(
         f"{product} is installed, but its libraries cannot be loaded",
         got=str(error),
-        hint=f"{again}, or LD_LIBRARY_PATH with the folder of {library}",
+        hint=f"{again}, or {place}",
     )
 
 

@@ -20,8 +20,8 @@ from benchmarks.gpu_check.summary import line_of
 from benchmarks.gpu_check.torch_task import torch_task
 from rtseg.benchmarking.sampling import SamplingRule
 from tests.contracts.tensorrt_machine import LAYERS
+from tests.emulated_gpu.builder import put_builder
 from tests.emulated_gpu.machine import EmulatedMachine
-from tests.emulated_gpu.tensorrt import PlanTensor, plan_bytes
 from tests.native.kernels_on_cpu import KernelsOnCpu
 
 FEW = SamplingRule(min_seconds=0, max_seconds=0, min_samples=3, max_samples=3, warmup_seconds=0)
@@ -34,28 +34,7 @@ def make_builder(monkeypatch: pytest.MonkeyPatch, kernels_on_cpu: KernelsOnCpu, 
 
     def made(version: str = "8.5.3", layers: str = LAYERS["fp16"]) -> EmulatedMachine:
         machine = EmulatedMachine(monkeypatch, kernels_on_cpu, tmp_path, version=version)
-        parsed: list[bytes] = []
-
-        def parse(parser: object, graph: bytes) -> bool:
-            parsed.append(graph)
-            return True
-
-        def build(*_: object) -> bytes:
-            bytes_at_both_ends = b"Cast" in parsed[-1] and b"ArgMax" in parsed[-1]
-            tensor = PlanTensor("UINT8" if bytes_at_both_ends else "FLOAT")
-            return plan_bytes(parsed[-1], machine.release, source=tensor, result=tensor)
-
-        machine.tensorrt.recorded.answers.update(
-            {
-                "OnnxParser.parse": parse,
-                "Builder.build_serialized_network": build,
-                "IBuilderConfig.get_tactic_sources": lambda config: 0b111,
-                "IBuilderConfig.set_tactic_sources": lambda *_: True,
-                "IBuilderConfig.set_timing_cache": lambda *_: True,
-                "ITimingCache.serialize": lambda cache: b"times",
-                "EngineInspector.get_engine_information": lambda *_: layers,
-            }
-        )
+        put_builder(machine, layers)
         monkeypatch.setattr(tasks, "RULE", FEW)
         return machine
 

@@ -37,6 +37,8 @@ def result(**changes: Any) -> dict[str, Any]:
         "device": "CPU (x86_64, 2 threads)",
         "status": "STABLE",
         "reason": "the median is known",
+        "word": "",
+        "verdict": None,
         "miou": None,
         "vs_first": None,
         "summary": summary,
@@ -168,3 +170,36 @@ def test_a_claim_without_a_gpu_says_so() -> None:
 
 def test_a_table_in_a_file_keeps_each_row_on_one_line() -> None:
     assert len([line for line in printed(result()).splitlines() if "12.50" in line and "RTX 2080" in line]) == 1
+
+
+# What was not timed, and what an audit said
+
+
+PROVEN = {"undecided": "", "passed": True, "failures": [], "notices": []}
+
+
+def test_a_row_that_was_not_timed_says_why_in_a_word_and_below_in_a_sentence() -> None:
+    text = printed(result(summary=None, status="NOT TIMED", word="no driver", reason="CUDA cannot be used", device=""))
+    (row,) = table_of(text)
+    assert row.items() >= {"median": "no driver", "p90": "-", "FPS": "-", "on": "-"}.items()
+    assert "no driver: affnet 1024x2048 fp32 with onnxruntime, CUDA cannot be used" in text
+
+
+def test_an_engine_has_its_verdict_beside_and_other_files_no_such_column() -> None:
+    assert table_of(printed(result(verdict=PROVEN)))[0]["verdict"] == "proven"
+    assert "verdict" not in printed(result())
+
+
+def test_what_an_audit_could_not_prove_is_said() -> None:
+    text = printed(result(verdict={**PROVEN, "passed": False, "undecided": "the text is unreadable"}))
+    assert table_of(text)[0]["verdict"] == "not proven"
+    assert "not proven: affnet 1024x2048 fp32 with onnxruntime, the text is unreadable" in text
+
+
+def test_a_narrow_terminal_does_without_columns_rather_than_cut_a_figure() -> None:
+    stream = io.StringIO()
+    print_benchmark(result(), Console(file=stream, width=80, markup=False, highlight=False))
+    text = stream.getvalue()
+    (row,) = table_of(text)
+    assert row.items() >= {"network": "affnet", "runner": "onnxruntime", "median": "12.50", "FPS": "80.0"}.items()
+    assert "\u2026" not in text and "a wider terminal also shows paper" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,13 +13,29 @@ from rtseg.benchmarking.paper_table import table_list
 from rtseg.cli.show.paper_table_text import print_paper_list, print_paper_table
 
 
-def cell(printed: str | None, here: float | None = None, row: int | None = None, note: str = "") -> dict[str, Any]:
+def cell(
+    printed: str | None,
+    *here: float | None,
+    rows: Sequence[int | None] = (0,),
+    counted: float | None = None,
+    note: str = "",
+) -> dict[str, Any]:
     value = None if printed is None else float(printed)
-    return {"printed": printed, "paper": value, "here": here, "row": row, "note": note}
+    positions = list(rows) if here else [None] * len(rows)
+    figures = list(here) or [None] * len(rows)
+    return {"printed": printed, "paper": value, "here": figures, "rows": positions, "counted": counted, "note": note}
 
 
 def line(label: str, cells: list[dict[str, Any]], **changes: Any) -> dict[str, Any]:
-    return {"label": label, "source": "Table VI", "unbuildable": "", "note": "", "cells": cells, **changes}
+    fixed = {
+        "label": label,
+        "network": label.lower(),
+        "source": "Table VI",
+        "unbuildable": "",
+        "note": "",
+        "miou": None,
+    }
+    return {**fixed, "cells": cells, **changes}
 
 
 def column(heading: str, metric: str, resolution: str | None = None, **changes: Any) -> dict[str, Any]:
@@ -28,7 +45,8 @@ def column(heading: str, metric: str, resolution: str | None = None, **changes: 
 
 def row(**changes: Any) -> dict[str, Any]:
     fixed = {"network": "erfnet", "resolution": "512x512", "precision": "fp32", "weights": "random (seed 0)"}
-    status = {"status": "STABLE", "reason": "the median is known"}
+    status = {"status": "STABLE", "reason": "the median is known", "word": "", "summary": {}, "verdict": None}
+    fixed["miou"] = None  # type: ignore[assignment]
     return {**fixed, "backend": "onnxruntime", "device": "CPU (x86_64, 2 threads)", **status, **changes}
 
 
@@ -53,11 +71,15 @@ RESULT: dict[str, Any] = {
     },
     "classes": 19,
     "lines": [
-        line("ERFNet", [cell("12", 200.5, 0), cell("83.3", 4.99, 0), cell("68.0"), cell("2.1", 2.064)]),
+        line("ERFNet", [cell("12", 200.5), cell("83.3", 4.99), cell("68.0"), cell("2.1", counted=2.064)]),
         line(
-            "DSNet", [cell("9"), cell("100", note="1000 / 9 is 111"), cell(None), cell("0.9")], unbuildable="no layers"
+            "DSNet",
+            [cell("9"), cell("100", note="1000 / 9 is 111"), cell(None), cell("0.9")],
+            unbuildable="no layers",
+            network=None,
         ),
     ],
+    "contenders": [{"runner": "onnxruntime", "precision": "fp32"}],
     "boundaries": {"network": "tensor -> scores"},
     "rows": [row()],
     "environment": {"cpu": {"model": "a CPU", "available_cores": 2}, "tools": {}, "gpus": [], "load_average": [0.5]},
@@ -74,8 +96,63 @@ def cells_of(text: str, label: str) -> list[str]:
     return next(line for line in text.splitlines() if line.lstrip().startswith(f"{label} ")).split()
 
 
-def test_each_value_of_the_paper_has_ours_beside_it() -> None:
-    assert cells_of(printed(), "ERFNet") == ["ERFNet", "12", "200.50", "83.3", "4.99", "68.0", "-", "2.1", "2.06"]
+def test_each_line_of_the_paper_has_ours_below_it() -> None:
+    assert cells_of(printed(), "ERFNet") == ["ERFNet", "12", "83.3", "68.0", "2.1"]
+    assert cells_of(printed(), "onnxruntime") == ["onnxruntime", "fp32", "200.50", "4.99", "-", "2.06"]
+
+
+def several() -> dict[str, Any]:
+    """Two contenders: the second could not be run."""
+    result = copy.deepcopy(RESULT)
+    result["contenders"].append({"runner": "tensorrt-rtx", "precision": "int8"})
+    result["lines"][0]["cells"][:2] = [cell("12", 200.5, None, rows=(0, 1)), cell("83.3", 4.99, None, rows=(0, 1))]
+    proven = {"undecided": "", "passed": True, "failures": [], "notices": []}
+    result["rows"].append(row(summary=None, word="no driver", reason="CUDA cannot be used", verdict=proven, device=""))
+    for entry in (*result["lines"][0]["cells"][2:], *(c for c in result["lines"][1]["cells"])):
+        entry["rows"] = entry["here"] = [None, None]
+    return result
+
+
+def test_every_contender_has_a_line_and_one_that_was_not_timed_says_why_in_a_word() -> None:
+    text = printed(several())
+    assert cells_of(text, "onnxruntime")[2:4] == ["200.50", "4.99"]
+    assert cells_of(text, "tensorrt-rtx") == ["tensorrt-rtx", "int8", "no", "driver", "no", "driver", "-", "2.06"]
+    assert "no driver: CUDA cannot be used" in text
+
+
+def test_the_verdicts_on_the_engines_are_counted() -> None:
+    assert "engines by the audit of their precision: 1 proven" in printed(several())
+    assert "audit" not in printed()
+
+
+def test_a_row_that_cannot_be_built_has_no_line_of_ours() -> None:
+    assert printed().count("  onnxruntime fp32") == 1
+
+
+def test_accuracy_measured_here_has_a_column_for_each_size_and_names_its_data() -> None:
+    result = copy.deepcopy(RESULT)
+    result["rows"][0]["miou"] = 0.63171
+    result["data"] = {"name": "camvid", "split": "val", "pictures": 101}
+    text = printed(result)
+    assert cells_of(text, "onnxruntime")[-2:] == ["63.17", "%"]
+    assert "mIoU here: camvid val, 101 pictures" in text and "accuracy: not measured" not in text
+
+
+def test_the_papers_accuracy_stands_beside_with_its_dataset_where_the_table_has_none() -> None:
+    result = copy.deepcopy(RESULT)
+    result["rows"][0]["miou"] = 0.63171
+    result["lines"][0]["miou"] = {"percent": 68.0, "dataset": "cityscapes"}
+    assert "cityscapes" not in cells_of(printed(result), "ERFNet")
+    result["table"]["columns"][2]["metric"] = "macs"
+    assert cells_of(printed(result), "ERFNet")[-2:] == ["68", "cityscapes"]
+
+
+def test_a_table_of_three_sizes_fits_a_terminal_of_80_columns() -> None:
+    result = several()
+    stream = io.StringIO()
+    print_paper_table(result, Console(file=stream, width=80, markup=False, highlight=False))
+    table = stream.getvalue().split("paper: Lightweight")[0]
+    assert "200.50" in table and "no driver" in table and "\u2026" not in table
 
 
 def test_the_caption_names_the_papers_gpu_and_the_machine_here() -> None:
@@ -93,7 +170,7 @@ def test_a_gpu_that_the_paper_does_not_state_is_said_to_be_so() -> None:
 
 def test_a_row_that_cannot_be_built_stays_with_a_footnote() -> None:
     text = printed()
-    assert cells_of(text, "DSNet")[:4] == ["DSNet", "[2]", "9", "-"]
+    assert cells_of(text, "DSNet")[:4] == ["DSNet", "[2]", "9", "100"]
     assert "[2] cannot be built: no layers" in text
 
 
@@ -114,13 +191,13 @@ def test_one_text_has_one_footnote() -> None:
 def test_a_value_that_is_not_stable_is_marked_and_says_why() -> None:
     result = {**RESULT, "rows": [row(status="UNSTABLE", reason="the median drifted")]}
     text = printed(result)
-    assert cells_of(text, "ERFNet")[2] == "~200.50"
+    assert cells_of(text, "onnxruntime")[2] == "~200.50"
     assert "~ UNSTABLE: erfnet 512x512, the median drifted" in text
 
 
 def test_what_is_not_measured_or_not_stated_is_said() -> None:
     text = printed()
-    assert "accuracy: not measured, the weights are random" in text
+    assert "accuracy: not measured; --data measures that of trained weights" in text
     assert "FPS: the paper states no size, 512x512 is assumed" in text
     assert "note: printed by hand" in text
     assert "multiply-accumulates" not in text

@@ -1,42 +1,21 @@
-"""What this installation can do, asked of the packages themselves and not of their names."""
+"""What each package says of itself, asked of the packages and not of their names."""
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
-from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import Any, Callable
+from typing import Callable
 
-from rtseg.artifacts.cache import cache_folder
-from rtseg.artifacts.manifest import tool_versions
 from rtseg.errors import CudaError, EngineError, MissingDependencyError
+from rtseg.installation.finding import Finding, failure
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was tried: whether it works, what was seen, and the command that mends it."""
-
-    name: str
-    works: bool
-    seen: str
-    mend: str = ""
-
-
-def installation_facts() -> dict[str, Any]:
-    """Return the versions and a finding for each part, as plain values."""
+def package_findings() -> list[Finding]:
+    """Return a finding for each part that rtseg uses."""
     checks: tuple[Callable[[], Finding], ...] = (
         *(_native_core, _opencv, _onnxruntime, _openvino, _torch),
-        *(_tensorrt, _rtx, _cuda),
+        *(_tensorrt, _rtx, _cuda, _pycuda),
     )
-    return {
-        "python": sys.version.split()[0],
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "cache": str(cache_folder()),
-        "versions": tool_versions(),
-        "findings": [asdict(check()) for check in checks],
-    }
+    return [check() for check in checks]
 
 
 def _native_core() -> Finding:
@@ -124,10 +103,21 @@ def _cuda() -> Finding:
     except MissingDependencyError:
         return Finding("cuda", False, "cuda-python is not installed: no engines", "pip install 'rtseg[gpu]'")
     except CudaError as error:
-        return Finding("cuda", False, error.name, error.hint)
+        return failure("cuda", error)
     device = cuda.device
     seen = f"{device.name}, {device.architecture}, {device.memory / 2**30:.0f} GiB, driver of CUDA {device.driver[0]}"
     return Finding("cuda", True, f"{cuda.name} {cuda.version}; {seen}.{device.driver[1]}")
+
+
+def _pycuda() -> Finding:
+    """Say which PyCUDA is there. Whether it opens the driver is a step of the chain, as it leaves the thread in it."""
+    try:
+        version = getattr(import_module("pycuda"), "VERSION_TEXT", None)
+    except ImportError:
+        version = None
+    if version is None:  # not there, or a folder of that name
+        return Finding("pycuda", False, "not installed: engines run without it", "pip install 'rtseg[pycuda]'")
+    return Finding("pycuda", True, str(version))
 
 
 def _tensorrt() -> Finding:
@@ -140,8 +130,7 @@ def _tensorrt() -> Finding:
             "tensorrt", False, "not installed: no engines for this GPU", "pip install 'rtseg[gpu]' on a GPU machine"
         )
     except EngineError as error:
-        what, _, mend = str(error).partition(". Try: ")
-        return Finding("tensorrt", False, what, mend)
+        return failure("tensorrt", error)
     built_for, driver = _cuda_of_tensorrt(), _cuda_of_driver()
     if built_for is not None and driver is not None and driver < built_for:
         seen = f"{release} is built for CUDA {built_for}, and the driver is of CUDA {driver}"
@@ -161,8 +150,7 @@ def _rtx() -> Finding:
             return Finding(RTX, False, "not for this platform: x86-64 Linux and Windows only")
         return Finding(RTX, False, "not installed: no engines for RTX cards", "pip install 'rtseg[rtx]'")
     except EngineError as error:
-        what, _, mend = str(error).partition(". Try: ")
-        return Finding(RTX, False, what, mend)
+        return failure(RTX, error)
     capabilities = ", ".join(map(capability_text, known_capabilities(trt)))
     runs = "" if _cuda_of_driver() is not None else ", runs none without a driver"
     return Finding(RTX, True, f"{trt.__version__}: builds for {capabilities}{runs}")

@@ -1,8 +1,9 @@
-"""What `rtseg doctor` finds of TensorRT and of TensorRT for RTX, in an installation made up for it."""
+"""What is found of TensorRT, TensorRT for RTX, CUDA and PyCUDA, in an installation made up for it."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from rtseg.errors import CudaError
-from rtseg.installation import installation_facts
+from rtseg.installation.packages import package_findings
 from rtseg.runners.cuda.protocol import DeviceInfo
 from tests.emulated_gpu.injection import put_device, put_no_cuda
 
@@ -19,8 +20,8 @@ NO_DRIVER = CudaError("be used here", name="no NVIDIA driver", hint="install the
 
 def finding(name: str) -> dict[str, Any]:
     """Return what is found of the part of that name."""
-    (found,) = (each for each in installation_facts()["findings"] if each["name"] == name)
-    return found
+    (found,) = (each for each in package_findings() if each.name == name)
+    return asdict(found)
 
 
 @pytest.fixture
@@ -107,3 +108,17 @@ def test_where_tensorrt_for_rtx_has_no_wheels_nothing_is_said_to_install(
     monkeypatch.setattr("platform.machine", lambda: machine)
     found = finding("tensorrt-rtx")
     assert (found["works"], found["mend"]) == (False, mend)
+
+
+def test_pycuda_is_told_with_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("pycuda")
+    module.VERSION_TEXT = "2025.1"  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pycuda", module)
+    assert finding("pycuda") == {"name": "pycuda", "works": True, "seen": "2025.1", "mend": ""}
+
+
+@pytest.mark.parametrize("module", [None, ModuleType("pycuda")], ids=["nothing", "a folder of that name"])
+def test_without_pycuda_its_extra_is_told(monkeypatch: pytest.MonkeyPatch, module: ModuleType | None) -> None:
+    monkeypatch.setitem(sys.modules, "pycuda", module)
+    found = finding("pycuda")
+    assert (found["works"], found["mend"]) == (False, "pip install 'rtseg[pycuda]'")

@@ -1,0 +1,34 @@
+"""All that `rtseg doctor` tells, as plain values."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from rtseg.artifacts.cache import cache_folder
+from rtseg.artifacts.manifest import tool_versions
+from rtseg.installation.packages import package_findings
+from rtseg.installation.summary import summary_line
+from rtseg.installation.walk import walk_the_chain
+
+
+def installation_facts() -> dict[str, Any]:
+    """Return the versions, a finding for each package, one for each step of the chain, and a line that sums them up.
+
+    The chain takes seconds: it writes a graph, runs it, and builds, loads and times engines of it, as far as this
+    machine can. None of that is left behind.
+    """
+    findings = package_findings()
+    chain = walk_the_chain(findings)
+    return {
+        "python": sys.version.split()[0],
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "cache": str(cache_folder()),
+        "versions": tool_versions(),
+        "findings": [asdict(finding) for finding in findings],
+        "chain": [asdict(finding) for finding in chain],
+        "summary": summary_line(findings, chain),
+    }

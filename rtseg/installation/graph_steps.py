@@ -1,0 +1,72 @@
+"""A graph that is written here, and run by ONNX Runtime: what engines of it are compared with."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from rtseg.errors import RunnerError
+from rtseg.frame.protocol import Pixels
+from rtseg.frame.segmenter import Segmenter
+from rtseg.installation.chain import NotTriedError, Step
+from rtseg.installation.device_steps import DRIVER
+from rtseg.installation.probe import IMAGE, probe_picture, write_probe_graph
+from rtseg.runners.loading import load
+
+GRAPH, ONNXRUNTIME, ONNXRUNTIME_CUDA = "graph written", "onnxruntime run", "onnxruntime-cuda run"
+
+LEAST_AGREEMENT = 0.99
+"""The share of pixels that have to get the same label. The rest are close calls, which rounding decides."""
+
+
+class GraphTrial:
+    """The graph's file, and the labels that ONNX Runtime gives the picture; each is there once its step worked."""
+
+    path: Path
+    labels: Pixels
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.picture = probe_picture()
+
+    def steps(self) -> tuple[Step, ...]:
+        """Return the steps, in order."""
+        return (
+            Step(GRAPH, self._write, lacking="no graph"),
+            Step(ONNXRUNTIME, self._run, needs=("onnxruntime", GRAPH), lacking="no labels of ONNX Runtime"),
+            Step(ONNXRUNTIME_CUDA, self._run_on_the_gpu, needs=("onnxruntime", DRIVER, ONNXRUNTIME)),
+        )
+
+    def compare(self, segmenter: Segmenter) -> str:
+        """Return in words how many pixels get the label that ONNX Runtime gives them on the CPU.
+
+        Raises RunnerError where too few do.
+        """
+        share = float(np.mean(segmenter(self.picture) == self.labels))
+        if share < LEAST_AGREEMENT:
+            raise RunnerError(
+                "the labels are not ONNX Runtime's",
+                got=f"{share:.2%} of the pixels alike",
+                expected=f"{LEAST_AGREEMENT:.0%} or more",
+                hint="rtseg bench and rtseg validate with a network of yours, then a report of both",
+            )
+        return f"{share:.2%} of the pixels get the label that ONNX Runtime gives them"
+
+    def _write(self) -> str:
+        self.path = write_probe_graph(self._folder / "doctor.onnx")
+        return f"three convolutions at {IMAGE.resolution}, opset 17"
+
+    def _run(self) -> str:
+        with load(self.path) as segmenter:
+            self.labels = segmenter(self.picture)
+        height, width = self.labels.shape
+        return f"a {height}x{width} picture labelled on the CPU, {len(np.unique(self.labels))} classes in it"
+
+    def _run_on_the_gpu(self) -> str:
+        if "CUDAExecutionProvider" not in import_module("onnxruntime").get_available_providers():
+            mend = "pip uninstall onnxruntime, then pip install 'rtseg[gpu]'"
+            raise NotTriedError("this onnxruntime has no CUDA provider", mend)
+        with load(self.path, runner="onnxruntime-cuda") as segmenter:
+            return self.compare(segmenter)

@@ -1,0 +1,126 @@
+"""`rtseg.bench`: what goes together, accuracy beside speed, and a run that is stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rtseg
+from rtseg.errors import SpecError, UnknownNameError
+from rtseg.pipeline.benchmark_stage import BenchmarkInterrupted
+from tests.observers import Interrupting, Recorder
+
+Cli = Callable[..., Any]
+SMALL: dict[str, Any] = {"networks": "affnet", "resolution": "64x96", "seconds": 0.05, "runners": "onnxruntime"}
+STREETS = "streets:64x96"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"precisions": "fp8"}, "unknown precision"),
+        ({"runners": "tensorflow"}, "unknown runner"),
+        ({"resolution": "65x96"}, "affnet needs sides that are multiples of 8"),
+        ({"networks": "afnet"}, "Try: 'affnet'"),
+        ({"table": "affnet-6"}, "a paper's table brings its own networks"),
+    ],
+)
+def test_a_mistake_ends_the_run_before_anything_is_made(arguments: dict[str, Any], message: str, cache: Path) -> None:
+    with pytest.raises((SpecError, UnknownNameError), match=message):
+        rtseg.bench(**{**SMALL, **arguments})
+    assert not cache.exists()
+
+
+def test_files_bring_their_own_precision(exported: Path) -> None:
+    with pytest.raises(SpecError, match="files bring their own network, classes, precision"):
+        rtseg.bench(exported, precisions="int8")
+
+
+def test_a_paper_of_other_classes_than_the_data_names_the_way_out() -> None:
+    with pytest.raises(SpecError, match=r"table affnet-6 is of other classes than the data.*Try: --classes streets"):
+        rtseg.bench(table="affnet-6", data="streets")
+
+
+def test_the_files_of_a_benchmark_are_made_once_and_found_again(cache: Path) -> None:
+    made = []
+    for _ in range(2):
+        rows = rtseg.bench(**SMALL, classes="camvid").rows
+        assert [row["boundary"] for row in rows] == ["network", "engine", "frame"]
+        made.append({path: path.stat().st_ino for path in cache.rglob("*.onnx")})
+    assert made[0] == made[1] and len(made[0]) == 2
+
+
+def test_a_damaged_file_in_the_cache_is_made_again(cache: Path) -> None:
+    rtseg.bench(**SMALL, classes="camvid")
+    damaged = sorted(cache.rglob("*.onnx"))[0]
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    assert rtseg.bench(**SMALL, classes="camvid").is_complete
+
+
+# Accuracy beside speed
+
+
+def test_shipped_weights_are_taken_with_data_and_their_miou_is_that_of_validate_to_the_last_digit(cache: Path) -> None:
+    rows = rtseg.bench(**{**SMALL, "resolution": "128x192"}, data="streets:128x192").rows
+    assert all(row["weights"].startswith("trained") for row in rows)
+    measured = {row["artifact_sha256"]: row["miou"] for row in rows}
+    validated = [rtseg.validate(path, "streets:128x192") for path in cache.rglob("exports/*.onnx")]
+    assert measured == {result.ran.artifact.manifest.sha256: result.miou for result in validated}
+
+
+def test_without_weights_for_a_network_its_accuracy_stays_empty(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    recorder = Recorder()
+    rows = rtseg.bench(**SMALL, data=STREETS, checkpoints=tmp_path / "none", observer=recorder).rows
+    assert {row["miou"] for row in rows} == {None}
+    assert any(note.endswith("no mIoU, the weights are random") for note in recorder.notes)
+
+
+def test_int8_is_calibrated_on_the_training_pictures_of_the_data(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    rtseg.bench(**SMALL, data=STREETS, checkpoints=tmp_path / "none", precisions="int8")
+    manifests = [json.loads(path.read_text()) for path in cache.rglob("quantized/*.json")]
+    assert {(m["details"]["table"]["data"], m["details"]["table"]["split"]) for m in manifests} == {(STREETS, "train")}
+
+
+def test_without_data_ranges_are_of_rendered_pictures_and_that_is_said_once() -> None:
+    recorder = Recorder()
+    rtseg.bench(**SMALL, classes="camvid", precisions="int8", observer=recorder)
+    assert sum("rendered pictures" in note for note in recorder.notes) == 1
+    assert recorder.warnings == []
+
+
+# A run that is stopped
+
+
+def test_what_was_done_when_it_was_stopped_is_not_lost() -> None:
+    with pytest.raises(BenchmarkInterrupted) as stopped:
+        rtseg.bench(resolution="64x96", classes="camvid", seconds=0.05, runners="onnxruntime", observer=Interrupting(4))
+    rows = stopped.value.result.rows
+    assert [(row["network"], row["boundary"]) for row in rows] == [
+        (rows[0]["network"], name) for name in ("network", "engine", "frame")
+    ]
+
+
+def test_the_command_prints_what_was_done_and_how_to_go_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped = rtseg.bench(**SMALL, classes="camvid")
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise BenchmarkInterrupted(stopped)
+
+    monkeypatch.setattr(rtseg, "bench", interrupted)
+    told = cli("bench", "--network", "affnet", "--resolution", "64x96")
+    assert told.code == 130
+    assert "affnet" in told.out
+    said = "stopped: the same command with --resume goes on from here"
+    assert list(filter(None, told.err.splitlines())) == [said, "rtseg: error: interrupted"]
