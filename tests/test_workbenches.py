@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shlex
@@ -11,11 +12,14 @@ import click
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 from rtseg.artifacts.manifest import read_manifest
 from rtseg.calibration.image_set import ImageSet, picture_sha256
 from rtseg.calibration.table import CalibrationTable
 from rtseg.cli import cli
+from rtseg.cli.show.benchmark_text import print_benchmark
+from rtseg.cli.show.paper_table_text import print_paper_table
 from rtseg.datasets.patches import evenly_spaced
 from rtseg.datasets.registry import class_spec, dataset_names, open_pictures
 from rtseg.exporting.onnx_file import export_onnx
@@ -165,6 +169,14 @@ def test_every_tracked_set_and_table_is_in_the_table_of_the_workbench() -> None:
 def test_a_result_says_by_which_command_and_on_which_machine_it_was_made(path: Path) -> None:
     result = json.loads(path.read_text())
     assert {"command", "environment"} <= set(result) or {"rule", "environment", "rows"} <= set(result)
+
+
+@pytest.mark.parametrize("path", [path for path in RESULTS if path.name.startswith(("bench-", "table-"))], ids=name_of)
+def test_a_tracked_benchmark_is_printed_by_todays_command(path: Path) -> None:
+    stream = io.StringIO()
+    show = print_paper_table if path.name.startswith("table-") else print_benchmark
+    show(json.loads(path.read_text()), Console(file=stream, width=160))
+    assert "machine: AMD EPYC" in stream.getvalue()
 
 
 @pytest.mark.parametrize("line", rtseg_commands())

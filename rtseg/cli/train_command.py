@@ -32,6 +32,7 @@ from rtseg.cli.options import ANY_PATH, KeyValueType, json_option
 @click.option("--device", help="cpu or cuda.  [cuda where there is a GPU]")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read pictures.")
 @click.option("--precision", type=click.Choice(("fp32", "fp16")), default="fp32", show_default=True)
+@click.option("--heads/--no-heads", default=True, help="Whether the checkpoint keeps the auxiliary heads.  [heads]")
 @click.option("--resume", is_flag=True, help="Go on with a run that was killed.")
 @click.option("-o", "--output", type=ANY_PATH, help="The checkpoint.  [NETWORK-DATA.safetensors]")
 @json_option
@@ -46,6 +47,7 @@ def train(
     device: str | None,
     workers: int,
     precision: str,
+    heads: bool,
     resume: bool,
     output: Path | None,
     as_json: bool,
@@ -92,6 +94,7 @@ def train(
             device=device,
             workers=workers,
             precision=precision,
+            heads=heads,
             resume=resume,
             observer=observer,
         )

@@ -32,9 +32,12 @@ def save_checkpoint(
     resolution: Resolution,
     *,
     precision: str = "fp32",
+    heads: bool = True,
     details: Details | None = None,
 ) -> Artifact:
     """Write the weights as safetensors with their manifest, and return both.
+
+    Without heads the auxiliary heads are left out, which the logits do not depend on.
 
     precision "fp16" rounds the convolution kernels and keeps what has one dimension (biases and
     batch statistics, whose small variances float16 cannot hold) in float32. Raises WriteError.
@@ -43,7 +46,7 @@ def save_checkpoint(
     tensors = {
         key: (value.half() if half and value.is_floating_point() and value.ndim > 1 else value).cpu().contiguous()
         for key, value in network.module.state_dict().items()
-        if not key.endswith("num_batches_tracked")
+        if not key.endswith("num_batches_tracked") and (heads or not _is_auxiliary(key, network))
     }
     manifest = Manifest(
         kind="checkpoint",
@@ -114,10 +117,15 @@ def import_pth(
 
 
 def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: PathLike) -> None:
-    """Copy the tensors into the network. Raises CheckpointError naming the keys that do not fit."""
+    """Copy the tensors into the network; auxiliary heads stay as they are where the file has none of them.
+
+    Raises CheckpointError naming the keys that do not fit.
+    """
     own = {k: v for k, v in network.module.state_dict().items() if not k.endswith("num_batches_tracked")}
     given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
-    missing, surplus = sorted(set(own) - set(given)), sorted(set(given) - set(own))
+    auxiliary = {key for key in own if _is_auxiliary(key, network)}
+    needed = set(own) if auxiliary & set(given) else set(own) - auxiliary
+    missing, surplus = sorted(needed - set(given)), sorted(set(given) - set(own))
     if missing or surplus:
         raise CheckpointError(
             f"{source} does not fit {network.name}",
@@ -134,6 +142,11 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
                 hint="--classes with the number it was trained for (NAME+void has one more), or another --option",
             )
     network.module.load_state_dict({k: v.float() for k, v in given.items()}, strict=False)
+
+
+def _is_auxiliary(key: str, network: PreparedNetwork) -> bool:
+    name = network.module.auxiliary_heads
+    return bool(name) and key.startswith(f"{name}.")
 
 
 def _empty_network(manifest: Manifest) -> PreparedNetwork:

@@ -18,12 +18,14 @@ class SegmentationNetwork(nn.Module, ABC):
 
     stride is the image's side over the logits' side. align_corners is the rule by which the network's
     paper upsamples the logits. backbone is torchvision's name of the classifier whose ImageNet
-    weights load_backbone takes, "" where there is none.
+    weights load_backbone takes, "" where there is none. auxiliary_heads is the name of the submodule
+    that training_logits alone uses and a checkpoint may leave out, "" where there is none.
     """
 
     stride: int
     align_corners: bool = False
     backbone: str = ""
+    auxiliary_heads: str = ""
 
     @property
     def multiple(self) -> int:

@@ -12,7 +12,7 @@ from rtseg.benchmarking.groups import Group
 from rtseg.benchmarking.subjects import Subject
 from rtseg.errors import RunnerError
 from rtseg.observer import Observer
-from rtseg.pipeline.arguments import Classes, NetworkLike, prepared_network
+from rtseg.pipeline.arguments import DEFAULT_CLASSES, Classes, NetworkLike, classes_of, prepared_network
 from rtseg.pipeline.benchmark_files import BenchmarkFiles
 from rtseg.pipeline.contenders import Contender
 from rtseg.pipeline.trained_weights import TrainedWeights
@@ -69,23 +69,25 @@ class NetworkGroups:
 
     def groups(self, size: Resolution, contenders: Sequence[Contender], files: BenchmarkFiles) -> list[Group]:
         """Return the groups. A name, checkpoint or size that cannot be is refused now, not when its turn comes."""
-        named = bool(self.names) or self.checkpoint is not None
-        found: dict[str, Makers] = {}
-        for name in self._all_names():
+        if not self.names and self.checkpoint is None:
+            return self._registered(size, contenders, files)
+        makers: Makers = {}
+        for name in (*self.names,) or (None,):
             network = self._network(name)
             network.image_spec(size)
-            label = "networks" if named else network.name
-            again = partial(_kept, network) if named else partial(self._network, name)
-            made = _makers(network.name, again, size, EVERY_BOUNDARY, contenders, files)
-            found.setdefault(label, {}).update(made)
-        return [Group(label, makers) for label, makers in found.items()]
+            makers.update(_makers(network.name, partial(_kept, network), size, EVERY_BOUNDARY, contenders, files))
+        return [Group("networks", makers)]
 
-    def _all_names(self) -> Sequence[NetworkLike | None]:
-        from rtseg.networks.registry import network_names
+    def _registered(self, size: Resolution, contenders: Sequence[Contender], files: BenchmarkFiles) -> list[Group]:
+        from rtseg.networks.complexity import meta_network
+        from rtseg.networks.registry import network_names, network_spec
 
-        if self.names:
-            return self.names
-        return [None] if self.checkpoint is not None else network_names()
+        classes, groups = len(classes_of(self.classes or DEFAULT_CLASSES)), []
+        for name in network_names():
+            size.require_multiple_of(meta_network(network_spec(name), classes).multiple, name)
+            network = partial(self._network, name)
+            groups.append(Group(name, _makers(name, network, size, EVERY_BOUNDARY, contenders, files)))
+        return groups
 
     def _network(self, name: NetworkLike | None) -> PreparedNetwork:
         network = prepared_network(name, checkpoint=self.checkpoint, classes=self.classes)

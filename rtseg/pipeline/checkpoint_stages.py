@@ -111,6 +111,7 @@ def train(
     device: str | None = None,
     workers: int = 0,
     precision: str = "fp32",
+    heads: bool = True,
     resume: bool = False,
     observer: Observer = SILENT,
 ) -> TrainingResult:
@@ -118,9 +119,9 @@ def train(
 
     data is the dataset with its folder ("camvid:DIR"), by default the recipe's own text. init are weights to start
     from, backbone is what the recipe's backbone asks for: a file of ImageNet weights, or the checkpoint of a network
-    with the same backbone. device is by default a GPU that PyTorch
-    sees, else "cpu". With resume a killed run goes on to the same weights as one that was never killed. output is by
-    default NETWORK-DATA.safetensors; a file that exists is never overwritten.
+    with the same backbone. device is by default a GPU that PyTorch sees, else "cpu". Without heads the checkpoint lacks
+    the auxiliary heads, which are for training alone. With resume a killed run goes on to the same weights as one
+    that was never killed. output is by default NETWORK-DATA.safetensors; a file that exists is never overwritten.
 
     Raises MissingDependencyError, SpecError, UnknownNameError, DatasetError, CheckpointError, TrainingError and
     WriteError.
@@ -153,6 +154,7 @@ def train(
         device=device or default_device(),
         workers=workers,
         precision=precision,
+        heads=heads,
         observer=observer,
     )
     return TrainingResult(artifact)

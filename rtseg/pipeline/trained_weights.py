@@ -42,7 +42,7 @@ class TrainedWeights:
             for path, manifest in self._manifests.items()
             if manifest.network == network
             and dict(manifest.options) == dict(options)
-            and manifest.output.classes.names == classes.names
+            and (manifest.output.classes.dataset, manifest.output.classes.names) == (classes.dataset, classes.names)
         }
         return max(fitting, key=lambda path: _validated(fitting[path]), default=None)
 

@@ -46,10 +46,12 @@ def fit(
     device: str = "cpu",
     workers: int = 0,
     precision: str = "fp32",
+    heads: bool = True,
     observer: Observer = SILENT,
 ) -> Artifact:
     """Train the network's module in place; write the checkpoint of the best validated epoch and return it.
 
+    Without heads the checkpoint leaves out the auxiliary heads, which are for training alone.
     backbone is the file of ImageNet weights that the recipe may ask for. Class shares are counted on whole
     pictures, also where the recipe cuts them into patches. The state is kept beside output after each
     epoch; with resume a killed run goes on from there to the same weights as one that was never killed.
@@ -121,7 +123,7 @@ def fit(
         validation_miou=state.history[state.best_epoch - 1]["miou"],
     )
     trained = replace(network, weights=f"trained on {recipe.data}, {recipe.epochs} epochs")
-    artifact = save_checkpoint(output, trained, validated_at, precision=precision, details=details)
+    artifact = save_checkpoint(output, trained, validated_at, precision=precision, heads=heads, details=details)
     path.unlink(missing_ok=True)
     return artifact
 

@@ -150,6 +150,25 @@ def test_four_times_the_pixels_are_about_four_times_the_multiply_accumulates(net
     assert large / small == pytest.approx(4, rel=0.01)
 
 
+def test_what_is_called_the_auxiliary_heads_is_what_the_logits_do_not_depend_on(network: PreparedNetwork) -> None:
+    spec = network_spec(network.name)
+    meta = meta_network(spec, len(CLASSES))
+    counted = count_parameters(meta)
+    heads = meta.get_submodule(meta.auxiliary_heads).parameters() if meta.auxiliary_heads else []
+    assert sum(parameter.numel() for parameter in heads) == counted.trained - counted.deployed
+
+
+def test_a_checkpoint_without_its_heads_gives_the_same_logits(network: PreparedNetwork, tmp_path: Path) -> None:
+    if not network.module.auxiliary_heads:
+        pytest.skip("it has no auxiliary heads")
+    save_checkpoint(tmp_path / "weights.safetensors", network, SMALL, heads=False)
+    save_checkpoint(tmp_path / "whole.safetensors", network, SMALL)
+    loaded = network_from_checkpoint(tmp_path / "weights.safetensors")
+    assert torch.equal(logits_of(loaded, SMALL), logits_of(network, SMALL))
+    smaller, whole = (path.stat().st_size for path in sorted(tmp_path.glob("*.safetensors")))
+    assert smaller < whole
+
+
 # What an export is
 
 

@@ -16,13 +16,27 @@ from tests.observers import Interrupting, Recorder
 
 Cli = Callable[..., Any]
 SMALL: dict[str, Any] = {"networks": "affnet", "resolution": "64x96", "seconds": 0.05, "runners": "onnxruntime"}
-STREETS = "streets:64x96"
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Eight training pictures and three others in CamVid's layout."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for split, count in (("train", 8), ("val", 3)):
+        rtseg.scenes(folder, split=split, resolution="128x192", count=count)
+    return f"camvid:{folder}"
+
+
+@pytest.fixture(scope="module")
+def nothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder without a checkpoint."""
+    return tmp_path_factory.mktemp("nothing")
 
 
 @pytest.mark.parametrize(
@@ -70,27 +84,40 @@ def test_a_damaged_file_in_the_cache_is_made_again(cache: Path) -> None:
 # Accuracy beside speed
 
 
-def test_shipped_weights_are_taken_with_data_and_their_miou_is_that_of_validate_to_the_last_digit(cache: Path) -> None:
-    rows = rtseg.bench(**{**SMALL, "resolution": "128x192"}, data="streets:128x192").rows
-    assert all(row["weights"].startswith("trained") for row in rows)
+def test_shipped_weights_are_taken_with_data_and_their_miou_is_that_of_validate_to_the_last_digit(
+    pictures: str, cache: Path
+) -> None:
+    rows = rtseg.bench(**{**SMALL, "resolution": "128x192"}, data=pictures).rows
+    assert {row["weights"] for row in rows} == {"trained on camvid, 110 epochs"}
     measured = {row["artifact_sha256"]: row["miou"] for row in rows}
-    validated = [rtseg.validate(path, "streets:128x192") for path in cache.rglob("exports/*.onnx")]
+    validated = [rtseg.validate(path, pictures) for path in cache.rglob("exports/*.onnx")]
     assert measured == {result.ran.artifact.manifest.sha256: result.miou for result in validated}
 
 
-def test_without_weights_for_a_network_its_accuracy_stays_empty(tmp_path: Path) -> None:
-    (tmp_path / "none").mkdir()
+def test_without_weights_for_a_network_its_accuracy_stays_empty(pictures: str, nothing: Path) -> None:
     recorder = Recorder()
-    rows = rtseg.bench(**SMALL, data=STREETS, checkpoints=tmp_path / "none", observer=recorder).rows
+    rows = rtseg.bench(**SMALL, data=pictures, checkpoints=nothing, observer=recorder).rows
     assert {row["miou"] for row in rows} == {None}
     assert any(note.endswith("no mIoU, the weights are random") for note in recorder.notes)
 
 
-def test_int8_is_calibrated_on_the_training_pictures_of_the_data(cache: Path, tmp_path: Path) -> None:
-    (tmp_path / "none").mkdir()
-    rtseg.bench(**SMALL, data=STREETS, checkpoints=tmp_path / "none", precisions="int8")
-    manifests = [json.loads(path.read_text()) for path in cache.rglob("quantized/*.json")]
-    assert {(m["details"]["table"]["data"], m["details"]["table"]["split"]) for m in manifests} == {(STREETS, "train")}
+def test_int8_is_calibrated_on_the_training_pictures_of_the_data(pictures: str, nothing: Path, cache: Path) -> None:
+    rtseg.bench(**SMALL, data=pictures, checkpoints=nothing, precisions="int8")
+    tables = [json.loads(path.read_text())["details"]["table"] for path in cache.rglob("quantized/*.json")]
+    assert [(table["data"], table["split"], table["pictures"]) for table in tables] == [("camvid", "train", 8)] * 2
+
+
+def test_data_without_a_training_split_are_calibrated_on_with_a_warning(
+    pictures: str, nothing: Path, tmp_path: Path, cache: Path
+) -> None:
+    source = Path(pictures.partition(":")[2])
+    for name in ("val.txt", "val", "valannot"):
+        (tmp_path / name).symlink_to(source / name)
+    recorder, data = Recorder(), f"camvid:{tmp_path}"
+    rtseg.bench(**SMALL, data=data, checkpoints=nothing, precisions="int8", observer=recorder)
+    tables = [json.loads(path.read_text())["details"]["table"] for path in cache.rglob("quantized/*.json")]
+    assert {table["split"] for table in tables} == {"val"}
+    assert any("has no training split" in warning for warning in recorder.warnings)
 
 
 def test_without_data_ranges_are_of_rendered_pictures_and_that_is_said_once() -> None:

@@ -50,9 +50,12 @@ def print_paper_table(result: Mapping[str, Any], console: Console) -> None:
     table.add_column(f"\n{origin['heading']}", no_wrap=True)
     if sources:
         table.add_column("\nsource", no_wrap=True)
+    before = ""
     for column in columns:
-        heading = f"{column['heading']}{footnotes.marks(column['note'])}"
-        table.add_column(f"{column['resolution'] or ''}\n{heading}", justify="right", no_wrap=True)
+        heading, size = f"{column['heading']}{footnotes.marks(column['note'])}", column["resolution"] or ""
+        above = "" if size == before else size  # a size stands over the first of its columns
+        table.add_column(f"{above}\n{heading}", justify="right", no_wrap=True)
+        before = size
     for size in sizes:
         table.add_column(f"{size}\nmIoU", justify="right", no_wrap=True)
     for line in result["lines"]:

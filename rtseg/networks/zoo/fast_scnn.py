@@ -116,6 +116,7 @@ class FastSCNN(SegmentationNetwork):
     """Fast-SCNN with logits at 1/8."""
 
     stride = 8
+    auxiliary_heads = "auxiliary"
     align_corners = True
 
     def __init__(self, classes: int) -> None:

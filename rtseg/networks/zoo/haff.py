@@ -105,6 +105,7 @@ class HybridAttentionFusionNet(SegmentationNetwork):
     stride = 4
     align_corners = False
     backbone = MobileNetV2.name
+    auxiliary_heads = "heads"
 
     def __init__(self, classes: int, *, channels: str = "128", attention: str = "crossed") -> None:
         super().__init__()

@@ -42,6 +42,7 @@ class PSPNet(SegmentationNetwork):
     """PSPNet with logits at 1/8. output_stride is that of the trunk; from 16 the logits are resized to 1/8."""
 
     stride = 8
+    auxiliary_heads = "head"
     align_corners = True
     OUTPUT_STRIDES = ("16", "8")
 

@@ -33,6 +33,7 @@ class S2FPN(SegmentationNetwork):
     """S2-FPN with logits at 1/4, or at 1/2 where the trunk's maximum is bypassed (S2-FPN34M)."""
 
     stride = 4
+    auxiliary_heads = "heads"
     align_corners = True
     WIDTHS = (256, 128, 64, 32)
     """Channels of the fused maps, coarsest first: x5 at 1/32, then x4, x3 and x2."""
