@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,10 @@ from rtseg.specs import INTERFACES, Resolution, contract_metadata
 CLASSES = class_spec("camvid")
 SMALL = Resolution(64, 96)
 CAMVID = Resolution(360, 480)
-LARGE_MACS = 12e9
-LARGE_PARAMETERS = 20e6
+OF_THE_PAPERS = ("affnet", "haff", "mlff", "s2fpn18")
+OF_EACH_STRIDE = ("affnet", "enet", "espnetv2", "fast_scnn", "haff", "mlff", "unet")
+"""Networks of each stride and rule of upsampling: all that the interfaces beside the logits depend on."""
+
 PAPERS_SIZES = ("512x512", "512x1024", "1024x2048")
 
 RELATIVE_TOLERANCE = 2e-4
@@ -169,6 +172,14 @@ def test_a_checkpoint_without_its_heads_gives_the_same_logits(network: PreparedN
     assert smaller < whole
 
 
+def test_the_networks_that_stand_for_their_strides_stand_for_all_of_them() -> None:
+    def tails(names: Iterable[str]) -> set[tuple[int, bool]]:
+        modules = [meta_network(network_spec(name), len(CLASSES)) for name in names]
+        return {(module.stride, module.align_corners) for module in modules}
+
+    assert tails(OF_EACH_STRIDE) == tails(network_names())
+
+
 # What an export is
 
 
@@ -222,8 +233,7 @@ def normalised_convolutions(model: onnx.ModelProto) -> list[str]:
 def test_every_interface_exports_to_the_canonical_file_that_agrees(
     network: PreparedNetwork, interface: str, tmp_path: Path
 ) -> None:
-    meta = meta_network(network_spec(network.name), len(CLASSES))
-    if interface != "logits" and count_parameters(meta).deployed > LARGE_PARAMETERS:
+    if interface != "logits" and network.name not in OF_EACH_STRIDE:
         pytest.skip("its exports behind the other interfaces are slow tests")
     difference, same = held_to_the_contract(network, SMALL, tmp_path / "small.onnx", interface)
     assert difference < RELATIVE_TOLERANCE
@@ -231,7 +241,7 @@ def test_every_interface_exports_to_the_canonical_file_that_agrees(
 
 
 def test_camvids_size_exports_to_the_canonical_file_that_agrees(network: PreparedNetwork, tmp_path: Path) -> None:
-    if count_macs(meta_network(network_spec(network.name), len(CLASSES)), CAMVID, network.name) > LARGE_MACS:
+    if network.name not in OF_THE_PAPERS:
         pytest.skip("its exports at this size and above are slow tests")
     difference, same = held_to_the_contract(network, CAMVID, tmp_path / "camvid.onnx", "logits")
     assert difference < RELATIVE_TOLERANCE
@@ -249,7 +259,7 @@ def test_every_network_exports_at_the_papers_sizes(
     assert same > SAME_LABELS
 
 
-@pytest.mark.parametrize("size", PAPERS_SIZES)
+@pytest.mark.parametrize("size", ["512x512", "512x1024", pytest.param("1024x2048", marks=pytest.mark.slow)])
 def test_affnet_exports_at_the_papers_sizes(affnet: PreparedNetwork, size: str, tmp_path: Path) -> None:
     path = tmp_path / "large.onnx"
     resolution = Resolution.parse(size)
