@@ -57,7 +57,7 @@ class UnknownNameError(RtsegError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        closest = difflib.get_close_matches(name, names, n=1)
+        closest = difflib.get_close_matches(str(name), names, n=1)
         hint = f"{closest[0]!r}" if closest else ""
         super().__init__(
             f"unknown {kind}", got=repr(name), expected=f"one of {', '.join(names)}" if names else "none", hint=hint

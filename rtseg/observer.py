@@ -50,5 +50,43 @@ class Part(Observer):
         self._whole.warning(text)
 
 
+class Share(Observer):
+    """An observer of a task that counts as some units of a larger one, whatever it counts in itself.
+
+    name is what the task is about: progress tells it as its word, notes and warnings where `prefix` says so.
+    """
+
+    def __init__(
+        self,
+        whole: Observer,
+        task: str,
+        before: float,
+        units: float,
+        total: float,
+        *,
+        name: str = "",
+        prefix: bool = False,
+    ) -> None:
+        """`before` is what of `total` was done when the task began; both count in the units of the larger one."""
+        self._whole, self._task = whole, task
+        self._before, self._units, self._total = before, units, total
+        self._name, self._prefix = name, f"{name}: " if prefix else ""
+
+    def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
+        """Pass on how far the larger task is, with what is being done as the word about it."""
+        share = min(done / total, 1.0) if total else 0.0
+        doing = detail if detail and self._name else f"{task} {share:.0%}"
+        words = f"{self._name}: {doing}" if self._name else doing
+        self._whole.progress(self._task, self._before + self._units * share, self._total, words[:72])
+
+    def note(self, text: str) -> None:
+        """Pass on a note."""
+        self._whole.note(f"{self._prefix}{text}")
+
+    def warning(self, text: str) -> None:
+        """Pass on a warning."""
+        self._whole.warning(f"{self._prefix}{text}")
+
+
 SILENT: Final = Observer()
 """The observer of work that nobody watches: its notes are logged."""

@@ -129,6 +129,15 @@ def write_manifest(path: PathLike, manifest: Manifest, *, sidecar: Path | None =
     return complete
 
 
+def is_intact(path: PathLike) -> bool:
+    """Return whether there is an artifact at path that is what its manifest describes."""
+    try:
+        read_manifest(path, kind=KINDS)
+    except ManifestError:
+        return False
+    return True
+
+
 def read_manifest(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
     """Return the verified manifest of the file at path, which is of that kind or of one of those.
 

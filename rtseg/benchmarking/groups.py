@@ -16,7 +16,7 @@ from rtseg.artifacts.cache import Cache
 from rtseg.benchmarking.session import BenchmarkSession, Row
 from rtseg.benchmarking.subjects import Subject
 from rtseg.errors import WriteError
-from rtseg.observer import Observer
+from rtseg.observer import Observer, Share
 
 TASK = "benchmark"
 UNFINISHED = Cache("unfinished-benchmarks", ".json", keep=16)
@@ -50,34 +50,16 @@ def run_groups(
         else:
             subjects = []
             for index, (name, make) in enumerate(group.makers.items()):
-                subjects.append(make(_Counted(observer, done + index, total, name, prefix=f"{name}: ")))
-            rows = session.measure(subjects, observer=_Counted(observer, done + len(subjects), total, group.name))
+                observer.progress(TASK, done + index, total, name)
+                subjects.append(make(Share(observer, TASK, done + index, 1, total, name=name, prefix=True)))
+            count = len(subjects)
+            watching = Share(observer, TASK, done + count, count, total, name=group.name)
+            rows = session.measure(subjects, observer=watching)
             finished[group.name] = rows
             unfinished.write(session, finished, observer)
         done += 2 * len(group.makers)
         observer.progress(TASK, done, total, group.name)
     unfinished.forget()
-
-
-class _Counted(Observer):
-    """Counts the work on one subject as a part of the whole benchmark, whatever it is."""
-
-    def __init__(self, whole: Observer, done: int, total: int, name: str, *, prefix: str = "") -> None:
-        self._whole, self._done, self._total, self._name, self._prefix = whole, done, total, name, prefix
-        whole.progress(TASK, done, total, name)
-
-    def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
-        """Pass on how far the whole benchmark is, and the task at hand as the word about it."""
-        share = done / total if total else 0.0
-        self._whole.progress(TASK, self._done + min(share, 0.99), self._total, f"{self._name}: {task} {share:.0%}")
-
-    def note(self, text: str) -> None:
-        """Pass on a note, which says of what."""
-        self._whole.note(f"{self._prefix}{text}")
-
-    def warning(self, text: str) -> None:
-        """Pass on a warning, which says of what."""
-        self._whole.warning(f"{self._prefix}{text}")
 
 
 class _Unfinished:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
@@ -14,6 +14,8 @@ from rtseg.benchmarking.sampling import Samples, SamplingRule, measure_interleav
 from rtseg.benchmarking.subjects import Obstacle, Subject
 from rtseg.errors import RtsegError
 from rtseg.frame.segmenter import Segmenter
+from rtseg.observer import SILENT, Observer
+from rtseg.runners.registry import default_runner
 
 NOT_TIMED = "NOT TIMED"
 """The status of a row without samples."""
@@ -66,6 +68,7 @@ class BenchmarkRow:
             "precision": subject.precision,
             "resolution": subject.resolution,
             "options": dict(subject.options),
+            "file": subject.file,
             "boundary": self.boundary,
             "backend": self.backend,
             "device": self.device,
@@ -86,17 +89,20 @@ class BenchmarkRow:
         return {"status": NOT_TIMED, "reason": self.obstacle.reason, **none, "word": self.obstacle.word}
 
 
-def benchmark_rows(contestants: Sequence[Contestant], rule: SamplingRule) -> list[BenchmarkRow]:
+def benchmark_rows(
+    contestants: Sequence[Contestant], rule: SamplingRule, observer: Observer = SILENT
+) -> list[BenchmarkRow]:
     """Return a row for each boundary of each contestant, those of one boundary beside each other.
 
     All that have a boundary are measured in turns, so their ratio is that of the files and not that of the minutes in
-    which each was measured. One that fails in its first call costs its own row alone.
+    which each was measured. One that fails costs its own row alone.
     """
     rows = []
-    for boundary in BOUNDARIES:
-        having = [one for one in contestants if boundary in one.subject.boundaries]
-        if having:
-            rows += _rows_of(boundary, having, rule)
+    present = [name for name in BOUNDARIES if any(name in one.subject.boundaries for one in contestants)]
+    for number, boundary in enumerate(present):
+        observer.progress("timing", number, len(present), boundary)
+        rows += _rows_of(boundary, [one for one in contestants if boundary in one.subject.boundaries], rule)
+    observer.progress("timing", len(present), len(present))
     return rows
 
 
@@ -113,7 +119,7 @@ def _rows_of(boundary: str, contestants: Sequence[Contestant], rule: SamplingRul
                 obstacles[str(index)] = Obstacle.of(error)
             else:
                 steps[str(index)] = step
-    measured = measure_interleaved(steps, rule) if steps else {}
+    measured = _measured(steps, rule, obstacles)
     first_ms = next((samples.summary.median_ms for samples in measured.values()), 0)
     rows = []
     for index, one in enumerate(contestants):
@@ -124,7 +130,7 @@ def _rows_of(boundary: str, contestants: Sequence[Contestant], rule: SamplingRul
             BenchmarkRow(
                 subject=one.subject,
                 boundary=boundary,
-                backend=str(one.subject.runner or "") if runner is None else runner.backend,
+                backend=_runner_named(one.subject) if runner is None else runner.backend,
                 device="" if runner is None else runner.device,
                 samples=samples,
                 claims=tuple(one.claims),
@@ -134,3 +140,34 @@ def _rows_of(boundary: str, contestants: Sequence[Contestant], rule: SamplingRul
             )
         )
     return rows
+
+
+def _measured(
+    steps: Mapping[str, Callable[[], None]], rule: SamplingRule, obstacles: dict[str, Obstacle | None]
+) -> dict[str, Samples]:
+    """Return the samples of the steps that run to the end; those that fail on the way get an obstacle."""
+    left = dict(steps)
+    while left:
+        try:
+            return measure_interleaved(left, rule)
+        except RtsegError as error:
+            failed = [name for name, step in left.items() if _fails(step)] or list(left)
+            for name in failed:  # where none of them fails again, nobody knows which it was
+                obstacles[name] = Obstacle.of(error)
+                del left[name]
+    return {}
+
+
+def _fails(step: Callable[[], None]) -> bool:
+    try:
+        step()
+    except RtsegError:
+        return True
+    return False
+
+
+def _runner_named(subject: Subject) -> str:
+    """Return the name of what would have run it."""
+    if subject.runner is None and subject.artifact is not None:
+        return default_runner(subject.artifact.manifest)
+    return subject.runner or ""

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rtseg.accuracy.validation import measured_accuracy, require_same_classes
+from rtseg.accuracy.validation import measured_accuracy
 from rtseg.benchmarking.boundaries import BOUNDARIES
 from rtseg.benchmarking.environment import environment
 from rtseg.benchmarking.rows import Contestant, benchmark_rows
@@ -16,8 +16,9 @@ from rtseg.benchmarking.sampling import SamplingRule
 from rtseg.benchmarking.subjects import Obstacle, Subject
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.datasets.streets.dataset import render_scene
-from rtseg.errors import DatasetError, RtsegError
-from rtseg.observer import SILENT, Observer
+from rtseg.errors import RtsegError
+from rtseg.frame.segmenter import Segmenter
+from rtseg.observer import SILENT, Observer, Share
 from rtseg.papers.claims import claims_of
 from rtseg.runners.loading import load
 from rtseg.specs import Resolution
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SCENE = (7, 0)
 """Seed and index of the picture everything is timed on."""
+
+MEASURING = "measuring"
 
 Row = dict[str, Any]
 """A row as plain values, as BenchmarkRow.to_json gives it."""
@@ -58,16 +61,21 @@ class BenchmarkSession:
     def measure(self, subjects: Sequence[Subject], *, observer: Observer = SILENT) -> list[Row]:
         """Load the subjects, time every boundary of all in turns, and return the rows, which the session keeps too.
 
-        A subject that cannot be loaded or run has rows that say why. Raises DatasetError for a file of other classes
-        than the dataset's.
+        A subject that cannot be loaded or run has rows that say why. One whose accuracy cannot be measured, as a
+        picture is damaged or the classes are others, has none, with a warning.
         """
+        total = 2 * len(subjects)
         with ExitStack() as stack:
-            contestants = [self._opened(stack, subject, observer) for subject in subjects]
+            contestants = [
+                self._opened(stack, subject, Share(observer, MEASURING, number, 1, total))
+                for number, subject in enumerate(subjects)
+            ]
             if timed := [one for one in contestants if one.segmenter is not None]:
                 names = ", ".join(dict.fromkeys(f"{one.subject.network} {one.subject.resolution}" for one in timed))
-                turns = " in turns" if len(timed) > 1 else ""
-                observer.note(f"{names}: timing{turns}, up to {self.rule.max_seconds:g} s a row")
-            rows = [row.to_json() for row in benchmark_rows(contestants, self.rule)]
+                seconds = self.rule.max_seconds + self.rule.warmup_seconds
+                observer.note(f"{names}: timing, up to {seconds:g} s a row")
+            timing = Share(observer, MEASURING, len(subjects), len(subjects), total)
+            rows = [row.to_json() for row in benchmark_rows(contestants, self.rule, timing)]
         self.rows += rows
         return rows
 
@@ -77,23 +85,26 @@ class BenchmarkSession:
         claims, name = _claims(subject), f"{subject.network} {subject.resolution} {subject.precision}"
         if subject.artifact is None:
             return Contestant(subject, None, picture, claims, obstacle=subject.obstacle)
-        miou = None
         try:
             segmenter = stack.enter_context(load(subject.artifact, runner=subject.runner, threads=self._threads))
-            for note in segmenter.runner.notes:
-                observer.note(f"{name}: {note}")
-            if self._dataset is not None:
-                require_same_classes(segmenter, self._dataset.classes)
-                if subject.is_trained:
-                    miou = measured_accuracy(segmenter, self._dataset, observer=observer).miou
-                else:
-                    observer.note(f"{name}: no mIoU, the weights are random")
-        except DatasetError:
-            raise
         except RtsegError as error:
             self.errors.append(error)
             return Contestant(subject, None, picture, claims, obstacle=Obstacle.of(error))
-        return Contestant(subject, segmenter, picture, claims, miou)
+        for note in segmenter.runner.notes:
+            observer.note(f"{name}: {note}")
+        return Contestant(subject, segmenter, picture, claims, self._accuracy(subject, segmenter, name, observer))
+
+    def _accuracy(self, subject: Subject, segmenter: Segmenter, name: str, observer: Observer) -> float | None:
+        if self._dataset is None:
+            return None
+        if not subject.is_trained:
+            observer.note(f"{name} {subject.interface}: no mIoU, the weights are random")
+            return None
+        try:
+            return measured_accuracy(segmenter, self._dataset, observer=observer).miou
+        except RtsegError as error:
+            observer.warning(f"{name} {subject.interface}: no mIoU, {error}")
+            return None
 
     def result(self) -> dict[str, Any]:
         """Return rule, environment, data, boundaries and all rows as plain values; data is None without a dataset.

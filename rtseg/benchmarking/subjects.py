@@ -34,7 +34,7 @@ class Subject:
 
     artifact is the file, None where obstacle says why none could be made. runner is a name of rtseg.runners.registry,
     None for the default of the file's kind. verdict is what the audit of an engine says (EngineVerdict.to_json), None
-    for other files.
+    for other files. file is the name of the file that the user gave, an artifact or a checkpoint; "" for none.
     """
 
     network: str
@@ -47,6 +47,7 @@ class Subject:
     obstacle: Obstacle | None = None
     verdict: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
 
     @classmethod
     def of(cls, artifact: Artifact, runner: str | None, verdict: Mapping[str, Any] | None = None) -> Subject:
@@ -62,6 +63,7 @@ class Subject:
             artifact,
             verdict=verdict,
             options=manifest.options,
+            file=artifact.path.name,
         )
 
     @property

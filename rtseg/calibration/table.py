@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -135,3 +136,10 @@ def _aligned(facts: Mapping[str, Any]) -> str:
         else:
             lines.append(f"{json.dumps(name)}: {json.dumps(value)}")
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def ranges_sha256(table: CalibrationTable) -> str:
+    """Return the digest of what a quantised file takes from a table: its ranges, and which pictures they are of."""
+    ranges = {name: [r.threshold, r.minimum, r.maximum] for name, r in sorted(table.ranges.items())}
+    facts = [ranges, table.data, table.split, [picture.sha256 for picture in table.pictures]]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -18,6 +18,9 @@ from rtseg.cli.options import (
 from rtseg.runners.registry import runner_names
 from rtseg.specs import PRECISIONS, Resolution
 
+RESUMABLE = "the same command with --resume goes on from here"
+CACHED = "what was made for it stays in the cache"
+
 
 @click.command()
 @file_argument("artifacts", nargs=-1)
@@ -110,6 +113,8 @@ def bench(
         raise click.UsageError("a paper's table brings its own networks: --checkpoints DIR has their weights")
     if artifacts and (networks or factory or checkpoint or checkpoints or resolution or classes or precisions):
         raise click.UsageError("files bring their own network, classes, precision and resolution")
+    if artifacts and resume:
+        raise click.UsageError("files are measured in one go: there is nothing to resume")
     if table_id is None and not artifacts and resolution is None:
         raise click.UsageError("without files --resolution is needed, such as 512x1024")
     import rtseg
@@ -149,7 +154,7 @@ def bench(
     else:
         print_paper_table(result.to_json(), table_console())
     if interrupted is not None:
-        say("stopped: the same command with --resume goes on from here")
+        say(f"stopped: {RESUMABLE if interrupted.resumable else CACHED}")
         raise interrupted
     if untimed := [row for row in result.rows if row["summary"] is None]:
         words = ", ".join(dict.fromkeys(row["word"] for row in untimed))

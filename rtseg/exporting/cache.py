@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 import rtseg
 from rtseg.artifacts.cache import Cache
 from rtseg.artifacts.files import sha256_of
-from rtseg.artifacts.manifest import read_manifest, tool_versions
-from rtseg.errors import ManifestError
+from rtseg.artifacts.manifest import is_intact, tool_versions
 from rtseg.exporting import onnx_file
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.specs import Resolution
@@ -44,20 +43,12 @@ def cached_export(
 ) -> Path:
     """Return the file of that export, made now unless an intact one is in the cache. Raises what export_onnx raises."""
     path = _path(network, resolution, interface)
-    if not _is_intact(path):
+    if not is_intact(path):
         with EXPORTS.locked(path):
-            if not _is_intact(path):  # nor has another process made it meanwhile
+            if not is_intact(path):  # nor has another process made it meanwhile
                 onnx_file.export_onnx(network, resolution, path, interface=interface, images=images)
     EXPORTS.used(path)
     return path
-
-
-def _is_intact(path: Path) -> bool:
-    try:
-        read_manifest(path, kind="onnx")
-    except ManifestError:
-        return False
-    return True
 
 
 def _path(network: PreparedNetwork, resolution: Resolution, interface: str) -> Path:
@@ -72,14 +63,15 @@ def _path(network: PreparedNetwork, resolution: Resolution, interface: str) -> P
         "image": network.image_spec(resolution).to_json(),
         "output": network.output_spec(interface).to_json(),
         "weights": weights.hexdigest(),
-        "code": [_code_of_rtseg(), digest_of(_files_of_classes(network))],
+        "code": [code_of("exporting/onnx_file.py"), digest_of(_files_of_classes(network))],
     }
     return EXPORTS.path(decides, label=Path(onnx_file.default_name(network, resolution, interface)).stem)
 
 
 @functools.cache
-def _code_of_rtseg() -> str:
-    return digest_of(imported_files(Path(onnx_file.__file__), _PACKAGE))
+def code_of(module: str) -> str:
+    """Return a digest of a module of rtseg, such as "exporting/onnx_file.py", and of all that it imports."""
+    return digest_of(imported_files(_PACKAGE / module, _PACKAGE))
 
 
 def digest_of(files: Iterable[Path]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Union
 
@@ -45,9 +45,14 @@ def resolution_of(size: Size) -> Resolution:
     return Resolution(height, width)
 
 
-def listed(given: Sequence[Item] | Item) -> list[Item]:
-    """Return the items of a list or tuple, and one item that stands for itself, such as a string, as a list of one."""
-    return list(given) if isinstance(given, (list, tuple)) else [given]  # type: ignore[list-item]
+def listed(given: Iterable[Item] | Item | None) -> list[Item]:
+    """Return the items of a list, tuple, set or generator, and one item that stands for itself as a list of one.
+
+    None is no item.
+    """
+    if isinstance(given, (list, tuple, set, frozenset, Iterator)):
+        return list(given)
+    return [] if given is None else [given]  # type: ignore[list-item]
 
 
 MOST_THREADS = 256
@@ -88,7 +93,7 @@ def prepared_network(
     with needed_for("building a network", "export"):
         from rtseg.networks.resolve import resolve_network
 
-    if network is not None and checkpoint is None and _is_checkpoint(network):
+    if network is not None and checkpoint is None and is_checkpoint(network):
         network, checkpoint = None, network
     if not isinstance(network, (str, type(None))):
         raise NetworkError(
@@ -97,7 +102,7 @@ def prepared_network(
             expected="a name, a checkpoint, or package.module:function for one of your own",
         )
     factory = network if network is not None and ":" in network else None
-    brings_classes = checkpoint is not None and _is_checkpoint(checkpoint)
+    brings_classes = checkpoint is not None and is_checkpoint(checkpoint)
     if classes is None and not brings_classes:
         classes = DEFAULT_CLASSES
     return resolve_network(
@@ -118,7 +123,7 @@ def path_of(source: NetworkLike | None) -> Path | None:
     return Path(given) if isinstance(given, (str, os.PathLike)) and Path(given).suffix else None
 
 
-def _is_checkpoint(source: object) -> bool:
+def is_checkpoint(source: object) -> bool:
     """Return whether it is a checkpoint of rtseg: an artifact, a result that has one, or the path of a .safetensors."""
     if isinstance(getattr(source, "artifact", source), Artifact):
         return True

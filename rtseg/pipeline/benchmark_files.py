@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.cache import Cache
+from rtseg.artifacts.manifest import is_intact
 from rtseg.benchmarking.session import SCENE
 from rtseg.benchmarking.subjects import Obstacle, Subject
 from rtseg.datasets.streets.dataset import render_scene
@@ -24,8 +25,9 @@ from rtseg.specs import Resolution
 if TYPE_CHECKING:
     from rtseg.networks.prepared import PreparedNetwork
 
-QUANTIZED = Cache("quantized", ".onnx", keep=128)
-ENGINES = Cache("timed-engines", ".engine", keep=64)
+QUANTIZED = Cache("quantized", ".onnx", keep=256)
+ENGINES = Cache("timed-engines", ".engine", keep=256)
+"""So many that no benchmark loses a file that it made and has not loaded yet."""
 
 RENDERED = "streets"
 RENDERED_PICTURES = 16
@@ -93,16 +95,24 @@ class BenchmarkFiles:
         return self._built(graph, contender, observer)
 
     def _quantized(self, exported: Artifact, precision: str, target: str, observer: Observer) -> Artifact:
-        path = QUANTIZED.path([exported.manifest.sha256, precision, target], label=_label(exported, precision))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        from rtseg.calibration.table import ranges_sha256
+        from rtseg.exporting.cache import code_of
+
         table = None
         if precision == "int8":
             data, split, images = self._pictures(exported.manifest.image.resolution, observer)
             watching = observer if self._data else ProgressAlone(observer)  # nobody relies on ranges of rendered ones
             table = calibrate(exported, data, split=split, images=images, threads=self._threads, observer=watching)
-        made = quantize(exported, table, path, to=precision, target=target, threads=self._threads, observer=observer)
+        else:
+            target = TENSORRT  # FP16 is the same for all
+        ranges = None if table is None else ranges_sha256(table.table)
+        key = [exported.manifest.sha256, precision, target, ranges, code_of("quantization/files.py")]
+        path = QUANTIZED.path(key, label=_label(exported, precision))
+        with QUANTIZED.locked(path):
+            if not is_intact(path):
+                quantize(exported, table, path, to=precision, target=target, threads=self._threads, observer=observer)
         QUANTIZED.used(path)
-        return made.artifact
+        return Artifact.open(path, kind="onnx")
 
     def _pictures(self, size: Resolution, observer: Observer) -> tuple[str, str | None, int | None]:
         """Return data, split and number of the pictures that ranges are measured on."""
@@ -114,9 +124,9 @@ class BenchmarkFiles:
             return f"{RENDERED}:{size}", None, RENDERED_PICTURES
         try:
             open_pictures(self._data, "train")
-        except RtsegError:
+        except RtsegError as error:
             if is_labelled(self._data):
-                observer.warning(f"{self._data} has no training split: INT8 ranges are measured on {self._split}")
+                self._say_once(observer, f"INT8 ranges are measured on the split {self._split}: {error}")
             return self._data, self._split, None
         return self._data, None, None
 
@@ -130,17 +140,17 @@ class BenchmarkFiles:
         path = ENGINES.path(
             [graph.manifest.sha256, precision, runner, self._capability], label=_label(graph, precision)
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
         rtx = runner == RTX
-        made = build(
-            graph,
-            path,
-            precision=precision,
-            runtime=RTX if rtx else TENSORRT,
-            capabilities=self._capability if rtx else (),
-            cuda="pycuda" if runner.endswith("-pycuda") else DEFAULT,
-            observer=observer,
-        )
+        with ENGINES.locked(path):
+            made = build(
+                graph,
+                path,
+                precision=precision,
+                runtime=RTX if rtx else TENSORRT,
+                capabilities=self._capability if rtx else (),
+                cuda="pycuda" if runner.endswith("-pycuda") else DEFAULT,
+                observer=observer,
+            )
         ENGINES.used(path)
         return made.artifact, made.verdict.to_json()
 

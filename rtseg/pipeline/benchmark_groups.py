@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Callable
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.benchmarking.groups import Group
-from rtseg.benchmarking.subjects import Subject
-from rtseg.errors import RunnerError
+from rtseg.benchmarking.subjects import Obstacle, Subject
+from rtseg.errors import ManifestError, RtsegError, RunnerError, SpecError
 from rtseg.observer import Observer
-from rtseg.pipeline.arguments import DEFAULT_CLASSES, Classes, NetworkLike, classes_of, prepared_network
+from rtseg.pipeline.arguments import (
+    DEFAULT_CLASSES,
+    Classes,
+    NetworkLike,
+    classes_of,
+    is_checkpoint,
+    path_of,
+    prepared_network,
+)
 from rtseg.pipeline.benchmark_files import BenchmarkFiles
 from rtseg.pipeline.contenders import Contender
 from rtseg.pipeline.trained_weights import TrainedWeights
 from rtseg.runners.registry import RUNNABLE, runner_names
-from rtseg.specs import Resolution
+from rtseg.specs import ClassSpec, Resolution
 
 if TYPE_CHECKING:
     from rtseg.benchmarking.paper_table import TablePlan, TimedPlace
@@ -31,12 +39,22 @@ PAPERS_BOUNDARY = ("scores",)
 Makers = dict[str, Callable[[Observer], Subject]]
 
 
-def group_of_files(sources: Sequence[ArtifactLike], runners: Sequence[str]) -> Group:
+def group_of_files(sources: Sequence[ArtifactLike], runners: Sequence[str], observer: Observer) -> Group:
     """Return the group of files, each behind each of the runners that take its kind, or its default where none does.
 
-    Raises ManifestError, and RunnerError for a runner that takes none of them.
+    A file that is damaged is passed over with a warning. Raises ManifestError where all are, and RunnerError for a
+    runner that takes none of them.
     """
-    artifacts = [Artifact.open(source, kind=RUNNABLE) for source in sources]
+    artifacts, errors = [], []
+    for source in sources:
+        try:
+            artifacts.append(Artifact.open(source, kind=RUNNABLE))
+        except ManifestError as error:
+            errors.append(error)
+    if not artifacts:
+        raise errors[0]
+    for reason in errors:
+        observer.warning(f"passed over: {reason}")
     kinds = {artifact.manifest.kind for artifact in artifacts}
     taken = [name for kind in kinds for name in runner_names(kind)]
     if unused := [name for name in runners if name not in taken]:
@@ -59,12 +77,14 @@ class NetworkGroups:
     """Networks by name, factory or checkpoint, behind every contender at one size.
 
     Those that are named are one group; all registered networks, where none is named, a group each, as so many at once
-    would fill the memory. weights, where given, are taken instead of random ones.
+    would fill the memory. weights, where given, are taken instead of random ones. data_classes are those of labelled
+    data, None without any: the networks have them unless other ones are said.
     """
 
     names: Sequence[NetworkLike]
     checkpoint: ArtifactLike | None
     classes: Classes | None
+    data_classes: ClassSpec | None
     weights: TrainedWeights | None
 
     def groups(self, size: Resolution, contenders: Sequence[Contender], files: BenchmarkFiles) -> list[Group]:
@@ -72,25 +92,35 @@ class NetworkGroups:
         if not self.names and self.checkpoint is None:
             return self._registered(size, contenders, files)
         makers: Makers = {}
-        for name in (*self.names,) or (None,):
-            network = self._network(name)
+        networks = {name: self._network(name) for name in dict.fromkeys((*self.names,) or (None,))}
+        for number, (name, network) in enumerate(networks.items(), 1):
             network.image_spec(size)
-            makers.update(_makers(network.name, partial(_kept, network), size, EVERY_BOUNDARY, contenders, files))
+            self._require_classes_of_data(network.classes)
+            label = f"{network.name} ({number} of {len(networks)})" if len(networks) > 1 else network.name
+            kept = partial(_kept, network)
+            makers.update(_makers(label, network.name, kept, size, EVERY_BOUNDARY, contenders, files, _file_of(name)))
         return [Group("networks", makers)]
 
     def _registered(self, size: Resolution, contenders: Sequence[Contender], files: BenchmarkFiles) -> list[Group]:
         from rtseg.networks.complexity import meta_network
         from rtseg.networks.registry import network_names, network_spec
 
-        classes, groups = len(classes_of(self.classes or DEFAULT_CLASSES)), []
+        classes, groups = classes_of(self.classes or DEFAULT_CLASSES), []
+        self._require_classes_of_data(classes)
         for name in network_names():
-            size.require_multiple_of(meta_network(network_spec(name), classes).multiple, name)
+            size.require_multiple_of(meta_network(network_spec(name), len(classes)).multiple, name)
             network = partial(self._network, name)
-            groups.append(Group(name, _makers(name, network, size, EVERY_BOUNDARY, contenders, files)))
+            groups.append(Group(name, _makers(name, name, network, size, EVERY_BOUNDARY, contenders, files)))
         return groups
 
+    def _require_classes_of_data(self, classes: ClassSpec) -> None:
+        if self.data_classes is not None:
+            require_classes_of(self.data_classes, classes, "the networks are", "--classes")
+
     def _network(self, name: NetworkLike | None) -> PreparedNetwork:
-        network = prepared_network(name, checkpoint=self.checkpoint, classes=self.classes)
+        brings_classes = self.checkpoint is not None or (name is not None and is_checkpoint(name))
+        classes = self.classes or (None if brings_classes or self.data_classes is None else self.data_classes)
+        network = prepared_network(name, checkpoint=self.checkpoint, classes=classes)
         if self.weights is None or not network.weights.startswith("random"):
             return network
         return trained_or_random(network, self.weights)
@@ -110,8 +140,9 @@ def groups_of_table(
     for (name, options), sizes in plan.networks.items():
         for size in sizes:
             network = partial(_of_table, name, options, plan, weights)
-            label = f"{name} {' '.join('='.join(option) for option in options)} {size}"
-            groups.append(Group(label, _makers(name, network, size, PAPERS_BOUNDARY, contenders, files)))
+            label = " ".join([name, *map("=".join, options)])
+            makers = _makers(label, name, network, size, PAPERS_BOUNDARY, contenders, files)
+            groups.append(Group(f"{label} {size}", makers))
     return groups
 
 
@@ -134,16 +165,37 @@ def _of_table(
     return network if weights is None else trained_or_random(network, weights)
 
 
+def require_classes_of(data: ClassSpec, classes: ClassSpec, what: str, hint: str) -> None:
+    """Raise SpecError, with the class list as the way out, unless the first classes are those of the data."""
+    if classes.names[: len(data)] != data.names:
+        raise SpecError(
+            f"{what} of other classes than the data",
+            got=f"{data.dataset} with {len(data)} classes",
+            expected=f"{classes.dataset or 'a list'} with {len(classes)}",
+            hint=f"{hint} {data.dataset}",
+        )
+
+
+def _file_of(source: NetworkLike | None) -> str:
+    """Return the name of the checkpoint that was given, "" where none was."""
+    path = path_of(source)
+    return path.name if path is not None and is_checkpoint(source) else ""
+
+
 def _makers(
+    label: str,
     name: str,
     network: Callable[[], PreparedNetwork],
     size: Resolution,
     interfaces: Sequence[str],
     contenders: Sequence[Contender],
     files: BenchmarkFiles,
+    file: str = "",
 ) -> Makers:
     return {
-        f"{name} {size} {interface} {contender}": partial(_made, files, network, size, interface, contender)
+        f"{label} {size} {interface} {contender}": partial(
+            _made, files, name, network, size, interface, contender, file
+        )
         for contender in contenders
         for interface in interfaces
     }
@@ -151,13 +203,21 @@ def _makers(
 
 def _made(
     files: BenchmarkFiles,
+    name: str,
     network: Callable[[], PreparedNetwork],
     size: Resolution,
     interface: str,
     contender: Contender,
+    file: str,
     observer: Observer,
 ) -> Subject:
-    return files.subject(network(), size, interface, contender, observer)
+    try:
+        prepared = network()
+    except RtsegError as error:
+        observer.warning(str(error))
+        nothing = (str(size), contender.precision, interface, contender.runner)
+        return Subject(name, "-", *nothing, obstacle=Obstacle.of(error), file=file)
+    return replace(files.subject(prepared, size, interface, contender, observer), file=file)
 
 
 def _kept(network: PreparedNetwork) -> PreparedNetwork:

@@ -61,11 +61,12 @@ class BenchmarkResult(Result):
 
 
 class BenchmarkInterrupted(KeyboardInterrupt):
-    """Ctrl-C in a benchmark. result has the rows of the groups that were finished."""
+    """Ctrl-C in a benchmark. result has the rows of the groups that were finished; resume can go on if resumable."""
 
-    def __init__(self, result: BenchmarkResult) -> None:
+    def __init__(self, result: BenchmarkResult, *, resumable: bool) -> None:
         super().__init__()
         self.result = result
+        self.resumable = resumable
 
 
 def bench(
@@ -119,12 +120,16 @@ def bench(
         raise SpecError("the resolution of the networks is missing", hint="512x1024 (height x width)")
     from rtseg.benchmarking.sampling import SamplingRule
     from rtseg.benchmarking.session import BenchmarkSession
-    from rtseg.datasets.registry import is_labelled, open_dataset
+    from rtseg.datasets.registry import is_labelled, open_dataset, open_pictures
 
+    if data is not None and not is_labelled(data) and not sources:
+        open_pictures(data, split)  # a folder that is none is refused now
     labelled = data is not None and (is_labelled(data) or bool(sources))
     dataset = open_dataset(data, split) if data is not None and labelled else None
     session = BenchmarkSession(SamplingRule.within(seconds), threads=threads, dataset=dataset, split=split)
     if sources:
+        if resume:
+            raise SpecError("a benchmark of files is measured in one go, so there is nothing to resume")
         return _of_files(session, sources, runners, observer)
     with needed_for(PURPOSE, "export"):
         from rtseg.pipeline.benchmark_files import BenchmarkFiles
@@ -137,16 +142,15 @@ def bench(
     with needed_for(PURPOSE, "export"):
         if table is None:
             assert size is not None
-            if classes is None and dataset is not None and checkpoint is None:
-                classes = dataset.classes
-            named = NetworkGroups(networks, checkpoint, classes, weights)
+            named = NetworkGroups(networks, checkpoint, classes, None if dataset is None else dataset.classes, weights)
             groups, document = named.groups(size, contenders, files), _nothing_more
         else:
             plan = _plan(table, classes, size, dataset)
             groups, document = groups_of_table(plan, contenders, files, weights), partial(_table, plan, contenders)
     request: list[Any] = [asdict(session.rule), data, split, threads, str(classes), list(map(str, contenders))]
     request += [[group.name, list(group.makers)] for group in groups]
-    return _run(session, groups, [request, str(checkpoints), str(path_of(checkpoint))], document, resume, observer)
+    request += [weights and weights.key(), str(path_of(checkpoint)), 0 if dataset is None else len(dataset)]
+    return _run(session, groups, request, document, resume, observer)
 
 
 def _of_files(
@@ -154,7 +158,7 @@ def _of_files(
 ) -> BenchmarkResult:
     from rtseg.pipeline.benchmark_groups import group_of_files
 
-    group = group_of_files(sources, runners)
+    group = group_of_files(sources, runners, observer)
     result = _run(session, [group], None, _nothing_more, False, observer)
     if all(row["summary"] is None for row in result.rows):
         raise session.errors[0] if session.errors else RunnerError(result.rows[0]["reason"])
@@ -170,13 +174,15 @@ def _run(
     observer: Observer,
 ) -> BenchmarkResult:
     """Run the groups and return the result; document gives what is said of the rows beside them."""
-    from rtseg.artifacts.manifest import tool_versions
     from rtseg.benchmarking.groups import run_groups
 
+    machine = {name: session.environment[name] for name in ("cpu", "tools", "checkout")}
+    machine["gpus"] = [gpu["name"] for gpu in session.environment["gpus"]]
     try:
-        run_groups(session, groups, [request, tool_versions()], resume=resume, observer=observer)
+        run_groups(session, groups, [request, machine], resume=resume, observer=observer)
     except KeyboardInterrupt as interrupt:
-        raise BenchmarkInterrupted(BenchmarkResult({**document(session.rows), **session.result()})) from interrupt
+        result = BenchmarkResult({**document(session.rows), **session.result()})
+        raise BenchmarkInterrupted(result, resumable=len(groups) > 1) from interrupt
     return BenchmarkResult({**document(session.rows), **session.result()})
 
 
@@ -190,16 +196,12 @@ def _plan(
     """Return the plan of the table. Raises SpecError where the data have other classes."""
     from rtseg.benchmarking.paper_table import classes_of as classes_of_table
     from rtseg.benchmarking.paper_table import plan_table, speed_table
+    from rtseg.pipeline.benchmark_groups import require_classes_of
 
     table = speed_table(table_id)
     chosen = classes_of_table(table) if classes is None else classes_of(classes)
-    if dataset is not None and chosen.names[: len(dataset.classes)] != dataset.classes.names:
-        raise SpecError(
-            f"table {table_id} is of other classes than the data",
-            got=f"{dataset.classes.dataset} with {len(dataset.classes)} classes",
-            expected=f"{chosen.dataset or 'a list'} with {len(chosen)}",
-            hint=f"--classes {dataset.classes.dataset}, which the networks then have",
-        )
+    if dataset is not None:
+        require_classes_of(dataset.classes, chosen, f"table {table_id} is", "the networks with --classes")
     return plan_table(table, chosen, size)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rtseg.errors import CudaError, MissingDependencyError, RtsegError, UnknownNameError
 from rtseg.observer import Observer
 from rtseg.runners.registry import DEFAULT_RUNNERS, runner_names
+from rtseg.runners.tensorrt.module import RTX
 from rtseg.specs import PRECISIONS
 
 GPU_PROVIDER = "onnxruntime-cuda"
@@ -52,10 +53,11 @@ def _runner_of_this_machine(observer: Observer) -> str:
     from rtseg.runners.cuda.registry import open_cuda
 
     try:
-        gpu = open_cuda().device.name
+        device = open_cuda().device
     except (CudaError, MissingDependencyError):
         return DEFAULT_RUNNERS["onnx"]
-    runner = _runner_of_engines() or _runner_of_onnx_files()
+    gpu = device.name
+    runner = _runner_of_engines(device.compute_capability) or _runner_of_onnx_files()
     if runner is None:
         observer.warning(f"{gpu} is not used: neither TensorRT nor onnxruntime-gpu works here (rtseg doctor says why)")
         return DEFAULT_RUNNERS["onnx"]
@@ -63,14 +65,18 @@ def _runner_of_this_machine(observer: Observer) -> str:
     return runner
 
 
-def _runner_of_engines() -> str | None:
-    """Return the runner of the product that builds engines here, None where none does."""
+def _runner_of_engines(capability: tuple[int, int]) -> str | None:
+    """Return the runner of the product that builds engines for the GPU here, None where none does."""
     from rtseg.engines.compilers import chosen_compiler
+    from rtseg.engines.platform import capability_text
     from rtseg.observer import SILENT
     from rtseg.runners.cuda.registry import DEFAULT
 
     try:
-        return chosen_compiler(None, (), DEFAULT, SILENT).platform.runtime
+        runtime = chosen_compiler(None, (), DEFAULT, SILENT).platform.runtime
+        if runtime == RTX:
+            chosen_compiler(RTX, [capability_text(capability)], DEFAULT, SILENT)  # which refuses a GPU it is not for
+        return runtime
     except RtsegError:
         return None
 

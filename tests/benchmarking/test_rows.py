@@ -21,8 +21,8 @@ from rtseg.datasets.registry import class_spec, open_dataset
 from rtseg.datasets.streets.dataset import render_scene
 from rtseg.errors import (
     CudaError,
-    DatasetError,
     EngineError,
+    ImageError,
     MissingDependencyError,
     ParityError,
     RtsegError,
@@ -32,6 +32,7 @@ from rtseg.exporting.onnx_file import export_onnx
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.runners.loading import load
 from rtseg.specs import INTERFACES, Resolution
+from tests.observers import Recorder
 
 AT_ONCE = SamplingRule(min_seconds=0, max_seconds=0.01, min_samples=5, warmup_seconds=0)
 
@@ -108,12 +109,31 @@ def test_random_weights_have_no_miou(artifacts: dict[str, Path]) -> None:
     assert {row["miou"] for row in measured(subject(artifacts["logits"]), dataset=Three())} == {None}
 
 
-def test_a_file_of_other_classes_than_the_data_ends_the_run(artifacts: dict[str, Path]) -> None:
+def test_a_file_of_other_classes_than_the_data_is_timed_without_accuracy(artifacts: dict[str, Path]) -> None:
     class Others(Three):
         classes = class_spec("cityscapes")
 
-    with pytest.raises(DatasetError, match="speak of different classes"):
-        measured(subject(artifacts["logits"]), dataset=Others())
+    recorder, trained = Recorder(), replace(subject(artifacts["scores"]), weights="trained")
+    (row,) = BenchmarkSession(AT_ONCE, dataset=Others()).measure([trained], observer=recorder)  # type: ignore[arg-type]
+    assert (row["miou"], row["summary"] is None) == (None, False)
+    assert "speak of different classes" in recorder.warnings[0]
+
+
+def test_a_picture_that_cannot_be_read_costs_the_accuracy_and_not_the_times(artifacts: dict[str, Path]) -> None:
+    class Damaged(Three):
+        def __getitem__(self, index: int) -> object:
+            raise ImageError("a.png is not a picture")
+
+    recorder, trained = Recorder(), replace(subject(artifacts["scores"]), weights="trained")
+    (row,) = BenchmarkSession(AT_ONCE, dataset=Damaged()).measure([trained], observer=recorder)  # type: ignore[arg-type]
+    assert (row["miou"], row["summary"] is None) == (None, False)
+    assert recorder.warnings == ["affnet 64x96 fp32 scores: no mIoU, a.png is not a picture"]
+
+
+def test_measuring_counts_each_accuracy_and_each_boundary(artifacts: dict[str, Path]) -> None:
+    recorder, trained = Recorder(), replace(subject(artifacts["logits"]), weights="trained")
+    BenchmarkSession(AT_ONCE, dataset=Three()).measure([trained], observer=recorder)  # type: ignore[arg-type]
+    assert recorder.steps == [(pytest.approx(n / 3), 2) for n in (1, 2, 3)] + [(1, 2), (1.5, 2), (2, 2)]
 
 
 # What cannot be timed
@@ -150,6 +170,37 @@ def test_a_subject_that_fails_in_its_first_call_costs_its_own_row_alone(
 
 def refuses(array: object) -> None:
     raise RunnerError("out of memory")
+
+
+def test_a_subject_that_fails_later_costs_its_own_row_alone(
+    artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[None] = []
+
+    def step() -> None:
+        calls.append(None)
+        if len(calls) > 3:
+            raise RunnerError("out of memory")
+
+    image = render_scene(0, 0, 64, 96)[0]
+    with load(artifacts["scores"]) as sound, load(artifacts["scores"]) as broken:
+        monkeypatch.setattr(broken.runner, "bind_resident", lambda array: step)
+        pair = [Contestant(subject(artifacts["scores"]), each, image) for each in (broken, sound)]
+        rows = benchmark_rows(pair, AT_ONCE)
+    assert [row.samples is None for row in rows] == [True, False]
+    assert rows[0].obstacle == Obstacle("does not run", "out of memory")
+
+
+def test_the_row_of_a_file_that_cannot_be_loaded_names_what_would_have_run_it(
+    artifacts: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rtseg.benchmarking.session.load", refuses_to_load)
+    (row,) = measured(subject(artifacts["scores"]))
+    assert (row["backend"], row["word"]) == ("onnxruntime", "does not run")
+
+
+def refuses_to_load(*_: object, **__: object) -> None:
+    raise RunnerError("it did not start")
 
 
 @pytest.mark.parametrize(

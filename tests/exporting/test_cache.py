@@ -183,7 +183,7 @@ def test_every_module_of_rtseg_that_an_export_loads_and_that_defines_a_network_i
 
 def test_a_change_of_the_code_makes_a_new_file(monkeypatch: pytest.MonkeyPatch) -> None:
     first = cached_export(prepared(Plain()), SIZE, "logits")
-    monkeypatch.setattr(export_cache, "_code_of_rtseg", lambda: "another")
+    monkeypatch.setattr(export_cache, "code_of", lambda module: "another")
     assert cached_export(prepared(Plain()), SIZE, "logits") != first
 
 

@@ -13,11 +13,12 @@ import pytest
 
 import rtseg
 from rtseg.errors import CudaError
+from rtseg.runners.cuda.protocol import DeviceInfo
 from rtseg.runners.tensorrt.module import rtx_has_wheels
 from tests.contracts.tensorrt_machine import LAYERS
 from tests.emulated_gpu.builder import put_builder, put_rtx_builder
 from tests.emulated_gpu.driver import RTX_4090
-from tests.emulated_gpu.injection import put_no_cuda
+from tests.emulated_gpu.injection import put_device, put_no_cuda
 from tests.emulated_gpu.machine import EmulatedMachine
 from tests.native.kernels_on_cpu import KernelsOnCpu
 from tests.observers import Recorder
@@ -152,3 +153,13 @@ def test_a_product_that_is_not_installed_costs_its_own_rows_alone(monkeypatch: p
     result = rtseg.bench(**SMALL, runners=("tensorrt", "onnxruntime"), precisions="fp32")
     assert [(row["word"], row["summary"] is None) for row in result.rows][:2] == [("not installed", True), ("", False)]
     assert "pip install 'rtseg[gpu]'" in result.rows[0]["reason"]
+
+
+def test_a_gpu_that_no_engine_here_is_for_is_left_to_the_cpu_with_a_warning(
+    real_rtx: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    put_device(monkeypatch, DeviceInfo(0, "NVIDIA H100", (9, 0), 80 << 30, 132, (13, 0)))
+    recorder = Recorder()
+    assert rtseg.bench(**SMALL, observer=recorder).is_complete
+    assert recorder.warnings[0].startswith("NVIDIA H100 is not used")

@@ -12,6 +12,7 @@ import pytest
 import rtseg
 from rtseg.errors import SpecError, UnknownNameError
 from rtseg.pipeline.benchmark_stage import BenchmarkInterrupted
+from rtseg.pipeline.trained_weights import SHIPPED
 from tests.observers import Interrupting, Recorder
 
 Cli = Callable[..., Any]
@@ -61,7 +62,7 @@ def test_files_bring_their_own_precision(exported: Path) -> None:
 
 
 def test_a_paper_of_other_classes_than_the_data_names_the_way_out() -> None:
-    with pytest.raises(SpecError, match=r"table affnet-6 is of other classes than the data.*Try: --classes streets"):
+    with pytest.raises(SpecError, match=r"table affnet-6 is of other classes than the data.*with --classes streets"):
         rtseg.bench(table="affnet-6", data="streets")
 
 
@@ -81,7 +82,52 @@ def test_a_damaged_file_in_the_cache_is_made_again(cache: Path) -> None:
     assert rtseg.bench(**SMALL, classes="camvid").is_complete
 
 
+def test_two_networks_of_one_name_take_turns_and_say_their_files(tmp_path: Path) -> None:
+    shipped = [SHIPPED / f"affnet-{name}.safetensors" for name in ("camvid", "streets")]
+    rows = rtseg.bench(**{**SMALL, "networks": shipped}).rows
+    assert [row["file"] for row in rows] == [path.name for path in shipped] * 3
+    assert all(row["vs_first"] is not None for row in rows)
+
+
+def test_a_damaged_file_among_others_is_passed_over_with_a_warning(exported: Path, tmp_path: Path) -> None:
+    for path in (exported, Path(f"{exported}.json")):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    damaged, recorder = tmp_path / exported.name, Recorder()
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    assert rtseg.bench([exported, damaged], seconds=0.05, observer=recorder).is_complete
+    assert len(recorder.warnings) == 1 and recorder.warnings[0].startswith("passed over: ")
+
+
+def test_a_cache_that_cannot_be_written_costs_its_own_rows_alone(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.mkdir()
+    (cache / "quantized").write_text("no folder")
+    result = rtseg.bench(**SMALL, classes="camvid", precisions=("fp32", "int8"))
+    assert [row["summary"] is None for row in result.rows] == [False, True] * 3
+
+
+def test_one_file_is_made_for_each_table_and_found_again(cache: Path) -> None:
+    made = []
+    for precision in ("int8", "fp16", "int8"):
+        rtseg.bench(**SMALL, classes="camvid", precisions=precision)
+        made.append({path: path.stat().st_ino for path in cache.rglob("quantized/*.onnx")})
+    assert [len(files) for files in made] == [2, 4, 4]
+    assert made[1] == made[2]
+
+
+@pytest.mark.parametrize("given", [None, ["onnxruntime"], {"onnxruntime"}, (name for name in ["onnxruntime"])])
+def test_names_come_in_any_collection_and_none_is_none_of_them(exported: Path, given: Any) -> None:
+    assert rtseg.bench(exported, runners=given, seconds=0.05).is_complete
+
+
 # Accuracy beside speed
+
+
+def test_networks_of_other_classes_than_the_data_are_refused_before_anything_is_made(
+    pictures: str, cache: Path
+) -> None:
+    with pytest.raises(SpecError, match=r"networks are of other classes than the data.*Try: --classes camvid"):
+        rtseg.bench(**SMALL, classes="cityscapes", data=pictures)
+    assert not cache.exists()
 
 
 def test_shipped_weights_are_taken_with_data_and_their_miou_is_that_of_validate_to_the_last_digit(
@@ -107,7 +153,7 @@ def test_int8_is_calibrated_on_the_training_pictures_of_the_data(pictures: str, 
     assert [(table["data"], table["split"], table["pictures"]) for table in tables] == [("camvid", "train", 8)] * 2
 
 
-def test_data_without_a_training_split_are_calibrated_on_with_a_warning(
+def test_data_without_a_training_split_are_calibrated_on_and_that_is_said(
     pictures: str, nothing: Path, tmp_path: Path, cache: Path
 ) -> None:
     source = Path(pictures.partition(":")[2])
@@ -117,7 +163,7 @@ def test_data_without_a_training_split_are_calibrated_on_with_a_warning(
     rtseg.bench(**SMALL, data=data, checkpoints=nothing, precisions="int8", observer=recorder)
     tables = [json.loads(path.read_text())["details"]["table"] for path in cache.rglob("quantized/*.json")]
     assert {table["split"] for table in tables} == {"val"}
-    assert any("has no training split" in warning for warning in recorder.warnings)
+    assert sum("INT8 ranges are measured on the split val" in note for note in recorder.notes) == 1
 
 
 def test_without_data_ranges_are_of_rendered_pictures_and_that_is_said_once() -> None:
@@ -132,7 +178,7 @@ def test_without_data_ranges_are_of_rendered_pictures_and_that_is_said_once() ->
 
 def test_what_was_done_when_it_was_stopped_is_not_lost() -> None:
     with pytest.raises(BenchmarkInterrupted) as stopped:
-        rtseg.bench(resolution="64x96", classes="camvid", seconds=0.05, runners="onnxruntime", observer=Interrupting(4))
+        rtseg.bench(resolution="64x96", classes="camvid", seconds=0.05, runners="onnxruntime", observer=Interrupting(5))
     rows = stopped.value.result.rows
     assert [(row["network"], row["boundary"]) for row in rows] == [
         (rows[0]["network"], name) for name in ("network", "engine", "frame")
@@ -143,7 +189,7 @@ def test_the_command_prints_what_was_done_and_how_to_go_on(cli: Cli, monkeypatch
     stopped = rtseg.bench(**SMALL, classes="camvid")
 
     def interrupted(*_: object, **__: object) -> None:
-        raise BenchmarkInterrupted(stopped)
+        raise BenchmarkInterrupted(stopped, resumable=True)
 
     monkeypatch.setattr(rtseg, "bench", interrupted)
     told = cli("bench", "--network", "affnet", "--resolution", "64x96")
@@ -151,3 +197,9 @@ def test_the_command_prints_what_was_done_and_how_to_go_on(cli: Cli, monkeypatch
     assert "affnet" in told.out
     said = "stopped: the same command with --resume goes on from here"
     assert list(filter(None, told.err.splitlines())) == [said, "rtseg: error: interrupted"]
+
+
+def test_files_are_not_resumed(exported: Path, misused: Callable[..., str]) -> None:
+    with pytest.raises(SpecError, match="nothing to resume"):
+        rtseg.bench(exported, resume=True)
+    assert "nothing to resume" in misused("bench", exported, "--resume")

@@ -60,6 +60,24 @@ def test_a_file_without_a_manifest_is_passed_over_with_a_warning(folder: Path, t
     assert len(recorder.warnings) == 1 and "a.safetensors is passed over" in recorder.warnings[0]
 
 
+def test_a_damaged_checkpoint_is_passed_over_for_the_next_best(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    damaged = tmp_path / "better.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-7] + bytes(7))
+    recorder, prepared = Recorder(), network_with_random_weights("affnet", CAMVID)
+    weights = TrainedWeights(tmp_path, recorder)
+    assert [weights.of("affnet", prepared.options, CAMVID) for _ in range(2)] == [tmp_path / "worse.safetensors"] * 2
+    assert len(recorder.warnings) == 1 and "better.safetensors is passed over" in recorder.warnings[0]
+
+
+def test_that_there_are_none_is_said_once(folder: Path) -> None:
+    recorder = Recorder()
+    weights = TrainedWeights(folder, recorder)
+    assert [weights.of("enet", {}, CAMVID) for _ in range(2)] == [None, None]
+    assert recorder.notes == ["enet: no weights with the classes of camvid"]
+
+
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no folder"):
         TrainedWeights(tmp_path / "nowhere", Recorder())

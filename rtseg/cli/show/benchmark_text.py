@@ -56,7 +56,7 @@ def paper_text(claim: Mapping[str, Any]) -> str:
 
 UNSTABLE = "UNSTABLE"
 
-EXPENDABLE = ("paper", "CoV", "n", "p99", "weights", "p90", "on", "size")
+EXPENDABLE = ("paper", "CoV", "n", "p99", "weights", "p90", "on", "size", "verdict", "vs first", "mIoU", "boundary")
 """The columns that a terminal too narrow for all does without, the first of them first."""
 
 _UNLIMITED = 1000
@@ -70,6 +70,7 @@ class _Column(NamedTuple):
 
 
 _NETWORK = _Column("network", "left", lambda row: row["network"])
+_FILE = _Column("file", "left", lambda row: row["file"] or "-")
 _RESOLUTION = _Column("size", "left", lambda row: row["resolution"])
 _IDENTITY = (
     _Column("weights", "left", lambda row: row["weights"].split()[0]),
@@ -79,7 +80,7 @@ _IDENTITY = (
     _Column("precision", "left", lambda row: row["precision"]),
 )
 _FIGURES = (
-    _Column("median", "right", lambda row: _figure(row, "median_ms", ".2f") if row["summary"] else row["word"]),
+    _Column("median", "right", lambda row: _median(row)),
     _Column("p90", "right", lambda row: _figure(row, "p90_ms", ".2f")),
     _Column("p99", "right", lambda row: _figure(row, "p99_ms", ".2f")),
     _Column("FPS", "right", lambda row: _figure(row, "fps", ".1f")),
@@ -89,7 +90,6 @@ _FIGURES = (
 _VERDICT = _Column("verdict", "left", lambda row: verdict_word(row["verdict"]))
 _VS_FIRST = _Column("vs first", "right", lambda row: _or_dash(row["vs_first"], ".2f"))
 _OUTCOME = (
-    _Column("", "left", lambda row: row["status"] if row["status"] == UNSTABLE else ""),
     _Column("mIoU", "right", lambda row: percent(row["miou"])),
     _Column("paper", "left", lambda row: "\n".join(_paper_lines(row["paper"])) or "-"),
 )
@@ -98,9 +98,10 @@ _OUTCOME = (
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[_Column]:
     """Return the columns, those that say nothing of these rows left out."""
     sizes = [_RESOLUTION] if len({row["resolution"] for row in rows}) > 1 else []
+    files = [_FILE] if len({row["file"] for row in rows}) > 1 else []
     ratios = [_VS_FIRST] if any(row["vs_first"] is not None for row in rows) else []
     verdicts = [_VERDICT] if any(row["verdict"] for row in rows) else []
-    return [_NETWORK, *sizes, *_IDENTITY, *_FIGURES, *ratios, *verdicts, *_OUTCOME]
+    return [_NETWORK, *files, *sizes, *_IDENTITY, *_FIGURES, *ratios, *verdicts, *_OUTCOME]
 
 
 def verdict_word(verdict: Mapping[str, Any] | None) -> str:
@@ -108,6 +109,12 @@ def verdict_word(verdict: Mapping[str, Any] | None) -> str:
     if verdict is None:
         return "-"
     return "not proven" if verdict["undecided"] else "proven" if verdict["passed"] else "not as asked"
+
+
+def _median(row: Mapping[str, Any]) -> str:
+    """Return the median, marked where it is not known well, or the word for why there is none."""
+    mark = "~" if row["status"] == UNSTABLE else ""
+    return f"{mark}{_figure(row, 'median_ms', '.2f')}" if row["summary"] else str(row["word"])
 
 
 def _figure(row: Mapping[str, Any], name: str, form: str) -> str:
@@ -132,7 +139,7 @@ def _legend(result: Mapping[str, Any], console: Console) -> None:
     for name, meaning in result["boundaries"].items():
         line(f"{name:<8} {meaning}")
     if any(row["vs_first"] is not None for row in rows):
-        line("vs first: median over that of the first row of the same boundary; all of a boundary measured in turns")
+        line("vs first: median over that of the first timed row of the same boundary; all of a boundary took turns")
     for text in dict.fromkeys(_what_ran(row) for row in rows if row["summary"]):
         line(text)
     for text in dict.fromkeys(map(_exception, rows)):
@@ -154,7 +161,7 @@ def _exception(row: Mapping[str, Any]) -> str:
     named = f"{row['network']} {row['resolution']} {row['precision']} with {row['backend']}"
     if row["summary"] is None:
         return f"{row['word']}: {named}, {row['reason']}"
-    return f"{row['status']}: {named}, {row['boundary']}: {row['reason']}" if row["status"] == UNSTABLE else ""
+    return f"~ {row['status']}: {named}, {row['boundary']}: {row['reason']}" if row["status"] == UNSTABLE else ""
 
 
 def verdict_line(row: Mapping[str, Any]) -> str:

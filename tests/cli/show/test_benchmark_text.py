@@ -38,6 +38,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "status": "STABLE",
         "reason": "the median is known",
         "word": "",
+        "file": "",
         "verdict": None,
         "miou": None,
         "vs_first": None,
@@ -109,7 +110,7 @@ def test_rows_measured_in_turns_show_their_ratio_to_the_first() -> None:
     data["rows"].append({**data["rows"][0], "backend": "openvino", "vs_first": 0.614})
     text = printed(data)
     assert [row["vs first"] for row in table_of(text)] == ["1.00", "0.61"]
-    assert "vs first: median over that of the first row of the same boundary" in text
+    assert "vs first: median over that of the first timed row of the same boundary" in text
 
 
 def test_rows_measured_apart_show_no_ratio() -> None:
@@ -140,12 +141,6 @@ def test_rows_measured_in_turns_are_set_apart_by_boundary_and_others_by_network(
 def test_the_paper_stands_beside_with_its_gpu() -> None:
     (row,) = table_of(printed(result()))
     assert row["paper"] == "28 ms 35.7 FPS, RTX 2080"
-
-
-def test_an_unstable_row_is_called_so_and_says_why() -> None:
-    text = printed(result(status="UNSTABLE", reason="the median drifted"))
-    assert "UNSTABLE" in row_of(text).split()
-    assert "the median drifted" in text
 
 
 def test_the_miou_is_shown_in_percent() -> None:
@@ -203,3 +198,16 @@ def test_a_narrow_terminal_does_without_columns_rather_than_cut_a_figure() -> No
     (row,) = table_of(text)
     assert row.items() >= {"network": "affnet", "runner": "onnxruntime", "median": "12.50", "FPS": "80.0"}.items()
     assert "\u2026" not in text and "a wider terminal also shows paper" in text
+
+
+def test_a_median_that_is_not_known_well_is_marked_and_says_why() -> None:
+    text = printed(result(status="UNSTABLE", reason="the median drifted"))
+    assert table_of(text)[0]["median"] == "~12.50"
+    assert "~ UNSTABLE: affnet 1024x2048 fp32 with onnxruntime, network: the median drifted" in text
+
+
+def test_files_that_are_told_apart_by_their_names_alone_show_them() -> None:
+    data = result(file="a.onnx")
+    data["rows"].append({**data["rows"][0], "file": "b.onnx"})
+    assert [row["file"] for row in table_of(printed(data))] == ["a.onnx", "b.onnx"]
+    assert "file" not in printed(result(file="a.onnx")).split("paper")[0].split()
