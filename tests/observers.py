@@ -28,7 +28,7 @@ class Recorder(Observer):
 class Interrupting(Recorder):
     """Interrupts the work, as Ctrl-C does, when so much of it is done."""
 
-    def __init__(self, at: int) -> None:
+    def __init__(self, at: float) -> None:
         super().__init__()
         self._at = at
 

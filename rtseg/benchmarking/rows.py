@@ -34,6 +34,7 @@ class Contestant:
     image: NDArray[np.uint8]
     claims: Sequence[dict[str, Any]] = ()
     miou: float | None = None
+    why_no_miou: str = ""
     obstacle: Obstacle | None = None
 
 
@@ -52,6 +53,7 @@ class BenchmarkRow:
     samples: Samples | None
     claims: Sequence[dict[str, Any]]
     miou: float | None = None
+    why_no_miou: str = ""
     vs_first: float | None = None
     obstacle: Obstacle | None = None
 
@@ -75,6 +77,7 @@ class BenchmarkRow:
             "artifact_sha256": None if subject.artifact is None else subject.artifact.manifest.sha256,
             "verdict": None if subject.verdict is None else dict(subject.verdict),
             "miou": self.miou,
+            "why_no_miou": self.why_no_miou,
             "vs_first": self.vs_first,
             "summary": None if self.samples is None else self.samples.summary.to_json(),
             "paper": list(self.claims),
@@ -116,7 +119,7 @@ def _rows_of(boundary: str, contestants: Sequence[Contestant], rule: SamplingRul
                 step = boundary_step(one.segmenter, boundary, one.image)
                 step()
             except RtsegError as error:
-                obstacles[str(index)] = Obstacle.of(error)
+                obstacles[str(index)] = Obstacle.of_running(error)
             else:
                 steps[str(index)] = step
     measured = _measured(steps, rule, obstacles)
@@ -135,6 +138,7 @@ def _rows_of(boundary: str, contestants: Sequence[Contestant], rule: SamplingRul
                 samples=samples,
                 claims=tuple(one.claims),
                 miou=one.miou,
+                why_no_miou=one.why_no_miou,
                 vs_first=samples.summary.median_ms / first_ms if samples is not None and compared else None,
                 obstacle=obstacles[str(index)] if samples is None else None,
             )
@@ -153,7 +157,7 @@ def _measured(
         except RtsegError as error:
             failed = [name for name, step in left.items() if _fails(step)] or list(left)
             for name in failed:  # where none of them fails again, nobody knows which it was
-                obstacles[name] = Obstacle.of(error)
+                obstacles[name] = Obstacle.of_running(error)
                 del left[name]
     return {}
 

@@ -89,22 +89,26 @@ class BenchmarkSession:
             segmenter = stack.enter_context(load(subject.artifact, runner=subject.runner, threads=self._threads))
         except RtsegError as error:
             self.errors.append(error)
-            return Contestant(subject, None, picture, claims, obstacle=Obstacle.of(error))
+            return Contestant(subject, None, picture, claims, obstacle=Obstacle.of_running(error))
         for note in segmenter.runner.notes:
             observer.note(f"{name}: {note}")
-        return Contestant(subject, segmenter, picture, claims, self._accuracy(subject, segmenter, name, observer))
+        miou, why_none = self._accuracy(subject, segmenter, name, observer)
+        return Contestant(subject, segmenter, picture, claims, miou, why_none)
 
-    def _accuracy(self, subject: Subject, segmenter: Segmenter, name: str, observer: Observer) -> float | None:
+    def _accuracy(
+        self, subject: Subject, segmenter: Segmenter, name: str, observer: Observer
+    ) -> tuple[float | None, str]:
+        """Return the mIoU, and where there is none although there are data, why."""
         if self._dataset is None:
-            return None
+            return None, ""
         if not subject.is_trained:
             observer.note(f"{name} {subject.interface}: no mIoU, the weights are random")
-            return None
+            return None, "the weights are random"
         try:
-            return measured_accuracy(segmenter, self._dataset, observer=observer).miou
+            return measured_accuracy(segmenter, self._dataset, observer=observer).miou, ""
         except RtsegError as error:
             observer.warning(f"{name} {subject.interface}: no mIoU, {error}")
-            return None
+            return None, str(error)
 
     def result(self) -> dict[str, Any]:
         """Return rule, environment, data, boundaries and all rows as plain values; data is None without a dataset.

@@ -8,7 +8,7 @@ from typing import Any
 
 from rtseg.artifacts.artifact import Artifact
 from rtseg.benchmarking.boundaries import boundaries_of
-from rtseg.errors import CudaError, EngineError, MissingDependencyError, RtsegError, RunnerError
+from rtseg.errors import CudaError, EngineError, MissingDependencyError, RtsegError
 
 NO_DRIVER = "no driver"
 _NO_DEVICE = 100
@@ -23,9 +23,14 @@ class Obstacle:
     reason: str
 
     @classmethod
-    def of(cls, error: RtsegError) -> Obstacle:
-        """Return what an error of making, loading or running a file says."""
-        return cls(_word(error), str(error))
+    def of_making(cls, error: RtsegError) -> Obstacle:
+        """Return what an error of making a file says."""
+        return cls(_word(error) or ("not built" if isinstance(error, EngineError) else "not made"), str(error))
+
+    @classmethod
+    def of_running(cls, error: RtsegError) -> Obstacle:
+        """Return what an error of loading or running a file says."""
+        return cls(_word(error) or "does not run", str(error))
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Subject:
     file: str = ""
 
     @classmethod
-    def of(cls, artifact: Artifact, runner: str | None, verdict: Mapping[str, Any] | None = None) -> Subject:
+    def of(cls, artifact: Artifact, runner: str | None) -> Subject:
         """Return the subject that a file is, as its manifest describes it."""
         manifest = artifact.manifest
         return cls(
@@ -61,7 +66,6 @@ class Subject:
             manifest.output.interface,
             runner,
             artifact,
-            verdict=verdict,
             options=manifest.options,
             file=artifact.path.name,
         )
@@ -78,12 +82,9 @@ class Subject:
 
 
 def _word(error: RtsegError) -> str:
+    """Return what is missing here, "" where it is something else that went wrong."""
     if isinstance(error, CudaError):
         if error.code is None and "driver" in error.name:
             return NO_DRIVER
         return "no GPU" if error.code == _NO_DEVICE else "CUDA error"
-    if isinstance(error, MissingDependencyError):
-        return "not installed"
-    if isinstance(error, EngineError):
-        return "not built"
-    return "does not run" if isinstance(error, RunnerError) else "not made"
+    return "not installed" if isinstance(error, MissingDependencyError) else ""

@@ -72,7 +72,7 @@ class BenchmarkFiles:
             artifact, verdict = self._made(network, resolution, interface, contender, observer)
         except RtsegError as error:
             self._say_once(observer, str(error))
-            return replace(subject, obstacle=Obstacle.of(error))
+            return replace(subject, obstacle=Obstacle.of_making(error))
         return replace(subject, artifact=artifact, verdict=verdict)
 
     def _made(

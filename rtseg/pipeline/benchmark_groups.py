@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Callable
@@ -76,8 +76,9 @@ def _as_it_is(subject: Subject, observer: Observer) -> Subject:
 class NetworkGroups:
     """Networks by name, factory or checkpoint, behind every contender at one size.
 
-    Those that are named are one group; all registered networks, where none is named, a group each, as so many at once
-    would fill the memory. weights, where given, are taken instead of random ones. data_classes are those of labelled
+    Those that are named are a group for each interface: all that have a boundary take turns, and a stopped run keeps
+    the other boundaries. All registered networks, where none is named, are a group each, as so many at once would fill
+    the memory. weights, where given, are taken instead of random ones. data_classes are those of labelled
     data, None without any: the networks have them unless other ones are said.
     """
 
@@ -91,15 +92,29 @@ class NetworkGroups:
         """Return the groups. A name, checkpoint or size that cannot be is refused now, not when its turn comes."""
         if not self.names and self.checkpoint is None:
             return self._registered(size, contenders, files)
-        makers: Makers = {}
         networks = {name: self._network(name) for name in dict.fromkeys((*self.names,) or (None,))}
-        for number, (name, network) in enumerate(networks.items(), 1):
+        for network in networks.values():
             network.image_spec(size)
             self._require_classes_of_data(network.classes)
+        return [
+            Group(f"networks, {interface}", self._named(networks, size, interface, contenders, files))
+            for interface in EVERY_BOUNDARY
+        ]
+
+    def _named(
+        self,
+        networks: Mapping[NetworkLike | None, PreparedNetwork],
+        size: Resolution,
+        interface: str,
+        contenders: Sequence[Contender],
+        files: BenchmarkFiles,
+    ) -> Makers:
+        makers: Makers = {}
+        for number, (name, network) in enumerate(networks.items(), 1):
             label = f"{network.name} ({number} of {len(networks)})" if len(networks) > 1 else network.name
             kept = partial(_kept, network)
-            makers.update(_makers(label, network.name, kept, size, EVERY_BOUNDARY, contenders, files, _file_of(name)))
-        return [Group("networks", makers)]
+            makers.update(_makers(label, network.name, kept, size, (interface,), contenders, files, _file_of(name)))
+        return makers
 
     def _registered(self, size: Resolution, contenders: Sequence[Contender], files: BenchmarkFiles) -> list[Group]:
         from rtseg.networks.complexity import meta_network
@@ -216,7 +231,7 @@ def _made(
     except RtsegError as error:
         observer.warning(str(error))
         nothing = (str(size), contender.precision, interface, contender.runner)
-        return Subject(name, "-", *nothing, obstacle=Obstacle.of(error), file=file)
+        return Subject(name, "-", *nothing, obstacle=Obstacle.of_making(error), file=file)
     return replace(files.subject(prepared, size, interface, contender, observer), file=file)
 
 

@@ -100,7 +100,8 @@ def bench(
     weights of each network are looked for, by default, with data, that of the repository. Each row takes `seconds`.
 
     What cannot be made, loaded or run is a row that says why. Ctrl-C raises BenchmarkInterrupted with what was done,
-    and the same call with resume goes on from there.
+    and the same call with resume goes on from there: after the last network of all, size of a table, or interface of
+    named networks that was finished.
 
     Raises SpecError for arguments that exclude one another, ManifestError, UnknownNameError, DatasetError, RunnerError
     where nothing at all of the sources can be run, and what `export` raises.

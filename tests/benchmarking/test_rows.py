@@ -126,7 +126,7 @@ def test_a_picture_that_cannot_be_read_costs_the_accuracy_and_not_the_times(arti
 
     recorder, trained = Recorder(), replace(subject(artifacts["scores"]), weights="trained")
     (row,) = BenchmarkSession(AT_ONCE, dataset=Damaged()).measure([trained], observer=recorder)  # type: ignore[arg-type]
-    assert (row["miou"], row["summary"] is None) == (None, False)
+    assert (row["miou"], row["why_no_miou"], row["summary"] is None) == (None, "a.png is not a picture", False)
     assert recorder.warnings == ["affnet 64x96 fp32 scores: no mIoU, a.png is not a picture"]
 
 
@@ -204,19 +204,20 @@ def refuses_to_load(*_: object, **__: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "word"),
+    ("error", "making", "running"),
     [
-        (CudaError("be used here", name="no NVIDIA driver: none"), "no driver"),
-        (CudaError("open the device", name="CUDA_ERROR_NO_DEVICE", code=100), "no GPU"),
-        (CudaError("allocate", name="CUDA_ERROR_OUT_OF_MEMORY", code=2), "CUDA error"),
-        (MissingDependencyError("tensorrt", extra="gpu", purpose="building"), "not installed"),
-        (EngineError("it is FP32"), "not built"),
-        (RunnerError("it did not start"), "does not run"),
-        (ParityError("it differs"), "not made"),
+        (CudaError("be used here", name="no NVIDIA driver: none"), "no driver", "no driver"),
+        (CudaError("open the device", name="CUDA_ERROR_NO_DEVICE", code=100), "no GPU", "no GPU"),
+        (CudaError("allocate", name="CUDA_ERROR_OUT_OF_MEMORY", code=2), "CUDA error", "CUDA error"),
+        (MissingDependencyError("tensorrt", extra="gpu", purpose="building"), "not installed", "not installed"),
+        (EngineError("it is FP32"), "not built", "does not run"),
+        (RunnerError("it did not start"), "not made", "does not run"),
+        (ParityError("it differs"), "not made", "does not run"),
     ],
 )
-def test_an_obstacle_has_a_word_for_a_cell_and_the_whole_sentence(error: RtsegError, word: str) -> None:
-    assert Obstacle.of(error) == Obstacle(word, str(error))
+def test_an_obstacle_has_a_word_for_a_cell_and_the_whole_sentence(error: RtsegError, making: str, running: str) -> None:
+    assert Obstacle.of_making(error) == Obstacle(making, str(error))
+    assert Obstacle.of_running(error) == Obstacle(running, str(error))
 
 
 def test_the_frame_step_gives_the_labels_of_the_plain_call(artifacts: dict[str, Path]) -> None:

@@ -185,6 +185,17 @@ def test_what_was_done_when_it_was_stopped_is_not_lost() -> None:
     ]
 
 
+def test_named_networks_that_are_stopped_keep_a_finished_boundary_and_resumed_they_do_the_rest() -> None:
+    with pytest.raises(BenchmarkInterrupted) as stopped:
+        rtseg.bench(**SMALL, classes="camvid", observer=Interrupting(3.5))
+    assert [row["boundary"] for row in stopped.value.result.rows] == ["network"]
+    recorder = Recorder()
+    rows = rtseg.bench(**SMALL, classes="camvid", resume=True, observer=recorder).rows
+    assert [row["boundary"] for row in rows] == ["network", "engine", "frame"]
+    assert rows[0] == stopped.value.result.rows[0]
+    assert "1 of 2 groups were measured before" in recorder.notes
+
+
 def test_the_command_prints_what_was_done_and_how_to_go_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = rtseg.bench(**SMALL, classes="camvid")
 

@@ -142,6 +142,8 @@ def _legend(result: Mapping[str, Any], console: Console) -> None:
         line("vs first: median over that of the first timed row of the same boundary; all of a boundary took turns")
     for text in dict.fromkeys(_what_ran(row) for row in rows if row["summary"]):
         line(text)
+    for text in no_miou_lines(rows):
+        line(text)
     for text in dict.fromkeys(map(_exception, rows)):
         if text:
             line(text)
@@ -150,6 +152,11 @@ def _legend(result: Mapping[str, Any], console: Console) -> None:
     for text in dict.fromkeys(_claim_line(row["network"], claim) for row in rows for claim in row["paper"]):
         line(text)
     line(machine_text(result["environment"]))
+
+
+def no_miou_lines(rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
+    """Return why rows have no mIoU although there are data, each reason once for a network."""
+    return list(dict.fromkeys(f"no mIoU: {row['network']}, {row['why_no_miou']}" for row in rows if row["why_no_miou"]))
 
 
 def _what_ran(row: Mapping[str, Any]) -> str:

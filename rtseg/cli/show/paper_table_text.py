@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rtseg.cli.show.accuracy_text import percent
-from rtseg.cli.show.benchmark_text import UNSTABLE, machine_text, short_gpu, verdict_line, verdict_word
+from rtseg.cli.show.benchmark_text import UNSTABLE, machine_text, no_miou_lines, short_gpu, verdict_line, verdict_word
 
 FORMATS = {"latency": ".2f", "fps": ".2f", "parameters": ".2f", "macs": ".3f", "weights": ".1f"}
 """How a value of ours is written, by its column's metric."""
@@ -158,6 +158,7 @@ def _explanations(result: Mapping[str, Any]) -> list[str]:
         for row in rows
         if row["status"] == UNSTABLE
     ]
+    texts += no_miou_lines(rows)
     texts += dict.fromkeys(f"{row['word']}: {row['reason']}" for row in rows if row["summary"] is None)
     texts += filter(None, dict.fromkeys(map(verdict_line, rows)))
     if verdicts := Counter(verdict_word(row["verdict"]) for row in rows if row["verdict"]):

@@ -39,6 +39,7 @@ def result(**changes: Any) -> dict[str, Any]:
         "reason": "the median is known",
         "word": "",
         "file": "",
+        "why_no_miou": "",
         "verdict": None,
         "miou": None,
         "vs_first": None,
@@ -211,3 +212,9 @@ def test_files_that_are_told_apart_by_their_names_alone_show_them() -> None:
     data["rows"].append({**data["rows"][0], "file": "b.onnx"})
     assert [row["file"] for row in table_of(printed(data))] == ["a.onnx", "b.onnx"]
     assert "file" not in printed(result(file="a.onnx")).split("paper")[0].split()
+
+
+def test_why_a_trained_network_has_no_accuracy_is_said_once() -> None:
+    data = result(why_no_miou="a.png is not a picture")
+    data["rows"].append(data["rows"][0])
+    assert printed(data).count("no mIoU: affnet, a.png is not a picture") == 1
