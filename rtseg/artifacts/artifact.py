@@ -10,8 +10,18 @@ from pathlib import Path
 from typing import Any, Protocol, Union
 
 from rtseg.artifacts.files import PathLike
-from rtseg.artifacts.manifest import KINDS, Manifest, read_manifest, read_sidecar, require_digest, require_kind
+from rtseg.artifacts.manifest import (
+    KINDS,
+    Manifest,
+    manifest_path,
+    read_manifest,
+    read_sidecar,
+    require_digest,
+    require_kind,
+)
 from rtseg.errors import ManifestError, SpecError
+
+CHECKPOINT_SUFFIX = ".safetensors"
 
 
 class Made(Protocol):
@@ -101,6 +111,17 @@ def _described(path: Path) -> tuple[int, ...] | None:
 
 ArtifactLike = Union[Artifact, Made, PathLike]
 """What every stage takes: an artifact, the result of the stage that made it, or a path."""
+
+
+def is_of_rtseg(source: ArtifactLike) -> bool:
+    """Return whether it is an artifact, or a path whose file has a manifest beside it.
+
+    A file that is not there counts as one where it would be a checkpoint of rtseg by its name.
+    """
+    given = artifact_or_path(source)
+    if isinstance(given, Artifact) or manifest_path(given).exists():
+        return True
+    return given.suffix == CHECKPOINT_SUFFIX and not given.exists()
 
 
 def artifact_or_path(source: ArtifactLike) -> Artifact | Path:

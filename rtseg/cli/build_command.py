@@ -25,7 +25,7 @@ from rtseg.specs import PRECISIONS
 )
 @click.option("--settings", "settings_path", type=ANY_PATH, help="How hard TensorRT searches: engines/NAME.toml.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="What the engine computes in.  [the file's own]")
-@click.option("-o", "--output", type=ANY_PATH, help="The engine.  [NAME.PRECISION.RELEASE-GPU.engine, beside ONNX]")
+@click.option("-o", "output", type=ANY_PATH, help="The engine.  [NAME.PRECISION.RELEASE-GPU.engine, beside ONNX]")
 @click.option("--keep-graph", type=ANY_PATH, metavar="F", help="Write the ONNX graph that the compiler is given to F.")
 @click.option("--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Most scratch memory of a layer.")
 @click.option("--cuda", type=click.Choice(DRIVERS), default=DEFAULT, show_default=True, help="How TensorRT calls CUDA.")

@@ -26,7 +26,7 @@ from rtseg.pipeline.calibration_stage import DEFAULT_IMAGES, DEFAULT_PERCENTILE,
 @click.option("--percentile", type=float, help=f"Values that are not clipped.  [{DEFAULT_PERCENTILE}]")
 @click.option("--set", "set_path", type=ANY_PATH, help="Exactly the pictures that this image set names.")
 @click.option("--save-set", type=ANY_PATH, help="Write the image set of the pictures taken.")
-@click.option("-o", "--output", type=ANY_PATH, required=True, help="The table, JSON.")
+@click.option("-o", "output", type=ANY_PATH, required=True, help="The table, JSON.")
 @threads_option
 @json_option
 def calibrate(

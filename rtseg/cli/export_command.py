@@ -15,7 +15,8 @@ from rtseg.specs import INTERFACES, Resolution
 @network_options
 @resolution_option()
 @click.option("--interface", type=click.Choice(INTERFACES), default="logits", show_default=True)
-@click.option("-o", "--output", type=ANY_PATH, help="The file.  [NETWORK-CLASSES-HxW.onnx]")
+@click.option("--output", "head", metavar="NAME|INDEX", help="Which output of your own network holds the logits.")
+@click.option("-o", "output", type=ANY_PATH, help="The file.  [NETWORK-CLASSES-HxW.onnx]")
 @click.option("--data", default="streets", show_default=True, help="Whose pictures the parity check runs on.")
 @click.option("--split", default="val", show_default=True)
 @click.option("--images", type=click.IntRange(0), default=2, show_default=True, help="How many of them.")
@@ -24,11 +25,13 @@ def export(
     network: str | None,
     factory: str | None,
     checkpoint: Path | None,
+    entry: str | None,
     classes: str | None,
     options: tuple[tuple[str, str], ...],
     seed: int,
     resolution: Resolution,
     interface: str,
+    head: str | None,
     output: Path | None,
     data: str,
     split: str,
@@ -56,9 +59,11 @@ def export(
             resolution,
             output,
             checkpoint=checkpoint,
+            entry=entry,
             classes=classes,
             options=dict(options),
             interface=interface,
+            head=head,
             data=data,
             split=split,
             images=images,

@@ -7,19 +7,20 @@ from pathlib import Path
 import click
 
 from rtseg.cli.console import print_json, say, watched
-from rtseg.cli.options import ANY_PATH, KeyValueType, file_argument, json_option, resolution_option
+from rtseg.cli.options import ANY_PATH, KeyValueType, entry_option, file_argument, json_option, resolution_option
 from rtseg.pipeline.arguments import DEFAULT_RESOLUTION
 from rtseg.specs import Resolution
 
 
 @click.command("import-checkpoint")
-@click.argument("network")
+@click.argument("network", metavar="NETWORK|PKG.MOD:FACTORY")
 @file_argument("source", metavar="FILE")
 @click.option("--classes", required=True, metavar="NAME|N", help="What it was trained for; NAME+void has one more.")
 @click.option("--option", "options", type=KeyValueType(), multiple=True, help="An option of the network.")
+@entry_option
 @resolution_option(required=False)
 @click.option("--precision", type=click.Choice(("fp32", "fp16")), default="fp32", show_default=True)
-@click.option("-o", "--output", type=ANY_PATH, help="The checkpoint.  [NETWORK-CLASSES.safetensors]")
+@click.option("-o", "output", type=ANY_PATH, help="The checkpoint.  [NETWORK-CLASSES.safetensors]")
 @click.option("--verbose", is_flag=True, help="List every key that was renamed or dropped.")
 @json_option
 def import_checkpoint(
@@ -27,16 +28,18 @@ def import_checkpoint(
     source: Path,
     classes: str,
     options: tuple[tuple[str, str], ...],
+    entry: str | None,
     resolution: Resolution | None,
     precision: str,
     output: Path | None,
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Turn a .pth file into a checkpoint of rtseg.
+    """Turn weights that others wrote (.pth, .ckpt, .safetensors) into a checkpoint of rtseg.
 
-    Every key of the file is accounted for: taken, renamed, or dropped because nothing computes with it; --verbose lists
-    them. A key that is missing or left over is an error. Code in the file is never run. --resolution is the size it was
+    What training put around the names is taken off: an entry such as state_dict, a prefix such as module. or model.
+    Every key is accounted for: taken, renamed, or dropped because nothing computes with it; --verbose lists them.
+    A key that is missing or left over is an error. Code in the file is never run. --resolution is the size it was
     trained at, and is only noted.  [512x1024]
 
     \b
@@ -52,6 +55,7 @@ def import_checkpoint(
             output,
             classes=classes,
             options=dict(options),
+            entry=entry,
             resolution=resolution or DEFAULT_RESOLUTION,
             precision=precision,
             observer=observer,

@@ -30,7 +30,7 @@ THREE = (float, float, float)
 @click.option("--scale", type=click.FloatRange(0, min_open=True), help="Such as 0.00392157, which is 1/255, or 1.")
 @click.option("--colour-order", type=click.Choice(COLOUR_ORDERS), help="Of the channels, mean and std.  [RGB]")
 @click.option("--align-corners/--no-align-corners", default=None, help="The rule by which its logits are upsampled.")
-@click.option("-o", "--output", type=ANY_PATH, help="The file.  [NAME.canonical.onnx, beside ONNX]")
+@click.option("-o", "output", type=ANY_PATH, help="The file.  [NAME.canonical.onnx, beside ONNX]")
 @json_option
 def import_onnx(
     source: Path,

@@ -61,12 +61,18 @@ def file_argument(name: str, **settings: Any) -> Callable[[Command], Command]:
     return click.argument(name, type=ANY_PATH, **settings)
 
 
+entry_option = click.option(
+    "--entry", metavar="NAME", help="Where in a file of weights they are, such as ema.  [wherever they fit]"
+)
+
+
 def network_options(command: Command) -> Command:
-    """Add NETWORK, --module, --checkpoint, --classes, --option and --seed."""
+    """Add NETWORK, --module, --checkpoint, --entry, --classes, --option and --seed."""
     decorators = [
         click.argument("network", required=False),
         click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name."),
-        click.option("--checkpoint", type=ANY_PATH, help="Weights: .safetensors or .pth."),
+        click.option("--checkpoint", type=ANY_PATH, help="Weights: .safetensors, .pth, .ckpt."),
+        entry_option,
         click.option(
             "--classes",
             metavar="NAME|N",

@@ -13,7 +13,7 @@ from rtseg.cli.options import ANY_PATH, file_argument, json_option, runner_optio
 @click.command()
 @file_argument("artifact")
 @file_argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--output", "folder", type=ANY_PATH, required=True, help="The folder to write.")
+@click.option("-o", "folder", type=ANY_PATH, required=True, help="The folder to write.")
 @runner_option
 @threads_option
 @json_option

@@ -30,7 +30,7 @@ from rtseg.specs import TARGETS
 @click.option("--blocks", type=click.IntRange(1), default=20, show_default=True, help="At least so many blocks.")
 @click.option("--exclude", "patterns", multiple=True, metavar="PATTERN", help="Operators or modules to leave alone.")
 @onnx_runner_option
-@click.option("-o", "--output", type=ANY_PATH, help="Also write the figures as JSON.")
+@click.option("-o", "output", type=ANY_PATH, help="Also write the figures as JSON.")
 @click.option("--plot", type=ANY_PATH, help="Also draw them: PNG, SVG or PDF by the suffix.  [extra: report]")
 @threads_option
 @json_option

@@ -34,7 +34,7 @@ from rtseg.cli.options import ANY_PATH, KeyValueType, json_option
 @click.option("--precision", type=click.Choice(("fp32", "fp16")), default="fp32", show_default=True)
 @click.option("--heads/--no-heads", default=True, help="Whether the checkpoint keeps the auxiliary heads.  [heads]")
 @click.option("--resume", is_flag=True, help="Go on with a run that was killed.")
-@click.option("-o", "--output", type=ANY_PATH, help="The checkpoint.  [NETWORK-DATA.safetensors]")
+@click.option("-o", "output", type=ANY_PATH, help="The checkpoint.  [NETWORK-DATA.safetensors]")
 @json_option
 def train(
     network: str | None,

@@ -1,10 +1,8 @@
-"""Weights on disk: safetensors with a manifest; .pth files as a source, never with code in them."""
+"""Weights on disk: safetensors with a manifest are ours; files that others wrote are a source."""
 
 from __future__ import annotations
 
-import io
-import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,12 +16,14 @@ from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.details import Details
 from rtseg.artifacts.files import PathLike, sha256_of, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
-from rtseg.errors import CheckpointError
+from rtseg.errors import CheckpointError, first_line
+from rtseg.networks.factories import network_from_factory
 from rtseg.networks.official import KeyReport, our_tensors
-from rtseg.networks.prepared import PreparedNetwork, build_network, network_from_factory
-from rtseg.specs import ClassSpec, Resolution
-
-PTH_SUFFIXES = (".pth", ".pt")
+from rtseg.networks.outputs import Head
+from rtseg.networks.prepared import PreparedNetwork, build_network
+from rtseg.networks.readings import Reading, entries_of, is_counter, readings
+from rtseg.networks.weight_files import read_weight_file
+from rtseg.specs import Resolution
 
 
 def save_checkpoint(
@@ -45,8 +45,8 @@ def save_checkpoint(
     half = precision == "fp16"
     tensors = {
         key: (value.half() if half and value.is_floating_point() and value.ndim > 1 else value).cpu().contiguous()
-        for key, value in network.module.state_dict().items()
-        if not key.endswith("num_batches_tracked") and (heads or not _is_auxiliary(key, network))
+        for key, value in network.module.named_weights.state_dict().items()
+        if not is_counter(key) and (heads or not _is_auxiliary(key, network))
     }
     manifest = Manifest(
         kind="checkpoint",
@@ -65,12 +65,15 @@ def save_checkpoint(
     return Artifact(Path(path), manifest)
 
 
-def network_from_checkpoint(source: ArtifactLike, *, name: str | None = None) -> PreparedNetwork:
+def network_from_checkpoint(
+    source: ArtifactLike, *, name: str | None = None, resolution: Resolution | None = None, head: Head = None
+) -> PreparedNetwork:
     """Return the network of a checkpoint written by save_checkpoint, in float32.
 
     Its manifest names the network and its classes; where `name` is given they have to agree. A
-    user's own network has to be named: a data file does not decide which code is imported.
-    Raises ManifestError and CheckpointError.
+    user's own network has to be named: a data file does not decide which code is imported. It is tried out at the
+    resolution, by default the one that the manifest has, and head picks its output.
+    Raises ManifestError, CheckpointError and NetworkError.
     """
     artifact = Artifact.claimed(source, kind="checkpoint")
     manifest, path = artifact.manifest, artifact.path
@@ -82,8 +85,13 @@ def network_from_checkpoint(source: ArtifactLike, *, name: str | None = None) ->
         raise CheckpointError(
             f"{path} holds the weights of a network of your own", hint=f"--module {manifest.network}, if you trust it"
         )
-    network = _empty_network(manifest)
-    load_state(network, _tensors(artifact), path)
+    if ":" in manifest.network:
+        size = resolution or manifest.image.resolution
+        network = network_from_factory(manifest.network, manifest.output.classes, resolution=size, head=head)
+    else:
+        network = build_network(manifest.network, manifest.output.classes, options=manifest.options)
+    _, state, _ = _fitting(network, _own_tensors(network), readings(_tensors(artifact), _own_tensors(network)), path)
+    load_state(network, state, path)
     return replace(
         network,
         normalization=manifest.image.normalization,
@@ -92,28 +100,36 @@ def network_from_checkpoint(source: ArtifactLike, *, name: str | None = None) ->
     )
 
 
-def network_from_pth(
-    path: PathLike, name: str, classes: ClassSpec, *, options: Mapping[str, str] | None = None
-) -> PreparedNetwork:
-    """Return a registered network with the weights of a .pth file; see import_pth."""
-    return import_pth(path, name, classes, options=options)[0]
-
-
-def import_pth(
-    path: PathLike, name: str, classes: ClassSpec, *, options: Mapping[str, str] | None = None
+def network_from_weights(
+    path: PathLike,
+    network: PreparedNetwork,
+    *,
+    entry: str | None = None,
 ) -> tuple[PreparedNetwork, KeyReport]:
-    """Return a registered network with the weights of a .pth file, and what became of each key.
+    """Return the network with the weights of a file that others wrote, and what became of each key.
 
-    The file is read with weights_only, so code in it is never run. A "module." prefix and a wrapping
-    dictionary ("model", "state_dict") are taken off; official names go through the network's key map.
+    The file is what torch.save or safetensors wrote; code in it is never run. The network's own names are looked for
+    first, then behind what training puts around them (readings.py); names of a network's authors go through its key
+    map. entry is where in the file to look ("ema"), by default wherever the names are. Raises CheckpointError, also
+    where two different readings fit.
+    """
+    label = f"imported from {Path(path).name}"
+    own = _own_tensors(network)
+    reading, state, report = _fitting(network, own, _readings_of(path, own, entry), path)
+    load_state(network, state, path)
+    report = replace(report, reading=str(reading), left_out=reading.left_out)
+    weights = f"{label} ({reading})" if str(reading) else label
+    return replace(network, weights=weights, parent_sha256=sha256_of(path)), report
+
+
+def weights_by_name(path: PathLike) -> dict[str, Tensor]:
+    """Return the tensors of the largest entry of a file that others wrote, wrappers taken off.
+
     Raises CheckpointError.
     """
-    network = build_network(name, classes, options=options)
-    assert network.spec is not None
-    state, report = our_tensors(network.spec, network.module.state_dict(), read_pth_state(path))
-    load_state(network, state, path)
-    weights = f"imported from {Path(path).name}"
-    return replace(network, weights=weights, parent_sha256=sha256_of(path)), report
+    entries = _entries_of(path)
+    largest = max(entries, key=lambda entry: len(entries[entry]))
+    return dict(readings(entries[largest], ())[-1].state)
 
 
 def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: PathLike) -> None:
@@ -121,11 +137,9 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
 
     Raises CheckpointError naming the keys that do not fit.
     """
-    own = {k: v for k, v in network.module.state_dict().items() if not k.endswith("num_batches_tracked")}
-    given = {k: v for k, v in state.items() if not k.endswith("num_batches_tracked")}
-    auxiliary = {key for key in own if _is_auxiliary(key, network)}
-    needed = set(own) if auxiliary & set(given) else set(own) - auxiliary
-    missing, surplus = sorted(needed - set(given)), sorted(set(given) - set(own))
+    own = _own_tensors(network)
+    given = {key: value for key, value in state.items() if not is_counter(key)}
+    missing, surplus = _missing(network, own, given), sorted(set(given) - set(own))
     if missing or surplus:
         raise CheckpointError(
             f"{source} does not fit {network.name}",
@@ -141,18 +155,86 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
                 expected=tuple(own[key].shape),
                 hint="--classes with the number it was trained for (NAME+void has one more), or another --option",
             )
-    network.module.load_state_dict({k: v.float() for k, v in given.items()}, strict=False)
+    try:
+        converted = {key: value.to(own[key].dtype) for key, value in given.items()}
+        network.module.named_weights.load_state_dict(converted, strict=False)
+    except (RuntimeError, NotImplementedError) as error:  # a meta, sparse or quantised tensor
+        raise CheckpointError(f"{source} holds tensors that are no plain weights: {first_line(error)}") from error
+
+
+def _own_tensors(network: PreparedNetwork) -> dict[str, Tensor]:
+    state = network.module.named_weights.state_dict()
+    return {key: value for key, value in state.items() if not is_counter(key)}
+
+
+def _missing(network: PreparedNetwork, own: Collection[str], given: Collection[str]) -> list[str]:
+    """Return what a file lacks; auxiliary heads may be missing together."""
+    auxiliary = {key for key in own if _is_auxiliary(key, network)}
+    needed = set(own) if auxiliary & set(given) else set(own) - auxiliary
+    return sorted(needed - set(given))
+
+
+def _entries_of(path: PathLike) -> dict[str, dict[str, Tensor]]:
+    loaded = read_weight_file(path)
+    entries = entries_of(loaded)
+    if not entries:
+        got = f"{type(loaded).__name__} with {', '.join(list(loaded)[:5]) or 'nothing'}"
+        raise CheckpointError(f"{path} is not a state_dict", got=got, expected="names to tensors")
+    return entries
+
+
+def _readings_of(path: PathLike, own: Mapping[str, Tensor], entry: str | None) -> list[Reading]:
+    entries = _entries_of(path)
+    found = [reading for place, tensors in entries.items() for reading in readings(tensors, own, place)]
+    if entry is None:
+        return found
+    chosen = [reading for reading in found if entry in (reading.entry, reading.name)]
+    if not chosen:
+        known = ", ".join(dict.fromkeys(reading.name for reading in found if reading.name)) or "none"
+        raise CheckpointError(f"{path} has no entry of that name with tensors", got=repr(entry), expected=known)
+    return chosen
+
+
+def _fitting(
+    network: PreparedNetwork, own: Mapping[str, Tensor], found: list[Reading], path: PathLike
+) -> tuple[Reading, dict[str, Tensor], KeyReport]:
+    """Return the one reading with all that the network needs, under its names; else the one that has most of it."""
+    fitting: list[tuple[Reading, dict[str, Tensor], KeyReport]] = []
+    nearest: list[tuple[int, Reading, dict[str, Tensor], KeyReport]] = []
+    for reading in found:
+        try:
+            state, report = our_tensors(network.spec, own, reading.state)
+        except CheckpointError:  # the authors' names, yet not those of this network
+            state, report = dict(reading.state), KeyReport(tuple(reading.state), {}, ())
+        others = sum(own[key].shape != state[key].shape for key in own if key in state)
+        if not others and not _missing(network, own, state):
+            fitting.append((reading, state, report))
+        surplus = len(set(state) - set(own))
+        nearest.append((2 * len(_missing(network, own, state)) + others + surplus, reading, state, report))
+    different = [fitting[0]] if fitting else []
+    different += [one for one in fitting[1:] if not any(_are_the_same(one[1], other[1], own) for other in different)]
+    if len(different) > 1:
+        raise CheckpointError(
+            f"{path} has several sets of weights that fit {network.name}",
+            got=", ".join(reading.name or "the top of the file" for reading, _, _ in different),
+            expected="one",
+            hint=f"--entry {different[-1][0].name}",
+        )
+    return different[0] if different else min(nearest, key=lambda one: one[0])[1:]
+
+
+def _are_the_same(one: Mapping[str, Tensor], other: Mapping[str, Tensor], names: Collection[str]) -> bool:
+    """Return whether both have the same values for those of the names that either has."""
+    shared = [name for name in names if name in one or name in other]
+    return all(
+        name in one and name in other and (one[name] is other[name] or torch.equal(one[name], other[name]))
+        for name in shared
+    )
 
 
 def _is_auxiliary(key: str, network: PreparedNetwork) -> bool:
     name = network.module.auxiliary_heads
     return bool(name) and key.startswith(f"{name}.")
-
-
-def _empty_network(manifest: Manifest) -> PreparedNetwork:
-    if ":" in manifest.network:
-        return network_from_factory(manifest.network, manifest.output.classes)
-    return build_network(manifest.network, manifest.output.classes, options=manifest.options)
 
 
 def _tensors(artifact: Artifact) -> dict[str, Tensor]:
@@ -161,34 +243,6 @@ def _tensors(artifact: Artifact) -> dict[str, Tensor]:
     except SafetensorError as error:
         what = f"{artifact.path} is not a whole safetensors file: {error}"
         raise CheckpointError(what, hint="a fresh copy") from error
-
-
-def read_pth_state(path: PathLike) -> dict[str, Tensor]:
-    """Return the tensors of a .pth file by name, wrappers and prefixes taken off. Raises CheckpointError."""
-    try:
-        content = io.BytesIO(Path(path).read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        loaded = torch.load(content, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} holds more than weights, or is damaged; nothing in it was run",
-            expected="a state_dict of tensors",
-            hint="torch.save(network.state_dict(), ...) in a program you trust",
-        ) from error
-    except Exception as error:  # what torch.load raises depends on the byte at which it gives up
-        raise CheckpointError(
-            f"{path} is not a PyTorch file, or only a part of one",
-            expected="what torch.save writes",
-            hint="a fresh copy",
-        ) from error
-    for wrapper in ("model", "state_dict"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
-    if not isinstance(loaded, Mapping) or not loaded or not all(isinstance(v, Tensor) for v in loaded.values()):
-        raise CheckpointError(f"{path} is not a state_dict", got=type(loaded).__name__, expected="names to tensors")
-    return {str(key).removeprefix("module."): value for key, value in loaded.items()}
 
 
 def _summary(kind: str, keys: list[str]) -> str:

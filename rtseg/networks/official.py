@@ -8,19 +8,22 @@ from typing import Any, Optional
 
 from torch import Tensor
 
+from rtseg.networks.readings import is_counter
 from rtseg.networks.spec import NetworkSpec
-
-COUNTER = "num_batches_tracked"
-"""Counts training steps; nothing computes with it, and old PyTorch versions did not write it."""
 
 
 @dataclass(frozen=True)
 class KeyReport:
-    """What became of the keys of a checkpoint: the same name here, another one, or never called and dropped."""
+    """What became of the keys of a checkpoint: the same name here, another one, or never called and dropped.
+
+    reading says what was taken off before the names were compared, left_out are the names outside of it.
+    """
 
     taken: tuple[str, ...]
     renamed: Mapping[str, str]
     dropped: tuple[str, ...]
+    reading: str = ""
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -50,18 +53,18 @@ def _our_name(name: str, modules: Modules) -> str | None:
 
 
 def our_tensors(
-    spec: NetworkSpec, own: Mapping[str, Tensor], state: Mapping[str, Tensor]
+    spec: NetworkSpec | None, own: Mapping[str, Tensor], state: Mapping[str, Tensor]
 ) -> tuple[dict[str, Tensor], KeyReport]:
     """Return the tensors under the names of the network's own state, with the report.
 
     A file that has all our names is taken as it is; else the authors' names go through the network's
-    key map. Raises what the key map raises.
+    key map, where it has one. Raises what the key map raises.
     """
-    wanted = {key for key in own if not key.endswith(COUNTER)}
+    wanted = {key for key in own if not is_counter(key)}
     names: Mapping[str, str | None] = {key: key for key in state}
-    if spec.official_names is not None and not wanted <= set(state):
+    if spec is not None and spec.official_names is not None and not wanted <= set(state):
         names = spec.official_names(list(state))
-    names = {key: None if key.endswith(COUNTER) else ours for key, ours in names.items()}
+    names = {key: None if is_counter(key) else ours for key, ours in names.items()}
     report = KeyReport(
         taken=tuple(key for key, ours in names.items() if ours == key),
         renamed={key: ours for key, ours in names.items() if ours not in (None, key)},

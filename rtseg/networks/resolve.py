@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
-from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path
-from rtseg.artifacts.files import sha256_of
+from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path, is_of_rtseg
 from rtseg.errors import CheckpointError, NetworkError, UnknownNameError
-from rtseg.networks.checkpoints import (
-    PTH_SUFFIXES,
-    load_state,
-    network_from_checkpoint,
-    network_from_pth,
-    read_pth_state,
-)
-from rtseg.networks.prepared import PreparedNetwork, network_from_factory, network_with_random_weights
+from rtseg.networks.checkpoints import network_from_checkpoint, network_from_weights
+from rtseg.networks.factories import network_from_factory
+from rtseg.networks.outputs import Head
+from rtseg.networks.prepared import PreparedNetwork, build_network, network_with_random_weights
 from rtseg.networks.registry import network_names
-from rtseg.specs import ClassSpec
+from rtseg.specs import ClassSpec, Resolution
 
 
 def resolve_network(
@@ -27,46 +21,77 @@ def resolve_network(
     *,
     factory: str | None = None,
     checkpoint: ArtifactLike | None = None,
+    entry: str | None = None,
     options: Mapping[str, str] | None = None,
     seed: int = 0,
+    resolution: Resolution | None = None,
+    head: Head = None,
 ) -> PreparedNetwork:
     """Return the network that name, factory and checkpoint describe together.
 
-    A safetensors checkpoint names its network and classes itself; name and classes, where given, must
-    agree. A .pth file holds weights only, so it needs the name or the factory, and the classes.
+    A checkpoint of rtseg names its network and classes itself; name and classes, where given, must agree. A file that
+    others wrote holds weights only, so it needs the name or the factory, and the classes; entry is where in it they
+    are. A network of the user's own is tried out at the resolution; head picks its output.
     Raises UnknownNameError, NetworkError, CheckpointError and ManifestError.
     """
     if name is not None and factory is not None:
         raise NetworkError(
             "a network is named and a factory given", got=f"{name} and {factory}", expected="one of them"
         )
+    if head is not None and factory is None:
+        raise NetworkError("a registered network has one output", got=f"--output {head}", hint="without --output")
     given = None if checkpoint is None else artifact_or_path(checkpoint)
-    if isinstance(given, Artifact) or (given is not None and given.suffix not in PTH_SUFFIXES):
-        if name is not None and name not in network_names():
-            raise UnknownNameError("network", name, network_names())
-        network = network_from_checkpoint(given, name=factory or name)
+    if name is not None and name not in network_names():
+        raise UnknownNameError("network", name, network_names())
+    if given is not None and is_of_rtseg(given):
+        if entry is not None:
+            raise CheckpointError(
+                f"{given} is a checkpoint of rtseg: it has one set of weights", hint="without --entry"
+            )
+        network = network_from_checkpoint(given, name=factory or name, resolution=resolution, head=head)
         _require_same(network, classes, options or {}, given)
         return network
-    if classes is None:
-        raise NetworkError("the classes are not known", hint="--classes cityscapes, camvid, voc, streets or a number")
-    if factory is not None:
-        if options:
-            raise NetworkError(
-                "a network of your own has no options", got=", ".join(options), hint="a factory for each variant"
-            )
-        network = network_from_factory(factory, classes, seed=seed)
+    if given is None and entry is not None:
+        raise CheckpointError("an entry is named, and no file", hint="--checkpoint FILE")
+    if name is None and factory is None:
         if given is not None:
-            load_state(network, read_pth_state(given), given)
-            source = f"imported from {given.name}"
-            network = replace(network, weights=source, parent_sha256=sha256_of(given))
-        return network
-    if name is None:
+            raise CheckpointError(
+                f"{given} has no manifest beside it, which would name its network",
+                hint="the network's name or --module PACKAGE.MODULE:FACTORY, and --classes",
+            )
         raise NetworkError(
             "no network is named", expected=f"one of {', '.join(network_names())}, --module or --checkpoint"
         )
-    if given is not None:
-        return network_from_pth(given, name, classes, options=options)
-    return network_with_random_weights(name, classes, options=options, seed=seed)
+    if classes is None:
+        raise NetworkError("the classes are not known", hint="--classes cityscapes, camvid, voc, streets or a number")
+    if name is not None and given is None:
+        return network_with_random_weights(name, classes, options=options, seed=seed)
+    network = network_to_fill(
+        factory or name or "", classes, options=options, seed=seed, resolution=resolution, head=head
+    )
+    return network_from_weights(given, network, entry=entry)[0] if isinstance(given, Path) else network
+
+
+def network_to_fill(
+    name: str,
+    classes: ClassSpec,
+    *,
+    options: Mapping[str, str] | None = None,
+    seed: int = 0,
+    resolution: Resolution | None = None,
+    head: Head = None,
+) -> PreparedNetwork:
+    """Return a registered network, or the one of a factory "package.module:function", as its author initialises it.
+
+    Raises UnknownNameError and NetworkError.
+    """
+    if ":" not in name:
+        return build_network(name, classes, options=options, seed=seed)
+    if options:
+        raise NetworkError(
+            "a network of your own has no options", got=", ".join(options), hint="a factory for each variant"
+        )
+    return network_from_factory(name, classes, seed=seed, resolution=resolution, head=head)
 
 
 def _require_same(

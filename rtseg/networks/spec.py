@@ -32,6 +32,11 @@ class SegmentationNetwork(nn.Module, ABC):
         """What an image's sides have to be multiples of: the stride, unless a network needs more."""
         return self.stride
 
+    @property
+    def named_weights(self) -> nn.Module:
+        """The module whose state_dict has the names that checkpoints use: this one, unless it wraps another."""
+        return self
+
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (batch, classes, height / stride, width / stride) for float32 NCHW images."""

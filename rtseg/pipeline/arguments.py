@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Union
 
-from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.artifact import CHECKPOINT_SUFFIX, Artifact, ArtifactLike, is_of_rtseg
 from rtseg.errors import NetworkError, SpecError
 from rtseg.pipeline.packages import needed_for
 from rtseg.specs import ClassSpec, Resolution
@@ -82,13 +82,17 @@ def prepared_network(
     network: NetworkLike | None,
     *,
     checkpoint: ArtifactLike | None = None,
+    entry: str | None = None,
     classes: Classes | None = None,
     options: Mapping[str, str] | None = None,
     seed: int = 0,
+    resolution: Resolution | None = None,
+    head: str | int | None = None,
 ) -> PreparedNetwork:
     """Return the network that a name, a factory "package.module:function" or a checkpoint, and a checkpoint describe.
 
-    Raises NetworkError for anything else, and what resolve_network raises.
+    A network of the user's own is tried out at the resolution; head picks its output. Raises NetworkError for anything
+    else, and what resolve_network raises.
     """
     with needed_for("building a network", "export"):
         from rtseg.networks.resolve import resolve_network
@@ -102,7 +106,7 @@ def prepared_network(
             expected="a name, a checkpoint, or package.module:function for one of your own",
         )
     factory = network if network is not None and ":" in network else None
-    brings_classes = checkpoint is not None and is_checkpoint(checkpoint)
+    brings_classes = checkpoint is not None and is_of_rtseg(checkpoint)
     if classes is None and not brings_classes:
         classes = DEFAULT_CLASSES
     return resolve_network(
@@ -110,8 +114,11 @@ def prepared_network(
         None if classes is None else classes_of(classes),
         factory=factory,
         checkpoint=checkpoint,
+        entry=entry,
         options=options,
         seed=seed,
+        resolution=resolution,
+        head=head,
     )
 
 
@@ -127,4 +134,4 @@ def is_checkpoint(source: object) -> bool:
     """Return whether it is a checkpoint of rtseg: an artifact, a result that has one, or the path of a .safetensors."""
     if isinstance(getattr(source, "artifact", source), Artifact):
         return True
-    return isinstance(source, (str, os.PathLike)) and Path(source).suffix == ".safetensors"
+    return isinstance(source, (str, os.PathLike)) and Path(source).suffix == CHECKPOINT_SUFFIX

@@ -61,11 +61,15 @@ def import_checkpoint(
     *,
     classes: Classes,
     options: Mapping[str, str] | None = None,
+    entry: str | None = None,
     resolution: Size = DEFAULT_RESOLUTION,
     precision: str = "fp32",
     observer: Observer = SILENT,
 ) -> CheckpointImportResult:
-    """Turn a .pth file of a network's authors into a checkpoint of rtseg. Code in the file is never run.
+    """Turn weights that others wrote into a checkpoint of rtseg. Code in the file is never run.
+
+    network is a registered name, or "package.module:function" for one of your own. source is what torch.save or
+    safetensors wrote; entry is where in it the weights are ("ema"), by default wherever they fit.
 
     Every key is accounted for: taken, renamed, or dropped because nothing computes with it. resolution, the size it was
     trained at, is only noted. precision "fp16" halves the file. output is by default NETWORK-CLASSES.safetensors.
@@ -74,15 +78,17 @@ def import_checkpoint(
     WriteError.
     """
     with needed_for("importing a checkpoint", "export"):
-        from rtseg.networks.checkpoints import import_pth, save_checkpoint
+        from rtseg.networks.checkpoints import network_from_weights, save_checkpoint
+        from rtseg.networks.resolve import network_to_fill
 
     spec = classes_of(classes)
-    prepared, keys = import_pth(source, network, spec, options=options)
-    path = (
-        Path(output) if output is not None else Path(f"{network}-{spec.dataset or f'{len(spec)}classes'}.safetensors")
-    )
+    size = resolution_of(resolution)
+    empty = network_to_fill(network, spec, options=options, resolution=size)
+    prepared, keys = network_from_weights(source, empty, entry=entry)
+    name = f"{network.replace(':', '-')}-{spec.dataset or f'{len(spec)}classes'}.safetensors"
+    path = Path(output) if output is not None else Path(name)
     details = WeightImportDetails(Path(source).name, keys.to_json())
-    artifact = save_checkpoint(path, prepared, resolution_of(resolution), precision=precision, details=details)
+    artifact = save_checkpoint(path, prepared, size, precision=precision, details=details)
     return CheckpointImportResult(artifact, Path(source).name, keys)
 
 

@@ -62,9 +62,11 @@ def export(
     output: PathLike | None = None,
     *,
     checkpoint: ArtifactLike | None = None,
+    entry: str | None = None,
     classes: Classes | None = None,
     options: Mapping[str, str] | None = None,
     interface: str = "logits",
+    head: str | int | None = None,
     data: str = "streets",
     split: str = "val",
     images: int = 2,
@@ -74,7 +76,9 @@ def export(
     """Write a network as a canonical ONNX file, once ONNX Runtime and PyTorch agree on it.
 
     network is a registered name, "package.module:function" for one of your own, or a checkpoint of rtseg. checkpoint is
-    where the weights of a named network are, a checkpoint or a .pth; without one they are random, drawn with seed.
+    where the weights of a named network are, a checkpoint or what torch.save or safetensors wrote, entry where in such
+    a file ("ema"), by default wherever they fit; without one they are random, drawn with seed. head is the name or
+    place of the output that holds the logits, where several of a network of your own could.
     classes are by default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores"
     (full resolution) or "labels" (uint8 in and out). The comparison runs on a random input and on `images` pictures of
     data. output is by default NETWORK-CLASSES-HxW.onnx in the current folder.
@@ -89,7 +93,16 @@ def export(
     require_at_least(0, images=images, seed=seed)
     size = resolution_of(resolution)
     dataset = open_dataset(data, split)
-    prepared = prepared_network(network, checkpoint=checkpoint, classes=classes, options=options, seed=seed)
+    prepared = prepared_network(
+        network,
+        checkpoint=checkpoint,
+        entry=entry,
+        classes=classes,
+        options=options,
+        seed=seed,
+        resolution=size,
+        head=head,
+    )
     pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
     path = Path(output) if output is not None else Path(default_name(prepared, size, interface))
     for written in (path, manifest_path(path)):

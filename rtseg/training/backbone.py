@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtseg.artifacts.files import PathLike, sha256_of
 from rtseg.errors import CheckpointError, TrainingError
-from rtseg.networks.checkpoints import network_from_checkpoint, read_pth_state
+from rtseg.networks.checkpoints import network_from_checkpoint, weights_by_name
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.training.recipe import TrainingRecipe
 
@@ -38,7 +38,7 @@ def load_backbone(network: PreparedNetwork, recipe: TrainingRecipe, path: PathLi
             expected=f"the state_dict of torchvision.models.{model}",
             hint="--backbone FILE, or --backbone random",
         )
-    network.module.load_backbone(read_pth_state(path))
+    network.module.load_backbone(weights_by_name(path))
     return sha256_of(path)
 
 

@@ -59,7 +59,8 @@ def test_the_checkpoint_has_the_tensors_of_the_file(
 
 def test_the_counts_are_said_in_one_line(cli: Callable[..., Outcome], published: Path, tmp_path: Path) -> None:
     outcome = cli("import-checkpoint", "s2fpn18", published, "--classes", "camvid", "-o", tmp_path / "a.safetensors")
-    assert re.fullmatch(r"s2fpn18_camvid\.pth: \d+ keys, 0 taken, \d+ renamed, \d+ dropped\n", outcome.err)
+    assert re.fullmatch(r"s2fpn18_camvid\.pth: \d+ keys, 0 taken, \d+ renamed, \d+ dropped \(.*\)\n", outcome.err)
+    assert outcome.err.endswith("(entry model, prefix module. taken off)\n")
 
 
 def test_every_key_of_the_file_is_listed_once_if_asked(

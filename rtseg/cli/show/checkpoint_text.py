@@ -11,10 +11,13 @@ def key_report_text(manifest: Manifest, *, verbose: bool = False) -> str:
     details = manifest.details_as(WeightImportDetails)
     taken, renamed, dropped = (details.keys[name] for name in ("taken", "renamed", "dropped"))
     counts = f"{len(taken)} taken, {len(renamed)} renamed, {len(dropped)} dropped"
+    reading = details.keys.get("reading", "")
     summary = f"{details.source}: {len(taken) + len(renamed) + len(dropped)} keys, {counts}"
+    summary += f" ({reading})" if reading else ""
     if not verbose:
         return summary
     lines = [f"taken    {key}" for key in taken]
     lines += [f"renamed  {key} -> {ours}" for key, ours in renamed.items()]
     lines += [f"dropped  {key}" for key in dropped]
+    lines += [f"left out {key}" for key in details.keys.get("left_out", ())]
     return "\n".join([*lines, summary])

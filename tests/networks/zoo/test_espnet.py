@@ -12,8 +12,9 @@ from rtseg.errors import CheckpointError, SpecError
 from rtseg.exporting.interfaces import interface_module
 from rtseg.exporting.onnx_file import export_onnx
 from rtseg.frame.segmenter import Segmenter
-from rtseg.networks.checkpoints import import_pth
+from rtseg.networks.checkpoints import network_from_weights
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
+from rtseg.networks.prepared import build_network
 from rtseg.networks.zoo.espnet import ESPNET, ESPNet
 from rtseg.networks.zoo.espnet_checkpoint import official_names
 from rtseg.runners.loading import load
@@ -141,7 +142,7 @@ def test_pixels_become_what_the_authors_feed(
     [(CAMVID_WEIGHTS, "camvid+void", "features+image"), (CITYSCAPES_WEIGHTS, "cityscapes+void", "features")],
 )
 def test_the_official_weights_are_imported_whole(path: Path, classes: str, skip: str) -> None:
-    network, report = import_pth(path, "espnet", class_spec(classes), options={"skip": skip})
+    network, report = network_from_weights(path, build_network("espnet", class_spec(classes), options={"skip": skip}))
     assert (len(report.taken) + len(report.renamed), report.dropped) == (189, ())
     assert network.normalization == ESPNET.normalization_for(class_spec(classes).dataset)
 
@@ -149,13 +150,13 @@ def test_the_official_weights_are_imported_whole(path: Path, classes: str, skip:
 @pytest.mark.data(*WEIGHTS)
 def test_the_cityscapes_weights_do_not_fit_the_other_skip() -> None:
     with pytest.raises(CheckpointError, match=r"merge1.*got \(20, 36, 3, 3\); expected \(20, 39, 3, 3\)"):
-        import_pth(CITYSCAPES_WEIGHTS, "espnet", class_spec("cityscapes+void"))
+        network_from_weights(CITYSCAPES_WEIGHTS, build_network("espnet", class_spec("cityscapes+void")))
 
 
 @pytest.mark.data(*WEIGHTS, "camvid/val")
 def test_the_official_camvid_weights_are_as_right_here_as_in_the_official_code(one_core: None) -> None:
     # On the first 20 validation pictures. All 101 give mIoU 0.7010 and class accuracy 0.7971, here and there.
-    network, _ = import_pth(CAMVID_WEIGHTS, "espnet", class_spec("camvid+void"))
+    network, _ = network_from_weights(CAMVID_WEIGHTS, build_network("espnet", class_spec("camvid+void")))
     runner = TorchRunner(*interface_module(network, "logits", CAMVID_SIZE))
     with Segmenter(runner, network.image_spec(CAMVID_SIZE), network.output_spec("logits")) as segmenter:
         result = measured_accuracy(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)
@@ -165,7 +166,7 @@ def test_the_official_camvid_weights_are_as_right_here_as_in_the_official_code(o
 
 @pytest.mark.data(*WEIGHTS, "camvid/val")
 def test_an_export_of_the_official_camvid_weights_is_as_right_as_the_network(tmp_path: Path) -> None:
-    network, _ = import_pth(CAMVID_WEIGHTS, "espnet", class_spec("camvid+void"))
+    network, _ = network_from_weights(CAMVID_WEIGHTS, build_network("espnet", class_spec("camvid+void")))
     export_onnx(network, CAMVID_SIZE, tmp_path / "espnet.onnx", interface="labels")
     with load(tmp_path / "espnet.onnx") as segmenter:
         result = measured_accuracy(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)

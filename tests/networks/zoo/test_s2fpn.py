@@ -223,7 +223,7 @@ def test_what_is_dropped_is_what_the_official_code_never_calls() -> None:
 
 @needs_facts
 def test_no_official_name_is_one_of_ours() -> None:
-    # network_from_pth asks for the key map only where the two sets of names are disjoint.
+    # our_tensors asks for the key map only where the two sets of names are disjoint.
     assert set(official_shapes()).isdisjoint(meta_network().state_dict())
 
 

@@ -1,0 +1,197 @@
+"""A user's own network: built by their function, tried out once, and put behind the contract of networks."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import inspect
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import torch
+from torch import Tensor, nn
+
+from rtseg.errors import NetworkError
+from rtseg.networks.outputs import Head, head_of, named_outputs, stride_of
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.networks.spec import SegmentationNetwork
+from rtseg.specs import ClassSpec, Normalization, Resolution, require_field_types
+
+TRIED_AT = Resolution(128, 128)
+"""Where nobody says a size."""
+
+CLASSES_ARGUMENTS = ("classes", "num_classes", "n_classes", "nclass")
+"""What factories call the number of classes: ours first, then as model collections have it."""
+
+Factory = Callable[..., object]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one run of a module showed: which output holds the logits, and at which stride of the image."""
+
+    head: str
+    stride: int
+
+
+class FactoryNetwork(SegmentationNetwork):
+    """A user's module behind the contract of networks. Checkpoints use the names of the module alone."""
+
+    def __init__(self, module: nn.Module, classes: int, trial: Trial, label: str) -> None:
+        super().__init__()
+        self.module = module
+        self.align_corners = bool(getattr(module, "align_corners", False))
+        self.stride = trial.stride
+        self._head, self._classes, self._label = trial.head, classes, label
+
+    @property
+    def named_weights(self) -> nn.Module:
+        """The user's module."""
+        return self.module
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the output that holds the logits."""
+        outputs = named_outputs(self.module(images))
+        return outputs[self._main(outputs, images)]
+
+    def training_logits(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the logits, then every other output that has a channel for each class, at any stride."""
+        outputs = named_outputs(self.module(images))
+        main = outputs.pop(self._main(outputs, images))
+        resolution = Resolution(*map(int, images.shape[2:]))
+        shapes = {name: _shape_of_one(tensor) for name, tensor in outputs.items()}
+        return (main, *(outputs[name] for name, shape in shapes.items() if self._is_auxiliary(shape, resolution)))
+
+    def _main(self, outputs: dict[str, Tensor], images: Tensor) -> str:
+        """Return the name of the logits: what was found in evaluation, else by the rule, as training may give more."""
+        if self._head in outputs:
+            return self._head
+        resolution = Resolution(*map(int, images.shape[2:]))
+        shapes = {name: _shape_of_one(tensor) for name, tensor in outputs.items()}
+        return head_of(shapes, self._classes, resolution, None, f"{self._label} in training")
+
+    def _is_auxiliary(self, shape: tuple[int, ...], resolution: Resolution) -> bool:
+        return shape[1:2] == (self._classes,) and stride_of(shape, self._classes, resolution) is not None
+
+
+def network_from_factory(
+    reference: str,
+    classes: ClassSpec,
+    *,
+    seed: int = 0,
+    resolution: Resolution | None = None,
+    head: Head = None,
+) -> PreparedNetwork:
+    """Return the network that `package.module:factory` builds when called with classes=N, or num_classes=N.
+
+    The current folder is importable, as for `python -m`. The module may offer `normalization` (a
+    rtseg.specs.Normalization) and `align_corners`. It is tried out on a copy at the resolution, by default 128x128;
+    head is the name or place of the output that holds the logits where several could. Raises NetworkError.
+    """
+    factory = _imported(reference)
+    module = _built(factory, reference, classes, seed)
+    tried = _copy_of(module, lambda: _built(factory, reference, classes, seed))
+    trial = _trial(tried, len(classes), resolution or TRIED_AT, head, reference)
+    network = _behind_the_contract(module, len(classes), trial, reference)
+    normalization = getattr(module, "normalization", Normalization())
+    if not isinstance(normalization, Normalization):
+        raise NetworkError(
+            f"{reference} offers a normalization of another type",
+            got=type(normalization).__name__,
+            expected="rtseg.specs.Normalization",
+        )
+    require_field_types(Normalization, vars(normalization))
+    attribute = reference.partition(":")[2]
+    return PreparedNetwork(reference, network.eval(), classes, normalization, f"as {attribute} built them")
+
+
+def _imported(reference: str) -> Factory:
+    home, _, attribute = reference.partition(":")
+    if not home or home.startswith(".") or not attribute:
+        raise NetworkError("not a reference to a factory", got=repr(reference), expected="package.module:factory")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        factory: Factory = getattr(importlib.import_module(home), attribute)
+    except (ImportError, AttributeError) as error:
+        raise NetworkError(f"cannot import {reference}: {error}", hint="run from the folder that holds it") from error
+    except (Exception, SystemExit) as error:  # the user's own code raises what it likes
+        raise NetworkError(f"importing {home} failed: {_told(error)}") from error
+    return factory
+
+
+def _built(factory: Factory, reference: str, classes: ClassSpec, seed: int) -> nn.Module:
+    name = _argument_for_classes(factory)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            module = factory(**{name: len(classes)})
+        except (Exception, SystemExit) as error:
+            raise NetworkError(f"{reference}({name}={len(classes)}) failed: {_told(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise NetworkError(f"{reference} built no module", got=type(module).__name__, expected="torch.nn.Module")
+    return module
+
+
+def _argument_for_classes(factory: Factory) -> str:
+    """Return the argument of the factory that takes the number of classes: "classes" where it does not show."""
+    try:
+        taken = inspect.signature(factory).parameters
+    except (TypeError, ValueError):
+        return CLASSES_ARGUMENTS[0]
+    return next((name for name in CLASSES_ARGUMENTS if name in taken), CLASSES_ARGUMENTS[0])
+
+
+def _copy_of(module: nn.Module, again: Callable[[], nn.Module]) -> nn.Module:
+    """Return a module that may be run without a trace in the other: some keep a grid of the first image they see."""
+    try:
+        return copy.deepcopy(module)
+    except Exception:  # not every attribute can be copied
+        return again()
+
+
+def _trial(module: nn.Module, classes: int, resolution: Resolution, head: Head, label: str) -> Trial:
+    image = torch.zeros(1, 3, resolution.height, resolution.width)
+    try:
+        with torch.inference_mode():
+            outputs = named_outputs(module.eval()(image))
+    except Exception as error:  # a network of the user's own raises what it likes
+        raise NetworkError(
+            f"{label} fails on a float32 {tuple(image.shape)} image: {_told(error)}",
+            hint="--resolution with a size that it is made for",
+        ) from error
+    floats = {name: tensor for name, tensor in outputs.items() if tensor.dtype == torch.float32}
+    if not floats:
+        raise NetworkError(
+            f"{label} gives no logits",
+            got=", ".join(f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in outputs.values()) or "no tensor",
+            expected="a float32 tensor, or several in a list, tuple or mapping",
+        )
+    shapes = {name: tuple(tensor.shape) for name, tensor in floats.items()}
+    chosen = head_of(shapes, classes, resolution, head, label)
+    stride = stride_of(shapes[chosen], classes, resolution)
+    assert stride is not None
+    return Trial(chosen, stride)
+
+
+def _behind_the_contract(module: nn.Module, classes: int, trial: Trial, label: str) -> SegmentationNetwork:
+    if not isinstance(module, SegmentationNetwork):
+        return FactoryNetwork(module, classes, trial, label)
+    if getattr(module, "stride", None) != trial.stride:
+        raise NetworkError(
+            f"{label} states another stride than its logits have",
+            got=getattr(module, "stride", None),
+            expected=trial.stride,
+        )
+    return module
+
+
+def _shape_of_one(tensor: Tensor) -> tuple[int, ...]:
+    """Return the shape for one image of a batch."""
+    return (1, *map(int, tensor.shape[1:]))
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,89 @@
+"""Which of a network's outputs are its logits. Never the first by luck: DDRNet and PIDNet give an auxiliary head first.
+
+a tensor             it is
+several, one fits    that one: float32 with a channel for each class, at a stride of the image
+several fit          the one that is named out, logits or main; else the user says which
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Optional, Union
+
+from torch import Tensor
+
+from rtseg.errors import NetworkError
+from rtseg.specs import Resolution
+
+STRIDES = (1, 2, 4, 8, 16, 32)
+MAIN_NAMES = ("out", "logits", "main")
+"""What torchvision, transformers and others call the head that counts."""
+
+Shape = tuple[int, ...]
+Head = Optional[Union[str, int]]
+
+
+def named_outputs(outputs: object) -> dict[str, Tensor]:
+    """Return the tensors of what a module gave, by name: "out", "1", "1.0" in a list inside a tuple, "" alone."""
+    if isinstance(outputs, Tensor):
+        return {"": outputs}
+    if isinstance(outputs, Mapping):
+        items = [(str(key), value) for key, value in outputs.items()]
+    elif isinstance(outputs, (list, tuple)):
+        names = getattr(outputs, "_fields", range(len(outputs)))  # those of a named tuple
+        items = [(str(name), value) for name, value in zip(names, outputs)]
+    else:
+        return {}
+    return {
+        f"{name}.{inner}" if inner else name: tensor
+        for name, value in items
+        for inner, tensor in named_outputs(value).items()
+    }
+
+
+def stride_of(shape: Shape, classes: int, resolution: Resolution) -> int | None:
+    """Return the stride of logits of that shape for one image, None where it is no shape of logits.
+
+    A network of two classes may have one channel.
+    """
+    if len(shape) != 4 or shape[0] != 1 or (shape[1] != classes and (shape[1], classes) != (1, 2)):
+        return None
+    height, width = resolution.height, resolution.width
+    fitting = [stride for stride in STRIDES if shape[2:] == (-(-height // stride), -(-width // stride))]
+    return fitting[0] if fitting else None
+
+
+def head_of(shapes: Mapping[str, Shape], classes: int, resolution: Resolution, head: Head, label: str) -> str:
+    """Return the name of the output that holds the logits: that which head picks, by name or place, or by the rule.
+
+    Raises NetworkError where there is none, where several could be meant, and where the one picked cannot be.
+    """
+    listed = ", ".join(f"{name or 'the output'} {shape}" for name, shape in shapes.items()) or "no tensor"
+    expected = f"(1, {classes}, {resolution.height}/s, {resolution.width}/s) with a stride s of 1 to 32"
+    if head is not None:
+        names = [name for place, name in enumerate(shapes) if str(head) in (name, str(place))][:1]
+        names = [str(head)] if str(head) in shapes else names
+        if not names:
+            raise NetworkError(f"{label} has no output {head}", got=listed, hint="--output NAME|INDEX of one of these")
+        if stride_of(shapes[names[0]], classes, resolution) is None:
+            raise NetworkError(f"output {head} of {label} has another shape than logits", got=listed, expected=expected)
+        return names[0]
+    fitting = [name for name, shape in shapes.items() if stride_of(shape, classes, resolution) is not None]
+    if not fitting:
+        raise NetworkError(
+            f"{label} gives another shape than logits",
+            got=listed,
+            expected=expected,
+            hint="a network with that many output channels, or --classes with another number",
+        )
+    full = [name for name in fitting if shapes[name][1] == classes]
+    named = [name for name in full or fitting if name in MAIN_NAMES]
+    chosen = named if len(named) == 1 else full or fitting
+    if len(chosen) > 1:
+        raise NetworkError(
+            f"{label} has several outputs that could be its logits",
+            got=listed,
+            expected=f"one, or one of them named {', '.join(MAIN_NAMES)}",
+            hint=f"--output NAME|INDEX, such as --output {chosen[-1]}",
+        )
+    return chosen[0]

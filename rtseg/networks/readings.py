@@ -1,0 +1,115 @@
+"""Which tensors of a file are a network's, where training has put names around them.
+
+A file may keep the weights below an entry ("state_dict", "model", "ema"), and every name behind a prefix: "module." of
+DataParallel, "_orig_mod." of torch.compile, "model." of Lightning, and these nested. A reading is one way to take them
+off. The network's own names decide which reading is meant; where two are, nobody but the user can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+WRAPPERS = frozenset({"module", "_orig_mod", "model", "net", "network", "ema", "ema_model", "model_ema"})
+"""What others call the attribute that holds a network. Names outside of one may be a loss's, and are left out."""
+
+COUNTERS = ("num_batches_tracked", "total_ops", "total_params")
+"""Last words of names that nothing computes with: training steps, and what profilers leave behind."""
+
+_DEEPEST_ENTRY = 4
+_INSIDE = ("_orig_mod", "module")
+"""Wrappers of a part of the network: they stand within the names."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Tensors by the network's names, and what was taken off to get them.
+
+    entry is where in the file they stand ("" at the top), prefix what every name began with, inside what was taken out
+    of the middle of names. left_out are names without the prefix.
+    """
+
+    state: Mapping[str, Tensor]
+    entry: str = ""
+    prefix: str = ""
+    inside: str = ""
+    left_out: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        pieces = [f"entry {self.entry}"] if self.entry else []
+        pieces += [f"prefix {self.prefix} taken off"] if self.prefix else []
+        pieces += [f"{self.inside}. taken out of the names"] if self.inside else []
+        if self.left_out:
+            pieces.append(f"{len(self.left_out)} names outside left out, such as {self.left_out[0]}")
+        return ", ".join(pieces)
+
+    @property
+    def name(self) -> str:
+        """What picks this reading: its entry, its prefix, or both with a dot between."""
+        return ".".join(filter(None, (self.entry, self.prefix.rstrip("."))))
+
+
+def is_counter(name: str) -> bool:
+    """Return whether nothing computes with the tensor of that name."""
+    return name.rpartition(".")[2] in COUNTERS
+
+
+def entries_of(loaded: Mapping[str, object]) -> dict[str, dict[str, Tensor]]:
+    """Return every mapping in a file that has tensors by name, by where it stands: "" is the top, "a.b" is below a."""
+    return dict(_entries(loaded, "", _DEEPEST_ENTRY))
+
+
+def _entries(mapping: Mapping[Any, object], place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    tensors = {key: value for key, value in mapping.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    if tensors:
+        yield place, tensors
+    for key, value in mapping.items():
+        if depth and isinstance(key, str) and isinstance(value, Mapping):
+            yield from _entries(value, f"{place}.{key}" if place else key, depth - 1)
+
+
+def readings(tensors: Mapping[str, Tensor], names: Collection[str], entry: str = "") -> list[Reading]:
+    """Return the readings of one entry of a file by which a network's names might be there, the plainest first.
+
+    names are those of the network. A prefix is taken off where every name has it, or where it is made of WRAPPERS.
+    """
+    found = list(_with_prefixes(tensors, names, entry, ""))
+    for inside in _INSIDE:
+        outer = {_without(name, inside): tensor for name, tensor in tensors.items()}
+        if len(outer) == len(tensors) and set(outer) != set(tensors):
+            found += _with_prefixes(outer, names, entry, inside)
+    return found
+
+
+def _with_prefixes(tensors: Mapping[str, Tensor], names: Collection[str], entry: str, inside: str) -> Iterator[Reading]:
+    yield Reading(tensors, entry, "", inside)
+    for prefix in sorted(_prefixes(tensors, names), key=len):
+        state = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+        left_out = tuple(name for name in tensors if not name.startswith(prefix) and not is_counter(name))
+        if not left_out or set(prefix[:-1].split(".")) <= WRAPPERS:
+            yield Reading(state, entry, prefix, inside, left_out)
+
+
+def _prefixes(tensors: Mapping[str, Tensor], names: Collection[str]) -> set[str]:
+    """Return what stands before one of the network's names, and what every name begins with that WRAPPERS explain."""
+    found = set()
+    some = next((name for name in names if not is_counter(name)), None)
+    if some is not None:
+        found = {name[: -len(some)] for name in tensors if name.endswith(f".{some}")}
+    prefix = ""
+    while len(pieces := {name[len(prefix) :].partition(".")[::2] for name in tensors}) and all(
+        first in WRAPPERS and rest for first, rest in pieces
+    ):
+        firsts = {first for first, _ in pieces}
+        if len(firsts) > 1:
+            break
+        prefix += f"{firsts.pop()}."
+        found.add(prefix)
+    return found
+
+
+def _without(name: str, wrapper: str) -> str:
+    return ".".join(piece for piece in name.split(".") if piece != wrapper)

@@ -1,0 +1,204 @@
+"""Files of weights that others wrote, as plain names and tensors. No code in them is ever run.
+
+PyTorch's own files are read with weights_only. What a pickle names beside tensors (NumPy's scalars, a namespace of
+arguments, a whole module) becomes an inert stand-in of ours and never the thing itself: NumPy's own dtype crashes the
+process on a crafted state.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+import zipfile
+from _compat_pickle import IMPORT_MAPPING  # the names of Python 2, which pickles still use
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from rtseg.artifacts.files import PathLike
+from rtseg.errors import CheckpointError
+
+_ONLY_WEIGHTS = "torch.save(network.state_dict(), ...) in a program you trust"
+_DATA_MODULES = frozenset({"argparse", "collections", "datetime", "decimal", "enum", "pathlib", "types", "uuid"})
+"""Of Python's own modules those whose objects people keep beside weights. Any other one is no place for data."""
+
+_DATA_TYPES = frozenset(
+    f"builtins.{name}"
+    for name in [
+        "int",
+        "float",
+        "str",
+        "bool",
+        "complex",
+        "bytes",
+        "bytearray",
+        "list",
+        "tuple",
+        "dict",
+        "set",
+        "frozenset",
+        "range",
+        "slice",
+        "object",
+    ]
+)
+
+_MOST_MODULES = 100_000
+_ZIP = b"PK\x03\x04"
+
+_NUMPY_NAMES = tuple(
+    f"numpy.{name}"
+    for name in (
+        "dtype",
+        "ndarray",
+        *(f"{core}.multiarray.{part}" for core in ("core", "_core") for part in ("scalar", "_reconstruct")),
+        *(f"dtypes.{kind}DType" for kind in ("Bool", "Int32", "Int64", "Float16", "Float32", "Float64", "Str")),
+    )
+)
+"""What stands beside weights in files of before 2020, of which PyTorch cannot list what they name."""
+
+
+def read_weight_file(path: PathLike) -> Mapping[str, object]:
+    """Return what a file of weights holds: names to tensors, at the top or in mappings below it.
+
+    That is a safetensors file, or what torch.save wrote, whatever the suffix; of a whole module that was saved the
+    names and tensors of its state_dict. What else stands in the file is kept as far as it is plain data.
+    Raises CheckpointError.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    if _is_safetensors(content):
+        return _safetensors(content, path)
+    loaded = _plain(_unpickled(content, path))
+    if not isinstance(loaded, Mapping):
+        raise CheckpointError(
+            f"{path} is not a state_dict",
+            got=type(loaded).__name__,
+            expected="names to tensors",
+            hint=_ONLY_WEIGHTS,
+        )
+    return {str(key): _plain(value) for key, value in loaded.items()}
+
+
+class StandIn:
+    """What takes the place of an object that is no tensor and no plain data: it keeps its state and does nothing."""
+
+    pickled = ""
+    state: object
+
+    def __new__(cls, *given: object) -> StandIn:
+        """Return one, whatever is given."""
+        made = super().__new__(cls)
+        made.state = None
+        return made
+
+    def __init__(self, *given: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+    def part(self, kind: str) -> Mapping[object, object]:
+        """Return one of the mappings that a module keeps: "_parameters", "_buffers" or "_modules"."""
+        found = self.state.get(kind) if isinstance(self.state, Mapping) else None
+        return found if isinstance(found, Mapping) else {}
+
+
+def _plain(value: object) -> object:
+    """Return a stand-in for a module as the module's state_dict, anything else as it is."""
+    return _tensors_of_module(value) if isinstance(value, StandIn) else value
+
+
+def _tensors_of_module(module: StandIn) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    waiting, seen = [("", module)], 0
+    while waiting:
+        prefix, here = waiting.pop()
+        seen += 1
+        if seen > _MOST_MODULES:
+            raise CheckpointError("a module saved whole has too many parts", expected=f"at most {_MOST_MODULES}")
+        transient = here.state.get("_non_persistent_buffers_set") if isinstance(here.state, Mapping) else None
+        for kind in ("_parameters", "_buffers"):
+            for name, value in here.part(kind).items():
+                if isinstance(value, Tensor) and not (isinstance(transient, set) and name in transient):
+                    found[f"{prefix}{name}"] = value
+        for name, inner in here.part("_modules").items():
+            if isinstance(inner, StandIn):
+                waiting.append((f"{prefix}{name}.", inner))
+    return found
+
+
+def _is_safetensors(content: bytes) -> bool:
+    """Return whether the content begins as a safetensors file: the length of a header, and the header's brace."""
+    return 8 < int.from_bytes(content[:8], "little") + 8 <= len(content) and content[8:9] == b"{"
+
+
+def _safetensors(content: bytes, path: PathLike) -> Mapping[str, object]:
+    try:
+        return dict(load_safetensors(content))
+    except SafetensorError as error:
+        what = f"{path} is not a whole safetensors file: {error}"
+        raise CheckpointError(what, hint="a fresh copy") from error
+
+
+def _unpickled(content: bytes, path: PathLike) -> Any:
+    stream = io.BytesIO(content)
+    try:
+        if content.startswith(_ZIP):
+            _require_stored(content, path)
+            names = torch.serialization.get_unsafe_globals_in_checkpoint(stream)
+        else:
+            names = list(_NUMPY_NAMES)
+        _require_data(names, path)
+        stand_ins = [(type("StandIn", (StandIn,), {"pickled": name}), name) for name in names]
+        stream.seek(0)
+        with torch.serialization.safe_globals(stand_ins):  # type: ignore[arg-type]  # pairs with a name are taken too
+            return torch.load(stream, map_location="cpu", weights_only=True)
+    except CheckpointError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} holds more than weights, or is damaged; nothing in it was run",
+            expected="a state_dict of tensors",
+            hint=_ONLY_WEIGHTS,
+        ) from error
+    except Exception as error:  # what torch.load raises depends on the byte at which it gives up
+        raise CheckpointError(
+            f"{path} is not a PyTorch file, or only a part of one",
+            expected="what torch.save or safetensors writes",
+            hint="a fresh copy",
+        ) from error
+
+
+def _require_stored(content: bytes, path: PathLike) -> None:
+    """Raise CheckpointError for an archive that is no checkpoint, or would become larger than the file."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        entries = archive.infolist()
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        raise CheckpointError(f"{path} is a TorchScript archive: a program, not weights", hint=_ONLY_WEIGHTS)
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise CheckpointError(f"{path} is a compressed archive", expected="what torch.save writes", hint=_ONLY_WEIGHTS)
+    if (claimed := sum(entry.file_size for entry in entries)) > len(content):
+        raise CheckpointError(
+            f"{path} claims more than it holds", got=f"{claimed} bytes", expected=f"at most {len(content)}"
+        )
+
+
+def _require_data(names: list[str], path: PathLike) -> None:
+    """Raise CheckpointError where a pickle names something of Python itself that is no data, such as eval."""
+    python = {"builtins", *IMPORT_MAPPING, *sys.stdlib_module_names} - _DATA_MODULES
+    if programs := sorted({name for name in names if name.partition(".")[0] in python} - _DATA_TYPES):
+        raise CheckpointError(
+            f"{path} holds more than weights; nothing in it was run",
+            got=", ".join(programs),
+            expected="a state_dict of tensors",
+            hint=_ONLY_WEIGHTS,
+        )
