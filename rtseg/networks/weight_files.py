@@ -28,26 +28,8 @@ _ONLY_WEIGHTS = "torch.save(network.state_dict(), ...) in a program you trust"
 _DATA_MODULES = frozenset({"argparse", "collections", "datetime", "decimal", "enum", "pathlib", "types", "uuid"})
 """Of Python's own modules those whose objects people keep beside weights. Any other one is no place for data."""
 
-_DATA_TYPES = frozenset(
-    f"builtins.{name}"
-    for name in [
-        "int",
-        "float",
-        "str",
-        "bool",
-        "complex",
-        "bytes",
-        "bytearray",
-        "list",
-        "tuple",
-        "dict",
-        "set",
-        "frozenset",
-        "range",
-        "slice",
-        "object",
-    ]
-)
+_PLAIN = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, slice, object)
+_DATA_TYPES = frozenset(f"builtins.{kind.__name__}" for kind in _PLAIN)
 
 _MOST_MODULES = 100_000
 _ZIP = b"PK\x03\x04"

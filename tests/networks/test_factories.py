@@ -1,0 +1,122 @@
+"""A user's own network behind the contract: tried at the size of the export, on a copy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rtseg.datasets.registry import class_spec
+from rtseg.errors import NetworkError, SpecError
+from rtseg.networks.factories import FactoryNetwork, network_from_factory
+from rtseg.networks.prepared import PreparedNetwork
+from rtseg.specs import Resolution
+
+SOURCE = """
+import torch
+from torch import nn
+
+
+class Base(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, 4, 1)
+        self.head = nn.Conv2d(4, classes, 1)
+        self.other = nn.Conv2d(4, classes, 1)
+
+
+class Position(Base):
+    def __init__(self, classes):
+        super().__init__(classes)
+        self.position = nn.Parameter(torch.ones(1, 4, 16, 32))
+
+    def forward(self, x):
+        return self.head(self.stem(x) + self.position)
+
+
+class Cached(Base):
+    grid = None
+
+    def forward(self, x):
+        y = self.stem(x)
+        if self.grid is None:
+            self.grid = torch.linspace(-1, 1, y.shape[-1])
+        return self.head(y + self.grid)
+
+
+class CannotBeCopied(Cached):
+    def __deepcopy__(self, memo):
+        raise TypeError("no copy")
+
+
+class AuxiliaryFirst(Base):
+    def forward(self, x):
+        y = self.stem(x)
+        return [self.other(y), self.head(y), y]
+
+
+class MoreInTraining(Base):
+    def forward(self, x):
+        y = self.stem(x)
+        return {"aux": self.other(y), "out": self.head(y)} if self.training else self.head(y)
+
+
+class ByAnotherName(Base):
+    def __init__(self, num_classes):
+        super().__init__(num_classes)
+
+    def forward(self, x):
+        return self.head(self.stem(x))
+"""
+
+
+@pytest.fixture(autouse=True)
+def on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "users_factories.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "users_factories", raising=False)
+
+
+def prepared(factory: str, height: int = 64, width: int = 128, head: str | None = None) -> PreparedNetwork:
+    size = Resolution(height, width)
+    return network_from_factory(f"users_factories:{factory}", class_spec("5"), resolution=size, head=head)
+
+
+def test_a_network_for_one_size_is_tried_at_that_size() -> None:
+    assert prepared("Position").module.stride == 4
+    with pytest.raises(NetworkError, match=r"fails on a float32 \(1, 3, 128, 128\) image.*Try: --resolution"):
+        prepared("Position", 128, 128)
+
+
+@pytest.mark.parametrize("factory", ["Cached", "CannotBeCopied"])
+def test_the_trial_leaves_no_trace_in_the_network(factory: str) -> None:
+    module = prepared(factory).module
+    assert module(torch.zeros(1, 3, 96, 96)).shape == (1, 5, 24, 24)
+
+
+def test_the_output_that_the_user_names_is_the_logits() -> None:
+    module = prepared("AuxiliaryFirst", head="1").module
+    assert isinstance(module, FactoryNetwork)
+    image = torch.rand(1, 3, 64, 128)
+    users = module.named_weights
+    assert torch.equal(module(image), users(image)[1])
+    logits = module.training_logits(image)
+    assert torch.equal(logits[0], users(image)[1]) and torch.equal(logits[1], users(image)[0]) and len(logits) == 2
+
+
+def test_heads_that_training_adds_come_after_the_logits() -> None:
+    module = prepared("MoreInTraining").module.train()
+    image = torch.rand(2, 3, 64, 128)
+    logits = module.training_logits(image)
+    assert isinstance(module, FactoryNetwork)
+    assert torch.equal(logits[0], module.named_weights(image)["out"]) and len(logits) == 2
+
+
+def test_a_class_whose_argument_is_called_num_classes_is_a_factory() -> None:
+    assert prepared("ByAnotherName").module(torch.zeros(1, 3, 64, 128)).shape == (1, 5, 16, 32)
+
+
+def test_a_size_that_is_no_multiple_of_the_stride_is_refused_with_one_that_is() -> None:
+    with pytest.raises(SpecError, match=r"multiples of 4.*such as 64x128"):
+        prepared("ByAnotherName", 62, 126).image_spec(Resolution(62, 126))
