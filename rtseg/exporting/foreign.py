@@ -13,6 +13,7 @@ from rtseg.artifacts.details import OnnxImportDetails
 from rtseg.artifacts.files import PathLike, sha256_of, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import OnnxError, first_line
+from rtseg.exporting.folding import fold_constants
 from rtseg.exporting.foreign_contract import ContractOptions, foreign_contract
 from rtseg.exporting.parity import ParityReport, parity_of
 from rtseg.exporting.static_graph import static_copy
@@ -99,6 +100,7 @@ def canonical_copy(model: onnx.ModelProto, metadata: dict[str, str], label: str)
     if copy.functions:
         copy = inliner.inline_local_functions(copy)
     opset, changes = _opset(copy, label), []
+    fold_constants(copy, label)
     if opset != OPSET:
         copy = _converted(copy, opset, label)
         changes.append(f"opset {opset} became {OPSET}")

@@ -20,6 +20,7 @@ from rtseg.artifacts.details import ExportDetails
 from rtseg.artifacts.files import PathLike, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import NetworkError, OnnxError
+from rtseg.exporting.folding import fold_constants
 from rtseg.exporting.interfaces import interface_module
 from rtseg.exporting.parity import ParityReport, parity_of
 from rtseg.exporting.static_graph import static_copy
@@ -79,7 +80,9 @@ def export_onnx(
     with reference, written_together(path, manifest_path(path)) as (part, sidecar):
         if interface == "logits":
             _require_stride(network, resolution, reference.output)
-        model = static_copy(_traced(rewritten, source), reference.output, contract_metadata(image, output))
+        traced = _traced(rewritten, source)
+        fold_constants(traced, str(path))
+        model = static_copy(traced, reference.output, contract_metadata(image, output))
         observer.progress(TASK, 1, 2, "traced")
         part.write_bytes(model.SerializeToString())
         read_canonical(part, label=str(path))

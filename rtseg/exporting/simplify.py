@@ -6,6 +6,8 @@ a tensor that two nodes share by an Identity.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 from numpy.typing import NDArray
@@ -73,3 +75,33 @@ def _folded(
         scale = factor.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
         kernel = (grouped * scale).reshape(weight.shape)
     return kernel.astype(np.float32), (shifted * factor + beta).astype(np.float32)
+
+
+def drop_unused(model: onnx.ModelProto) -> None:
+    """Remove nodes and initializers that the graph's output does not depend on, in place."""
+    graph = model.graph
+    read = {value.name for value in graph.output}
+    used = []
+    for node in reversed(graph.node):
+        if not read.isdisjoint(node.output):
+            read |= names_read(node)
+            used.append(node)
+    keep_nodes(model, used[::-1])
+    kept = [entry for entry in graph.initializer if entry.name in read]
+    if len(kept) < len(graph.initializer):
+        copies = [onnx.TensorProto.FromString(entry.SerializeToString()) for entry in kept]
+        del graph.initializer[:]
+        graph.initializer.extend(copies)
+
+
+def names_read(node: onnx.NodeProto) -> set[str]:
+    """Return the names that a node reads, those that its branches read among them."""
+    inner = (inside for entry in node.attribute for inside in entry.g.node)
+    return {*node.input, *(name for inside in inner for name in names_read(inside))}
+
+
+def keep_nodes(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
+    """Let the graph have these nodes, in this order; they may be its own."""
+    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del model.graph.node[:]
+    model.graph.node.extend(copies)

@@ -6,19 +6,17 @@ from collections.abc import Mapping
 
 import onnx
 
-from rtseg.errors import OnnxError
-from rtseg.exporting.simplify import fold_batch_norms, without_identities
+from rtseg.exporting.simplify import drop_unused, fold_batch_norms, without_identities
 from rtseg.frame.protocol import TensorSpec
 
 
 def static_copy(model: onnx.ModelProto, result: TensorSpec, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    """Return the model simplified, with constant resize sizes, a named static output and the metadata properties."""
+    """Return the model simplified, with a static output and the metadata properties."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     without_identities(copy)
     fold_batch_norms(copy)
-    _fold_resize_sizes(copy)
-    _drop_unused(copy)
+    drop_unused(copy)
     del copy.graph.value_info[:]
     sides = copy.graph.output[0].type.tensor_type.shape
     del sides.dim[:]
@@ -27,36 +25,3 @@ def static_copy(model: onnx.ModelProto, result: TensorSpec, metadata: Mapping[st
     onnx.helper.set_model_props(copy, dict(metadata))
     copy.producer_name = "rtseg"
     return copy
-
-
-def _fold_resize_sizes(model: onnx.ModelProto) -> None:
-    """Give each Resize its sizes as a constant, where an exporter computes them from the input's shape."""
-    inferred = onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
-    shapes = {
-        value.name: [side.dim_value for side in value.type.tensor_type.shape.dim]
-        for value in [*inferred.graph.value_info, *inferred.graph.output]
-    }
-    constants = {initializer.name for initializer in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type != "Resize" or len(node.input) < 4 or node.input[3] in constants:
-            continue
-        sizes = shapes.get(node.output[0], [])
-        if len(sizes) != 4 or not all(sizes):
-            raise OnnxError(f"the size of {node.name} is not static", hint="plain integers for sizes in forward()")
-        name = f"{node.output[0]}_sizes"
-        model.graph.initializer.append(onnx.helper.make_tensor(name, onnx.TensorProto.INT64, [4], sizes))
-        node.input[3] = name
-
-
-def _drop_unused(model: onnx.ModelProto) -> None:
-    """Remove nodes and initializers nothing reads, last to first, until none is left."""
-    graph = model.graph
-    while True:
-        read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-        unused = [node for node in graph.node if not read.intersection(node.output)]
-        if not unused:
-            break
-        for node in unused:
-            graph.node.remove(node)
-    for initializer in [entry for entry in graph.initializer if entry.name not in read]:
-        graph.initializer.remove(initializer)

@@ -195,6 +195,23 @@ def _why_not_loaded(provider: str, package: Path) -> str:
     return ""
 
 
+def run_once(model: bytes, label: str) -> list[object]:
+    """Return all outputs of a graph without inputs, as it is written. Raises RunnerError, calling the graph label."""
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise MissingDependencyError("onnxruntime", extra="cpu", purpose="computing constants") from error
+    options = ort.SessionOptions()
+    options.log_severity_level = _SILENT
+    options.intra_op_num_threads = 1
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    try:
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return list(session.run(None, {}))
+    except Exception as error:
+        raise RunnerError(f"ONNX Runtime cannot compute {label}: {first_line(error)}") from error
+
+
 def has_provider(name: str) -> bool:
     """Return whether an ONNX Runtime is installed that lists the provider. It may fail to start all the same."""
     try:

@@ -1,0 +1,195 @@
+"""Sizes that a graph computes though they are static become constants: what does not depend on the picture is run once.
+
+Exporters write `x.shape[2] // 2` as nodes, for chunk, GroupNorm, attention, padding, expand_as and more. At one size of
+the picture all of that is fixed. Shape inference knows the sizes, and ONNX Runtime computes what follows from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from rtseg.errors import OnnxError, first_line
+from rtseg.exporting.simplify import drop_unused, keep_nodes, names_read
+from rtseg.graphs.names import fresh_name, names_in
+from rtseg.graphs.view import GraphView, attribute
+from rtseg.runners.onnxruntime import run_once
+
+LARGEST = 1 << 20
+"""Values of a constant that is worth keeping in the file; a larger one stays computed."""
+
+_ROUNDS = 64
+_STAYS = frozenset(
+    {
+        *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),  # precision that the file states
+        *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"),
+        *("If", "Loop", "Scan", "Dropout", "Constant"),
+    }
+)
+
+Shape = tuple[int, ...]
+Values = dict[str, NDArray[Any]]
+
+
+def fold_constants(model: onnx.ModelProto, label: str) -> int:
+    """Replace in place what does not depend on the graph's input by its values, and return how many nodes that took.
+
+    The graph's input has a static shape. Raises OnnxError where shape inference or ONNX Runtime refuse the graph.
+    """
+    before = len(model.graph.node)
+    for _ in range(_ROUNDS):
+        shapes = _static_shapes(model, label)
+        changed = _measured(model, shapes)
+        changed += _computed(model, shapes, label)
+        changed += _chosen_branches(model)
+        if not changed:
+            break
+    return before - len(model.graph.node)
+
+
+def _static_shapes(model: onnx.ModelProto, label: str) -> dict[str, Shape]:
+    """Return the shape of every tensor of which inference knows all sides."""
+    try:
+        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except Exception as error:  # the C++ behind it raises InferenceError, RuntimeError and what else it likes
+        raise OnnxError(f"{label} is not valid ONNX: {first_line(error)}") from error
+    shapes = {entry.name: tuple(entry.dims) for entry in model.graph.initializer}
+    for value in (*inferred.input, *inferred.value_info, *inferred.output):
+        sides = value.type.tensor_type.shape.dim
+        if value.type.tensor_type.HasField("shape") and all(side.HasField("dim_value") for side in sides):
+            shapes.setdefault(value.name, tuple(side.dim_value for side in sides))
+    return shapes
+
+
+def _measured(model: onnx.ModelProto, shapes: dict[str, Shape]) -> int:
+    """Replace Shape and Size of tensors whose shape is known; return how many."""
+    found: Values = {}
+    for node in model.graph.node:
+        if node.op_type not in ("Shape", "Size") or node.input[0] not in shapes:
+            continue
+        shape = shapes[node.input[0]]
+        if node.op_type == "Shape":
+            found[node.output[0]] = np.array(
+                shape[attribute(node, "start", 0) : attribute(node, "end", None)], np.int64
+            )
+        else:
+            found[node.output[0]] = np.array(math.prod(shape), np.int64)
+    return _replace(model, found)
+
+
+def _computed(model: onnx.ModelProto, shapes: dict[str, Shape], label: str) -> int:
+    """Replace what others read of the nodes whose inputs are all constants, directly or by way of each other."""
+    graph = model.graph
+    known = {entry.name for entry in graph.initializer}
+    known |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
+    constant: list[onnx.NodeProto] = []
+    made: set[str] = set()
+    read = {value.name for value in graph.output}
+    for node in graph.node:
+        if (
+            node.op_type in _STAYS
+            or not known.issuperset(filter(None, node.input))
+            or any(math.prod(shapes.get(name, ())) > LARGEST for name in node.output)
+        ):
+            read |= names_read(node)
+            continue
+        made |= set(filter(None, node.output))
+        known |= made
+        constant.append(node)
+    wanted = sorted(made & read)
+    if not wanted:
+        return 0
+    values = zip(wanted, _run(model, constant, wanted, label))
+    return _replace(model, {name: value for name, value in values if isinstance(value, np.ndarray)})
+
+
+def _run(
+    model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], wanted: Sequence[str], label: str
+) -> Sequence[object]:
+    """Return the values of tensors that those nodes compute from the model's constants."""
+    read = {name for node in nodes for name in node.input}
+    graph = helper.make_graph(
+        [node for node in model.graph.node if node.op_type == "Constant" and node.output[0] in read] + list(nodes),
+        "constants",
+        [],
+        [onnx.ValueInfoProto(name=name) for name in wanted],
+        [entry for entry in model.graph.initializer if entry.name in read],
+    )
+    part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    return run_once(part.SerializeToString(), f"the constants of {label}")
+
+
+def _chosen_branches(model: onnx.ModelProto) -> int:
+    """Put the nodes of the branch that is taken in place of each If whose condition is a constant; return how many."""
+    view = GraphView(model)
+    taken, nodes, count = names_in(model), [], 0
+    for node in model.graph.node:
+        if node.op_type == "If" and view.is_constant(node.input[0]):
+            branch = "then_branch" if view.constant(node.input[0]).all() else "else_branch"
+            nodes += _inlined(model, node, attribute(node, branch, None), taken)
+            count += 1
+        else:
+            nodes.append(node)
+    if count:
+        keep_nodes(model, nodes)
+    return count
+
+
+def _inlined(
+    model: onnx.ModelProto, choice: onnx.NodeProto, branch: onnx.GraphProto, taken: set[str]
+) -> list[onnx.NodeProto]:
+    """Return the branch's nodes under names of their own; what it gives has the names that the If gave."""
+    own = [
+        *(entry.name for entry in branch.initializer),
+        *(name for node in branch.node for name in node.output if name),
+    ]
+    renamed = {name: fresh_name(name, taken) for name in own}
+    nodes = []
+    for entry in branch.initializer:
+        copy = model.graph.initializer.add()
+        copy.CopyFrom(entry)
+        copy.name = renamed[entry.name]
+    for node in branch.node:
+        copy_of_node = onnx.NodeProto()
+        copy_of_node.CopyFrom(node)
+        _rename(copy_of_node, renamed)
+        nodes.append(copy_of_node)
+    for inside, outside in zip(branch.output, choice.output):
+        nodes.append(helper.make_node("Identity", [renamed.get(inside.name, inside.name)], [outside]))
+    return nodes
+
+
+def _rename(node: onnx.NodeProto, renamed: dict[str, str]) -> None:
+    node.input[:] = [renamed.get(name, name) for name in node.input]
+    node.output[:] = [renamed.get(name, name) for name in node.output]
+    for entry in node.attribute:
+        for inner in entry.g.node:
+            _rename(inner, renamed)
+
+
+def _replace(model: onnx.ModelProto, values: Values) -> int:
+    """Make initializers of those results, drop what nobody reads any more, and return how many results that were."""
+    if not values:
+        return 0
+    graph = model.graph
+    outputs = {value.name for value in graph.output}
+    taken, nodes = names_in(model), []
+    for node in graph.node:
+        given = [name for name in node.output if name in values]
+        for name in given:
+            # An initializer that is the graph's output is not what every parser takes.
+            constant = fresh_name(f"{name}.value", taken) if name in outputs else name
+            graph.initializer.append(numpy_helper.from_array(values[name], constant))
+            if constant != name:
+                nodes.append(helper.make_node("Identity", [constant], [name]))
+        node.output[:] = [fresh_name(f"{name}.unread", taken) if name in given else name for name in node.output]
+        nodes.append(node)
+    keep_nodes(model, nodes)
+    drop_unused(model)
+    return len(values)
