@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from rtseg.artifacts.details import ExportDetails
 from rtseg.artifacts.files import PathLike, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import NetworkError, OnnxError
+from rtseg.exporting.exact_pooling import ExactPooling
 from rtseg.exporting.folding import fold_constants
 from rtseg.exporting.interfaces import interface_module
 from rtseg.exporting.parity import ParityReport, parity_of
@@ -117,6 +119,17 @@ def _require_stride(network: PreparedNetwork, resolution: Resolution, result: Te
         )
 
 
+@contextlib.contextmanager
+def _without_graph_dumps() -> Iterator[None]:
+    """Keep PyTorch from printing every node of a graph that it cannot write, as 2.7 to 2.13 do whatever is asked."""
+    printing = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *_: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = printing
+
+
 def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
     """Return the module as the TorchScript exporter writes it, BatchNorm folded.
 
@@ -125,9 +138,7 @@ def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
     """
     dtype = torch.uint8 if source.dtype == "uint8" else torch.float32
     buffer = io.BytesIO()
-    # Of a graph it cannot write PyTorch 2.7 to 2.13 prints every node, whatever is asked: not among our output.
-    torch._C._jit_set_onnx_log_output_stream("stderr")
-    with _TRACING, warnings.catch_warnings():
+    with _TRACING, warnings.catch_warnings(), _without_graph_dumps(), ExactPooling():
         warnings.simplefilter("ignore")  # the deprecation of this exporter; int(x.shape[-1]), which is meant
         try:
             torch.onnx.export(

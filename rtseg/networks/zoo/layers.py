@@ -101,12 +101,12 @@ def adaptive_average_pool(x: Tensor, bins: int) -> Tensor:
     bins do not divide the map and no exporter finds a pooling that does.
     """
     height, width = spatial_size(x)
-    rows = torch.from_numpy(_bin_weights(height, bins)).to(x)
-    columns = torch.from_numpy(_bin_weights(width, bins)).to(x)
+    rows = torch.from_numpy(bin_weights(height, bins)).to(x)
+    columns = torch.from_numpy(bin_weights(width, bins)).to(x)
     return rows @ (x @ columns.T)
 
 
-def _bin_weights(length: int, bins: int) -> NDArray[np.float32]:
+def bin_weights(length: int, bins: int) -> NDArray[np.float32]:
     """Return the matrix (bins, length) that averages each bin; NumPy, as tracing would record torch's filling."""
     weights = np.zeros((bins, length), np.float32)
     for index in range(bins):

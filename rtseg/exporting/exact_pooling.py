@@ -1,0 +1,88 @@
+"""Adaptive pooling while a module is traced, in operators that every exporter has.
+
+PyTorch's exporter has none for a grid that does not divide the map. Adaptive pooling is separable: averages are two
+products with constant matrices, maxima those of rows and then of columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from rtseg.networks.zoo.layers import bin_weights
+
+
+class ExactPooling(TorchFunctionMode):
+    """While it is entered, adaptive pooling to a grid that does not divide the map is written out.
+
+        with ExactPooling():
+            torch.onnx.export(module, ...)
+
+    The result is that of PyTorch up to rounding.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call the function, or what stands for it."""
+        stand_in = _STAND_INS.get(func)
+        given = dict(kwargs or {})
+        if stand_in is not None and not given.get("return_indices"):
+            given.pop("return_indices", None)
+            made = stand_in(*args, **given)
+            if made is not None:
+                return made
+        return func(*args, **(kwargs or {}))
+
+
+def _grid(x: Tensor, output_size: Any, dimensions: int) -> list[tuple[int, int]] | None:
+    """Return (length, bins) of each dimension, None where every grid divides its map, as PyTorch exports that."""
+    sizes = [output_size] * dimensions if output_size is None or isinstance(output_size, int) else list(output_size)
+    lengths = [int(length) for length in x.shape[-dimensions:]]
+    grid = [(length, length if bins is None else int(bins)) for length, bins in zip(lengths, sizes)]
+    return grid if any(length % bins for length, bins in grid) else None
+
+
+def _averages(input: Tensor, output_size: Any) -> Tensor | None:  # noqa: A002  # as PyTorch calls it
+    grid = _grid(input, output_size, 2)
+    if grid is None:
+        return None
+    rows, columns = (torch.from_numpy(bin_weights(length, bins)).to(input) for length, bins in grid)
+    return rows @ (input @ columns.T)
+
+
+def _averages_of_line(input: Tensor, output_size: Any) -> Tensor | None:  # noqa: A002
+    grid = _grid(input, output_size, 1)
+    return None if grid is None else input @ torch.from_numpy(bin_weights(*grid[0])).to(input).T
+
+
+def _maxima(input: Tensor, output_size: Any, *_: object) -> Tensor | None:  # noqa: A002
+    grid = _grid(input, output_size, 2)
+    if grid is None:
+        return None
+    return _maxima_along(_maxima_along(input, -2, *grid[0]), -1, *grid[1])
+
+
+def _maxima_along(x: Tensor, dimension: int, length: int, bins: int) -> Tensor:
+    parts = []
+    for index in range(bins):
+        start, end = index * length // bins, -(-(index + 1) * length // bins)
+        parts.append(x.narrow(dimension, start, end - start).amax(dimension, keepdim=True))
+    return torch.cat(parts, dimension)
+
+
+_STAND_INS: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
+    F.adaptive_avg_pool2d: _averages,
+    torch._C._nn.adaptive_avg_pool2d: _averages,
+    F.adaptive_avg_pool1d: _averages_of_line,
+    F.adaptive_max_pool2d: _maxima,
+}
