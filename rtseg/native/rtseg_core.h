@@ -37,6 +37,10 @@
  *
  * It prints "00001111 1 -1".
  *
+ * A network that was trained on letterboxed images: rtseg_letterbox_window says where the image lies,
+ * rtseg_letterbox_from_image writes the tensor, and rtseg_labels_in_window takes the same window. A network
+ * with one channel for its two classes: rtseg_mask_from_logits, with that window or none.
+ *
  * Building. The library is tail.cpp, preprocess.cpp and magnitudes.cpp: C++17, the standard library
  * and its threads, nothing else. A program that calibrates nothing can leave out magnitudes.cpp. Compile
  * with -O3 -ffp-contract=off: without fused multiply-adds every machine gives the same bits. On x86 with
