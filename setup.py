@@ -40,7 +40,8 @@ setup(
             "rtseg.native.rtseg_core",
             sources=[str(NATIVE / name) for name in ("tail.cpp", "preprocess.cpp", "magnitudes.cpp")],
             depends=[
-                str(NATIVE / name) for name in ("rtseg_core.h", "bilinear.h", "lanes.h", "parallel.h", "target.h")
+                str(NATIVE / name)
+                for name in ("rtseg_core.h", "bilinear.h", "lanes.h", "parallel.h", "target.h", "window.h")
             ],
             define_macros=[("RTSEG_CORE_BUILDING_DLL", None)],  # which says something on Windows only
             language="c++",

@@ -10,14 +10,15 @@ import json
 import re
 import reprlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from typing import Any, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from rtseg.errors import SpecError
 
 INTERFACES = ("logits", "scores", "labels")
 COLOUR_ORDERS = ("RGB", "BGR")
 RESIZE_RULES = ("bilinear",)
+FITS = ("stretch", "letterbox")
 UPSAMPLING_RULES = ("bilinear",)
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -26,8 +27,17 @@ PRECISIONS = ("fp32", "fp16", "int8")
 TARGETS = ("tensorrt", "onnxruntime", "openvino")
 """The runtimes whose kernels INT8 is placed for."""
 
+CONTRACT_VERSION = 2
+"""Of the contracts in JSON. A contract is written in the first version in which it can be said: see _Spec."""
+
 MAX_CLASSES = 256
 """Label maps are uint8."""
+
+MAX_LOGIT = 1e30
+"""Logits beyond this count as this, so that no sum can overflow."""
+
+PADDING = 114
+"""The pixel value around a letterboxed image that most tools take."""
 
 MIN_SIDE = 16
 MAX_SIDE = 16_384
@@ -38,6 +48,9 @@ MAX_SEED = 2**32 - 1
 """What every random generator in use takes."""
 
 Colour = tuple[int, int, int]
+Threshold = Optional[float]
+"""None where labels are an argmax."""
+
 SpecType = TypeVar("SpecType", bound="_Spec")
 
 
@@ -88,25 +101,63 @@ class Resolution:
 
 @dataclass(frozen=True)
 class _Spec:
-    """A dataclass that goes to JSON and comes back, refusing unknown and missing fields."""
+    """A dataclass that goes to JSON and comes back, refusing unknown and missing fields.
+
+    JSON has a version, which the first one leaves out. A field of a later version has a default, and what has the
+    default in all of them is written in the first version: so it has the same digest as ever, and is read by an older
+    rtseg, which refuses any other by its unknown fields.
+    """
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, lists, strings and numbers."""
-        return _plain(asdict(self))  # type: ignore[no-any-return]
+        """Return plain dicts, lists, strings and numbers, of the first version that can say it."""
+        version = max(_since(entry) for entry in fields(self) if getattr(self, entry.name) != _later_default(entry))
+        said = [entry.name for entry in fields(self) if _since(entry) <= version]
+        values = asdict(self)
+        return {**({"version": version} if version > 1 else {}), **{name: _plain(values[name]) for name in said}}
 
     @classmethod
     def from_json(cls: type[SpecType], data: object) -> SpecType:
-        """Return the spec that to_json described. Raises SpecError for other fields or values."""
+        """Return the spec that to_json described, in any version up to CONTRACT_VERSION.
+
+        Raises SpecError for a newer version, and for other fields or values.
+        """
         if not isinstance(data, Mapping):
             raise SpecError(f"{cls.__name__} is not an object", got=type(data).__name__)
-        expected = [field.name for field in fields(cls)]
-        if set(data) != set(expected):
+        version = _known_version(cls.__name__, data)
+        given = {name: _frozen(value) for name, value in data.items() if name != "version"}
+        expected = [entry.name for entry in fields(cls) if _since(entry) <= version]
+        if set(given) != set(expected):
             raise SpecError(
-                f"the fields of {cls.__name__} do not match", got=sorted(map(str, data)), expected=sorted(expected)
+                f"the fields of {cls.__name__} do not match", got=sorted(map(str, given)), expected=sorted(expected)
             )
-        values = {name: _frozen(value) for name, value in data.items()}
+        values = {**{entry.name: _later_default(entry) for entry in fields(cls)}, **given}
         require_field_types(cls, values)
         return cls(**values)
+
+
+_SINCE_2 = {"since": 2}
+
+
+def _since(entry: Field[Any]) -> int:
+    """Return the version of JSON that has the field first."""
+    return int(entry.metadata.get("since", 1))
+
+
+def _later_default(entry: Field[Any]) -> object:
+    """Return what an older version means by saying nothing of the field, MISSING where the first one has it."""
+    return entry.default if _since(entry) > 1 else MISSING
+
+
+def _known_version(kind: str, data: Mapping[str, object]) -> int:
+    """Return the version of a contract in JSON. Raises SpecError for one that is newer than this rtseg, or none."""
+    version = data.get("version", 1)
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise SpecError(f"{kind} has no version that can be", got=reprlib.repr(version), expected="a whole number")
+    if version > CONTRACT_VERSION:
+        raise SpecError(
+            f"{kind} is of a newer version", got=version, expected=f"{CONTRACT_VERSION} or less", hint="a newer rtseg"
+        )
+    return version
 
 
 def require_field_types(dataclass_type: type, values: Mapping[str, object]) -> None:
@@ -178,9 +229,15 @@ IMAGENET_NORMALIZATION = Normalization()
 class ImageSpec(_Spec):
     """What happens to a uint8 image before the network sees it. The one preprocessing contract.
 
-    The image, of any size, is resized to height x width by the resize rule ("bilinear": half-pixel
-    centres, edges clamped, no antialiasing, no rounding back to uint8), its channels are brought
-    into colour_order, and each value becomes (pixel * scale - mean) / std.
+    The image, of any size, is resized by the resize rule ("bilinear": half-pixel centres, edges clamped, no
+    antialiasing, no rounding back to uint8), its channels are brought into colour_order, and each value becomes
+    (pixel * scale - mean) / std. fit says to what size:
+
+    stretch: to height x width, each side by a factor of its own.
+    letterbox: both sides by the one factor min(height / its height, width / its width), larger or smaller, each then
+    rounded to whole pixels, halves to even, and at least 1. The image lies in the middle, at (height - its height) // 2
+    and (width - its width) // 2 from the top left; around it is the pixel value padding, in all channels. Padding is
+    said of a letterbox only.
     """
 
     height: int
@@ -190,19 +247,28 @@ class ImageSpec(_Spec):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     resize: str = "bilinear"
+    fit: str = field(default="stretch", metadata=_SINCE_2)
+    padding: int = field(default=PADDING, metadata=_SINCE_2)
 
     def __post_init__(self) -> None:
         Resolution(self.height, self.width)
         _require_choice("colour order", self.colour_order, COLOUR_ORDERS)
         _require_choice("resize rule", self.resize, RESIZE_RULES)
+        _require_choice("fit", self.fit, FITS)
+        if not 0 <= self.padding <= 255:
+            raise SpecError("the padding is no pixel value", got=self.padding, expected="0 to 255")
+        if self.fit == "stretch" and self.padding != PADDING:
+            raise SpecError("a stretched image has no padding", got=self.padding, hint="the fit letterbox")
         if len(self.mean) != 3 or len(self.std) != 3:
             raise SpecError("mean and std have one value per channel", got=(self.mean, self.std), expected="3 each")
         if not self.scale > 0 or not all(value > 0 for value in self.std):
             raise SpecError("scale and std must be positive", got=(self.scale, self.std))
 
     @classmethod
-    def of(cls, resolution: Resolution, normalization: Normalization) -> ImageSpec:
-        """Return the contract for images resized to resolution and normalised so."""
+    def of(
+        cls, resolution: Resolution, normalization: Normalization, *, fit: str = "stretch", padding: int = PADDING
+    ) -> ImageSpec:
+        """Return the contract for images fitted to resolution and normalised so."""
         return cls(
             resolution.height,
             resolution.width,
@@ -210,6 +276,8 @@ class ImageSpec(_Spec):
             normalization.scale,
             normalization.mean,
             normalization.std,
+            fit=fit,
+            padding=padding,
         )
 
     @property
@@ -249,12 +317,15 @@ class ClassSpec(_Spec):
 class OutputSpec(_Spec):
     """What the network gives and how it becomes a label map. The one output contract.
 
-    logits: float32 (batch, classes, height / stride, width / stride).
-    scores: float32 (batch, classes, height, width), the logits upsampled in the graph.
+    logits: float32 (batch, channels, height / stride, width / stride).
+    scores: float32 (batch, channels, height, width), the logits upsampled in the graph.
     labels: uint8 (batch, height, width); the input is then uint8 (batch, height, width, 3), already
     resized and in the image contract's colour order.
-    Labels are the argmax over classes of the logits upsampled by the rule and align_corners,
-    the lowest index winning ties.
+
+    Without a threshold there is a channel for each class, and labels are the argmax over them of the logits upsampled
+    by the rule and align_corners, the lowest index winning ties. With one there are two classes and one channel: the
+    label is 1 where the upsampled value is greater than the threshold, 0 where it is not, is equal, or is NaN. The
+    threshold is in the units of the channel (0.5 behind a sigmoid, 0 for a logit) and compared as a float32.
     """
 
     classes: ClassSpec
@@ -262,6 +333,7 @@ class OutputSpec(_Spec):
     stride: int
     align_corners: bool
     upsampling: str = "bilinear"
+    threshold: Threshold = field(default=None, metadata=_SINCE_2)
 
     def __post_init__(self) -> None:
         _require_choice("interface", self.interface, INTERFACES)
@@ -270,10 +342,26 @@ class OutputSpec(_Spec):
             raise SpecError(
                 "the stride of the logits is out of range", got=self.stride, expected="1 to 32, a power of 2"
             )
+        if self.threshold is None:
+            return
+        if not -MAX_LOGIT <= self.threshold <= MAX_LOGIT:  # NaN is not either
+            raise SpecError("the threshold is out of range", got=self.threshold, expected="-1e30 to 1e30")
+        if len(self.classes) != 2:
+            raise SpecError(
+                "a threshold tells two classes apart", got=f"{len(self.classes)} classes", hint="no threshold"
+            )
+        object.__setattr__(self, "threshold", float(self.threshold))  # as JSON may have a whole number
+
+    @property
+    def channels(self) -> int:
+        """How many channels the logits and scores have."""
+        return len(self.classes) if self.threshold is None else 1
 
     @classmethod
     def from_json(cls, data: object) -> OutputSpec:
-        """Return the spec that to_json described. Raises SpecError for other fields or values."""
+        """Return the spec that to_json described. Raises SpecError for other fields or values, or a newer version."""
+        if isinstance(data, Mapping):
+            _known_version(cls.__name__, data)  # first, as a newer one may have other classes
         if not isinstance(data, Mapping) or "classes" not in data:
             raise SpecError("an output contract lacks its classes", got=type(data).__name__)
         return super().from_json({**data, "classes": ClassSpec.from_json(data["classes"])})
@@ -285,7 +373,7 @@ def tensor_shapes(image: ImageSpec, output: OutputSpec) -> tuple[tuple[int, ...]
     if output.interface == "labels":
         return (1, height, width, 3), (1, height, width)
     stride = output.stride if output.interface == "logits" else 1
-    return (1, 3, height, width), (1, len(output.classes), height // stride, width // stride)
+    return (1, 3, height, width), (1, output.channels, height // stride, width // stride)
 
 
 IMAGE_PROPERTY, OUTPUT_PROPERTY = "rtseg.image", "rtseg.output"

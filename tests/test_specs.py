@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 from rtseg.errors import SpecError
 from rtseg.specs import (
     COLOUR_ORDERS,
+    CONTRACT_VERSION,
     INTERFACES,
+    MAX_LOGIT,
     MAX_PIXELS,
     MAX_SIDE,
     MIN_SIDE,
+    PADDING,
     ClassSpec,
     ImageSpec,
     Normalization,
@@ -25,6 +28,7 @@ from rtseg.specs import (
     Resolution,
     contract_metadata,
     require_field_types,
+    tensor_shapes,
 )
 
 SIDES = st.integers(MIN_SIDE, 4096)
@@ -32,27 +36,36 @@ RESOLUTIONS = st.builds(Resolution, SIDES, SIDES)
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
 POSITIVE = st.floats(min_value=1e-6, max_value=1e6)
 BYTES = st.integers(0, 255)
-IMAGES = st.builds(
-    ImageSpec,
-    SIDES,
-    SIDES,
-    st.sampled_from(COLOUR_ORDERS),
-    POSITIVE,
-    st.tuples(FINITE, FINITE, FINITE),
-    st.tuples(POSITIVE, POSITIVE, POSITIVE),
+STRETCHED = st.fixed_dictionaries({})
+LETTERBOXED = st.fixed_dictionaries({"fit": st.just("letterbox"), "padding": BYTES})
+IMAGES = (STRETCHED | LETTERBOXED).flatmap(
+    lambda fitting: st.builds(
+        ImageSpec,
+        SIDES,
+        SIDES,
+        st.sampled_from(COLOUR_ORDERS),
+        POSITIVE,
+        st.tuples(FINITE, FINITE, FINITE),
+        st.tuples(POSITIVE, POSITIVE, POSITIVE),
+        **{name: st.just(value) for name, value in fitting.items()},
+    )
 )
-CLASSES = st.integers(2, 20).flatmap(
-    lambda count: st.builds(
+
+
+def classes_of(count: int) -> st.SearchStrategy[ClassSpec]:
+    return st.builds(
         ClassSpec,
         st.text(max_size=10),
         st.tuples(*[st.text(max_size=10)] * count),
         st.tuples(*[st.tuples(BYTES, BYTES, BYTES)] * count),
         BYTES,
     )
-)
-OUTPUTS = st.builds(
-    OutputSpec, CLASSES, st.sampled_from(INTERFACES), st.sampled_from([1, 2, 4, 8, 16, 32]), st.booleans()
-)
+
+
+WAYS = (st.sampled_from(INTERFACES), st.sampled_from([1, 2, 4, 8, 16, 32]), st.booleans())
+BY_ARGMAX = st.builds(OutputSpec, st.integers(2, 20).flatmap(classes_of), *WAYS)
+BY_THRESHOLD = st.builds(OutputSpec, classes_of(2), *WAYS, threshold=st.floats(-MAX_LOGIT, MAX_LOGIT))
+OUTPUTS = BY_ARGMAX | BY_THRESHOLD
 TWO = ClassSpec("", ("a", "b"), ((0, 0, 0), (1, 1, 1)))
 ANYTHING = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers(), max_size=3)
 
@@ -99,7 +112,7 @@ def test_the_resolution_that_is_suggested_fits_and_is_the_nearest(resolution: Re
 @given(IMAGES)
 def test_an_image_contract_survives_json(spec: ImageSpec) -> None:
     assert ImageSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
-    assert ImageSpec.of(spec.resolution, spec.normalization) == spec
+    assert ImageSpec.of(spec.resolution, spec.normalization, fit=spec.fit, padding=spec.padding) == spec
 
 
 @given(OUTPUTS)
@@ -121,16 +134,28 @@ def test_anything_else_is_a_spec_error(data: object) -> None:
             kind.from_json(data)
 
 
-@pytest.mark.parametrize("spec", [ImageSpec(64, 64), OutputSpec(TWO, "logits", 8, False), TWO], ids=type)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ImageSpec(64, 64),
+        ImageSpec(64, 64, fit="letterbox", padding=0),
+        OutputSpec(TWO, "logits", 8, False),
+        OutputSpec(TWO, "logits", 8, False, threshold=0.5),
+        TWO,
+    ],
+    ids=str,
+)
 @given(data=st.data())
 def test_any_value_in_any_field_is_accepted_or_a_spec_error(spec: Any, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from([field.name for field in fields(spec)]))
+    name = data.draw(st.sampled_from([field.name for field in fields(spec)] + ["version"]))
     changed = {**spec.to_json(), name: data.draw(ANYTHING)}
     try:
         read = type(spec).from_json(changed)
     except SpecError:
         return
-    assert read.to_json() == changed
+    told = json.loads(json.dumps(asdict(read)))
+    assert told == {**told, **{key: value for key, value in changed.items() if key != "version"}}
+    assert type(spec).from_json(read.to_json()) == read
 
 
 @pytest.mark.parametrize("change", [{"surplus": 1}, {"height": None}])
@@ -152,6 +177,74 @@ def test_an_integer_may_stand_for_a_float_but_never_the_other_way_round() -> Non
         ImageSpec.from_json({**ImageSpec(64, 64).to_json(), "height": 64.0})
 
 
+# Versions of JSON
+
+
+@given(IMAGES, OUTPUTS)
+def test_a_contract_is_written_in_the_first_version_that_can_say_it(image: ImageSpec, output: OutputSpec) -> None:
+    said = {"version", "fit", "padding"} & set(image.to_json())
+    assert said == ({"version", "fit", "padding"} if image.fit == "letterbox" else set())
+    said = {"version", "threshold"} & set(output.to_json())
+    assert said == (set() if output.threshold is None else {"version", "threshold"})
+
+
+def test_what_the_first_version_can_say_has_the_very_text_of_old() -> None:
+    metadata = contract_metadata(ImageSpec(64, 96), OutputSpec(TWO, "logits", 8, False))
+    assert metadata == {
+        "rtseg.image": '{"colour_order": "RGB", "height": 64, "mean": [0.485, 0.456, 0.406], "resize": "bilinear", '
+        '"scale": 0.00392156862745098, "std": [0.229, 0.224, 0.225], "width": 96}',
+        "rtseg.output": '{"align_corners": false, "classes": {"dataset": "", "ignore_index": 255, "names": ["a", "b"], '
+        '"palette": [[0, 0, 0], [1, 1, 1]]}, "interface": "logits", "stride": 8, "upsampling": "bilinear"}',
+    }
+
+
+@pytest.mark.parametrize(
+    "spec", [ImageSpec(64, 64), OutputSpec(TWO, "logits", 8, False)], ids=lambda spec: type(spec).__name__
+)
+def test_a_newer_version_is_refused_whatever_else_it_says(spec: Any) -> None:
+    for others in (spec.to_json(), {}, {"surplus": 1}):
+        with pytest.raises(SpecError, match=r"is of a newer version; got 3; expected 2 or less. Try: a newer rtseg"):
+            type(spec).from_json({**others, "version": CONTRACT_VERSION + 1})
+
+
+@pytest.mark.parametrize("version", [0, -1, 2.0, True, "2", None])
+def test_a_version_that_is_none_is_refused(version: object) -> None:
+    with pytest.raises(SpecError, match="no version that can be"):
+        ImageSpec.from_json({**ImageSpec(64, 64, fit="letterbox").to_json(), "version": version})
+
+
+def test_a_field_of_a_later_version_is_refused_in_an_earlier_one() -> None:
+    data = ImageSpec(64, 64, fit="letterbox").to_json()
+    del data["version"]
+    for earlier in (data, {**data, "version": 1}):
+        with pytest.raises(SpecError, match="the fields of ImageSpec do not match"):
+            ImageSpec.from_json(earlier)
+
+
+def test_a_field_of_its_own_version_may_not_be_left_out() -> None:
+    data = ImageSpec(64, 64, fit="letterbox").to_json()
+    del data["padding"]
+    with pytest.raises(SpecError, match="the fields of ImageSpec do not match"):
+        ImageSpec.from_json(data)
+
+
+def test_the_later_version_may_say_what_the_first_says() -> None:
+    plain = ImageSpec(64, 64)
+    assert ImageSpec.from_json({**plain.to_json(), "version": 2, "fit": "stretch", "padding": PADDING}) == plain
+
+
+# Shapes
+
+
+@given(IMAGES, OUTPUTS)
+def test_a_threshold_has_one_channel_and_an_argmax_one_for_each_class(image: ImageSpec, output: OutputSpec) -> None:
+    _, given_shape = tensor_shapes(image, output)
+    if output.interface == "labels":
+        assert given_shape == (1, image.height, image.width)
+    else:
+        assert given_shape[1] == output.channels == (len(output.classes) if output.threshold is None else 1)
+
+
 # What no contract allows
 
 
@@ -165,6 +258,10 @@ def test_an_integer_may_stand_for_a_float_but_never_the_other_way_round() -> Non
         {"std": (1.0, -1.0, 1.0)},
         {"mean": (0.0, 0.0)},
         {"height": 8},
+        {"fit": "crop"},
+        {"fit": "letterbox", "padding": 256},
+        {"fit": "letterbox", "padding": -1},
+        {"padding": 0},
     ],
     ids=str,
 )
@@ -173,7 +270,21 @@ def test_an_image_contract_that_cannot_be_is_refused(change: dict[str, Any]) -> 
         ImageSpec(**{"height": 64, "width": 64, **change})
 
 
-@pytest.mark.parametrize("change", [{"interface": "masks"}, {"stride": 3}, {"stride": 64}, {"upsampling": "nearest"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"interface": "masks"},
+        {"stride": 3},
+        {"stride": 64},
+        {"upsampling": "nearest"},
+        {"threshold": float("nan")},
+        {"threshold": float("inf")},
+        {"threshold": -2e30},
+        {"threshold": 10**400},
+        {"threshold": 0.5, "classes": ClassSpec("", ("a", "b", "c"), ((0, 0, 0),) * 3)},
+    ],
+    ids=str,
+)
 def test_an_output_contract_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(SpecError):
         OutputSpec(**{"classes": TWO, "interface": "logits", "stride": 8, "align_corners": False, **change})

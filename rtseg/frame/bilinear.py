@@ -6,12 +6,41 @@ The NumPy twin of native/bilinear.h: same arithmetic in the same order, so the s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_SIDE = 1 << 23
 """Up to here a pixel's centre is an exact float32."""
+
+
+class Part(NamedTuple):
+    """Which part of the input the output is of: length samples from begin on, of the canvas that the input covers."""
+
+    canvas: int
+    begin: int
+    length: int
+
+
+WHOLE = Part(2, 0, 2)
+"""Of any canvas: with two samples it has corners that differ."""
+
+
+def ratio_and_shift(
+    inputs: int, outputs: int, *, align_corners: bool, part: Part = WHOLE
+) -> tuple[np.float32, np.float32]:
+    """Return the step between two output samples in input samples, and where the part begins in the input.
+
+    Quotients of whole numbers are rounded to float64 and then to float32, which gives for the whole what one division
+    in float32 does: torch's own.
+    """
+    if part.length == part.canvas:
+        part = WHOLE
+    less = 1 if align_corners else 0
+    reach, canvas = inputs - less, part.canvas - less
+    ratio = reach * (part.length - less) / (canvas * (outputs - less)) if outputs > less else 0.0
+    return np.float32(ratio), np.float32(reach * part.begin / canvas)
 
 
 @dataclass(frozen=True)
@@ -24,18 +53,15 @@ class Axis:
     far_weight: NDArray[np.float32]
 
     @classmethod
-    def of(cls, inputs: int, outputs: int, *, align_corners: bool) -> Axis:
-        """Return how an axis of so many input samples becomes one of so many output samples."""
+    def of(cls, inputs: int, outputs: int, *, align_corners: bool, part: Part = WHOLE) -> Axis:
+        """Return how an axis of so many input samples, or a part of it, becomes one of so many output samples."""
         index = np.arange(outputs, dtype=np.float32)
         half = np.float32(0.5)
-        if not align_corners:
-            ratio = np.float32(inputs) / np.float32(outputs)
-            source = np.maximum(ratio * (index + half) - half, np.float32(0))
-        elif outputs > 1:
-            ratio = np.float32(inputs - 1) / np.float32(outputs - 1)
-            source = ratio * index
+        ratio, shift = ratio_and_shift(inputs, outputs, align_corners=align_corners, part=part)
+        if align_corners:
+            source = ratio * index + shift
         else:
-            source = np.zeros(outputs, np.float32)
+            source = np.maximum(ratio * (index + half) - half + shift, np.float32(0))
         near = np.minimum(source.astype(np.intp), inputs - 1)
         far_weight = np.minimum(source - near.astype(np.float32), np.float32(1))
         return cls(near, np.minimum(near + 1, inputs - 1), np.float32(1) - far_weight, far_weight)

@@ -10,6 +10,7 @@ from rtseg.frame.geometry import resize_labels
 from rtseg.frame.preprocess import resized_image, tensor_from_image
 from rtseg.frame.protocol import Array, Pixels
 from rtseg.frame.tail import labels_from_logits
+from rtseg.frame.window import window_of
 from rtseg.specs import ImageSpec, OutputSpec, tensor_shapes
 
 
@@ -54,20 +55,25 @@ class HostEnds:
         return out
 
     def labels(self, result: Array, *, height: int, width: int, out: Pixels | None = None) -> Pixels:
-        """Return the label map, uint8 (height, width), that a graph's result for one image stands for.
+        """Return the label map, uint8 (height, width), that a graph's result for one image of that size stands for.
 
         Logits and scores of any floating-point dtype are interpolated straight to that size; labels are resized to the
-        nearest. out, of the result's type and shape and C-contiguous, is filled and returned instead of a new array.
+        nearest. Of a letterboxed image only the part of the result that it covers counts. out, of the result's type and
+        shape and C-contiguous, is filled and returned instead of a new array.
 
         Raises SpecError for a size, a result or an out that cannot be.
         """
+        window = window_of(self.image, height, width)
         if self.gives_labels:
-            return resize_labels(result[0], height, width, out=out)
+            covered = result[0] if window is None else window.cut(result[0])
+            return resize_labels(covered, height, width, out=out)
         return labels_from_logits(
             np.ascontiguousarray(result[0], np.float32),
             height=height,
             width=width,
             align_corners=self.output.align_corners,
+            threshold=self.output.threshold,
+            window=window,
             threads=self.threads,
             out=out,
         )

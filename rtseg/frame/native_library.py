@@ -10,10 +10,12 @@ import functools
 import importlib.machinery
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
-ABI_VERSION = 2
+from rtseg.frame.window import Window
+
+ABI_VERSION = 3
 """Of native/rtseg_core.h. A library of another version is left aside."""
 
 NO_MEMORY = -5
@@ -24,6 +26,15 @@ NOT_FINITE = -6
 
 CHOICE = "RTSEG_CORE"
 """The environment variable that, set to numpy, does without the library."""
+
+
+class CoreWindow(ctypes.Structure):
+    """rtseg_window of the same."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_int) for name in ("canvas_height", "canvas_width", "top", "left", "height", "width")
+    )
+
 
 _FOLDER = Path(__file__).resolve().parents[1] / "native"
 _loading = threading.Lock()
@@ -79,8 +90,13 @@ def _search() -> _Found:
     return _Found(None, reason)
 
 
+def core_window(window: Window | None) -> CoreWindow | None:
+    """Return the window as the library takes it, by reference; None is the whole."""
+    return None if window is None else CoreWindow(*astuple(window))
+
+
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
-    integer, pointer = ctypes.c_int, ctypes.c_void_p
+    integer, pointer, window = ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(CoreWindow)
     library.rtseg_core_message.restype = ctypes.c_char_p
     library.rtseg_core_message.argtypes = [integer]
     library.rtseg_labels_from_logits.restype = integer
@@ -88,6 +104,27 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         *(pointer, integer, integer, integer),  # logits, classes, h, w
         *(pointer, integer, integer),  # labels, height, width
         *(integer, integer),  # align_corners, threads
+    ]
+    library.rtseg_labels_in_window.restype = integer
+    library.rtseg_labels_in_window.argtypes = [
+        *(pointer, integer, integer, integer, window),  # logits, classes, h, w, window
+        *(pointer, integer, integer),  # labels, height, width
+        *(integer, integer),  # align_corners, threads
+    ]
+    library.rtseg_mask_from_logits.restype = integer
+    library.rtseg_mask_from_logits.argtypes = [
+        *(pointer, integer, integer, ctypes.c_float, window),  # logits, h, w, threshold, window
+        *(pointer, integer, integer),  # labels, height, width
+        *(integer, integer),  # align_corners, threads
+    ]
+    library.rtseg_letterbox_window.restype = integer
+    library.rtseg_letterbox_window.argtypes = [integer, integer, integer, integer, window]
+    library.rtseg_letterbox_from_image.restype = integer
+    library.rtseg_letterbox_from_image.argtypes = [
+        *(pointer, integer, integer, ctypes.c_ssize_t, integer),  # image, height, width, row_bytes, swap_channels
+        *(window, integer),  # window, padding
+        *(ctypes.c_float, pointer, pointer),  # scale, mean, std
+        *(pointer, integer),  # tensor, threads
     ]
     library.rtseg_tensor_from_image.restype = integer
     library.rtseg_tensor_from_image.argtypes = [

@@ -7,7 +7,8 @@ import ctypes
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.frame.native_library import require_done
+from rtseg.frame.native_library import core_window, require_done
+from rtseg.frame.window import Window
 
 
 def native_labels(
@@ -17,9 +18,13 @@ def native_labels(
     *,
     align_corners: bool,
     threads: int,
+    threshold: float | None = None,
+    window: Window | None = None,
 ) -> None:
     """Fill labels, of any size, from valid logits (see labels_from_logits)."""
-    code = library.rtseg_labels_from_logits(
-        logits.ctypes.data, *logits.shape, labels.ctypes.data, *labels.shape, int(align_corners), threads
-    )
+    given, made = logits.ctypes.data, (labels.ctypes.data, *labels.shape, int(align_corners), threads)
+    if threshold is None:
+        code = library.rtseg_labels_in_window(given, *logits.shape, core_window(window), *made)
+    else:
+        code = library.rtseg_mask_from_logits(given, *logits.shape[1:], threshold, core_window(window), *made)
     require_done(library, code)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.frame.bilinear import Axis
+from rtseg.frame.bilinear import WHOLE, Axis
+from rtseg.frame.window import Window
+from rtseg.specs import MAX_LOGIT
 
-MAX_LOGIT = np.float32(1e30)
 LONGEST_CELL = 64
 VALUES_AT_ONCE = 1 << 17
 """Pixels, or corners, of mixed cells: bounds the memory, and keeps the intermediates in the cache."""
@@ -23,15 +24,23 @@ Indices = NDArray[np.intp]
 Logits = NDArray[np.float32]
 
 
-def numpy_labels(logits: Logits, labels: Labels, *, align_corners: bool) -> None:
+def numpy_labels(
+    logits: Logits,
+    labels: Labels,
+    *,
+    align_corners: bool,
+    threshold: float | None = None,
+    window: Window | None = None,
+) -> None:
     """Fill labels, of any size, from valid logits (see labels_from_logits)."""
-    logits = _clamped(logits)
-    winners = _argmax(logits)
-    if winners.shape == labels.shape:
+    logits, least = _clamped(logits), None if threshold is None else np.float32(threshold)
+    winners = _argmax(logits) if least is None else (logits[0] > least).view(np.uint8)
+    if winners.shape == labels.shape and (window is None or window.is_whole):
         labels[:] = winners
         return
-    rows = _Cells.of(Axis.of(winners.shape[0], labels.shape[0], align_corners=align_corners))
-    columns = _Cells.of(Axis.of(winners.shape[1], labels.shape[1], align_corners=align_corners))
+    down, across = (WHOLE, WHOLE) if window is None else (window.rows, window.columns)
+    rows = _Cells.of(Axis.of(winners.shape[0], labels.shape[0], align_corners=align_corners, part=down))
+    columns = _Cells.of(Axis.of(winners.shape[1], labels.shape[1], align_corners=align_corners, part=across))
     upper, lower = winners[rows.near], winners[rows.far]
     agreed = upper[:, columns.near]
     mixed = agreed != upper[:, columns.far]
@@ -43,7 +52,12 @@ def numpy_labels(logits: Logits, labels: Labels, *, align_corners: bool) -> None
     at_once = max(1, VALUES_AT_ONCE // values_of_a_cell)
     for start in range(0, len(cell_rows), at_once):
         some = slice(start, start + at_once)
-        _interpolate(logits, labels, rows.take(cell_rows[some]), columns.take(cell_columns[some]))
+        some_rows, some_columns = rows.take(cell_rows[some]), columns.take(cell_columns[some])
+        if least is None:
+            winner = _interpolated_winners(logits, some_rows, some_columns)
+        else:
+            winner = _interpolated(_corners(logits[0], some_rows, some_columns), some_rows, some_columns) > least
+        labels[some_rows.sample[:, :, None], some_columns.sample[:, None, :]] = winner
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,7 @@ class _Cells:
     @classmethod
     def of(cls, axis: Axis) -> _Cells:
         outputs = len(axis.near)
-        longest = min(LONGEST_CELL, -(-outputs // (int(axis.near[-1]) + 1)))
+        longest = min(LONGEST_CELL, -(-outputs // (int(axis.near[-1] - axis.near[0]) + 1)))
         begins = np.diff(axis.near, prepend=-1) != 0
         run = np.cumsum(begins) - 1
         place_in_run = np.arange(outputs) - np.flatnonzero(begins)[run]
@@ -77,8 +91,9 @@ class _Cells:
 
 
 def _clamped(logits: Logits) -> Logits:
-    clamped: Logits = np.where(np.isnan(logits), -MAX_LOGIT, logits)
-    return np.clip(clamped, -MAX_LOGIT, MAX_LOGIT, out=clamped)
+    most = np.float32(MAX_LOGIT)
+    clamped: Logits = np.where(np.isnan(logits), -most, logits)
+    return np.clip(clamped, -most, most, out=clamped)
 
 
 def _argmax(logits: Logits) -> Labels:
@@ -90,9 +105,24 @@ def _argmax(logits: Logits) -> Labels:
     return winners
 
 
-def _interpolate(logits: Logits, labels: Labels, rows: _Cells, columns: _Cells) -> None:
-    """Label the pixels of these cells by interpolating, in each, the classes that can win in it."""
-    corners = [logits[:, y, x] for y in (rows.near, rows.far) for x in (columns.near, columns.far)]
+def _corners(logits: Logits, rows: _Cells, columns: _Cells) -> list[Logits]:
+    """Return the logits (..., h, w) at the corners of these cells, each (..., cells)."""
+    return [logits[..., y, x] for y in (rows.near, rows.far) for x in (columns.near, columns.far)]
+
+
+def _interpolated(corners: list[Logits], rows: _Cells, columns: _Cells) -> Logits:
+    """Return the values (cells, longest, longest) of one channel between its corners, each (cells,)."""
+    a, b, d, e = (corner[:, None] for corner in corners)
+    above = (columns.near_weight * a + columns.far_weight * b)[:, None, :]
+    below = (columns.near_weight * d + columns.far_weight * e)[:, None, :]
+    value: Logits = rows.near_weight[:, :, None] * above
+    value += rows.far_weight[:, :, None] * below
+    return value
+
+
+def _interpolated_winners(logits: Logits, rows: _Cells, columns: _Cells) -> Labels:
+    """Return the labels (cells, longest, longest) of these cells by interpolating, in each, what can win in it."""
+    corners = _corners(logits, rows, columns)
     highest = np.maximum(np.maximum(corners[0], corners[1]), np.maximum(corners[2], corners[3]))
     lowest = np.minimum(np.minimum(corners[0], corners[1]), np.minimum(corners[2], corners[3]))
     can_win = highest >= lowest.max(axis=0)
@@ -103,13 +133,8 @@ def _interpolate(logits: Logits, labels: Labels, rows: _Cells, columns: _Cells) 
         cells = np.flatnonzero(here)
         if not len(cells):
             continue
-        a, b, d, e = (corner[index, cells, None] for corner in corners)
-        near_x, far_x = columns.near_weight[cells], columns.far_weight[cells]
-        above = (near_x * a + far_x * b)[:, None, :]
-        below = (near_x * d + far_x * e)[:, None, :]
-        value = rows.near_weight[cells][:, :, None] * above
-        value += rows.far_weight[cells][:, :, None] * below
+        value = _interpolated([corner[index, cells] for corner in corners], rows.take(cells), columns.take(cells))
         previous = best[cells]
         winner[cells] = np.where(value > previous, np.uint8(index), winner[cells])
         best[cells] = np.maximum(value, previous)
-    labels[rows.sample[:, :, None], columns.sample[:, None, :]] = winner
+    return winner

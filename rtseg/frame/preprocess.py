@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 from rtseg.errors import ImageError, SpecError
 from rtseg.frame import native_library
 from rtseg.frame.bilinear import MAX_SIDE, Axis
-from rtseg.frame.native_library import require_done
+from rtseg.frame.native_library import core_window, require_done
+from rtseg.frame.window import Window, window_of
 from rtseg.specs import COLOUR_ORDERS, ImageSpec
 
 Pixels = NDArray[np.uint8]
@@ -27,7 +29,8 @@ def tensor_from_image(
 
     image is uint8 (height, width, 3), its channels in colour_order. Gaps between rows, and rows
     stored bottom up, cost nothing; any other layout is copied first. An image of the spec's size is
-    not interpolated: each value is exactly (pixel * scale - mean) / std in float32.
+    not interpolated: each value is exactly (pixel * scale - mean) / std in float32. Nor is a letterboxed image that
+    needs no scaling.
 
     threads bounds the cores used; 0 is all. out, of the result's type and shape and C-contiguous, is
     filled and returned instead of a new array. Safe to call from several threads at once.
@@ -41,10 +44,11 @@ def tensor_from_image(
     _require_tensor(tensor, spec)
     library = native_library.core()
     swap = colour_order != spec.colour_order
+    window = window_of(spec, *image.shape[:2])
     if library is None:
-        _numpy_tensor(image[..., ::-1] if swap else image, spec, tensor)
+        _numpy_tensor(image[..., ::-1] if swap else image, spec, tensor, window)
     else:
-        _native_tensor(library, image, spec, tensor, swap=swap, threads=threads)
+        _native_tensor(library, image, spec, tensor, window, swap=swap, threads=threads)
     return tensor
 
 
@@ -64,38 +68,49 @@ def resized_image(
     if image.shape[:2] == (spec.height, spec.width):
         np.copyto(resized, image if colour_order == spec.colour_order else image[..., ::-1])
         return resized
-    plain = ImageSpec(spec.height, spec.width, spec.colour_order, 1.0, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), spec.resize)
+    plain = replace(spec, scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     tensor = tensor_from_image(image, plain, colour_order=colour_order, threads=threads)
     np.copyto(resized, np.rint(tensor, out=tensor).astype(np.uint8).transpose(1, 2, 0))
     return resized
 
 
 def _native_tensor(
-    library: ctypes.CDLL, image: Pixels, spec: ImageSpec, tensor: Tensor, *, swap: bool, threads: int
+    library: ctypes.CDLL,
+    image: Pixels,
+    spec: ImageSpec,
+    tensor: Tensor,
+    window: Window | None,
+    *,
+    swap: bool,
+    threads: int,
 ) -> None:
     height, width, _ = image.shape
     if image.strides[1:] != (3, 1) or abs(image.strides[0]) < 3 * width:
         image = np.ascontiguousarray(image)
     mean, std = (np.array(values, np.float32) for values in (spec.mean, spec.std))
-    code = library.rtseg_tensor_from_image(
-        *(image.ctypes.data, height, width, image.strides[0], int(swap)),
-        *(spec.height, spec.width),
-        *(spec.scale, mean.ctypes.data, std.ctypes.data),
-        *(tensor.ctypes.data, threads),
-    )
+    given = (image.ctypes.data, height, width, image.strides[0], int(swap))
+    made = (spec.scale, mean.ctypes.data, std.ctypes.data, tensor.ctypes.data, threads)
+    if window is None:
+        code = library.rtseg_tensor_from_image(*given, spec.height, spec.width, *made)
+    else:
+        code = library.rtseg_letterbox_from_image(*given, core_window(window), spec.padding, *made)
     require_done(library, code)
 
 
-def _numpy_tensor(image: Pixels, spec: ImageSpec, tensor: Tensor) -> None:
+def _numpy_tensor(image: Pixels, spec: ImageSpec, tensor: Tensor, window: Window | None) -> None:
     """Fill the tensor: the twin of native/preprocess.cpp, bit for bit."""
-    if image.shape[:2] == (spec.height, spec.width):
+    if window is not None:
+        tensor[...] = _normalized(np.full((3, 1, 1), spec.padding, np.float32), spec)
+        tensor = window.cut(tensor)
+    _, height, width = tensor.shape
+    if image.shape[:2] == (height, width):
         table = _normalized(np.repeat(np.arange(256, dtype=np.float32)[None], 3, axis=0)[:, None], spec)
         for channel in range(3):
             np.take(table[channel, 0], image[..., channel], out=tensor[channel])
         return
-    rows = Axis.of(image.shape[0], spec.height, align_corners=False)
-    columns = Axis.of(image.shape[1], spec.width, align_corners=False)
-    for start in range(0, spec.height, ROWS_AT_ONCE):
+    rows = Axis.of(image.shape[0], height, align_corners=False)
+    columns = Axis.of(image.shape[1], width, align_corners=False)
+    for start in range(0, height, ROWS_AT_ONCE):
         some = slice(start, start + ROWS_AT_ONCE)
         near, far = rows.near[some], rows.far[some]
         source = np.unique(np.concatenate([near, far]))

@@ -1,9 +1,9 @@
-"""Logits to labels on the CPU: upsampling and argmax in one pass, at any size.
+"""Logits to labels on the CPU: upsampling, and argmax or a threshold, in one pass, at any size.
 
 Bilinear interpolation is a convex combination of the four logits around a pixel. So between four
 logits whose argmax is the same class, that class wins everywhere, and nothing needs interpolating;
 elsewhere only the few classes that can win do. The result is that of upsampling all scores and
-taking the argmax, without ever holding them.
+taking the argmax, without ever holding them. The same holds of one channel and a threshold: native/tail.cpp says why.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from rtseg.frame import native_library
 from rtseg.frame.bilinear import MAX_SIDE
 from rtseg.frame.native_tail import native_labels
 from rtseg.frame.numpy_tail import numpy_labels
-from rtseg.specs import MAX_CLASSES
+from rtseg.frame.window import Window
+from rtseg.specs import MAX_CLASSES, MAX_LOGIT
 
 __all__ = ["labels_from_logits"]
 
@@ -27,6 +28,8 @@ def labels_from_logits(
     height: int,
     width: int,
     align_corners: bool,
+    threshold: float | None = None,
+    window: Window | None = None,
     threads: int = 0,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
@@ -38,14 +41,21 @@ def labels_from_logits(
     A logit is read as clamped to -1e30..1e30 and NaN as -1e30: it wins against no finite logit and
     spoils no neighbour, and where all are NaN the label is 0.
 
+    With a threshold there is one channel, (1, h, w): the label is 1 where the channel, upsampled so, is greater than
+    it, else 0. Between four values above the threshold all labels are 1, between four that are not all are 0; elsewhere
+    either may be given where the two differ by less than float32 rounding.
+
+    window is the part of the network's input that the image covers; None is all of it. The logits are of all of it,
+    the labels of the image alone: those of the whole upsampled as far, of which the image's part is cut out.
+
     threads bounds the cores used; 0 is all. out, uint8 (height, width) and C-contiguous, is filled
     and returned instead of a new array. Safe to call from several threads at once.
 
         labels = labels_from_logits(logits, height=1024, width=2048, align_corners=False)
 
-    Raises SpecError for any other type, shape or size.
+    Raises SpecError for any other type, shape, size or threshold.
     """
-    _require_logits(logits)
+    _require_logits(logits, threshold)
     for side, length in (("height", height), ("width", width)):
         if not 1 <= length <= MAX_SIDE:
             raise SpecError(f"the {side} of a label map is out of range", got=length, expected=f"1 to {MAX_SIDE}")
@@ -55,18 +65,29 @@ def labels_from_logits(
     _require_labels(labels, height, width)
     library = native_library.core()
     if library is None:
-        numpy_labels(logits, labels, align_corners=align_corners)
+        numpy_labels(logits, labels, align_corners=align_corners, threshold=threshold, window=window)
     else:
-        native_labels(library, logits, labels, align_corners=align_corners, threads=threads)
+        native_labels(
+            *(library, logits, labels),
+            align_corners=align_corners,
+            threads=threads,
+            threshold=threshold,
+            window=window,
+        )
     return labels
 
 
-def _require_logits(logits: NDArray[np.float32]) -> None:
+def _require_logits(logits: NDArray[np.float32], threshold: float | None) -> None:
     if not isinstance(logits, np.ndarray) or logits.dtype != np.float32 or logits.ndim != 3:
         raise SpecError(
             "not logits", got=_described(logits), expected="float32 (classes, h, w)", hint="one image's, without batch"
         )
-    if not 2 <= logits.shape[0] <= MAX_CLASSES:
+    if threshold is not None:
+        if logits.shape[0] != 1:
+            raise SpecError("a threshold is for one channel", got=logits.shape[0])
+        if not -MAX_LOGIT <= threshold <= MAX_LOGIT:
+            raise SpecError("the threshold is out of range", got=threshold, expected="-1e30 to 1e30")
+    elif not 2 <= logits.shape[0] <= MAX_CLASSES:
         raise SpecError("the number of classes is out of range", got=logits.shape[0], expected=f"2 to {MAX_CLASSES}")
     if not (1 <= logits.shape[1] <= MAX_SIDE and 1 <= logits.shape[2] <= MAX_SIDE):
         raise SpecError("the size of the logits is out of range", got=_described(logits), expected=f"1 to {MAX_SIDE}")

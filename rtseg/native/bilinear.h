@@ -12,24 +12,39 @@ namespace rtseg {
 
 inline bool is_side(int length) { return length >= 1 && length <= RTSEG_MAX_SIDE; }
 
+// Which part of the input the output is of: `length` samples from `begin` on, of the `canvas` that the input covers.
+struct Part {
+    int canvas, begin, length;
+};
+
+// The whole, of any canvas: with two samples it has corners that differ.
+constexpr Part kWhole{2, 0, 2};
+
 // Output sample i is near_weight[i] * input[near[i]] + far_weight[i] * input[far[i]].
 struct Axis {
     std::vector<int> near, far;
     std::vector<float> near_weight, far_weight;
 
     // Beyond the last output sample there are `padding` more weights, 0, that may be read in vain.
-    Axis(int inputs, int outputs, bool align_corners, int padding = 0) {
+    Axis(int inputs, int outputs, bool align_corners, int padding = 0, Part part = kWhole) {
         const size_t count = static_cast<size_t>(outputs);
         near.resize(count);
         far.resize(count);
         near_weight.resize(count + static_cast<size_t>(padding));
         far_weight.resize(count + static_cast<size_t>(padding));
-        const float ratio = !align_corners ? static_cast<float>(inputs) / static_cast<float>(outputs)
-                            : outputs > 1  ? static_cast<float>(inputs - 1) / static_cast<float>(outputs - 1)
+        if (part.length == part.canvas) part = kWhole;
+        // Products of two sizes are exact in double, and so its quotients round to the float that one division in
+        // float32 gives for the whole: torch's own.
+        const int less = align_corners ? 1 : 0;
+        const double reach = static_cast<double>(inputs - less), canvas = static_cast<double>(part.canvas - less);
+        const float ratio = outputs > less ? static_cast<float>(reach * static_cast<double>(part.length - less) /
+                                                                (canvas * static_cast<double>(outputs - less)))
                                            : 0.0f;
+        const float shift = static_cast<float>(reach * static_cast<double>(part.begin) / canvas);
         for (size_t i = 0; i < count; ++i) {
             const float index = static_cast<float>(i);
-            const float source = align_corners ? ratio * index : std::max(ratio * (index + 0.5f) - 0.5f, 0.0f);
+            const float source =
+                align_corners ? ratio * index + shift : std::max(ratio * (index + 0.5f) - 0.5f + shift, 0.0f);
             near[i] = std::min(static_cast<int>(source), inputs - 1);
             far[i] = std::min(near[i] + 1, inputs - 1);
             far_weight[i] = std::min(source - static_cast<float>(near[i]), 1.0f);

@@ -2,9 +2,11 @@
 //
 //     rtseg_front_resize_*     uint8 image of any size   ->  normalised tensor, channels first
 //     rtseg_front_normalize_*  the same for an image that has the tensor's size
+//     rtseg_letterbox_*        the same for an image that covers a window of the tensor, and its padding
 //     rtseg_tail_cells_*       logits  ->  uint8 label map no smaller than the logits along either axis
 //     rtseg_tail_pixels_*      logits  ->  uint8 label map of any size; meant for smaller ones
 //     rtseg_tail_argmax_*      logits  ->  uint8 label map of the logits' size
+//     rtseg_mask_*             logits of one channel and a threshold  ->  uint8 label map of any size
 //     rtseg_overlay            image and labels  ->  uint8 image with the class colours laid over it
 //
 // with _f32 or _f16 for the tensor's or the logits' type.
@@ -29,7 +31,7 @@ constexpr int kWarps = 8;   // blockDim.y
 constexpr int kThreads = kLanes * kWarps;
 
 constexpr int kTileResizeWidth = 2 * kLanes, kTileResizeHeight = 4 * kWarps;
-constexpr int kTileStreamWidth = 4 * kLanes, kTileStreamHeight = kWarps;  // normalize, argmax, overlay
+constexpr int kTileStreamWidth = 4 * kLanes, kTileStreamHeight = kWarps;  // normalize, argmax, mask, overlay
 constexpr int kTileCellsWidth = 128, kTileCellsHeight = 32;
 constexpr int kTilePixelsWidth = kLanes, kTilePixelsHeight = kWarps;
 
@@ -102,17 +104,24 @@ struct Sample {
 struct Axis {
     int inputs;
     bool align_corners;
-    float ratio;
+    float ratio, shift;
 
-    __device__ Axis(int inputs_, int outputs, bool align_corners_) : inputs(inputs_), align_corners(align_corners_) {
-        const int less = align_corners ? 1 : 0;
-        ratio = outputs > less ? __fdiv_rn(__int2float_rn(inputs - less), __int2float_rn(outputs - less)) : 0.0f;
-    }
+    // The whole by half-pixel centres: what an image is resized by.
+    __device__ Axis(int inputs_, int outputs)
+        : inputs(inputs_),
+          align_corners(false),
+          ratio(__fdiv_rn(__int2float_rn(inputs_), __int2float_rn(outputs))),
+          shift(0.0f) {}
+
+    // Of ratio_and_shift in rtseg/frame/bilinear.py, as the host has double.
+    __device__ Axis(int inputs_, bool align_corners_, float ratio_, float shift_)
+        : inputs(inputs_), align_corners(align_corners_), ratio(ratio_), shift(shift_) {}
 
     __device__ __forceinline__ float source(int output) const {
         const float index = __int2float_rn(output);
-        if (align_corners) return __fmul_rn(ratio, index);
-        return fmaxf(__fsub_rn(__fmul_rn(ratio, __fadd_rn(index, 0.5f)), 0.5f), 0.0f);
+        if (align_corners) return __fadd_rn(__fmul_rn(ratio, index), shift);
+        const float from_whole = __fsub_rn(__fmul_rn(ratio, __fadd_rn(index, 0.5f)), 0.5f);
+        return fmaxf(__fadd_rn(from_whole, shift), 0.0f);
     }
 
     __device__ __forceinline__ int near(int output) const { return min(__float2int_rz(source(output)), inputs - 1); }
@@ -165,17 +174,34 @@ struct WideRow {
     }
 };
 
+// The part of the tensor that the image covers. Around it is padding.
+struct Window {
+    int top, left, height, width;
+    float padding;
+};
+
 // A thread makes 2 columns x 4 rows of the tensor. The lanes of a warp lie side by side, so that they read
 // an image row without gaps and write rows of each plane without gaps. Going down, the lower of the two
 // image rows becomes the upper: at about the same size each is read and widened once, not twice.
-template <class T>
+// Where it is not letterboxed, the window is the tensor.
+template <class T, bool letterboxed>
 __device__ __forceinline__ void front_resize(const Image& image, const Normalization& normalize, T* tensor, int height,
-                                             int width) {
+                                             int width, const Window& window) {
     const Origin origin = tile_origin<kTileResizeWidth, kTileResizeHeight>(width);
     const int x = origin.x + 2 * static_cast<int>(threadIdx.x);
     if (x >= width) return;
-    const Axis rows(image.height, height, false), columns(image.width, width, false);
-    const Sample column[2] = {columns(x), columns(x + 1)};  // one beyond the width still lies inside
+    const Axis rows(image.height, window.height), columns(image.width, window.width);
+    int across[2] = {x, x + 1};  // one beyond the width still lies inside
+    bool covered[2] = {true, true};
+    if (letterboxed) {
+#pragma unroll
+        for (int k = 0; k < 2; ++k) {
+            across[k] -= window.left;
+            covered[k] = across[k] >= 0 && across[k] < window.width;
+            across[k] = max(0, min(across[k], window.width - 1));
+        }
+    }
+    const Sample column[2] = {columns(across[0]), columns(across[1])};
     const bool in_pairs = width % 2 == 0 && is_aligned<2 * sizeof(T)>(tensor);
     const long long plane = static_cast<long long>(height) * width;
     const int first = origin.y + 4 * static_cast<int>(threadIdx.y);
@@ -185,7 +211,9 @@ __device__ __forceinline__ void front_resize(const Image& image, const Normaliza
     for (int i = 0; i < 4; ++i) {
         const int y = first + i;
         if (y >= height) break;
-        const Sample row = rows(y);
+        const int down = letterboxed ? max(0, min(y - window.top, window.height - 1)) : y;
+        const bool covered_row = !letterboxed || down == y - window.top;
+        const Sample row = rows(down);
         if (row.near == lower_y) {
             upper = lower;
         } else if (row.near != upper_y) {
@@ -202,9 +230,10 @@ __device__ __forceinline__ void front_resize(const Image& image, const Normaliza
         for (int c = 0; c < 3; ++c) {
             Pack<T, 2> pair;
 #pragma unroll
-            for (int k = 0; k < 2; ++k)
-                assign(pair.value[k],
-                       normalize(weigh(row.near_weight, upper.value[k][c], row.far_weight, lower.value[k][c]), c));
+            for (int k = 0; k < 2; ++k) {
+                const float value = weigh(row.near_weight, upper.value[k][c], row.far_weight, lower.value[k][c]);
+                assign(pair.value[k], normalize(covered_row && covered[k] ? value : window.padding, c));
+            }
             T* to = tensor + c * plane + static_cast<long long>(y) * width + x;
             if (in_pairs) {
                 *reinterpret_cast<Pack<T, 2>*>(to) = pair;
@@ -362,10 +391,14 @@ struct Pixel {
           near_x(__fsub_rn(1.0f, far_weight_x)),
           far_x(far_weight_x) {}
 
-    __device__ __forceinline__ void consider(const Corners& corners, int label) {
+    __device__ __forceinline__ float value(const Corners& corners) const {
         const float upper = weigh(near_x, corners.near_near, far_x, corners.near_far);
         const float lower = weigh(near_x, corners.far_near, far_x, corners.far_far);
-        best.take_better(weigh(near_y, upper, far_y, lower), label);
+        return weigh(near_y, upper, far_y, lower);
+    }
+
+    __device__ __forceinline__ void consider(const Corners& corners, int label) {
+        best.take_better(value(corners), label);
     }
 };
 
@@ -480,14 +513,13 @@ __device__ __forceinline__ void interpolate(const Logits<T>& logits, int y, int 
 // 4. The tile goes out, 16 bytes a thread and 128 bytes a row: 2 MB in all.
 template <class T>
 __device__ __forceinline__ void tail_cells(const Logits<T>& logits, Byte* labels, int height, int width,
-                                           bool align_corners) {
+                                           const Axis& rows, const Axis& columns) {
     __shared__ Tile tile;
     const Origin origin = tile_origin<kTileCellsWidth, kTileCellsHeight>(width);
     const int tile_width = min(kTileCellsWidth, width - origin.x);
     const int tile_height = min(kTileCellsHeight, height - origin.y);
     const int thread = thread_in_block();
 
-    const Axis rows(logits.h, height, align_corners), columns(logits.w, width, align_corners);
     const int y = rows.near(origin.y), x = columns.near(origin.x);
     const int cell_rows = rows.near(origin.y + tile_height - 1) - y + 1;
     const int cell_columns = columns.near(origin.x + tile_width - 1) - x + 1;
@@ -550,11 +582,11 @@ __device__ __forceinline__ void tail_cells(const Logits<T>& logits, Byte* labels
 // than their logits, where neighbouring pixels share nothing.
 template <class T>
 __device__ __forceinline__ void tail_pixels(const Logits<T>& logits, Byte* labels, int height, int width,
-                                            bool align_corners) {
+                                            const Axis& rows, const Axis& columns) {
     const Origin origin = tile_origin<kTilePixelsWidth, kTilePixelsHeight>(width);
     const int x = origin.x + static_cast<int>(threadIdx.x), y = origin.y + static_cast<int>(threadIdx.y);
     if (x >= width || y >= height) return;
-    const Sample row = Axis(logits.h, height, align_corners)(y), column = Axis(logits.w, width, align_corners)(x);
+    const Sample row = rows(y), column = columns(x);
     const T* const from = logits.at(row.near, column.near);
     const long long down = (row.far - row.near) * logits.row_stride;
     const long long right = (column.far - column.near) * logits.column_stride;
@@ -612,6 +644,37 @@ __device__ __forceinline__ void tail_argmax(const Logits<T>& logits, Byte* label
     }
 }
 
+// A thread makes 4 neighbouring labels of one channel, each from its own four values, mostly in the L1 cache: one
+// channel is so little that nothing is gained by cells. As there, what all four corners agree on is the label: tail.cpp
+// says why.
+template <class T>
+__device__ __forceinline__ void mask(const Logits<T>& logits, Byte* labels, int height, int width, const Axis& rows,
+                                     const Axis& columns, float threshold) {
+    const Origin origin = tile_origin<kTileStreamWidth, kTileStreamHeight>(width);
+    const int x = origin.x + 4 * static_cast<int>(threadIdx.x), y = origin.y + static_cast<int>(threadIdx.y);
+    if (x >= width || y >= height) return;
+    const Sample row = rows(y);
+    const long long down = (row.far - row.near) * logits.row_stride;
+    Pack<Byte, 4> four;
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        const Sample column = columns(min(x + i, width - 1));
+        Corners corners;
+        corners.read(logits.at(row.near, column.near), down, (column.far - column.near) * logits.column_stride);
+        const Pixel pixel(row.far_weight, column.far_weight);
+        const bool all = corners.lowest() > threshold, some = corners.highest() > threshold;
+        four.value[i] = static_cast<Byte>(all || (some && pixel.value(corners) > threshold));
+    }
+    Byte* to = labels + static_cast<long long>(y) * width + x;
+    if (width % 4 == 0 && is_aligned<4>(labels)) {
+        *reinterpret_cast<Pack<Byte, 4>*>(to) = four;
+    } else {
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+            if (i < width - x) to[i] = four.value[i];
+    }
+}
+
 // -------------------------------------------------------------------------------------------- overlay
 
 // A thread makes 4 neighbouring pixels. Halves are rounded to even, as NumPy's rint does.
@@ -651,33 +714,50 @@ __device__ __forceinline__ void lay_over(const Image& image, const Byte* labels,
         T *__restrict__ tensor, int out_height, int out_width, float scale, float mean0, float mean1, float mean2,  \
         float std0, float std1, float std2
 
-// logits: classes x h x w, strides in elements. labels: height x width, contiguous.
-// tail_cells: h <= height and w <= width. tail_argmax: h == height and w == width.
+// The image covers height x width values from row top and column left on. padding: a pixel value.
+#define RTSEG_WINDOW_ARGUMENTS int top, int left, int window_height, int window_width, float padding
+
+// logits: classes x h x w, strides in elements. labels: height x width, contiguous. Ratios and shifts are those of
+// ratio_and_shift in rtseg/frame/bilinear.py.
+// tail_cells: no ratio above 1. tail_argmax: h == height and w == width. mask: of one channel.
 #define RTSEG_TAIL_ARGUMENTS(T)                                                                                     \
     const T *__restrict__ logits, int classes, int h, int w, long long class_stride, long long row_stride,          \
-        long long column_stride, unsigned char *__restrict__ labels, int height, int width, int align_corners
+        long long column_stride, unsigned char *__restrict__ labels, int height, int width, int align_corners,      \
+        float row_ratio, float row_shift, float column_ratio, float column_shift
+
+#define RTSEG_AXES {h, align_corners != 0, row_ratio, row_shift}, {w, align_corners != 0, column_ratio, column_shift}
 
 #define RTSEG_KERNEL(name) extern "C" __global__ void __launch_bounds__(rtseg::kThreads) rtseg_##name
 
 #define RTSEG_KERNELS_OF(suffix, T)                                                                                 \
     RTSEG_KERNEL(front_resize_##suffix)(RTSEG_FRONT_ARGUMENTS(T)) {                                                 \
-        rtseg::front_resize<T>({image, height, width, row_bytes, swap_channels != 0},                               \
-                               {scale, {mean0, mean1, mean2}, {std0, std1, std2}}, tensor, out_height, out_width);  \
+        rtseg::front_resize<T, false>({image, height, width, row_bytes, swap_channels != 0},                        \
+                                      {scale, {mean0, mean1, mean2}, {std0, std1, std2}}, tensor, out_height,       \
+                                      out_width, {0, 0, out_height, out_width, 0.0f});                              \
     }                                                                                                               \
     RTSEG_KERNEL(front_normalize_##suffix)(RTSEG_FRONT_ARGUMENTS(T)) {                                              \
         rtseg::front_normalize<T>({image, out_height, out_width, row_bytes, swap_channels != 0},                    \
                                   {scale, {mean0, mean1, mean2}, {std0, std1, std2}}, tensor);                      \
     }                                                                                                               \
+    RTSEG_KERNEL(letterbox_##suffix)(RTSEG_FRONT_ARGUMENTS(T), RTSEG_WINDOW_ARGUMENTS) {                            \
+        rtseg::front_resize<T, true>({image, height, width, row_bytes, swap_channels != 0},                         \
+                                     {scale, {mean0, mean1, mean2}, {std0, std1, std2}}, tensor, out_height,        \
+                                     out_width, {top, left, window_height, window_width, padding});                 \
+    }                                                                                                               \
     RTSEG_KERNEL(tail_cells_##suffix)(RTSEG_TAIL_ARGUMENTS(T)) {                                                    \
         rtseg::tail_cells<T>({logits, classes, h, w, class_stride, row_stride, column_stride}, labels, height,      \
-                             width, align_corners != 0);                                                            \
+                             width, RTSEG_AXES);                                                                    \
     }                                                                                                               \
     RTSEG_KERNEL(tail_pixels_##suffix)(RTSEG_TAIL_ARGUMENTS(T)) {                                                   \
         rtseg::tail_pixels<T>({logits, classes, h, w, class_stride, row_stride, column_stride}, labels, height,     \
-                              width, align_corners != 0);                                                           \
+                              width, RTSEG_AXES);                                                                   \
     }                                                                                                               \
     RTSEG_KERNEL(tail_argmax_##suffix)(RTSEG_TAIL_ARGUMENTS(T)) {                                                   \
         rtseg::tail_argmax<T>({logits, classes, h, w, class_stride, row_stride, column_stride}, labels);            \
+    }                                                                                                               \
+    RTSEG_KERNEL(mask_##suffix)(RTSEG_TAIL_ARGUMENTS(T), float threshold) {                                         \
+        rtseg::mask<T>({logits, classes, h, w, class_stride, row_stride, column_stride}, labels, height, width,     \
+                       RTSEG_AXES, threshold);                                                                      \
     }
 
 RTSEG_KERNELS_OF(f32, float)

@@ -21,6 +21,7 @@ typedef int32_t ClassLanes __attribute__((vector_size(kLanes * sizeof(int32_t)))
 RTSEG_INLINE void weigh(Lanes& result, const Lanes& x, float a, const Lanes& y, float b) { result = x * a + y * b; }
 
 RTSEG_INLINE void repeat(ClassLanes& lanes, int32_t label) { lanes = label + ClassLanes{}; }
+RTSEG_INLINE void repeat(Lanes& lanes, float value) { lanes = value + Lanes{}; }
 
 // Take value and its class where it beats best; an equal value leaves the earlier class.
 RTSEG_INLINE void take_better(Lanes& best, ClassLanes& winner, const Lanes& value, int32_t label) {
@@ -46,6 +47,10 @@ inline void weigh(Lanes& result, const Lanes& x, float a, const Lanes& y, float 
 
 inline void repeat(ClassLanes& lanes, int32_t label) {
     for (int32_t& lane : lanes.lane) lane = label;
+}
+
+inline void repeat(Lanes& lanes, float value) {
+    for (float& lane : lanes.lane) lane = value;
 }
 
 inline void take_better(Lanes& best, ClassLanes& winner, const Lanes& value, int32_t label) {

@@ -11,6 +11,7 @@
 #include "parallel.h"
 #include "rtseg_core.h"
 #include "target.h"
+#include "window.h"
 
 namespace rtseg {
 namespace {
@@ -33,6 +34,15 @@ struct Normalization {
     RTSEG_INLINE float operator()(float value, int channel) const {
         return (value * scale - mean[channel]) / std[channel];
     }
+};
+
+// Where the image goes: height x width values of each channel, whose planes and rows begin so many values apart.
+struct Target {
+    float* data;
+    int height, width;
+    size_t row, plane;
+
+    float* at(int y) const { return data + static_cast<size_t>(y) * row; }
 };
 
 // A pixel has 256 values: a channel of an image that needs no resizing is looked up.
@@ -116,12 +126,12 @@ class RowPair {
     WideRow rows_[2];
 };
 
-void resize(const Image& image, const Normalization& normalize, int height, int width, float* tensor, int threads) {
+void resize(const Image& image, const Normalization& normalize, const Target& target, int threads) {
+    const int height = target.height, width = target.width;
     const Axis rows(image.height, height, false);
     const Axis columns(image.width, width, false);
-    const size_t plane = static_cast<size_t>(height) * static_cast<size_t>(width);
     const int tasks = (height + kRowsPerTask - 1) / kRowsPerTask;
-    const int workers = worker_count(threads, tasks, static_cast<double>(plane));
+    const int workers = worker_count(threads, tasks, static_cast<double>(height) * width);
     std::vector<RowPair> scratch(static_cast<size_t>(workers), RowPair(width));
     parallel_for(tasks, workers, [&](int task, int worker) {
         RowPair& pair = scratch[static_cast<size_t>(worker)];
@@ -130,23 +140,51 @@ void resize(const Image& image, const Normalization& normalize, int height, int 
             const size_t y = static_cast<size_t>(i);
             const float* near = pair.row(image, rows.near[y], rows.far[y], columns, width);
             const float* far = pair.row(image, rows.far[y], rows.near[y], columns, width);
-            blend_rows(near, far, rows.near_weight[y], rows.far_weight[y], width, normalize,
-                       tensor + y * static_cast<size_t>(width), plane);
+            blend_rows(near, far, rows.near_weight[y], rows.far_weight[y], width, normalize, target.at(i),
+                       target.plane);
         }
     });
 }
 
-void look_up(const Image& image, const Normalization& normalize, float* tensor, int threads) {
+void look_up(const Image& image, const Normalization& normalize, const Target& target, int threads) {
     const Lookup lookup(normalize);
-    const size_t plane = static_cast<size_t>(image.height) * static_cast<size_t>(image.width);
     const int tasks = (image.height + kRowsPerTask - 1) / kRowsPerTask;
-    const int workers = worker_count(threads, tasks, static_cast<double>(plane));
+    const int workers = worker_count(threads, tasks, static_cast<double>(image.height) * image.width);
     parallel_for(tasks, workers, [&](int task, int) {
         const int end = std::min(image.height, (task + 1) * kRowsPerTask);
         for (int y = task * kRowsPerTask; y < end; ++y)
-            look_up_row(image.row(y), image.channel, image.width, lookup,
-                        tensor + static_cast<size_t>(y) * static_cast<size_t>(image.width), plane);
+            look_up_row(image.row(y), image.channel, image.width, lookup, target.at(y), target.plane);
     });
+}
+
+// Write the value around the window, whose four sides may each have nothing beyond them.
+void pad(float* tensor, const rtseg_window& window, const Normalization& normalize, int padding, int threads) {
+    const int height = window.canvas_height, width = window.canvas_width;
+    const int bottom = window.top + window.height, right = window.left + window.width;
+    const size_t across = static_cast<size_t>(width);
+    const int tasks = (height + kRowsPerTask - 1) / kRowsPerTask;
+    const int workers = worker_count(threads, tasks, static_cast<double>(height) * width);
+    parallel_for(tasks, workers, [&](int task, int) {
+        const int end = std::min(height, (task + 1) * kRowsPerTask);
+        for (int c = 0; c < 3; ++c) {
+            const float value = normalize(static_cast<float>(padding), c);
+            const Target plane{tensor + static_cast<size_t>(c) * static_cast<size_t>(height) * across, height, width,
+                               across, 0};
+            for (int y = task * kRowsPerTask; y < end; ++y) {
+                float* const row = plane.at(y);
+                const bool covered = y >= window.top && y < bottom;
+                std::fill(row, row + (covered ? window.left : width), value);
+                if (covered) std::fill(row + right, row + width, value);
+            }
+        }
+    });
+}
+
+// A side to whole pixels: halves to even, whatever the rounding mode is.
+int scaled(int side, double factor, int most) {
+    const double length = side * factor, below = std::floor(length), over = length - below;
+    const bool up = over > 0.5 || (over == 0.5 && std::fmod(below, 2.0) != 0);
+    return std::min(std::max(static_cast<int>(below) + up, 1), most);
 }
 
 bool is_usable(const Normalization& normalize) {
@@ -164,22 +202,46 @@ using namespace rtseg;  // the C functions lie outside
 int rtseg_tensor_from_image(const uint8_t* image, int height, int width, ptrdiff_t row_bytes, int swap_channels,
                             int out_height, int out_width, float scale, const float mean[3], const float std[3],
                             float* tensor, int threads) {
-    if (image == nullptr || mean == nullptr || std == nullptr || tensor == nullptr) return RTSEG_NULL_POINTER;
-    if (!is_side(height) || !is_side(width) || !is_side(out_height) || !is_side(out_width)) return RTSEG_BAD_SIZE;
+    const rtseg_window whole{out_height, out_width, 0, 0, out_height, out_width};
+    return rtseg_letterbox_from_image(image, height, width, row_bytes, swap_channels, &whole, 0, scale, mean, std,
+                                      tensor, threads);
+}
+
+int rtseg_letterbox_from_image(const uint8_t* image, int height, int width, ptrdiff_t row_bytes, int swap_channels,
+                               const rtseg_window* window, int padding, float scale, const float mean[3],
+                               const float std[3], float* tensor, int threads) {
+    if (image == nullptr || window == nullptr || mean == nullptr || std == nullptr || tensor == nullptr)
+        return RTSEG_NULL_POINTER;
+    if (!is_side(height) || !is_side(width) || !is_inside(*window)) return RTSEG_BAD_SIZE;
     const ptrdiff_t row = 3 * static_cast<ptrdiff_t>(width);
     if (row_bytes < row && row_bytes > -row) return RTSEG_BAD_SIZE;
     const Normalization normalize{scale, {mean[0], mean[1], mean[2]}, {std[0], std[1], std[2]}};
-    if (threads < 0 || !is_usable(normalize)) return RTSEG_BAD_VALUE;
+    if (threads < 0 || padding < 0 || padding > 255 || !is_usable(normalize)) return RTSEG_BAD_VALUE;
     const int first = swap_channels != 0 ? 2 : 0;
     const Image source{image, height, width, row_bytes, {first, 1, 2 - first}};
+    const size_t across = static_cast<size_t>(window->canvas_width);
+    const size_t before = static_cast<size_t>(window->top) * across + static_cast<size_t>(window->left);
+    const Target target{tensor + before, window->height, window->width, across,
+                        static_cast<size_t>(window->canvas_height) * across};
     try {
-        if (height == out_height && width == out_width) {
-            look_up(source, normalize, tensor, threads);
+        if (height == target.height && width == target.width) {
+            look_up(source, normalize, target, threads);
         } else {
-            resize(source, normalize, out_height, out_width, tensor, threads);
+            resize(source, normalize, target, threads);
         }
+        if (!parts_of(window).are_whole()) pad(tensor, *window, normalize, padding, threads);
     } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
         return RTSEG_NO_MEMORY;
     }
+    return RTSEG_OK;
+}
+
+int rtseg_letterbox_window(int height, int width, int canvas_height, int canvas_width, rtseg_window* window) {
+    if (window == nullptr) return RTSEG_NULL_POINTER;
+    if (!is_side(height) || !is_side(width) || !is_side(canvas_height) || !is_side(canvas_width)) return RTSEG_BAD_SIZE;
+    const double down = static_cast<double>(canvas_height) / height, across = static_cast<double>(canvas_width) / width;
+    const int rows = scaled(height, std::min(down, across), canvas_height);
+    const int columns = scaled(width, std::min(down, across), canvas_width);
+    *window = {canvas_height, canvas_width, (canvas_height - rows) / 2, (canvas_width - columns) / 2, rows, columns};
     return RTSEG_OK;
 }

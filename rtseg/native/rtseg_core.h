@@ -3,6 +3,7 @@
  *     uint8 image of any size  ->  normalised float32 tensor, channels first
  *     float32 logits           ->  uint8 label map of any size
  *
+ * each for an image that was stretched to the network's input, or letterboxed into it (rtseg_window),
  * and what calibration counts between them: the magnitudes of the values of a tensor.
  *
  * A complete program:
@@ -35,6 +36,10 @@
  *     }
  *
  * It prints "00001111 1 -1".
+ *
+ * A network that was trained on letterboxed images: rtseg_letterbox_window says where the image lies,
+ * rtseg_letterbox_from_image writes the tensor, and rtseg_labels_in_window takes the same window. A network
+ * with one channel for its two classes: rtseg_mask_from_logits, with that window or none.
  *
  * Building. The library is tail.cpp, preprocess.cpp and magnitudes.cpp: C++17, the standard library
  * and its threads, nothing else. A program that calibrates nothing can leave out magnitudes.cpp. Compile
@@ -70,7 +75,7 @@
 #endif
 
 /* Grows whenever a declaration below changes its meaning or its arguments, or one is added. */
-#define RTSEG_CORE_ABI_VERSION 2
+#define RTSEG_CORE_ABI_VERSION 3
 
 #define RTSEG_MIN_CLASSES 2
 #define RTSEG_MAX_CLASSES 256
@@ -90,12 +95,22 @@
 enum {
     RTSEG_OK = 0,
     RTSEG_NULL_POINTER = -1, /* an image, tensor, ... pointer is NULL */
-    RTSEG_BAD_SIZE = -2,     /* a side or count out of range (RTSEG_MAX_SIDE, RTSEG_MAX_VALUES), or rows that overlap */
+    RTSEG_BAD_SIZE = -2,     /* a side or count out of range (RTSEG_MAX_SIDE, RTSEG_MAX_VALUES), rows that overlap, or
+                                a window that is not inside its canvas */
     RTSEG_BAD_CLASSES = -3,  /* classes outside RTSEG_MIN_CLASSES..RTSEG_MAX_CLASSES */
-    RTSEG_BAD_VALUE = -4,    /* threads below 0; scale or std not positive and finite; mean not finite; exponent */
+    RTSEG_BAD_VALUE = -4,    /* threads below 0; scale or std not positive and finite; mean not finite; threshold;
+                                padding; exponent */
     RTSEG_NO_MEMORY = -5,    /* the scratch could not be allocated */
     RTSEG_NOT_FINITE = -6    /* a value is NaN or infinite */
 };
+
+/* Where an image lies in the network's input, the canvas: `height` rows from row `top` on, `width` columns from column
+ * `left` on. All around it is padding. */
+typedef struct rtseg_window {
+    int canvas_height, canvas_width;
+    int top, left;
+    int height, width;
+} rtseg_window;
 
 #ifdef __cplusplus
 extern "C" {
@@ -125,6 +140,35 @@ RTSEG_API const char* rtseg_core_message(int code);
 RTSEG_API int rtseg_labels_from_logits(const float* logits, int classes, int h, int w, uint8_t* labels, int height,
                                        int width, int align_corners, int threads);
 
+/* The same for an image that covered a window of the network's input only.
+ *
+ * The logits are of the whole canvas, of any size, and the label map of the image alone: its pixels lie
+ * evenly over the window. What is around the window counts only as a neighbour that the pixels at the
+ * window's rim are interpolated with. So labels are those of the whole canvas, enlarged as the image
+ * was made smaller, of which the image's part is cut out.
+ * With align_corners the middles of the image's outermost pixels are those of the window's.
+ * window: NULL for the whole.
+ *
+ * Returns what rtseg_labels_from_logits returns.
+ */
+RTSEG_API int rtseg_labels_in_window(const float* logits, int classes, int h, int w, const rtseg_window* window,
+                                     uint8_t* labels, int height, int width, int align_corners, int threads);
+
+/* Write the label map of height x width for logits of one channel, h x w: 1 where the channel,
+ * upsampled bilinearly in float32, is greater than the threshold, else 0.
+ *
+ * threshold: -RTSEG_MAX_LOGIT to RTSEG_MAX_LOGIT, in the units of the channel: 0.5 behind a sigmoid.
+ * window: NULL for the whole, else as in rtseg_labels_in_window.
+ *
+ * A value is read as clamped to -RTSEG_MAX_LOGIT..RTSEG_MAX_LOGIT, and NaN as -RTSEG_MAX_LOGIT. Between four
+ * values that all are above the threshold the label is 1, between four of which none is it is 0. Where
+ * the interpolated value differs from the threshold by less than float32 rounding, either may be given.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER, RTSEG_BAD_SIZE, RTSEG_BAD_VALUE or RTSEG_NO_MEMORY.
+ */
+RTSEG_API int rtseg_mask_from_logits(const float* logits, int h, int w, float threshold, const rtseg_window* window,
+                                     uint8_t* labels, int height, int width, int align_corners, int threads);
+
 /* Write the network's input that an image stands for.
  *
  * image: height rows of width pixels of 3 bytes. The next row begins row_bytes further on; negative
@@ -142,6 +186,30 @@ RTSEG_API int rtseg_labels_from_logits(const float* logits, int classes, int h, 
 RTSEG_API int rtseg_tensor_from_image(const uint8_t* image, int height, int width, ptrdiff_t row_bytes,
                                       int swap_channels, int out_height, int out_width, float scale,
                                       const float mean[3], const float std[3], float* tensor, int threads);
+
+/* Set *window to where a letterboxed image of height x width lies in a canvas.
+ *
+ * Both sides are scaled by min(canvas_height / height, canvas_width / width) in double, each rounded to
+ * whole pixels, halves to even, and at least 1. The image lies in the middle: top is
+ * (canvas_height - window->height) / 2, rounded down, and left likewise.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER or RTSEG_BAD_SIZE.
+ */
+RTSEG_API int rtseg_letterbox_window(int height, int width, int canvas_height, int canvas_width, rtseg_window* window);
+
+/* Write the network's input of an image that covers a window of it only.
+ *
+ * The image is resized to the window as rtseg_tensor_from_image resizes it to the tensor. Around the
+ * window each channel is (padding * scale - mean) / std.
+ * window: the canvas is the tensor. Of rtseg_letterbox_window, or any other inside the canvas.
+ * padding: 0 to 255.
+ * tensor: 3 x canvas_height x canvas_width, contiguous, channels first.
+ *
+ * Returns what rtseg_tensor_from_image returns.
+ */
+RTSEG_API int rtseg_letterbox_from_image(const uint8_t* image, int height, int width, ptrdiff_t row_bytes,
+                                         int swap_channels, const rtseg_window* window, int padding, float scale,
+                                         const float mean[3], const float std[3], float* tensor, int threads);
 
 /* Write the least and the greatest of count values, and how many of them are zero.
  *

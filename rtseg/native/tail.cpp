@@ -1,9 +1,16 @@
-// Logits to labels: upsample and argmax in one pass, interpolating only where it can matter.
+// Logits to labels: upsample and argmax, or compare with a threshold, in one pass, interpolating only where it can
+// matter.
 //
 // Bilinear interpolation is a convex combination of the four logits around a pixel. So between four
 // logits' pixels (a cell) whose argmax is the same class, that class wins everywhere: the cell is
 // filled. In the others, a class whose largest corner is below some other class's smallest corner
 // wins nowhere and is left out. Rounding is monotone, so both hold in float32 too, up to ties.
+//
+// With one channel and a threshold the same holds: between four values above it every value is above it, between four
+// that are not none is. Such a cell is filled by that, which is what real numbers give. Float32 need not: its two
+// weights sum to 1 only up to rounding, so that between four values of exactly the threshold, as a sigmoid has them
+// where nothing was found, some would come out above it. Where corners disagree, a label can be another than in real
+// numbers only where the interpolated value is within rounding of the threshold.
 
 #include <algorithm>
 #include <cstdint>
@@ -18,6 +25,7 @@
 #include "parallel.h"
 #include "rtseg_core.h"
 #include "target.h"
+#include "window.h"
 
 namespace rtseg {
 namespace {
@@ -46,6 +54,7 @@ std::vector<Cell> cells_of(const Axis& axis) {
 struct Logits {
     const float* data;
     int classes, h, w;
+    float threshold;  // where `classes` is 1
 
     size_t plane() const { return static_cast<size_t>(h) * static_cast<size_t>(w); }
     const float* row(size_t y) const { return data + y * static_cast<size_t>(w); }
@@ -96,6 +105,16 @@ void read_row(const float* __restrict logits, size_t plane, int classes, int w, 
     for (int x = 0; x < w; ++x) labels[x] = static_cast<uint8_t>(winner[x]);
 }
 
+// The same for one channel: where it is above the threshold there is label 1.
+RTSEG_TARGET_CLONES
+void read_mask_row(const float* __restrict channel, int w, float threshold, float* __restrict values,
+                   uint8_t* __restrict labels) {
+    for (int x = 0; x < w; ++x) {
+        values[x] = clamped(channel[x]);
+        labels[x] = values[x] > threshold;
+    }
+}
+
 // Label the pixels of one cell by interpolating the classes that can win in it.
 RTSEG_TARGET_CLONES
 void interpolate_cell(const float* top, const float* bottom, size_t stride, int classes, const Axis& rows,
@@ -142,6 +161,29 @@ void interpolate_cell(const float* top, const float* bottom, size_t stride, int 
     }
 }
 
+// The same for one channel. Only what is greater beats the threshold.
+RTSEG_TARGET_CLONES
+void interpolate_mask_cell(const float* top, const float* bottom, float threshold, const Axis& rows,
+                           const Axis& columns, const Cell& row, const Cell& column, uint8_t* labels, size_t width) {
+    for (size_t x = column.begin; x < column.end; x += kLanes) {
+        Lanes near_x, far_x, upper, lower;
+        load(near_x, &columns.near_weight[x]);
+        load(far_x, &columns.far_weight[x]);
+        weigh(upper, near_x, top[column.near], far_x, top[column.far]);
+        weigh(lower, near_x, bottom[column.near], far_x, bottom[column.far]);
+        const int in_use = static_cast<int>(std::min<size_t>(kLanes, column.end - x));
+        for (size_t y = row.begin; y < row.end; ++y) {
+            Lanes best, value;
+            ClassLanes winner;
+            repeat(best, threshold);
+            repeat(winner, 0);
+            weigh(value, upper, rows.near_weight[y], lower, rows.far_weight[y]);
+            take_better(best, winner, value, 1);
+            store(winner, labels + y * width + x, in_use);
+        }
+    }
+}
+
 constexpr int kMixed = -1;
 
 // Return the class that all four corners of a cell agree on, or kMixed.
@@ -150,7 +192,11 @@ inline int agreed_label(const uint8_t* top, const uint8_t* bottom, const Cell& c
     return top[cell.far] == label && bottom[cell.near] == label && bottom[cell.far] == label ? label : kMixed;
 }
 
+// What makes labels: the argmax over classes, or one channel and a threshold.
+enum class Rule { kArgmax, kThreshold };
+
 // The two rows of logits around the output rows at hand; going down, the lower one becomes the upper.
+template <Rule rule>
 class RowPair {
   public:
     explicit RowPair(const Logits& logits)
@@ -161,8 +207,12 @@ class RowPair {
         for (const LogitRow& held : rows_)
             if (held.y == y) return held;
         LogitRow& free = rows_[rows_[0].y == kept ? 1 : 0];
-        read_row(logits_.row(y), logits_.plane(), logits_.classes, logits_.w, logits_.padded_row(), free.values.data(),
-                 free.best.data(), free.winner.data(), free.labels.data());
+        if constexpr (rule == Rule::kThreshold) {
+            read_mask_row(logits_.row(y), logits_.w, logits_.threshold, free.values.data(), free.labels.data());
+        } else {
+            read_row(logits_.row(y), logits_.plane(), logits_.classes, logits_.w, logits_.padded_row(),
+                     free.values.data(), free.best.data(), free.winner.data(), free.labels.data());
+        }
         free.y = y;
         return free;
     }
@@ -183,15 +233,21 @@ struct Upsampling {
 };
 
 // Label the output rows that lie between the same two rows of logits.
-void label_rows(const Upsampling& job, const Cell& row, RowPair& pair) {
+template <Rule rule>
+void label_rows(const Upsampling& job, const Cell& row, RowPair<rule>& pair) {
     const LogitRow& top = pair.row(row.near, row.far);
     const LogitRow& bottom = pair.row(row.far, row.near);
     const auto end = job.column_cells.end();
     for (auto cell = job.column_cells.begin(); cell != end;) {
         const int label = agreed_label(top.labels.data(), bottom.labels.data(), *cell);
         if (label == kMixed) {
-            interpolate_cell(top.values.data(), bottom.values.data(), job.logits.padded_row(), job.logits.classes,
-                             job.rows, job.columns, row, *cell, job.labels, job.width());
+            if constexpr (rule == Rule::kThreshold) {
+                interpolate_mask_cell(top.values.data(), bottom.values.data(), job.logits.threshold, job.rows,
+                                      job.columns, row, *cell, job.labels, job.width());
+            } else {
+                interpolate_cell(top.values.data(), bottom.values.data(), job.logits.padded_row(), job.logits.classes,
+                                 job.rows, job.columns, row, *cell, job.labels, job.width());
+            }
             ++cell;
             continue;
         }
@@ -204,9 +260,11 @@ void label_rows(const Upsampling& job, const Cell& row, RowPair& pair) {
     }
 }
 
-void upsample(const Logits& logits, uint8_t* labels, int height, int width, bool align_corners, int threads) {
-    Axis rows(logits.h, height, align_corners);
-    Axis columns(logits.w, width, align_corners, kLanes);
+template <Rule rule>
+void upsample(const Logits& logits, const Parts& parts, uint8_t* labels, int height, int width, bool align_corners,
+              int threads) {
+    Axis rows(logits.h, height, align_corners, 0, parts.rows);
+    Axis columns(logits.w, width, align_corners, kLanes, parts.columns);
     std::vector<Cell> row_cells = cells_of(rows), column_cells = cells_of(columns);
     const Upsampling job{logits, std::move(rows), std::move(columns), std::move(row_cells), std::move(column_cells),
                          labels};
@@ -214,23 +272,50 @@ void upsample(const Logits& logits, uint8_t* labels, int height, int width, bool
     const size_t per_task = std::max<size_t>(1, cells * kRowsPerTask / static_cast<size_t>(height));
     const int tasks = static_cast<int>((cells + per_task - 1) / per_task);
     const int workers = worker_count(threads, tasks, static_cast<double>(height) * width);
-    std::vector<RowPair> scratch(static_cast<size_t>(workers), RowPair(logits));
+    std::vector<RowPair<rule>> scratch(static_cast<size_t>(workers), RowPair<rule>(logits));
     parallel_for(tasks, workers, [&](int task, int worker) {
         const size_t begin = static_cast<size_t>(task) * per_task, end = std::min(cells, begin + per_task);
-        for (size_t i = begin; i < end; ++i) label_rows(job, job.row_cells[i], scratch[static_cast<size_t>(worker)]);
+        for (size_t i = begin; i < end; ++i)
+            label_rows<rule>(job, job.row_cells[i], scratch[static_cast<size_t>(worker)]);
     });
 }
 
 // The output has the logits' size: no pixel lies between them.
-void argmax(const Logits& logits, uint8_t* labels, int threads) {
+template <Rule rule>
+void label_logits(const Logits& logits, uint8_t* labels, int threads) {
     const int workers = worker_count(threads, logits.h, static_cast<double>(logits.plane()));
     std::vector<LogitRow> scratch(static_cast<size_t>(workers), LogitRow(logits, 1));
     parallel_for(logits.h, workers, [&](int y, int worker) {
         LogitRow& row = scratch[static_cast<size_t>(worker)];
         const size_t start = static_cast<size_t>(y) * static_cast<size_t>(logits.w);
-        read_row(logits.data + start, logits.plane(), logits.classes, logits.w, 0, row.values.data(), row.best.data(),
-                 row.winner.data(), labels + start);
+        if constexpr (rule == Rule::kThreshold) {
+            read_mask_row(logits.data + start, logits.w, logits.threshold, row.values.data(), labels + start);
+        } else {
+            read_row(logits.data + start, logits.plane(), logits.classes, logits.w, 0, row.values.data(),
+                     row.best.data(), row.winner.data(), labels + start);
+        }
     });
+}
+
+// What both functions do once their own arguments are known to be good.
+template <Rule rule>
+int label(const Logits& logits, const rtseg_window* window, uint8_t* labels, int height, int width, int align_corners,
+          int threads) {
+    if (logits.data == nullptr || labels == nullptr) return RTSEG_NULL_POINTER;
+    if (!is_side(logits.h) || !is_side(logits.w) || !is_side(height) || !is_side(width)) return RTSEG_BAD_SIZE;
+    if (window != nullptr && !is_inside(*window)) return RTSEG_BAD_SIZE;
+    if (threads < 0) return RTSEG_BAD_VALUE;
+    const Parts parts = parts_of(window);
+    try {
+        if (parts.are_whole() && logits.h == height && logits.w == width) {
+            label_logits<rule>(logits, labels, threads);
+        } else {
+            upsample<rule>(logits, parts, labels, height, width, align_corners != 0, threads);
+        }
+    } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
+        return RTSEG_NO_MEMORY;
+    }
+    return RTSEG_OK;
 }
 
 }  // namespace
@@ -240,21 +325,19 @@ using namespace rtseg;  // the C functions lie outside
 
 int rtseg_labels_from_logits(const float* logits, int classes, int h, int w, uint8_t* labels, int height, int width,
                              int align_corners, int threads) {
-    if (logits == nullptr || labels == nullptr) return RTSEG_NULL_POINTER;
-    if (!is_side(h) || !is_side(w) || !is_side(height) || !is_side(width)) return RTSEG_BAD_SIZE;
+    return rtseg_labels_in_window(logits, classes, h, w, nullptr, labels, height, width, align_corners, threads);
+}
+
+int rtseg_labels_in_window(const float* logits, int classes, int h, int w, const rtseg_window* window, uint8_t* labels,
+                           int height, int width, int align_corners, int threads) {
     if (classes < RTSEG_MIN_CLASSES || classes > RTSEG_MAX_CLASSES) return RTSEG_BAD_CLASSES;
-    if (threads < 0) return RTSEG_BAD_VALUE;
-    try {
-        const Logits source{logits, classes, h, w};
-        if (h == height && w == width) {
-            argmax(source, labels, threads);
-        } else {
-            upsample(source, labels, height, width, align_corners != 0, threads);
-        }
-    } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
-        return RTSEG_NO_MEMORY;
-    }
-    return RTSEG_OK;
+    return label<Rule::kArgmax>({logits, classes, h, w, 0}, window, labels, height, width, align_corners, threads);
+}
+
+int rtseg_mask_from_logits(const float* logits, int h, int w, float threshold, const rtseg_window* window,
+                           uint8_t* labels, int height, int width, int align_corners, int threads) {
+    if (!(threshold >= -RTSEG_MAX_LOGIT && threshold <= RTSEG_MAX_LOGIT)) return RTSEG_BAD_VALUE;  // nor NaN
+    return label<Rule::kThreshold>({logits, 1, h, w, threshold}, window, labels, height, width, align_corners, threads);
 }
 
 int rtseg_core_abi_version(void) { return RTSEG_CORE_ABI_VERSION; }
@@ -263,9 +346,11 @@ const char* rtseg_core_message(int code) {
     switch (code) {
         case RTSEG_OK: return "done";
         case RTSEG_NULL_POINTER: return "a pointer is NULL";
-        case RTSEG_BAD_SIZE: return "a height, width or count is out of range, or the image's rows overlap";
+        case RTSEG_BAD_SIZE:
+            return "a height, width or count is out of range, the image's rows overlap, or the window is not inside";
         case RTSEG_BAD_CLASSES: return "the number of classes is outside 2 to 256";
-        case RTSEG_BAD_VALUE: return "threads is negative, or scale, mean, std or exponent is not a usable number";
+        case RTSEG_BAD_VALUE:
+            return "threads is negative, or scale, mean, std, threshold, padding or exponent is not a usable number";
         case RTSEG_NO_MEMORY: return "out of memory";
         case RTSEG_NOT_FINITE: return "a value is not finite";
         default: return "unknown code";

@@ -19,7 +19,10 @@ from rtseg.specs import ClassSpec, ImageSpec, Normalization, OutputSpec, Resolut
 
 @dataclass(frozen=True)
 class PreparedNetwork:
-    """A module with weights. weights says where they come from; spec is None for a user's own network."""
+    """A module with weights. weights says where they come from; spec is None for a user's own network.
+
+    threshold is of a module with one channel for its two classes; None where each class has its own.
+    """
 
     name: str
     module: SegmentationNetwork
@@ -29,6 +32,7 @@ class PreparedNetwork:
     options: Mapping[str, str] = field(default_factory=dict)
     spec: NetworkSpec | None = None
     parent_sha256: str | None = None
+    threshold: float | None = None
 
     def image_spec(self, resolution: Resolution) -> ImageSpec:
         """Return the image contract at resolution. Raises SpecError where the strides do not fit."""
@@ -37,7 +41,9 @@ class PreparedNetwork:
 
     def output_spec(self, interface: str) -> OutputSpec:
         """Return the output contract of one of the three interfaces."""
-        return OutputSpec(self.classes, interface, self.module.stride, self.module.align_corners)
+        return OutputSpec(
+            self.classes, interface, self.module.stride, self.module.align_corners, threshold=self.threshold
+        )
 
 
 def build_network(

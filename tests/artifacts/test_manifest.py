@@ -101,6 +101,25 @@ def test_anything_else_is_refused_by_name(data: object) -> None:
         Manifest.from_json(data)
 
 
+def test_a_manifest_holds_contracts_of_the_later_version() -> None:
+    image, output = replace(IMAGE, fit="letterbox", padding=0), replace(OUTPUT, threshold=0.5)
+    manifest = replace(MANIFEST, image=image, output=output)
+    data = json.loads(json.dumps(manifest.to_json()))
+    assert (data["format"], data["image"]["version"], data["output"]["version"]) == ("rtseg/2", 2, 2)
+    assert Manifest.from_json(data) == manifest
+
+
+@pytest.mark.parametrize(("contract", "name"), [("image", "ImageSpec"), ("output", "OutputSpec")])
+def test_a_manifest_whose_contract_is_newer_is_refused_by_its_version(tmp_path: Path, contract: str, name: str) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"graph")
+    data = MANIFEST.to_json()
+    data[contract] = {**data[contract], "version": 3, "tomorrow": True}
+    manifest_path(path).write_text(json.dumps(data))
+    with pytest.raises(ManifestError, match=rf"{name} is of a newer version; got 3; expected 2 or less"):
+        read_manifest(path, kind="onnx")
+
+
 def test_a_manifest_of_another_kind_or_format_cannot_be_made() -> None:
     with pytest.raises(ManifestError, match="unknown kind of artifact; got 'picture'"):
         replace(MANIFEST, kind="picture")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from rtseg.errors import OnnxError
 from rtseg.graphs.contract import graph_precision, stated_contract, stated_manifest
 from rtseg.quantization.fp16 import to_fp16
 from rtseg.specs import contract_metadata
+
+SHIPPED = sorted((Path(__file__).resolve().parents[1] / "gpu" / "data").glob("*.onnx"))
 
 
 def test_a_file_that_lost_its_manifest_states_the_same_contracts(export_copy: Path) -> None:
@@ -36,6 +39,27 @@ def test_metadata_that_tell_of_another_graph_are_refused(exported: Path) -> None
     model = onnx.load(exported)
     onnx.helper.set_model_props(model, contract_metadata(other, manifest.output))
     with pytest.raises(OnnxError, match=r"is not what its contract says; got \(1, 3, 64, 64\)"):
+        stated_contract(model, "the graph")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_graph_states_contracts_of_the_first_version_in_the_text_that_is_still_written(path: Path) -> None:
+    model = onnx.load(path)
+    stated = {entry.key: entry.value for entry in model.metadata_props if entry.key.startswith("rtseg.")}
+    assert all("version" not in json.loads(text) for text in stated.values())
+    found = stated_contract(model, "the graph")
+    assert found is not None
+    image, output = found
+    assert (image.fit, output.threshold) == ("stretch", None)
+    assert contract_metadata(image, output) == stated
+
+
+def test_a_graph_of_a_newer_contract_is_refused_by_its_version(exported: Path) -> None:
+    model = onnx.load(exported)
+    stated = {entry.key: json.loads(entry.value) for entry in model.metadata_props if entry.key.startswith("rtseg.")}
+    newer = {key: json.dumps({**contract, "version": 3, "tomorrow": True}) for key, contract in stated.items()}
+    onnx.helper.set_model_props(model, newer)
+    with pytest.raises(OnnxError, match=r"is of a newer version; got 3; expected 2 or less\. Try: a newer rtseg"):
         stated_contract(model, "the graph")
 
 

@@ -49,6 +49,15 @@ int main(void) {
         code = rtseg_tensor_from_image(image, HEIGHT, WIDTH, 3 * WIDTH, 0, HEIGHT, WIDTH, scale, mean, std, tensor,
                                        threads);
         show("same size", code, tensor, 3 * HEIGHT * WIDTH * sizeof(float));
+        rtseg_window window;
+        code = rtseg_letterbox_window(120, 200, HEIGHT, WIDTH, &window);
+        show("window", code, &window, sizeof window);
+        code = rtseg_letterbox_from_image(image, 120, 200, 600, 0, &window, 114, scale, mean, std, tensor, threads);
+        show("letterbox", code, tensor, 3 * HEIGHT * WIDTH * sizeof(float));
+        code = rtseg_labels_in_window(values, CLASSES, H, W, &window, labels, 120, 200, 0, threads);
+        show("labels in window", code, labels, 120 * 200);
+        code = rtseg_mask_from_logits(values, H, W, 0.5f, &window, labels, HEIGHT, WIDTH, 1, threads);
+        show("mask", code, labels, HEIGHT * WIDTH);
         code = rtseg_value_range(values, COUNT, &extremes[0], &extremes[1], &zeros, threads);
         show("range", code, extremes, sizeof extremes);
         code = rtseg_count_magnitudes(values, COUNT, -5, bins, threads);

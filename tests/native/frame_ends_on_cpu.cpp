@@ -64,9 +64,11 @@ const std::vector<Kernel> kKernels = {
         kernel("rtseg_" #name "_f16", kTile##tile##Width, kTile##tile##Height, &rtseg_##name##_f16)
     BOTH(front_resize, Resize),
     BOTH(front_normalize, Stream),
+    BOTH(letterbox, Resize),
     BOTH(tail_cells, Cells),
     BOTH(tail_pixels, Pixels),
     BOTH(tail_argmax, Stream),
+    BOTH(mask, Stream),
     kernel("rtseg_overlay", kTileStreamWidth, kTileStreamHeight, &rtseg_overlay),
 };
 

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,11 +23,12 @@ from hypothesis.extra import numpy as hnp
 
 import rtseg
 from rtseg.errors import SpecError
-from rtseg.frame.bilinear import MAX_SIDE, Axis
+from rtseg.frame.bilinear import MAX_SIDE, Axis, Part
 from rtseg.frame.palette import colour_table
 from rtseg.frame.palette import overlay as overlay_of
 from rtseg.frame.preprocess import tensor_from_image
 from rtseg.frame.tail import labels_from_logits
+from rtseg.frame.window import Window
 from rtseg.runners.cuda import ends
 from rtseg.specs import ClassSpec, ImageSpec
 from tests.native.kernels_on_cpu import KernelsOnCpu
@@ -95,21 +97,23 @@ def gpu_labels(
     seed: int = 0,
     offsets: tuple[int, int] = (0, 0),
     kernel: str | None = None,
+    **what: Any,
 ) -> np.ndarray:
     given, labels = on_device(logits, offsets[0]), Output(size, "uint8", offsets[1])
     launch = ends.tail(
         *(given.pointer, logits.shape, labels.pointer, size),
         align_corners=align_corners,
         dtype=logits.dtype.name,
+        **what,
     )
     assert kernel is None or kernel in launch.kernel
     gpu.run(launch, seed)
     return labels.checked()
 
 
-def core_labels(logits: np.ndarray, size: tuple[int, int], align_corners: bool) -> np.ndarray:
+def core_labels(logits: np.ndarray, size: tuple[int, int], align_corners: bool, **what: Any) -> np.ndarray:
     wide = np.ascontiguousarray(logits, np.float32)
-    return labels_from_logits(wide, height=size[0], width=size[1], align_corners=align_corners)
+    return labels_from_logits(wide, height=size[0], width=size[1], align_corners=align_corners, **what)
 
 
 def gpu_tensor(
@@ -185,7 +189,13 @@ def test_a_float32_is_rounded_to_float16_as_numpy_rounds_it(gpu: KernelsOnCpu) -
 
 
 def test_python_knows_the_kernels_their_tiles_and_their_parameters(gpu: KernelsOnCpu) -> None:
-    arguments = {"front": ends.FrontArguments, "tail": ends.TailArguments, "overlay": ends.OverlayArguments}
+    arguments = {
+        "front": ends.FrontArguments,
+        "letterbox": ends.LetterboxArguments,
+        "tail": ends.TailArguments,
+        "mask": ends.MaskArguments,
+        "overlay": ends.OverlayArguments,
+    }
     described = [line.split() for line in gpu.library.describe().decode().splitlines()]
     assert sorted(name for name, *_ in described) == sorted(ends.KERNELS)
     for name, width, height, *types in described:
@@ -195,18 +205,25 @@ def test_python_knows_the_kernels_their_tiles_and_their_parameters(gpu: KernelsO
         assert [field.metadata["kind"].__name__ for field in fields] == types
 
 
+FRONT = r"define RTSEG_FRONT_ARGUMENTS\(T\)(.*?)//"
+TAIL = r"define RTSEG_TAIL_ARGUMENTS\(T\)(.*?)#"
+MASK = r"RTSEG_KERNEL\(mask_##suffix\)\(RTSEG_TAIL_ARGUMENTS\(T\), (.*?)\)"
+
+
 @pytest.mark.parametrize(
     ("arguments", "declared"),
     [
-        (ends.FrontArguments, r"define RTSEG_FRONT_ARGUMENTS\(T\)(.*?)//"),
-        (ends.TailArguments, r"define RTSEG_TAIL_ARGUMENTS\(T\)(.*?)#"),
+        (ends.FrontArguments, FRONT),
+        (ends.LetterboxArguments, f"{FRONT}.*?define RTSEG_WINDOW_ARGUMENTS (.*?)\n"),
+        (ends.TailArguments, TAIL),
+        (ends.MaskArguments, f"{TAIL}.*?{MASK}"),
         (ends.OverlayArguments, r"RTSEG_KERNEL\(overlay\)\s*\((.*?)\)"),
     ],
 )
 def test_python_names_the_parameters_as_the_source_does(arguments: type, declared: str) -> None:
     found = re.search(declared, ends.source(), re.DOTALL)
     assert found
-    names = [re.findall(r"\w+", parameter)[-1] for parameter in found[1].split(",")]
+    names = [re.findall(r"\w+", parameter)[-1] for parameter in ",".join(found.groups()).split(",")]
     assert [field.name for field in dataclasses.fields(arguments)] == names
 
 
@@ -268,7 +285,101 @@ def test_the_front_reads_nothing_behind_the_image(gpu: KernelsOnCpu, width: int,
     assert_same_bits(gpu_tensor(gpu, pixels, spec), tensor_from_image(pixels, spec))
 
 
+@given(
+    image=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    size=st.tuples(st.integers(16, 70), st.integers(16, 140)),
+    colour_order=st.sampled_from(["RGB", "BGR"]),
+    bottom_up=st.booleans(),
+    padding=st.integers(0, 255),
+    offset=st.integers(0, 2),
+    dtype=st.sampled_from(DTYPES),
+    seed=st.integers(0, 2**32 - 1),
+)
+@settings(emulated, max_examples=200)
+def test_a_letterboxed_image_has_the_bits_of_the_core(
+    gpu, image, size, colour_order, bottom_up, padding, offset, dtype, seed
+) -> None:
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (*image, 3), dtype=np.uint8)[:: -1 if bottom_up else 1]
+    mean, std = rng.uniform(-1, 1, 3).tolist(), rng.uniform(0.01, 3, 3).tolist()
+    spec = ImageSpec(*size, mean=tuple(mean), std=tuple(std), fit="letterbox", padding=padding)
+    got = gpu_tensor(gpu, pixels, spec, dtype, offset=offset, colour_order=colour_order)
+    assert_same_bits(got, tensor_from_image(pixels, spec, colour_order=colour_order).astype(dtype))
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("width", [5, 16, 40, 130])
+def test_the_letterboxing_reads_nothing_behind_the_image(gpu: KernelsOnCpu, width: int, before: int) -> None:
+    pixels = AtTheEnd(np.random.default_rng(3).integers(0, 256, (16, width, 3), dtype=np.uint8), before).array
+    spec = ImageSpec(16, 24, fit="letterbox")
+    assert_same_bits(gpu_tensor(gpu, pixels, spec), tensor_from_image(pixels, spec))
+
+
 # -------------------------------------------------------------------------------------------------- tail
+
+
+@st.composite
+def windows(draw: st.DrawFn, logits: tuple[int, int]) -> Window:
+    """A part of a canvas that the logits cover at a stride of 1 to 8."""
+    stride = draw(st.sampled_from([1, 2, 4, 8]))
+    canvas = [side * stride for side in logits]
+    sizes = [draw(st.integers(1, side)) for side in canvas]
+    return Window(*canvas, *(draw(st.integers(0, side - size)) for side, size in zip(canvas, sizes)), *sizes)
+
+
+@given(data=st.data(), align_corners=st.booleans(), dtype=st.sampled_from(DTYPES), order=st.integers(0, 1000))
+@settings(emulated, max_examples=200)
+def test_labels_of_a_window_are_the_cores(gpu, data, align_corners, dtype, order) -> None:
+    shape = data.draw(st.tuples(st.integers(2, 6), st.integers(1, 12), st.integers(1, 40)))
+    window = data.draw(windows(shape[1:]))
+    size = data.draw(st.tuples(st.integers(1, 70), st.integers(1, 200)))
+    logits = data.draw(st.sampled_from(PATTERNS))(*shape, dtype)
+    got = gpu_labels(gpu, logits, size, align_corners, seed=order, window=window)
+    np.testing.assert_array_equal(got, core_labels(logits, size, align_corners, window=window))
+
+
+@given(data=st.data(), align_corners=st.booleans(), threshold=st.floats(-3, 3), offset=st.integers(0, 3))
+@settings(emulated, max_examples=200)
+def test_a_mask_is_the_cores(gpu, data, align_corners, threshold, offset) -> None:
+    values = st.floats(width=16, allow_nan=True, allow_infinity=True)
+    sides = st.tuples(st.just(1), st.integers(1, 9), st.integers(1, 20))
+    kinds = st.sampled_from([np.float32, np.float16])
+    logits = data.draw(hnp.arrays(kinds, sides, elements=values, fill=values))
+    window = data.draw(st.none() | windows(logits.shape[1:]))
+    size = data.draw(st.tuples(st.integers(1, 40), st.integers(1, 150)))
+    if data.draw(st.booleans()) and np.isfinite(logits[0, 0, 0]):
+        threshold = float(logits[0, 0, 0])
+    what = {"threshold": threshold, "window": window}
+    got = gpu_labels(gpu, logits, size, align_corners, offsets=(0, offset), kernel="mask", **what)
+    np.testing.assert_array_equal(got, core_labels(logits, size, align_corners, **what))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(40, 56), (5, 8), (3, 6)])
+def test_a_channel_that_lies_apart_gives_the_same_mask(gpu: KernelsOnCpu, size, dtype: str) -> None:
+    channel = noise(1, 5, 8, dtype)
+    padded = np.full((5, 8, 8), 99, dtype)
+    padded[..., 0] = channel[0]
+    labels = Output(size, "uint8")
+    launch = ends.tail(
+        *(padded.ctypes.data, channel.shape, labels.pointer, size),
+        align_corners=False,
+        dtype=dtype,
+        strides=ends.channels_last(channel.shape),
+        threshold=0.25,
+    )
+    gpu.run(launch)
+    np.testing.assert_array_equal(labels.checked(), core_labels(channel, size, False, threshold=0.25))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(24, 144), (2, 5), (5, 7)])
+def test_the_mask_reads_nothing_behind_the_channel(gpu: KernelsOnCpu, size, dtype: str) -> None:
+    channel = AtTheEnd(noise(1, 5, 7, dtype)).array
+    labels = Output(size, "uint8")
+    arguments = (channel.ctypes.data, channel.shape, labels.pointer, size)
+    gpu.run(ends.tail(*arguments, align_corners=False, dtype=dtype, threshold=0.0))
+    np.testing.assert_array_equal(labels.checked(), core_labels(channel, size, False, threshold=0.0))
 
 
 @given(
@@ -414,6 +525,25 @@ def test_a_tile_has_room_for_its_cells_even_where_rounding_moves_samples(outputs
         first = np.arange(0, outputs, tile)
         last = np.minimum(first + tile, outputs) - 1
         assert (near[last] - near[first] + 1).max() <= tile + 2
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("shrunk", [0, 1, 2, 77])
+@pytest.mark.parametrize("begin", [0.0, 1 / 3, 0.5, 1.0])
+@pytest.mark.parametrize("outputs", [ends.MAX_WINDOWED_SIDE, 200_003, 16_384, 701])
+def test_a_tile_has_room_for_the_cells_of_a_window(outputs, begin, shrunk, align_corners) -> None:
+    for canvas in (outputs, 2 * outputs - 1, 5 * outputs):
+        inputs = min(canvas, ends.MAX_WINDOWED_SIDE)
+        length = max(1, outputs * canvas // inputs - shrunk)
+        if length > canvas:
+            continue
+        part = Part(canvas, int((canvas - length) * begin), length)
+        near = Axis.of(inputs, outputs, align_corners=align_corners, part=part).near
+        for tile in (128, 32):
+            first = np.arange(0, outputs, tile)
+            last = np.minimum(first + tile, outputs) - 1
+            assert (near[last] - near[first] + 1).max() <= tile + 2
+        assert np.diff(near).max(initial=0) <= 2
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -605,6 +735,8 @@ SHAPE = (19, 4, 6)
         (lambda: ends.front(1, (4, 4), 1, ImageSpec(16, 32, mean=(0, float("nan"), 0))), "no usable float32"),
         (lambda: ends.tail(1, (1, 4, 6), 1, (8, 8), align_corners=False), "number of classes"),
         (lambda: ends.tail(1, (257, 4, 6), 1, (8, 8), align_corners=False), "number of classes"),
+        (lambda: ends.tail(1, (2, 4, 6), 1, (8, 8), align_corners=False, threshold=0.5), "number of classes"),
+        (lambda: ends.tail(1, (1, 4, 6), 1, (8, 8), align_corners=False, threshold=float("nan")), "the threshold"),
         (lambda: ends.tail(1, (19, 0, 6), 1, (8, 8), align_corners=False), "size of the logits"),
         (lambda: ends.tail(1, SHAPE, 1, (8, -1), align_corners=False), "size of the label map"),
         (lambda: ends.tail(1, SHAPE, 1, (8, 8), align_corners=False, dtype="float64"), "no kernel takes this type"),
@@ -633,4 +765,32 @@ def test_the_tail_that_suits_the_sizes_is_launched(shape, size, kernel: str, blo
     assert [value.item() for value in launch.arguments.values()] == [
         *(4096, *shape, shape[1] * shape[2], shape[2], 1),
         *(8192, *size, 0),
+        *(np.float32(shape[1]) / np.float32(size[0]), 0, np.float32(shape[2]) / np.float32(size[1]), 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "kernel"),
+    [
+        ((19, 80, 80), (1080, 1920), "rtseg_tail_cells_f32"),
+        ((19, 80, 80), (30, 60), "rtseg_tail_pixels_f32"),
+        ((19, 640, 640), (360, 640), "rtseg_tail_cells_f32"),
+        ((19, 640, 640), (359, 640), "rtseg_tail_pixels_f32"),
+        ((19, 640, 640), (640, 640), "rtseg_tail_cells_f32"),
+        ((1, 640, 640), (640, 640), "rtseg_mask_f32"),
+    ],
+)
+def test_the_tail_that_suits_the_window_is_launched(shape, size, kernel: str) -> None:
+    window = Window(640, 640, 140, 0, 360, 640)
+    threshold = 0.5 if shape[0] == 1 else None
+    launch = ends.tail(4096, shape, 8192, size, align_corners=False, window=window, threshold=threshold)
+    assert launch.kernel == kernel
+
+
+def test_an_image_that_is_letterboxed_launches_another_front() -> None:
+    spec = ImageSpec(64, 96, fit="letterbox", padding=7)
+    launch = ends.front(4096, (64, 48), 8192, spec)
+    assert (launch.kernel, launch.grid) == ("rtseg_letterbox_f32", (4, 1, 1))
+    assert [value.item() for value in launch.arguments.values()][-5:] == [0, 24, 64, 48, 7]
+    assert ends.front(4096, (64, 96), 8192, spec).kernel == "rtseg_front_normalize_f32"
+    assert ends.front(4096, (32, 48), 8192, spec).kernel == "rtseg_front_resize_f32"

@@ -12,6 +12,7 @@ import pytest
 
 import rtseg
 from rtseg.frame import native_library
+from rtseg.frame.native_library import CoreWindow
 
 NATIVE = Path(rtseg.__file__).parent / "native"
 HEADER = (NATIVE / "rtseg_core.h").read_text()
@@ -92,6 +93,56 @@ def test_the_tail_answers_a_bad_argument_with_its_code(library, position: int, v
     assert (LABELS == 77).all()
 
 
+WINDOW = CoreWindow(40, 50, 4, 5, 32, 40)
+OUTSIDE = [
+    *((0, 50, 0, 5, 1, 40), (40, 0, 4, 0, 32, 1), (1 << 24, 50, 4, 5, 32, 40)),
+    *((40, 50, -1, 5, 32, 40), (40, 50, 4, -1, 32, 40), (40, 50, 9, 5, 32, 40), (40, 50, 4, 11, 32, 40)),
+    *((40, 50, 4, 5, 0, 40), (40, 50, 4, 5, 32, 0), (40, 50, 2**31 - 1, 5, 32, 40), (40, 50, 4, 5, 2**31 - 1, 40)),
+]
+IN_WINDOW = [LOGITS.ctypes.data, 3, 4, 5, WINDOW, LABELS.ctypes.data, 8, 9, 0, 1]
+MASK = [LOGITS.ctypes.data, 4, 5, 0.5, WINDOW, LABELS.ctypes.data, 8, 9, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "code"),
+    [
+        *((position, None, "RTSEG_NULL_POINTER") for position in (0, 5)),
+        *((1, classes, "RTSEG_BAD_CLASSES") for classes in (1, 257)),
+        *((position, value, "RTSEG_BAD_SIZE") for position in (2, 3, 6, 7) for value in (0, 8388609)),
+        *((4, CoreWindow(*places), "RTSEG_BAD_SIZE") for places in OUTSIDE),
+        (9, -1, "RTSEG_BAD_VALUE"),
+    ],
+)
+def test_the_tail_of_a_window_answers_a_bad_argument_with_its_code(library, position: int, value, code: str) -> None:
+    arguments = [*IN_WINDOW[:position], value, *IN_WINDOW[position + 1 :]]
+    assert library.rtseg_labels_in_window(*arguments) == CODES[code]
+    assert (LABELS == 77).all()
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "code"),
+    [
+        *((position, None, "RTSEG_NULL_POINTER") for position in (0, 5)),
+        *((position, value, "RTSEG_BAD_SIZE") for position in (1, 2, 6, 7) for value in (0, 8388609)),
+        *((3, value, "RTSEG_BAD_VALUE") for value in (float("nan"), float("inf"), -2e30, 2e30)),
+        *((4, CoreWindow(*places), "RTSEG_BAD_SIZE") for places in OUTSIDE),
+        (9, -1, "RTSEG_BAD_VALUE"),
+    ],
+)
+def test_the_mask_answers_a_bad_argument_with_its_code(library, position: int, value, code: str) -> None:
+    arguments = [*MASK[:position], value, *MASK[position + 1 :]]
+    assert library.rtseg_mask_from_logits(*arguments) == CODES[code]
+    assert (LABELS == 77).all()
+
+
+def test_a_window_that_is_no_pointer_is_the_whole(library) -> None:
+    logits = np.random.default_rng(0).standard_normal((3, 4, 5)).astype(np.float32)
+    made = [np.full((8, 9), 77, np.uint8) for _ in range(2)]
+    assert library.rtseg_labels_from_logits(logits.ctypes.data, 3, 4, 5, made[0].ctypes.data, 8, 9, 0, 1) == 0
+    assert library.rtseg_labels_in_window(logits.ctypes.data, 3, 4, 5, None, made[1].ctypes.data, 8, 9, 0, 1) == 0
+    np.testing.assert_array_equal(*made)
+
+
 IMAGE = np.zeros((4, 5, 3), np.uint8)
 MEAN, STD = np.zeros(3, np.float32), np.ones(3, np.float32)
 BAD = np.array([1, np.nan, 1], np.float32)
@@ -119,6 +170,40 @@ def test_the_preprocessing_answers_a_bad_argument_with_its_code(library, positio
     arguments = [*PREPROCESS[:position], value, *PREPROCESS[position + 1 :]]
     assert library.rtseg_tensor_from_image(*arguments) == CODES[code]
     assert (TENSOR == 77).all()
+
+
+LETTERBOX = [
+    *(IMAGE.ctypes.data, 4, 5, 15, 0, CoreWindow(8, 9, 1, 0, 7, 9), 114),
+    *(1.0, MEAN.ctypes.data, STD.ctypes.data, TENSOR.ctypes.data, 1),
+]
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "code"),
+    [
+        *((position, None, "RTSEG_NULL_POINTER") for position in (0, 5, 8, 9, 10)),
+        *((position, value, "RTSEG_BAD_SIZE") for position in (1, 2) for value in (0, -1, 8388609)),
+        *((3, row_bytes, "RTSEG_BAD_SIZE") for row_bytes in (0, 14, -14)),
+        *((5, CoreWindow(*places), "RTSEG_BAD_SIZE") for places in OUTSIDE),
+        *((6, padding, "RTSEG_BAD_VALUE") for padding in (-1, 256)),
+        *((7, scale, "RTSEG_BAD_VALUE") for scale in (0.0, float("nan"))),
+        (11, -1, "RTSEG_BAD_VALUE"),
+    ],
+)
+def test_the_letterboxing_answers_a_bad_argument_with_its_code(library, position: int, value, code: str) -> None:
+    arguments = [*LETTERBOX[:position], value, *LETTERBOX[position + 1 :]]
+    assert library.rtseg_letterbox_from_image(*arguments) == CODES[code]
+    assert (TENSOR == 77).all()
+
+
+@pytest.mark.parametrize("position", range(4))
+@pytest.mark.parametrize("value", [0, -1, 8388609])
+def test_where_a_letterboxed_image_lies_is_not_told_of_a_bad_size(library, position: int, value: int) -> None:
+    sizes, window = [4, 5, 40, 50], CoreWindow()
+    sizes[position] = value
+    assert library.rtseg_letterbox_window(*sizes, window) == CODES["RTSEG_BAD_SIZE"]
+    assert library.rtseg_letterbox_window(4, 5, 40, 50, None) == CODES["RTSEG_NULL_POINTER"]
+    assert bytes(window) == bytes(CoreWindow())
 
 
 VALUES = np.ones(4, np.float32)

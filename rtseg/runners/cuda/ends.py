@@ -14,14 +14,15 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
 from rtseg.errors import SpecError
-from rtseg.frame.bilinear import MAX_SIDE
+from rtseg.frame.bilinear import MAX_SIDE, WHOLE, ratio_and_shift
+from rtseg.frame.window import Window, window_of
 from rtseg.runners.cuda.protocol import Grid
-from rtseg.specs import COLOUR_ORDERS, MAX_CLASSES, ImageSpec
+from rtseg.specs import COLOUR_ORDERS, MAX_CLASSES, MAX_LOGIT, ImageSpec
 
 NAME = "frame_ends.cu"
 """What the compiler's messages call the source."""
@@ -35,9 +36,11 @@ BLOCK: Grid = (32, 8, 1)
 TILES = {
     "front_resize": (64, 32),
     "front_normalize": (128, 8),
+    "letterbox": (64, 32),
     "tail_cells": (128, 32),
     "tail_pixels": (32, 8),
     "tail_argmax": (128, 8),
+    "mask": (128, 8),
     "overlay": (128, 8),
 }
 """Width and height of the output that a block makes."""
@@ -47,6 +50,10 @@ SUFFIXES = {"float32": "f32", "float16": "f16"}
 
 KERNELS = (*(f"rtseg_{work}_{s}" for work in TILES if work != "overlay" for s in SUFFIXES.values()), "rtseg_overlay")
 """All functions of the source."""
+
+MAX_WINDOWED_SIDE = 1 << 18
+"""Of logits and labels in tail_cells, where they are of a window. Up to here rounding moves a sample by less than one
+logit, so that a tile has room for its cells."""
 
 MAX_BLOCKS = (1 << 31) - 1
 """Of a one-dimensional grid."""
@@ -95,6 +102,17 @@ class FrontArguments(_Arguments):
 
 
 @dataclass(frozen=True)
+class LetterboxArguments(FrontArguments):
+    """Of rtseg_letterbox_*: the same, and the part of the tensor that the image covers."""
+
+    top: int = _passed_as(np.int32)
+    left: int = _passed_as(np.int32)
+    window_height: int = _passed_as(np.int32)
+    window_width: int = _passed_as(np.int32)
+    padding: int = _passed_as(np.float32)
+
+
+@dataclass(frozen=True)
 class TailArguments(_Arguments):
     """Of rtseg_tail_*: logits (classes, h, w), strides in elements, to uint8 labels (height, width)."""
 
@@ -109,6 +127,17 @@ class TailArguments(_Arguments):
     height: int = _passed_as(np.int32)
     width: int = _passed_as(np.int32)
     align_corners: bool = _passed_as(np.int32)
+    row_ratio: float = _passed_as(np.float32)
+    row_shift: float = _passed_as(np.float32)
+    column_ratio: float = _passed_as(np.float32)
+    column_shift: float = _passed_as(np.float32)
+
+
+@dataclass(frozen=True)
+class MaskArguments(TailArguments):
+    """Of rtseg_mask_*: the same of one channel, and the threshold."""
+
+    threshold: float = _passed_as(np.float32)
 
 
 @dataclass(frozen=True)
@@ -126,6 +155,10 @@ class OverlayArguments(_Arguments):
     opacity: float = _passed_as(np.float32)
 
 
+Arguments = Union[FrontArguments, TailArguments, OverlayArguments]
+"""Those of letterbox and mask are FrontArguments and TailArguments with more."""
+
+
 @dataclass(frozen=True)
 class Launch:
     """A kernel's name, its blocks, the threads of a block, and its arguments. It takes no dynamic shared memory."""
@@ -133,7 +166,7 @@ class Launch:
     kernel: str
     grid: Grid
     block: Grid
-    arguments: FrontArguments | TailArguments | OverlayArguments
+    arguments: Arguments
 
 
 def front(
@@ -157,13 +190,18 @@ def front(
     numbers = np.array([spec.scale, *spec.mean, *spec.std], np.float32)
     if not (np.isfinite(numbers).all() and numbers[0] > 0 and (numbers[4:] > 0).all()):
         raise SpecError("scale, mean or std is no usable float32", got=(spec.scale, spec.mean, spec.std))
-    work = "front_normalize" if size == (spec.height, spec.width) else "front_resize"
-    arguments = FrontArguments(
+    given = (
         *(image, height, width, _row_bytes(row_bytes, width), _swap(colour_order, spec.colour_order)),
         *(tensor, spec.height, spec.width),
         *(spec.scale, *spec.mean, *spec.std),
     )
-    return _launch(work, dtype, spec.height, spec.width, arguments)
+    window = window_of(spec, height, width)
+    if window is not None:
+        covered = (window.top, window.left, window.height, window.width)
+        letterboxed = LetterboxArguments(*given, *covered, spec.padding)
+        return _launch("letterbox", dtype, spec.height, spec.width, letterboxed)
+    work = "front_normalize" if size == (spec.height, spec.width) else "front_resize"
+    return _launch(work, dtype, spec.height, spec.width, FrontArguments(*given))
 
 
 def tail(
@@ -175,30 +213,47 @@ def tail(
     align_corners: bool,
     dtype: str = "float32",
     strides: tuple[int, int, int] | None = None,
+    threshold: float | None = None,
+    window: Window | None = None,
 ) -> Launch:
     """Return the launch that writes the label map, uint8 of that size, which logits of a shape stand for.
 
-    shape is (classes, h, w). strides counts elements from a class, a row and a column to the next: contiguous logits
-    unless given, or channels_last. Labels are those of rtseg.frame.tail; float16 logits are read as float32 first.
+    shape is (classes, h, w), or (1, h, w) where there is a threshold. strides counts elements from a class, a row and a
+    column to the next: contiguous logits unless given, or channels_last. window is the part of the network's input that
+    the image covers; None is all of it. Labels are those of rtseg.frame.tail; float16 logits are read as float32 first.
 
     Raises SpecError for what the kernels do not take.
     """
     classes, h, w = shape
-    if not 2 <= classes <= MAX_CLASSES:
-        raise SpecError("the number of classes is out of range", got=classes, expected=f"2 to {MAX_CLASSES}")
+    least, most = (2, MAX_CLASSES) if threshold is None else (1, 1)
+    if not least <= classes <= most:
+        raise SpecError("the number of classes is out of range", got=classes, expected=f"{least} to {most}")
+    if threshold is not None and not -MAX_LOGIT <= threshold <= MAX_LOGIT:
+        raise SpecError("the threshold is out of range", got=threshold, expected="-1e30 to 1e30")
     _require_size("logits", (h, w))
     height, width = _require_size("label map", size)
-    arguments = TailArguments(
+    rows, columns = (WHOLE, WHOLE) if window is None else (window.rows, window.columns)
+    arguments = (
         *(logits, classes, h, w, *(strides or (h * w, w, 1))),
         *(labels, height, width, align_corners),
+        *ratio_and_shift(h, height, align_corners=align_corners, part=rows),
+        *ratio_and_shift(w, width, align_corners=align_corners, part=columns),
     )
-    return _launch(_tail_for((h, w), size), dtype, height, width, arguments)
+    if threshold is not None:
+        return _launch("mask", dtype, height, width, MaskArguments(*arguments, threshold))
+    return _launch(_tail_for((h, w), size, window), dtype, height, width, TailArguments(*arguments))
 
 
-def _tail_for(logits: Size, labels: Size) -> str:
-    if logits == labels:
-        return "tail_argmax"
-    return "tail_cells" if logits[0] <= labels[0] and logits[1] <= labels[1] else "tail_pixels"
+def _tail_for(logits: Size, labels: Size, window: Window | None) -> str:
+    if window is None or window.is_whole:
+        if logits == labels:
+            return "tail_argmax"
+        return "tail_cells" if logits[0] <= labels[0] and logits[1] <= labels[1] else "tail_pixels"
+    grows = all(
+        inputs * part.length <= outputs * part.canvas and max(inputs, outputs) <= MAX_WINDOWED_SIDE
+        for inputs, outputs, part in zip(logits, labels, (window.rows, window.columns))
+    )
+    return "tail_cells" if grows else "tail_pixels"
 
 
 def channels_last(shape: tuple[int, int, int], multiple: int = 8) -> tuple[int, int, int]:
@@ -237,9 +292,7 @@ def overlay(
     return _launch("overlay", None, height, width, arguments)
 
 
-def _launch(
-    work: str, dtype: str | None, height: int, width: int, arguments: FrontArguments | TailArguments | OverlayArguments
-) -> Launch:
+def _launch(work: str, dtype: str | None, height: int, width: int, arguments: Arguments) -> Launch:
     if dtype is not None and dtype not in SUFFIXES:
         raise SpecError("no kernel takes this type", got=dtype, expected=f"one of {', '.join(SUFFIXES)}")
     tile_width, tile_height = TILES[work]

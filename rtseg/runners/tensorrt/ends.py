@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rtseg.frame.host_ends import HostEnds
 from rtseg.frame.palette import colour_table
+from rtseg.frame.window import window_of
 from rtseg.runners.cuda import ends
 from rtseg.runners.cuda.end_kernels import EndKernels
 from rtseg.runners.cuda.ends import Size
@@ -55,6 +56,8 @@ class FrameEnds:
             align_corners=self.output.align_corners,
             dtype=logits.dtype,
             strides=ends.channels_last(shape, multiple) if multiple else None,
+            threshold=self.output.threshold,
+            window=window_of(self.image, *size),
         )
         return in_order(self.kernels.bound(front, lane.stream), lane.execute, self.kernels.bound(tail, lane.stream))
 
