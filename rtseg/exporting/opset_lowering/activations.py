@@ -30,9 +30,18 @@ def lower_mish(site: Site) -> None:
 
 def lower_swish(site: Site) -> None:
     """Write x * sigmoid(alpha x)."""
-    source, alpha = site.name(0), site.attribute("alpha", 1.0)
-    scaled = source if alpha == 1 else site.add("Mul", source, site.number(alpha))
-    site.give("Mul", source, site.add("Sigmoid", scaled))
+    site.give("Mul", site.name(0), _gate(site))
+
+
+def lower_swiglu(site: Site) -> None:
+    """Write x * sigmoid(alpha x), and that times the second input."""
+    site.give("Mul", site.add("Mul", site.name(0), _gate(site)), site.name(1))
+
+
+def _gate(site: Site) -> str:
+    """Return sigmoid(alpha x)."""
+    alpha = site.attribute("alpha", 1.0)
+    return site.add("Sigmoid", site.name(0) if alpha == 1 else site.add("Mul", site.name(0), site.number(alpha)))
 
 
 def lower_softmax(site: Site) -> None:

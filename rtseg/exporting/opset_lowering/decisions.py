@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Callable
 
-from rtseg.exporting.opset_lowering.activations import lower_gelu, lower_mish, lower_softmax, lower_swish
+from rtseg.exporting.opset_lowering.activations import lower_gelu, lower_mish, lower_softmax, lower_swiglu, lower_swish
 from rtseg.exporting.opset_lowering.attention import lower_attention
 from rtseg.exporting.opset_lowering.elementary import (
     lower_cast,
@@ -33,9 +33,10 @@ from rtseg.exporting.opset_lowering.pieces import (
     lower_split,
     lower_split_attribute,
 )
-from rtseg.exporting.opset_lowering.pools import lower_average_pool, lower_lp_pool
+from rtseg.exporting.opset_lowering.pools import lower_average_pool, lower_lp_pool, lower_max_pool
 from rtseg.exporting.opset_lowering.quantizers import lower_dequantizer, lower_quantizer
 from rtseg.exporting.opset_lowering.reductions import lower_axes_attribute, lower_reduction
+from rtseg.exporting.opset_lowering.rotary import lower_rotary_embedding
 from rtseg.exporting.opset_lowering.sampling import lower_affine_grid, lower_grid_sample, lower_resize
 from rtseg.exporting.opset_lowering.site import Site
 
@@ -45,7 +46,7 @@ Lowering = Callable[[Site], None]
 _SAME = """
 Acos Acosh Asin Asinh Atan Atanh Bernoulli BitShift Celu Compress Constant ConstantOfShape Conv ConvTranspose
 Cos Cosh DepthToSpace Det Dropout Einsum Elu Equal EyeLike Flatten GRU GlobalAveragePool GlobalLpPool
-GlobalMaxPool HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LSTM LpNormalization MaxPool
+GlobalMaxPool HardSigmoid HardSwish Identity InstanceNormalization IsInf IsNaN LSTM LpNormalization
 MaxRoiPool MaxUnpool Multinomial NegativeLogLikelihoodLoss OneHot QLinearMatMul RNN RandomNormal
 RandomNormalLike RandomUniform RandomUniformLike Reshape ReverseSequence RoiAlign Round Selu Shape Sin Sinh Size
 Softplus Softsign SpaceToDepth Squeeze Tan ThresholdedRelu TopK Transpose Unique Unsqueeze
@@ -67,6 +68,7 @@ NEWER: Mapping[str, Lowering] = {
     "GridSample": lower_grid_sample,
     "GroupNormalization": lower_group_normalization,
     "LpPool": lower_lp_pool,
+    "MaxPool": lower_max_pool,
     "Mish": lower_mish,
     "Mod": lower_mod,
     "Pad": lower_pad,
@@ -74,9 +76,11 @@ NEWER: Mapping[str, Lowering] = {
     "RMSNormalization": lower_rms_normalization,
     "Range": lower_range,
     "Resize": lower_resize,
+    "RotaryEmbedding": lower_rotary_embedding,
     "ScatterElements": lower_scatter,
     "ScatterND": lower_scatter,
     "Split": lower_split,
+    "SwiGLU": lower_swiglu,
     "Swish": lower_swish,
     **{
         f"Reduce{name}": lower_reduction
@@ -85,19 +89,16 @@ NEWER: Mapping[str, Lowering] = {
 }
 """How each operator is written that came after opset 17, or says there what it says since in another way."""
 
-INLINED = frozenset({"CausalConvWithState", "LinearAttention", "RotaryEmbedding", "SwiGLU"})
-"""Operators that onnx itself defines by others, and which are written as that definition."""
-
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("If", "Loop", "Scan"), "a graph within the graph"),
     **dict.fromkeys(("Optional", "OptionalGetElement", "OptionalHasElement"), "values that may be missing"),
     **dict.fromkeys(("RegexFullMatch", "StringConcat", "StringSplit"), "strings"),
     **dict.fromkeys(("BitCast", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"), "the bits of a number"),
+    **dict.fromkeys(("CausalConvWithState", "LinearAttention", "TensorScatter"), "a state kept between pictures"),
     "CumProd": "products of all values before",
     "DeformConv": "a convolution whose taps are computed",
     "ImageDecoder": "a picture in a file's format",
     "SplitToSequence": "a list of tensors",
-    "TensorScatter": "a cache that is written to",
 }
 """Operators without a form at opset 17, by what that lacks."""
 

@@ -1,4 +1,4 @@
-"""Normalisations that came after opset 17. Their statistics are taken by operators that sum in FP32 on every runtime."""
+"""Normalisations that came after opset 17. What takes their statistics sums in FP32 on every runtime."""
 
 from __future__ import annotations
 
@@ -38,10 +38,8 @@ def _by_channel(site: Site, position: int, groups: int, channels: int, rank: int
         return site.value(site.constant(position).repeat(channels // length).reshape(1, channels, *around))
     values = site.name(position)
     if length < channels:
-        wide = site.add(
-            "Expand", site.reshaped(values, (length, 1)), site.value([length, channels // length], np.int64)
-        )
-        values = wide
+        repeated = site.value([length, channels // length], np.int64)
+        values = site.add("Expand", site.reshaped(values, (length, 1)), repeated)
     return site.reshaped(values, (1, channels, *around))
 
 

@@ -8,12 +8,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from rtseg.errors import OnnxError
-from rtseg.exporting.opset_lowering.decisions import INLINED, NEWER, OLDER, REFUSED, SAME, Lowering
-from rtseg.exporting.opset_lowering.inlined import inlined
+from rtseg.exporting.opset_lowering.decisions import NEWER, OLDER, REFUSED, SAME, Lowering
+from rtseg.exporting.opset_lowering.known import Known
 from rtseg.exporting.opset_lowering.site import HINT, Site
 from rtseg.graphs.canonical import OPSET
 from rtseg.graphs.names import names_in
-from rtseg.graphs.view import GraphView
 
 OLDEST_OPSET = 11
 """Before it Resize and Pad were other operators."""
@@ -39,12 +38,7 @@ def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.Model
         copy.opset_import.append(helper.make_opsetid("", OPSET))
         return copy, []
     changes = [f"opset {opset} became {OPSET}"]
-    written: Counter[str] = Counter()
-    wanted = {node.op_type for node in copy.graph.node} & INLINED
-    if opset > OPSET and wanted:
-        written.update(node.op_type for node in copy.graph.node if node.op_type in wanted)
-        copy = inlined(copy, wanted)
-    written.update(_lower(copy, opset, label))
+    written = Counter(_lower(copy, opset, label))
     if written:
         counts = ", ".join(f"{number} {name}" for name, number in sorted(written.items()))
         changes.append(f"{counts} written in operators of opset {OPSET}")
@@ -82,7 +76,7 @@ def _drop_absent(model: onnx.ModelProto) -> None:
 
 def _lower(model: onnx.ModelProto, opset: int, label: str) -> list[str]:
     """Write each operator at the canonical opset, in place; return the types of those that were written anew."""
-    view, taken, nodes = GraphView(model), names_in(model), list(model.graph.node)
+    known, taken, nodes = Known(model), names_in(model), list(model.graph.node)
     written: list[str] = []
     result: list[onnx.NodeProto] = []
     for node in nodes:
@@ -92,7 +86,7 @@ def _lower(model: onnx.ModelProto, opset: int, label: str) -> list[str]:
             continue
         own = onnx.NodeProto()
         own.CopyFrom(node)
-        site = Site(own, view, opset, taken, label)
+        site = Site(own, known, opset, taken, label)
         lowering(site)
         result += site.nodes
         model.graph.initializer.extend(site.constants)
@@ -142,14 +136,14 @@ def _refuse(site: Site) -> None:
 
 def _require_known(model: onnx.ModelProto, opset: int, label: str) -> None:
     """Raise OnnxError unless the canonical opset knows each operator, with its inputs, attributes and types."""
-    view = GraphView(model)
+    known = Known(model)
     for node in model.graph.node:
-        lacking = _lacking(node, view)
+        lacking = _lacking(node, known)
         if lacking:
-            raise Site(node, view, opset, set(), label).refused(lacking)
+            raise Site(node, known, opset, set(), label).refused(lacking)
 
 
-def _lacking(node: onnx.NodeProto, view: GraphView) -> str:
+def _lacking(node: onnx.NodeProto, known: Known) -> str:
     """Return what the canonical opset does not know of an operator; nothing where it knows all."""
     try:
         schema = onnx.defs.get_schema(node.op_type, OPSET, "")
@@ -169,16 +163,16 @@ def _lacking(node: onnx.NodeProto, view: GraphView) -> str:
             return f"{len(names)} inputs or outputs"
         for position, name in enumerate(names):
             formal = formals[min(position, len(formals) - 1)].type_str
-            kind = _type_name(view, name)
+            kind = _type_name(known, name)
             if kind and kind not in types.get(formal, [formal]):
                 return f"{name} as {kind}"
     return ""
 
 
-def _type_name(view: GraphView, tensor: str) -> str:
+def _type_name(known: Known, tensor: str) -> str:
     """Return a tensor's type as ONNX's schemas write it; nothing where it is left out or not known."""
     try:
-        element = view.element_type(tensor) if tensor else 0
+        element = known.element(tensor) if tensor else 0
     except KeyError:
         return ""
     return f"tensor({TensorProto.DataType.Name(element).lower()})" if element else ""

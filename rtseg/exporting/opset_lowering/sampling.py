@@ -97,6 +97,8 @@ def lower_affine_grid(site: Site) -> None:
     """Write the product of constant coordinates with the matrices."""
     _, _, *sides = site.integers(1)
     aligned, matrices = site.attribute("align_corners", 0), site.shape()[0]
+    if aligned and 1 in sides:
+        raise site.refused("align_corners along a side of one pixel, of which PyTorch and ONNX Runtime differ")
     along = [_coordinates(length, bool(aligned)) for length in sides]
     grid = np.meshgrid(*along, indexing="ij")[::-1]  # x first
     points = np.stack([*grid, np.ones(sides)], axis=-1).reshape(1, -1, len(sides) + 1)
@@ -109,5 +111,5 @@ def lower_affine_grid(site: Site) -> None:
 def _coordinates(length: int, aligned: bool) -> NDArray[np.float64]:
     """Return the centres of the pixels between -1 and 1, or from -1 to 1 where corners are aligned."""
     if aligned:
-        return np.linspace(-1, 1, length) if length > 1 else np.zeros(1)
+        return np.linspace(-1, 1, length)
     return (2 * np.arange(length) + 1) / length - 1

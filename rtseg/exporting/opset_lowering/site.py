@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from rtseg.errors import OnnxError
+from rtseg.exporting.opset_lowering.known import Known
 from rtseg.graphs.canonical import OPSET
 from rtseg.graphs.names import fresh_name
-from rtseg.graphs.view import GraphView, attribute, node_name
+from rtseg.graphs.view import attribute, node_name
 
 HINT = f"torch.onnx.export(..., dynamo=False, opset_version={OPSET})"
 """The exporter that writes operators of opset 17 itself."""
@@ -21,15 +22,15 @@ HINT = f"torch.onnx.export(..., dynamo=False, opset_version={OPSET})"
 class Site:
     """An operator in a static graph, and the operators written in its place.
 
-    view is of the graph that the operator stands in, opset that graph's. What is written is in nodes, in computing
+    known is of the graph that the operator stands in, opset that graph's. What is written is in nodes, in computing
     order, and the constants it reads in constants.
     """
 
-    def __init__(self, node: onnx.NodeProto, view: GraphView, opset: int, taken: set[str], label: str) -> None:
+    def __init__(self, node: onnx.NodeProto, known: Known, opset: int, taken: set[str], label: str) -> None:
         self.node, self.opset = node, opset
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self._view, self._taken, self._label = view, taken, label
+        self._known, self._taken, self._label = known, taken, label
 
     # What is known
 
@@ -56,19 +57,19 @@ class Site:
     def element(self, position: int = 0) -> int:
         """Return an input's onnx.TensorProto data type. Raises OnnxError where it is not known."""
         try:
-            return self._view.element_type(self.name(position))
+            return self._known.element(self.name(position))
         except KeyError as error:
             raise self.refused(f"the unknown type of {self.name(position)}") from error
 
     def is_constant(self, position: int) -> bool:
         """Return whether an input's value stands in the file."""
-        return self._view.is_constant(self.name(position))
+        return self._known.is_constant(self.name(position))
 
     def constant(self, position: int) -> NDArray[Any]:
         """Return the value of a constant input. Raises OnnxError for one that is computed."""
         if not self.is_constant(position):
             raise self.refused(f"{self.name(position)}, which is computed where a constant is needed")
-        return self._view.constant(self.name(position))
+        return self._known.constant(self.name(position))
 
     def integers(self, position: int) -> list[int]:
         """Return the values of a constant input as a flat list. Raises OnnxError for one that is computed."""
@@ -147,12 +148,9 @@ class Site:
 
     def _static(self, tensor: str) -> tuple[int, ...]:
         try:
-            shape = self._view.shape(tensor)
+            return self._known.shape(tensor)
         except KeyError as error:
-            raise self.refused(f"the unknown shape of {tensor}") from error
-        if not all(shape) and not self._view.is_constant(tensor):
-            raise self.refused(f"{tensor}, whose shape is not static")
-        return shape
+            raise self.refused(f"{tensor}, whose shape is not static") from error
 
     def _fresh(self, suffix: str) -> str:
         return fresh_name(f"{node_name(self.node)}/{suffix}", self._taken)
