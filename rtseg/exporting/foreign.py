@@ -6,30 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnx import inliner, version_converter
+from onnx import inliner
 
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import OnnxImportDetails
 from rtseg.artifacts.files import PathLike, sha256_of, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import OnnxError, first_line
-from rtseg.exporting.folding import fold_constants
 from rtseg.exporting.foreign_contract import ContractOptions, foreign_contract
+from rtseg.exporting.opset_lowering.opset import with_canonical_opset
 from rtseg.exporting.parity import ParityReport, parity_of
 from rtseg.exporting.static_graph import static_copy
 from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.frame.protocol import TensorSpec
-from rtseg.graphs.canonical import IR_VERSION, OPSET, read_canonical, read_graph, require_canonical
+from rtseg.graphs.canonical import IR_VERSION, read_canonical, read_graph, require_canonical
 from rtseg.graphs.contract import graph_ends, graph_precision, stated_contract, stated_manifest
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.specs import contract_metadata
-
-OLDEST_OPSET = 11
-"""Before it Resize and Pad were other operators."""
-
-_OWN_DOMAINS = ("", "ai.onnx")
-_SPURIOUS = "noop_with_empty_axes"
-"""An attribute that onnx's converter leaves in reductions of opset 17, which has none; its default is their meaning."""
 
 
 @dataclass(frozen=True)
@@ -99,16 +92,10 @@ def canonical_copy(model: onnx.ModelProto, metadata: dict[str, str], label: str)
     copy.CopyFrom(model)
     if copy.functions:
         copy = inliner.inline_local_functions(copy)
-    opset, changes = _opset(copy, label), []
-    fold_constants(copy, label)
-    if opset != OPSET:
-        copy = _converted(copy, opset, label)
-        changes.append(f"opset {opset} became {OPSET}")
+    copy, changes = with_canonical_opset(copy, label)
     if model.ir_version != IR_VERSION:
         changes.append(f"IR {model.ir_version} became {IR_VERSION}")
     copy.ir_version = IR_VERSION
-    del copy.opset_import[:]
-    copy.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     constants = {entry.name for entry in copy.graph.initializer}
     for value in [value for value in copy.graph.input if value.name in constants]:  # as IR 3 wants them
         copy.graph.input.remove(value)
@@ -134,30 +121,3 @@ def _is_canonical(model: onnx.ModelProto, label: str) -> bool:
 def _with_manifest(path: Path) -> ImportedOnnx:
     manifest = write_manifest(path, stated_manifest(path))
     return ImportedOnnx(Artifact(path, manifest), "nothing was changed", None)
-
-
-def _opset(model: onnx.ModelProto, label: str) -> int:
-    foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in _OWN_DOMAINS})
-    if foreign:
-        raise OnnxError(f"{label} has operators that are not ONNX's own", got=", ".join(foreign), expected="none")
-    opset = max((entry.version for entry in model.opset_import if entry.domain in _OWN_DOMAINS), default=1)
-    if opset < OLDEST_OPSET:
-        raise OnnxError(f"{label} has an opset that is too old", got=opset, expected=f"{OLDEST_OPSET} or newer")
-    return opset
-
-
-def _converted(model: onnx.ModelProto, opset: int, label: str) -> onnx.ModelProto:
-    try:
-        converted = version_converter.convert_version(model, OPSET)
-    except Exception as error:  # the C++ behind it raises RuntimeError, ConvertError and what else it likes
-        raise OnnxError(
-            f"onnx cannot bring {label} to opset {OPSET}",
-            got=f"opset {opset}: {first_line(error)}",
-            hint=f"an export with opset {OPSET}",
-        ) from error
-    for node in converted.graph.node:
-        kept = [entry for entry in node.attribute if entry.name != _SPURIOUS]
-        if node.op_type.startswith("Reduce") and node.op_type != "ReduceSum" and len(kept) < len(node.attribute):
-            del node.attribute[:]
-            node.attribute.extend(kept)
-    return converted

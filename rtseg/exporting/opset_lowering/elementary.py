@@ -1,0 +1,50 @@
+"""Operators that changed in a detail after opset 17: casts, Mod, scattering and DFT."""
+
+from __future__ import annotations
+
+from onnx import TensorProto
+
+from rtseg.exporting.opset_lowering.site import Site
+
+FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16})
+OF_SMALL_FLOATS = ("saturate", "round_mode")
+"""Attributes that say how floats of 8 bits and less are made, which no graph of opset 17 has."""
+
+
+def lower_cast(site: Site) -> None:
+    """Write it without what is said of types that opset 17 lacks."""
+    site.keep(without=OF_SMALL_FLOATS)
+
+
+def lower_cast_like(site: Site) -> None:
+    """Write a Cast to the type of the second input."""
+    site.give("Cast", site.name(0), to=site.element(1))
+
+
+def lower_range(site: Site) -> None:
+    """Write it without the type that halves are summed in: opset 17 has no range of halves."""
+    site.keep(without=("stash_type",))
+
+
+def lower_mod(site: Site) -> None:
+    """Write it as it is, but for floats with the sign of the divisor: opset 17 has them with that of the dividend."""
+    if site.element() not in FLOATS or site.attribute("fmod", 0):
+        site.keep()
+        return
+    first, second = site.name(0), site.name(1)
+    whole = site.add("Floor", site.add("Div", first, second))
+    site.give("Sub", first, site.add("Mul", whole, second))
+
+
+def lower_scatter(site: Site) -> None:
+    """Write it as it is: opset 17 adds and multiplies, and has no greatest or least."""
+    if site.attribute("reduction", "none") in ("max", "min"):
+        raise site.refused(f"reduction {site.attribute('reduction', 'none')!r}")
+    site.keep()
+
+
+def lower_dft(site: Site) -> None:
+    """Write the axis as an attribute, counted from the front."""
+    rank = len(site.shape())
+    axis = site.axis(site.integers(2)[0] if site.has(2) else -2, rank)
+    site.keep(*([site.name(0), site.name(1)] if site.has(1) else [site.name(0)]), axis=axis)

@@ -1,0 +1,115 @@
+"""Operators that read a map between its pixels: Resize, GridSample and AffineGrid."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import helper
+
+from rtseg.exporting.opset_lowering.site import Site
+
+GRID_MODES = {"linear": "bilinear", "cubic": "bicubic", "nearest": "nearest"}
+"""The modes of GridSample by the names that they have had since opset 20, and had before."""
+
+_NEWER = ("antialias", "axes", "keep_aspect_ratio_policy")
+POLICIES = {"not_larger": min, "not_smaller": max}
+
+
+def lower_resize(site: Site) -> None:
+    """Write scales or sizes of all axes; what newer versions can do beyond that has no form."""
+    shape, result = site.shape(), site.result_shape()
+    rank = len(shape)
+    axes = [site.axis(axis, rank) for axis in site.attribute("axes", list(range(rank)))]
+    given = site.integers(3) if site.has(3) else site.constant(2).ravel()
+    if len(given) != len(axes):
+        raise site.refused(f"{len(given)} sizes or scales for {len(axes)} axes")
+    _require_plain_antialias(site, shape, result)
+    region = site.name(1)
+    if region and len(axes) < rank:
+        region = site.value(_region_of_all(site, axes, rank))
+    policy = site.attribute("keep_aspect_ratio_policy", "stretch")
+    attributes = {}
+    if site.attribute("coordinate_transformation_mode", "half_pixel") == "half_pixel_symmetric":
+        exact = site.has(3) or all(float(scale) * shape[axis] == result[axis] for axis, scale in zip(axes, given))
+        if not exact or policy != "stretch":
+            raise site.refused("half_pixel_symmetric with scales that do not give whole sizes")
+        attributes = {"coordinate_transformation_mode": "half_pixel"}  # which is the same for whole sizes
+    if site.has(3) and policy == "stretch":
+        sizes = list(shape)
+        for axis, size in zip(axes, given):
+            sizes[axis] = int(size)
+        inputs = [site.name(0), region, "", site.value(sizes, np.int64)]
+    else:
+        scales = np.ones(rank, np.float32)
+        common = _common_scale(site, policy, axes, given)
+        for axis, scale in zip(axes, given):
+            scales[axis] = scale if common is None else common
+        floors = tuple(math.floor(float(scale) * side) for scale, side in zip(scales, shape))
+        if floors != result:
+            raise site.refused(f"keep_aspect_ratio_policy {policy!r}, whose sizes {result} no scale gives")
+        inputs = [site.name(0), region, site.value(scales)]
+    site.keep(*inputs, without=_NEWER, **attributes)
+
+
+def _common_scale(
+    site: Site, policy: str, axes: list[int], given: list[int] | NDArray[np.float32]
+) -> np.float32 | None:
+    """Return the one scale that keeps the aspect ratio, or None where each axis has its own."""
+    if policy == "stretch" or not site.has(3):
+        return None
+    if policy not in POLICIES:
+        raise site.refused(f"keep_aspect_ratio_policy {policy!r}")
+    shape = site.shape()
+    return POLICIES[policy](np.float32(size) / np.float32(shape[axis]) for axis, size in zip(axes, given))
+
+
+def _require_plain_antialias(site: Site, shape: tuple[int, ...], result: tuple[int, ...]) -> None:
+    """Raise OnnxError for an antialias that does anything: it widens the filter where a map gets smaller."""
+    if not site.attribute("antialias", 0):
+        return
+    smaller = any(after < before for before, after in zip(shape, result))
+    if smaller or site.attribute("mode", "nearest") != "linear":
+        raise site.refused("antialias, which has no form there")
+
+
+def _region_of_all(site: Site, axes: list[int], rank: int) -> NDArray[np.generic]:
+    """Return the region of interest for all axes: from 0 to 1 where none is given."""
+    region = site.constant(1).ravel()
+    full = np.repeat(np.array([0, 1], region.dtype), rank)
+    if len(region):
+        for index, axis in enumerate(axes):
+            full[axis], full[rank + axis] = region[index], region[len(axes) + index]
+    return full
+
+
+def lower_grid_sample(site: Site) -> None:
+    """Write the mode by its older name. Before opset 20 there were maps of two dimensions only."""
+    rank = len(site.shape())
+    if rank != 4:
+        raise site.refused(f"a map of {rank - 2} dimensions")
+    mode = site.attribute("mode", "linear")
+    site.keep(mode=GRID_MODES.get(mode, mode))
+
+
+def lower_affine_grid(site: Site) -> None:
+    """Write the product of constant coordinates with the matrices."""
+    _, _, *sides = site.integers(1)
+    aligned, matrices = site.attribute("align_corners", 0), site.shape()[0]
+    if aligned and 1 in sides:
+        raise site.refused("align_corners along a side of one pixel, of which PyTorch and ONNX Runtime differ")
+    along = [_coordinates(length, bool(aligned)) for length in sides]
+    grid = np.meshgrid(*along, indexing="ij")[::-1]  # x first
+    points = np.stack([*grid, np.ones(sides)], axis=-1).reshape(1, -1, len(sides) + 1)
+    turned = site.add("Transpose", site.name(0), perm=[0, 2, 1])
+    dtype = helper.tensor_dtype_to_np_dtype(site.element())
+    product = site.add("MatMul", site.value(points.astype(dtype)), turned)
+    site.give_reshaped(product, (matrices, *sides, len(sides)))
+
+
+def _coordinates(length: int, aligned: bool) -> NDArray[np.float64]:
+    """Return the centres of the pixels between -1 and 1, or from -1 to 1 where corners are aligned."""
+    if aligned:
+        return np.linspace(-1, 1, length)
+    return (2 * np.arange(length) + 1) / length - 1
