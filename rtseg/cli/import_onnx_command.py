@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from rtseg.cli.console import print_json, say, watched
-from rtseg.cli.options import ANY_PATH, file_argument, json_option
-from rtseg.specs import COLOUR_ORDERS, IMAGENET_NORMALIZATION, Normalization
+from rtseg.cli.options import ANY_PATH, file_argument, json_option, resolution_option
+from rtseg.specs import COLOUR_ORDERS, FITS, IMAGENET_NORMALIZATION, Normalization, Resolution
 
 NORMALIZATIONS = {
     "imagenet": IMAGENET_NORMALIZATION,
@@ -30,6 +30,11 @@ THREE = (float, float, float)
 @click.option("--scale", type=click.FloatRange(0, min_open=True), help="Such as 0.00392157, which is 1/255, or 1.")
 @click.option("--colour-order", type=click.Choice(COLOUR_ORDERS), help="Of the channels, mean and std.  [RGB]")
 @click.option("--align-corners/--no-align-corners", default=None, help="The rule by which its logits are upsampled.")
+@click.option("--resize", "fit", type=click.Choice(FITS), help="How a picture is brought to its size.  [stretch]")
+@click.option("--pad-value", "padding", type=click.IntRange(0, 255), help="Pixel value around a letterbox.  [114]")
+@resolution_option(required=False)
+@click.option("--output", "head", metavar="NAME|INDEX", help="Which of several outputs scores the classes.")
+@click.option("--threshold", type=float, help="Of one channel: class 1 above it.  [0.5 behind a sigmoid, else 0]")
 @click.option("-o", "output", type=ANY_PATH, help="The file.  [NAME.canonical.onnx, beside ONNX]")
 @json_option
 def import_onnx(
@@ -41,6 +46,11 @@ def import_onnx(
     scale: float | None,
     colour_order: str | None,
     align_corners: bool | None,
+    fit: str | None,
+    padding: int | None,
+    resolution: Resolution | None,
+    head: str | None,
+    threshold: float | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -48,7 +58,8 @@ def import_onnx(
 
     The file is written anew in the canonical form (opset 17, static, the contracts in its metadata) with a manifest,
     and gets its name when ONNX Runtime gives the same with both. Size, interface and stride are read off the graph;
-    what it cannot show has to be said. A file of rtseg that lost its manifest needs no options and gets it back.
+    what it cannot show has to be said. Labels at its end are cut off, channels last are turned, and --resolution fixes
+    sizes that it leaves open. A file of rtseg that lost its manifest needs no options and gets it back.
 
     \b
     Example: rtseg import-onnx mine.onnx --classes cityscapes --normalization imagenet --no-align-corners
@@ -64,6 +75,11 @@ def import_onnx(
             classes=classes,
             normalization=_normalization(normalization, scale, mean, std, colour_order),
             align_corners=align_corners,
+            resolution=resolution,
+            head=head,
+            threshold=threshold,
+            fit=fit,
+            padding=padding,
             observer=observer,
         )
     if as_json:

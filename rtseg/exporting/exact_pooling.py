@@ -52,7 +52,7 @@ def _grid(x: Tensor, output_size: Any, dimensions: int) -> list[tuple[int, int]]
     return grid if any(length % bins for length, bins in grid) else None
 
 
-def _averages(input: Tensor, output_size: Any) -> Tensor | None:  # noqa: A002  # as PyTorch calls it
+def _averages(input: Tensor, output_size: Any) -> Tensor | None:  # as PyTorch calls it
     grid = _grid(input, output_size, 2)
     if grid is None:
         return None
@@ -60,12 +60,12 @@ def _averages(input: Tensor, output_size: Any) -> Tensor | None:  # noqa: A002  
     return rows @ (input @ columns.T)
 
 
-def _averages_of_line(input: Tensor, output_size: Any) -> Tensor | None:  # noqa: A002
+def _averages_of_line(input: Tensor, output_size: Any) -> Tensor | None:
     grid = _grid(input, output_size, 1)
     return None if grid is None else input @ torch.from_numpy(bin_weights(*grid[0])).to(input).T
 
 
-def _maxima(input: Tensor, output_size: Any, *_: object) -> Tensor | None:  # noqa: A002
+def _maxima(input: Tensor, output_size: Any, *_: object) -> Tensor | None:
     grid = _grid(input, output_size, 2)
     if grid is None:
         return None

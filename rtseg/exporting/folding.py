@@ -19,7 +19,7 @@ from rtseg.errors import OnnxError, first_line
 from rtseg.exporting.simplify import drop_unused, keep_nodes, names_read
 from rtseg.graphs.names import fresh_name, names_in
 from rtseg.graphs.view import GraphView, attribute
-from rtseg.runners.onnxruntime import run_once
+from rtseg.runners.onnxruntime import InMemoryModel
 
 LARGEST = 1 << 20
 """Values of a constant that is worth keeping in the file; a larger one stays computed."""
@@ -44,7 +44,8 @@ def fold_constants(model: onnx.ModelProto, label: str) -> int:
     """
     before = len(model.graph.node)
     for _ in range(_ROUNDS):
-        shapes = _static_shapes(model, label)
+        shapes = {entry.name: tuple(entry.dims) for entry in model.graph.initializer}
+        shapes.update({name: shape for name, (_, shape) in inferred_types(model, label).items()})
         changed = _measured(model, shapes)
         changed += _computed(model, shapes, label)
         changed += _chosen_branches(model)
@@ -53,18 +54,21 @@ def fold_constants(model: onnx.ModelProto, label: str) -> int:
     return before - len(model.graph.node)
 
 
-def _static_shapes(model: onnx.ModelProto, label: str) -> dict[str, Shape]:
-    """Return the shape of every tensor of which inference knows all sides."""
+def inferred_types(model: onnx.ModelProto, label: str) -> dict[str, tuple[int, Shape]]:
+    """Return element type and shape of every tensor of which inference knows all sides, constants left out.
+
+    Raises OnnxError where inference refuses the graph.
+    """
     try:
         inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception as error:  # the C++ behind it raises InferenceError, RuntimeError and what else it likes
         raise OnnxError(f"{label} is not valid ONNX: {first_line(error)}") from error
-    shapes = {entry.name: tuple(entry.dims) for entry in model.graph.initializer}
+    types: dict[str, tuple[int, Shape]] = {}
     for value in (*inferred.input, *inferred.value_info, *inferred.output):
-        sides = value.type.tensor_type.shape.dim
-        if value.type.tensor_type.HasField("shape") and all(side.HasField("dim_value") for side in sides):
-            shapes.setdefault(value.name, tuple(side.dim_value for side in sides))
-    return shapes
+        tensor = value.type.tensor_type
+        if tensor.HasField("shape") and all(side.HasField("dim_value") for side in tensor.shape.dim):
+            types[value.name] = int(tensor.elem_type), tuple(side.dim_value for side in tensor.shape.dim)
+    return types
 
 
 def _measured(model: onnx.ModelProto, shapes: dict[str, Shape]) -> int:
@@ -122,7 +126,7 @@ def _run(
         [entry for entry in model.graph.initializer if entry.name in read],
     )
     part = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    return run_once(part.SerializeToString(), f"the constants of {label}")
+    return InMemoryModel(part.SerializeToString(), f"the constants of {label}").run(list(wanted))
 
 
 def _chosen_branches(model: onnx.ModelProto) -> int:

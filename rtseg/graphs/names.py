@@ -21,3 +21,9 @@ def fresh_name(wanted: str, taken: set[str]) -> str:
     name = next(name for name in itertools.chain([wanted], numbered) if name not in taken)
     taken.add(name)
     return name
+
+
+def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Return the graph's inputs without its constants, which IR 3 wants among them."""
+    constants = {entry.name for entry in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in constants]

@@ -6,6 +6,7 @@ import copy
 import importlib
 import inspect
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rtseg.errors import NetworkError
-from rtseg.networks.outputs import Head, head_of, named_outputs, stride_of
+from rtseg.networks.outputs import Head, head_of, stride_of
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
 from rtseg.specs import ClassSpec, Normalization, Resolution, require_field_types
@@ -74,6 +75,24 @@ class FactoryNetwork(SegmentationNetwork):
 
     def _is_auxiliary(self, shape: tuple[int, ...], resolution: Resolution) -> bool:
         return shape[1:2] == (self._classes,) and stride_of(shape, self._classes, resolution) is not None
+
+
+def named_outputs(outputs: object) -> dict[str, Tensor]:
+    """Return the tensors of what a module gave, by name: "out", "1", "1.0" in a list inside a tuple, "" alone."""
+    if isinstance(outputs, Tensor):
+        return {"": outputs}
+    if isinstance(outputs, Mapping):
+        items = [(str(key), value) for key, value in outputs.items()]
+    elif isinstance(outputs, (list, tuple)):
+        names = getattr(outputs, "_fields", range(len(outputs)))  # those of a named tuple
+        items = [(str(name), value) for name, value in zip(names, outputs)]
+    else:
+        return {}
+    return {
+        f"{name}.{inner}" if inner else name: tensor
+        for name, value in items
+        for inner, tensor in named_outputs(value).items()
+    }
 
 
 def network_from_factory(

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Optional, Union
 
-from torch import Tensor
-
 from rtseg.errors import NetworkError
 from rtseg.specs import Resolution
 
@@ -23,43 +21,26 @@ Shape = tuple[int, ...]
 Head = Optional[Union[str, int]]
 
 
-def named_outputs(outputs: object) -> dict[str, Tensor]:
-    """Return the tensors of what a module gave, by name: "out", "1", "1.0" in a list inside a tuple, "" alone."""
-    if isinstance(outputs, Tensor):
-        return {"": outputs}
-    if isinstance(outputs, Mapping):
-        items = [(str(key), value) for key, value in outputs.items()]
-    elif isinstance(outputs, (list, tuple)):
-        names = getattr(outputs, "_fields", range(len(outputs)))  # those of a named tuple
-        items = [(str(name), value) for name, value in zip(names, outputs)]
-    else:
-        return {}
-    return {
-        f"{name}.{inner}" if inner else name: tensor
-        for name, value in items
-        for inner, tensor in named_outputs(value).items()
-    }
-
-
-def stride_of(shape: Shape, classes: int, resolution: Resolution) -> int | None:
+def stride_of(shape: Shape, classes: int | None, resolution: Resolution) -> int | None:
     """Return the stride of logits of that shape for one image, None where it is no shape of logits.
 
-    A network of two classes may have one channel.
+    A network of two classes may have one channel; classes None is any number.
     """
-    if len(shape) != 4 or shape[0] != 1 or (shape[1] != classes and (shape[1], classes) != (1, 2)):
+    if len(shape) != 4 or shape[0] != 1 or (classes not in (None, shape[1]) and (shape[1], classes) != (1, 2)):
         return None
     height, width = resolution.height, resolution.width
     fitting = [stride for stride in STRIDES if shape[2:] == (-(-height // stride), -(-width // stride))]
     return fitting[0] if fitting else None
 
 
-def head_of(shapes: Mapping[str, Shape], classes: int, resolution: Resolution, head: Head, label: str) -> str:
+def head_of(shapes: Mapping[str, Shape], classes: int | None, resolution: Resolution, head: Head, label: str) -> str:
     """Return the name of the output that holds the logits: that which head picks, by name or place, or by the rule.
 
     Raises NetworkError where there is none, where several could be meant, and where the one picked cannot be.
     """
-    listed = ", ".join(f"{name or 'the output'} {shape}" for name, shape in shapes.items()) or "no tensor"
-    expected = f"(1, {classes}, {resolution.height}/s, {resolution.width}/s) with a stride s of 1 to 32"
+    words = (f"{name or 'the output'} {shape or 'of an unknown shape'}" for name, shape in shapes.items())
+    listed = ", ".join(words) or "no tensor"
+    expected = f"(1, {classes or 'CLASSES'}, {resolution.height}/s, {resolution.width}/s) with a stride s of 1 to 32"
     if head is not None:
         names = [name for place, name in enumerate(shapes) if str(head) in (name, str(place))][:1]
         names = [str(head)] if str(head) in shapes else names

@@ -118,19 +118,37 @@ def import_onnx(
     classes: Classes | None = None,
     normalization: Normalization | None = None,
     align_corners: bool | None = None,
+    resolution: Size | None = None,
+    head: str | int | None = None,
+    threshold: float | None = None,
+    fit: str | None = None,
+    padding: int | None = None,
     observer: Observer = SILENT,
 ) -> OnnxImportResult:
     """Write the canonical form of another exporter's ONNX file, once ONNX Runtime gives the same with both.
 
-    Size, interface and stride are read off the graph. classes, normalization and align_corners are what it cannot show;
-    a file of rtseg that lost its manifest needs none of them. output is by default NAME.canonical.onnx beside source.
+    Size, interface and stride are read off the graph; labels and masks at its end are cut off. classes, normalization,
+    align_corners, and fit and padding of ImageSpec are what it cannot show. resolution is for a graph that leaves its
+    size open, head the name or place of the output that scores the classes where several could, threshold that of a
+    single channel (by default a mask's own, 0.5 behind a sigmoid, else 0). A file of rtseg that lost its manifest needs
+    none of them. output is by default NAME.canonical.onnx beside source.
 
-    Raises MissingDependencyError, OnnxError, SpecError naming what has to be said, ParityError and WriteError.
+    Raises MissingDependencyError, OnnxError, NetworkError where several outputs could be the scores, SpecError naming
+    what has to be said, ParityError, RunnerError and WriteError.
     """
     with needed_for("importing an ONNX file", "export"):
         from rtseg.exporting.foreign import canonical_import
         from rtseg.exporting.foreign_contract import ContractOptions
 
-    said = ContractOptions(None if classes is None else classes_of(classes), normalization, align_corners)
+    said = ContractOptions(
+        None if classes is None else classes_of(classes),
+        normalization,
+        align_corners,
+        fit,
+        padding,
+        None if resolution is None else resolution_of(resolution),
+        head,
+        threshold,
+    )
     imported = canonical_import(source, output, said=said)
     return OnnxImportResult(imported.artifact, imported.account, imported.parity)

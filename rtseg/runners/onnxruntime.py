@@ -8,8 +8,9 @@ import io
 import os
 import platform
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -195,21 +196,30 @@ def _why_not_loaded(provider: str, package: Path) -> str:
     return ""
 
 
-def run_once(model: bytes, label: str) -> list[object]:
-    """Return all outputs of a graph without inputs, as it is written. Raises RunnerError, calling the graph label."""
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise MissingDependencyError("onnxruntime", extra="cpu", purpose="computing constants") from error
-    options = ort.SessionOptions()
-    options.log_severity_level = _SILENT
-    options.intra_op_num_threads = 1
-    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    try:
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        return list(session.run(None, {}))
-    except Exception as error:
-        raise RunnerError(f"ONNX Runtime cannot compute {label}: {first_line(error)}") from error
+class InMemoryModel:
+    """A graph in memory on the CPU, computed node by node as it is written, of any number of inputs and outputs."""
+
+    def __init__(self, model: bytes, label: str) -> None:
+        """Load the serialised graph, called label in errors. Raises MissingDependencyError and RunnerError."""
+        try:
+            import onnxruntime as ort
+        except ImportError as error:
+            raise MissingDependencyError("onnxruntime", extra="cpu", purpose="running an ONNX file") from error
+        options = ort.SessionOptions()
+        options.log_severity_level = _SILENT
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self._label = label
+        try:
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise RunnerError(f"ONNX Runtime cannot load {label}: {first_line(error)}") from error
+
+    def run(self, names: list[str] | None = None, given: Mapping[str, Array] | None = None) -> list[Any]:
+        """Return the outputs of those names, by default all, for the inputs by name. Raises RunnerError."""
+        try:
+            return list(self._session.run(names, dict(given or {})))
+        except Exception as error:
+            raise RunnerError(f"ONNX Runtime failed on {self._label}: {first_line(error)}") from error
 
 
 def has_provider(name: str) -> bool:

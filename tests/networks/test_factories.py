@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import NetworkError, SpecError
-from rtseg.networks.factories import FactoryNetwork, network_from_factory
+from rtseg.networks.factories import FactoryNetwork, named_outputs, network_from_factory
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.specs import Resolution
 
@@ -120,3 +121,26 @@ def test_a_class_whose_argument_is_called_num_classes_is_a_factory() -> None:
 def test_a_size_that_is_no_multiple_of_the_stride_is_refused_with_one_that_is() -> None:
     with pytest.raises(SpecError, match=r"multiples of 4.*such as 64x128"):
         prepared("ByAnotherName", 62, 126).image_spec(Resolution(62, 126))
+
+
+class Heads(NamedTuple):
+    """What some networks return."""
+
+    aux: torch.Tensor
+    main: torch.Tensor
+
+
+@pytest.mark.parametrize(
+    ("outputs", "names"),
+    [
+        (torch.zeros(1), [""]),
+        ([torch.zeros(1), torch.zeros(1)], ["0", "1"]),
+        ((torch.zeros(1), [torch.zeros(1), torch.zeros(1)]), ["0", "1.0", "1.1"]),
+        ({"out": torch.zeros(1), "aux": (torch.zeros(1),)}, ["out", "aux.0"]),
+        (Heads(torch.zeros(1), torch.zeros(1)), ["aux", "main"]),
+        ((torch.zeros(1), None, 3), ["0"]),
+        ("labels", []),
+    ],
+)
+def test_every_tensor_has_a_name(outputs: object, names: list[str]) -> None:
+    assert list(named_outputs(outputs)) == names

@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
-import torch
 
 from rtseg.errors import NetworkError
-from rtseg.networks.outputs import head_of, named_outputs, stride_of
+from rtseg.networks.outputs import head_of, stride_of
 from rtseg.specs import Resolution
 
 SIZE = Resolution(64, 96)
 MAIN, BOUNDARY, FEATURES = (1, 5, 8, 12), (1, 1, 8, 12), (1, 128, 8, 12)
-
-
-class Heads(NamedTuple):
-    """What some networks return."""
-
-    aux: torch.Tensor
-    main: torch.Tensor
-
-
-@pytest.mark.parametrize(
-    ("outputs", "names"),
-    [
-        (torch.zeros(1), [""]),
-        ([torch.zeros(1), torch.zeros(1)], ["0", "1"]),
-        ((torch.zeros(1), [torch.zeros(1), torch.zeros(1)]), ["0", "1.0", "1.1"]),
-        ({"out": torch.zeros(1), "aux": (torch.zeros(1),)}, ["out", "aux.0"]),
-        (Heads(torch.zeros(1), torch.zeros(1)), ["aux", "main"]),
-        ((torch.zeros(1), None, 3), ["0"]),
-        ("labels", []),
-    ],
-)
-def test_every_tensor_has_a_name(outputs: object, names: list[str]) -> None:
-    assert list(named_outputs(outputs)) == names
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.Model
     list are left out, whatever the opset: they are absent. Raises OnnxError for operators that are not ONNX's own, for
     an opset before 11 or beyond what onnx knows, and for an operator that has no exact form at opset 17.
     """
-    opset = _opset(model, label)
+    opset = known_opset(model, label)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for node in copy.graph.node:
@@ -48,7 +48,8 @@ def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.Model
     return copy, changes
 
 
-def _opset(model: onnx.ModelProto, label: str) -> int:
+def known_opset(model: onnx.ModelProto, label: str) -> int:
+    """Return the model's opset. Raises OnnxError for one that cannot become canonical, and for foreign operators."""
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in OWN_DOMAINS})
     if foreign:
         raise OnnxError(f"{label} has operators that are not ONNX's own", got=", ".join(foreign), expected="none")

@@ -1,0 +1,88 @@
+"""A graph at one size of the picture: batch 1, height and width in numbers, and everything that follows from them."""
+
+from __future__ import annotations
+
+import onnx
+
+from rtseg.errors import OnnxError
+from rtseg.exporting.folding import fold_constants, inferred_types
+from rtseg.graphs.names import graph_inputs
+from rtseg.specs import Resolution
+
+RGB = 3
+
+
+def settle_at(model: onnx.ModelProto, resolution: Resolution | None, label: str) -> list[str]:
+    """Give the graph's input batch 1 and that size, in place; return in words what was changed.
+
+    resolution is asked for where the file leaves the size open, and has to be the file's own where it does not. Sizes
+    that the graph computes become constants, and the shapes of its outputs are those that follow, whatever it states.
+    Raises OnnxError for a size that is missing or another, and where the graph cannot have it.
+    """
+    source = only_input(model, label)
+    sides, stated = source.type.tensor_type.shape.dim, _words(source)
+    if not source.type.tensor_type.HasField("shape") or len(sides) != 4:
+        raise OnnxError(
+            f"the input {source.name} of {label} is no picture",
+            got=stated,
+            expected="1x3xHxW, or 1xHxWx3",
+        )
+    channel = 3 if sides[3].dim_value == RGB and sides[1].dim_value != RGB else 1
+    places = (1, 2) if channel == 3 else (2, 3)
+    changes = []
+    if sides[0].dim_value != 1:
+        changes.append(f"batch {_side(sides[0])} became 1")
+        sides[0].dim_value = 1
+    if not sides[channel].dim_value:
+        sides[channel].dim_value = RGB
+    sizes = (None, None) if resolution is None else (resolution.height, resolution.width)
+    for place, size, name in zip(places, sizes, ("height", "width")):
+        own = sides[place].dim_value
+        if not own and size is None:
+            raise OnnxError(
+                f"the input {source.name} of {label} has a dynamic shape",
+                got=stated,
+                expected="sizes in numbers",
+                hint="--resolution HxW, such as 512x1024",
+            )
+        if own and size is not None and own != size:
+            raise OnnxError(
+                f"{label} is made for one {name}",
+                got=size,
+                expected=own,
+                hint="without --resolution, or its own size",
+            )
+        if not own:
+            changes.append(f"{name} {_side(sides[place])} became {size}")
+            sides[place].dim_value = size
+    del model.graph.value_info[:]  # they may tell of another size
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    fold_constants(model, label)
+    _state_outputs(model, label)
+    return changes
+
+
+def only_input(model: onnx.ModelProto, label: str) -> onnx.ValueInfoProto:
+    """Return the graph's one input. Raises OnnxError for several, or none."""
+    found = graph_inputs(model)
+    if len(found) != 1:
+        raise OnnxError(f"{label} has {len(found)} inputs", got=[value.name for value in found], expected="one")
+    return found[0]
+
+
+def _state_outputs(model: onnx.ModelProto, label: str) -> None:
+    """Write the shapes of the outputs that inference knows into the graph."""
+    types = inferred_types(model, label)
+    for value in model.graph.output:
+        if value.name in types:
+            element, shape = types[value.name]
+            value.CopyFrom(onnx.helper.make_tensor_value_info(value.name, element, shape))
+
+
+def _words(source: onnx.ValueInfoProto) -> str:
+    return "x".join(_side(side) for side in source.type.tensor_type.shape.dim) or "no shape"
+
+
+def _side(side: onnx.TensorShapeProto.Dimension) -> str:
+    return str(side.dim_param or side.dim_value or "?")

@@ -1,0 +1,32 @@
+"""Graphs that were exported while training: they compute something else than the network in use."""
+
+from __future__ import annotations
+
+import onnx
+
+from rtseg.errors import OnnxError
+from rtseg.graphs.view import GraphView, attribute, node_name
+
+
+def require_evaluation(model: onnx.ModelProto, label: str) -> None:
+    """Raise OnnxError, naming the node, for a BatchNormalization or Dropout in training mode.
+
+    The first would normalise by the statistics of the picture at hand instead of those that were learned, the second
+    drops values at random.
+    """
+    view = GraphView(model)
+    for node in view.nodes:
+        if node.op_type == "BatchNormalization":
+            # Before opset 14 it is said by the outputs: the statistics come out too.
+            trains = attribute(node, "training_mode", 0) or len([name for name in node.output if name]) > 1
+        elif node.op_type == "Dropout":
+            mode = node.input[2] if len(node.input) > 2 else ""
+            trains = bool(mode) and view.is_constant(mode) and bool(view.constant(mode).all())
+        else:
+            continue
+        if trains:
+            raise OnnxError(
+                f"{label} was exported in training mode: {node_name(node)} is a {node.op_type} that trains",
+                expected="the network in evaluation",
+                hint="network.eval() before torch.onnx.export, without training=TrainingMode.TRAINING",
+            )
