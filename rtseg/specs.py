@@ -302,9 +302,11 @@ class ClassSpec(_Spec):
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.names) <= MAX_CLASSES:
-            hint = "2, the background and the class: a single channel tells them apart" if len(self.names) == 1 else ""
             raise SpecError(
-                "the number of classes is out of range", got=len(self.names), expected="2 to 256", hint=hint
+                "the number of classes is out of range",
+                got=len(self.names),
+                expected=f"2 to {MAX_CLASSES}",
+                hint="2, the background and the class, which one channel tells apart" if len(self.names) == 1 else "",
             )
         if len(self.palette) != len(self.names):
             raise SpecError("a palette has one colour per class", got=len(self.palette), expected=len(self.names))

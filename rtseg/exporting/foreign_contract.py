@@ -48,9 +48,10 @@ def contract_of_ends(ends: ForeignEnds, said: ContractOptions, label: str) -> tu
     interface = "scores" if stride == 1 else "logits"
     _require_said(said, interface, label)
     assert said.classes is not None and said.normalization is not None
-    if channels != len(said.classes) and ends.scores.threshold is None:
+    told_apart = channels if ends.scores.threshold is None else 2
+    if told_apart != len(said.classes):
         raise SpecError(
-            f"{label} has another number of classes", got=len(said.classes), expected=channels, hint="--classes"
+            f"{label} has another number of classes", got=len(said.classes), expected=told_apart, hint="--classes"
         )
     ends.resolution.require_multiple_of(stride, label)
     output = OutputSpec(said.classes, interface, stride, bool(said.align_corners), threshold=ends.scores.threshold)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from rtseg.errors import OnnxError
+from rtseg.errors import NetworkError, OnnxError
 from rtseg.exporting.one_size import only_input
 from rtseg.exporting.simplify import drop_unused, keep_nodes
 from rtseg.graphs.names import fresh_name, names_in
@@ -62,11 +62,8 @@ class ForeignEnds:
 
     def changes(self) -> list[str]:
         """Return in words what `with_plain_ends` changes."""
-        words = []
-        if self.scores.decided:
-            words.append(f"{' and '.join(dict.fromkeys(self.scores.cut))} at the end cut off: the scores are kept")
-        elif self.scores.cut:
-            words.append(f"{' and '.join(dict.fromkeys(self.scores.cut))} at the end cut off")
+        cut = " and ".join(dict.fromkeys(name for name in self.scores.cut if name != "Identity"))
+        words = [f"{cut} at the end cut off, the scores kept"] if cut else []
         for last, what in ((self.channels_last, "input"), (self.scores.channels_last, "output")):
             words += [f"{what} with channels last became channels first"] if last else []
         for element, what in ((self.element, "input"), (self.scores.element, "output")):
@@ -110,6 +107,13 @@ def foreign_ends(
         shapes[output] = _shape(view, output) if found is None else found.shape
     fits = any(stride_of(scores.shape, classes, resolution) is not None for scores in scored.values())
     chosen = head_of(shapes, classes if fits else None, resolution, head, label)
+    if chosen not in scored:
+        raise NetworkError(
+            f"output {chosen} of {label} scores no classes",
+            got=f"{_words(view, chosen)} {shapes[chosen]}",
+            expected="scores, labels by ArgMax or TopK, or one mask",
+            hint="--output with another output, or an export without what follows the scores",
+        )
     scores = scored[chosen]
     if scores.shape[1] == 1:
         known = scores.threshold if scores.threshold is not None else _usual_threshold(view, scores.tensor)
@@ -162,7 +166,7 @@ def _scores_of(view: GraphView, output: str, classes: int | None, resolution: Re
     tensor, cut, axis, threshold = decision or (output, (), None, None)
     while True:
         shape, node = _shape(view, tensor), view.producer(tensor)
-        if len(shape) == 4 and all(shape) and view.element_type(tensor) in FLOATS:
+        if len(shape) == 4 and all(shape) and view.element_type(tensor) in FLOATS and not _renames(view, node):
             break
         if node is None or node.op_type not in PASSES_ON:
             return None
@@ -176,6 +180,18 @@ def _scores_of(view: GraphView, output: str, classes: int | None, resolution: Re
     if threshold is not None and scored[1] != 1:  # a mask for each class: a pixel may have several, or none
         return None
     return Scores(tensor, view.element_type(tensor), scored, turned, cut, threshold, decision is not None)
+
+
+def _renames(view: GraphView, node: onnx.NodeProto | None) -> bool:
+    """Return whether a node gives the floating-point values that it takes, as they are or in another precision."""
+    return node is not None and node.op_type in ("Identity", "Cast") and _is_float(view, node.input[0])
+
+
+def _is_float(view: GraphView, tensor: str) -> bool:
+    try:
+        return view.element_type(tensor) in FLOATS
+    except KeyError:
+        return False
 
 
 def _decision(view: GraphView, output: str) -> tuple[str, tuple[str, ...], int | None, float | None] | None:
@@ -231,6 +247,10 @@ def _usual_threshold(view: GraphView, tensor: str) -> float:
     while node is not None and node.op_type in _KEEPS_RANGE:
         node = view.producer(node.input[0])
     return 0.5 if node is not None and node.op_type in ("Sigmoid", "HardSigmoid", "Clip") else 0.0
+
+
+def _words(view: GraphView, tensor: str) -> str:
+    return str(TensorProto.DataType.Name(view.element_type(tensor)).lower())
 
 
 def _shape(view: GraphView, tensor: str) -> Shape:

@@ -160,7 +160,7 @@ def test_what_nobody_said_is_asked_for_by_the_options_name(
     [
         (
             {"source": ("n", 3, "height", "width")},
-            "got nx3xheightxwidth; expected sizes in numbers. Try: --resolution HxW",
+            "got nx3xheightxwidth; expected sizes in numbers. Try: --res",
         ),
         ({"opset": 9}, "has an opset that is too old; got 9; expected 11 or newer"),
         ({"opset": 99}, "has an opset that is too new; got 99; expected at most"),
