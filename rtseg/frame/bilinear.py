@@ -30,8 +30,8 @@ WHOLE = Part(2, 0, 2)
 def ratio_and_shift(inputs: int, outputs: int, *, align_corners: bool, part: Part = WHOLE) -> tuple[float, float]:
     """Return the step between two output samples in input samples, and where the part begins in the input.
 
-    Both are float32 numbers. Quotients of whole numbers are rounded to float64 and then to float32, which gives for the whole what one division
-    in float32 does: torch's own.
+    Both are float32 numbers. Quotients of whole numbers are rounded to float64 and then to float32, which gives for the
+    whole what one division in float32 does: torch's own.
     """
     if part.length == part.canvas:
         part = WHOLE
