@@ -9,6 +9,7 @@ from rtseg.calibration.image_set import ImageSet, picture_sha256
 from rtseg.calibration.table import PictureDigest
 from rtseg.datasets.pictures import Picture, PictureSource
 from rtseg.errors import CalibrationError
+from rtseg.frame.window import window_of
 from rtseg.observer import SILENT, Observer
 from rtseg.specs import ImageSpec
 
@@ -137,11 +138,13 @@ def _each_once(indices: Iterable[int]) -> Iterable[int]:
 
 def _require_large_enough(picture: Picture, image: ImageSpec) -> None:
     height, width = picture.image.shape[:2]
-    if image.height > LARGEST_ENLARGEMENT * height or image.width > LARGEST_ENLARGEMENT * width:
+    covered = window_of(image, height, width) or image  # a letterboxed picture is not enlarged to the whole input
+    if covered.height > LARGEST_ENLARGEMENT * height or covered.width > LARGEST_ENLARGEMENT * width:
+        directions = "both directions" if image.fit == "stretch" else "one direction"
         raise CalibrationError(
             f"the picture {picture.name} is much smaller than the network's input",
             got=f"{height}x{width}",
-            expected=f"at least 1/{LARGEST_ENLARGEMENT} of {image.resolution} in both directions",
+            expected=f"at least 1/{LARGEST_ENLARGEMENT} of {image.resolution} in {directions}",
             hint="a file exported for the pictures' own size, or larger pictures",
         )
 

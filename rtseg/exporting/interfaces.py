@@ -42,15 +42,21 @@ class ScoresInterface(nn.Module):
 
 
 class LabelsInterface(NormalizingModule):
-    """uint8 NHWC in, in the image contract's colour order; normalisation, upsampling and argmax in the graph."""
+    """uint8 NHWC in, in the image contract's colour order; normalisation, upsampling and argmax in the graph.
 
-    def __init__(self, network: SegmentationNetwork, image: ImageSpec) -> None:
+    With a threshold the one channel is compared with it instead.
+    """
+
+    def __init__(self, network: SegmentationNetwork, image: ImageSpec, threshold: float | None = None) -> None:
         super().__init__(image.normalization, batch_axis=True)
         self.scores = ScoresInterface(network, image.resolution)
+        self.threshold = threshold
 
     def forward(self, image: Tensor) -> Tensor:
         """Return (batch, height, width)."""
         scores = self.scores(self.normalized(image.permute(0, 3, 1, 2)))
+        if self.threshold is not None:
+            return (scores > self.threshold).squeeze(1).to(torch.uint8)  # type: ignore[no-any-return]
         return scores.argmax(1).to(torch.uint8)  # type: ignore[no-any-return]
 
 
@@ -59,7 +65,8 @@ def interface_module(network: PreparedNetwork, interface: str, resolution: Resol
     height, width = resolution.height, resolution.width
     image = network.image_spec(resolution)
     if interface == "labels":
-        return LabelsInterface(network.module, image).eval(), TensorSpec("image", (1, height, width, 3), "uint8")
+        module = LabelsInterface(network.module, image, network.threshold)
+        return module.eval(), TensorSpec("image", (1, height, width, 3), "uint8")
     source = TensorSpec("image", (1, 3, height, width), "float32")
     if interface == "scores":
         return ScoresInterface(network.module, resolution).eval(), source

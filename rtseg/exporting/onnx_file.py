@@ -109,7 +109,8 @@ def export_onnx(
 
 def _require_stride(network: PreparedNetwork, resolution: Resolution, result: TensorSpec) -> None:
     stride = network.module.stride
-    expected = (1, len(network.classes), resolution.height // stride, resolution.width // stride)
+    channels = network.output_spec("logits").channels
+    expected = (1, channels, resolution.height // stride, resolution.width // stride)
     if result.shape != expected:
         raise NetworkError(
             f"{network.name} gives logits of another size at {resolution} than its stride {stride} says",

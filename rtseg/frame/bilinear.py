@@ -27,20 +27,18 @@ WHOLE = Part(2, 0, 2)
 """Of any canvas: with two samples it has corners that differ."""
 
 
-def ratio_and_shift(
-    inputs: int, outputs: int, *, align_corners: bool, part: Part = WHOLE
-) -> tuple[np.float32, np.float32]:
+def ratio_and_shift(inputs: int, outputs: int, *, align_corners: bool, part: Part = WHOLE) -> tuple[float, float]:
     """Return the step between two output samples in input samples, and where the part begins in the input.
 
-    Quotients of whole numbers are rounded to float64 and then to float32, which gives for the whole what one division
-    in float32 does: torch's own.
+    Both are float32 numbers. Quotients of whole numbers are rounded to float64 and then to float32, which gives for the
+    whole what one division in float32 does: torch's own.
     """
     if part.length == part.canvas:
         part = WHOLE
     less = 1 if align_corners else 0
     reach, canvas = inputs - less, part.canvas - less
     ratio = reach * (part.length - less) / (canvas * (outputs - less)) if outputs > less else 0.0
-    return np.float32(ratio), np.float32(reach * part.begin / canvas)
+    return float(np.float32(ratio)), float(np.float32(reach * part.begin / canvas))
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Axis:
         """Return how an axis of so many input samples, or a part of it, becomes one of so many output samples."""
         index = np.arange(outputs, dtype=np.float32)
         half = np.float32(0.5)
-        ratio, shift = ratio_and_shift(inputs, outputs, align_corners=align_corners, part=part)
+        ratio, shift = map(np.float32, ratio_and_shift(inputs, outputs, align_corners=align_corners, part=part))
         if align_corners:
             source = ratio * index + shift
         else:

@@ -56,7 +56,8 @@ def numpy_labels(
         if least is None:
             winner = _interpolated_winners(logits, some_rows, some_columns)
         else:
-            winner = _interpolated(_corners(logits[0], some_rows, some_columns), some_rows, some_columns) > least
+            values = _interpolated(_corners(logits[0], some_rows, some_columns), some_rows, some_columns)
+            winner = (values > least).view(np.uint8)
         labels[some_rows.sample[:, :, None], some_columns.sample[:, None, :]] = winner
 
 

@@ -67,6 +67,12 @@ def fit(
         )
     recipe.crop_resolution.require_multiple_of(network.module.multiple, network.name)
     _require_same_classes(network, train, val)
+    if network.threshold is not None:
+        raise TrainingError(
+            f"{network.name} has one channel for its two classes",
+            expected="a channel for each class, which the losses compare",
+            hint="a factory that builds two, and no threshold",
+        )
     validated_at = _validation_resolution(val, network)
     require_writable(output)
     _require_device(device)

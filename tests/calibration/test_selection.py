@@ -90,6 +90,19 @@ def test_a_picture_far_smaller_than_the_input_is_refused_with_both_sizes(size: t
         select(Given(noise(64, 64), noise(*size)), "images", "", SPEC, count=2)
 
 
+@pytest.mark.parametrize("size", [(31, 12), (8, 8)])
+def test_a_letterboxed_picture_is_far_smaller_where_it_is_enlarged_to_its_window(size: tuple[int, int]) -> None:
+    with pytest.raises(CalibrationError, match=r"is much smaller.*at least 1/2 of 64x64 in one direction"):
+        select(Given(noise(*size)), "images", "", replace(SPEC, fit="letterbox"), count=1)
+
+
+def test_a_letterboxed_picture_may_be_narrow_where_it_is_not_enlarged() -> None:
+    flat = noise(20, 64)
+    assert len(select(Given(flat), "images", "", replace(SPEC, fit="letterbox"), count=1).chosen) == 1
+    with pytest.raises(CalibrationError, match="is much smaller"):
+        select(Given(flat), "images", "", SPEC, count=1)
+
+
 def test_a_picture_of_half_the_size_is_taken() -> None:
     assert len(select(Given(noise(32, 32)), "images", "", SPEC, count=1).chosen) == 1
 

@@ -18,22 +18,38 @@ PALETTE = tuple((40 * index, 255 - 40 * index, 128) for index in range(CLASSES))
 CLASS_SPEC = ClassSpec("five", tuple(f"class {index}" for index in range(CLASSES)), PALETTE)
 
 
+TWO = ClassSpec("two", ("background", "foreground"), PALETTE[:2])
+
+
 def write_graph(
-    path: Path, interface: str = "logits", *, size: tuple[int, int] = SIZE, colour_order: str = "RGB"
+    path: Path,
+    interface: str = "logits",
+    *,
+    size: tuple[int, int] = SIZE,
+    colour_order: str = "RGB",
+    threshold: float | None = None,
+    **fit: Any,
 ) -> Path:
-    """Write an ONNX file of the interface and its manifest. The weights are the same for all interfaces and sizes."""
+    """Write an ONNX file of the interface and its manifest. The weights are the same for all interfaces and sizes.
+
+    With a threshold there is one channel, behind a sigmoid. fit is what ImageSpec says of it.
+    """
     height, width = size
-    image = ImageSpec(height, width, colour_order)
-    output = OutputSpec(CLASS_SPEC, interface, STRIDE, align_corners=False)
+    image = ImageSpec(height, width, colour_order, **fit)
+    classes = CLASS_SPEC if threshold is None else TWO
+    output = OutputSpec(classes, interface, STRIDE, align_corners=False, threshold=threshold)
     random = np.random.default_rng(8)
-    weight = random.standard_normal((CLASSES, 3, STRIDE, STRIDE)).astype(np.float32) / STRIDE
+    weight = random.standard_normal((output.channels, 3, STRIDE, STRIDE)).astype(np.float32) / STRIDE
     constants = {"weight": weight}
     planes, nodes = "image", []
     if interface == "labels":
         planes = "planes"
         nodes += _normalisation(image, constants)
-    small = (1, CLASSES, height // STRIDE, width // STRIDE)
-    nodes.append(helper.make_node("Conv", [planes, "weight"], ["logits"], strides=[STRIDE, STRIDE], name="/head/Conv"))
+    small = (1, output.channels, height // STRIDE, width // STRIDE)
+    convolved = "logits" if threshold is None else "convolved"
+    nodes.append(helper.make_node("Conv", [planes, "weight"], [convolved], strides=[STRIDE, STRIDE], name="/head/Conv"))
+    if threshold is not None:
+        nodes.append(helper.make_node("Sigmoid", ["convolved"], ["logits"], name="/head/Sigmoid"))
     if interface != "logits":
         constants |= {"no roi": np.empty(0, np.float32), "scales": np.array([1, 1, 8, 8], np.float32)}
         nodes.append(
@@ -47,11 +63,16 @@ def write_graph(
             )
         )
     if interface == "labels":
-        nodes.append(helper.make_node("ArgMax", ["scores"], ["winner"], axis=1, keepdims=0, name="/ArgMax"))
+        if threshold is None:
+            nodes.append(helper.make_node("ArgMax", ["scores"], ["winner"], axis=1, keepdims=0, name="/ArgMax"))
+        else:
+            constants |= {"threshold": np.float32(threshold), "channel": np.array([1], np.int64)}
+            nodes.append(helper.make_node("Greater", ["scores", "threshold"], ["above"], name="/Greater"))
+            nodes.append(helper.make_node("Squeeze", ["above", "channel"], ["winner"], name="/Squeeze"))
         nodes.append(helper.make_node("Cast", ["winner"], ["labels"], to=TensorProto.UINT8, name="/Cast"))
     ends = {
         "logits": ((1, 3, height, width), TensorProto.FLOAT, small),
-        "scores": ((1, 3, height, width), TensorProto.FLOAT, (1, CLASSES, height, width)),
+        "scores": ((1, 3, height, width), TensorProto.FLOAT, (1, output.channels, height, width)),
         "labels": ((1, height, width, 3), TensorProto.UINT8, (1, height, width)),
     }
     source, kind, result = ends[interface]

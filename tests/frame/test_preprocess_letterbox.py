@@ -6,8 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +13,7 @@ from rtseg.errors import SpecError
 from rtseg.frame.preprocess import resized_image, tensor_from_image
 from rtseg.frame.window import Window, window_of
 from rtseg.specs import ImageSpec
+from tests.frame.references import fitted_tensor, placed
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -27,17 +26,6 @@ PLAIN = {"scale": 1.0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-def expected(image: np.ndarray, spec: ImageSpec) -> np.ndarray:
-    """What torch gives for an image whose channels are already in the spec's order."""
-    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float()
-    window = window_of(spec, *image.shape[:2]) or Window(spec.height, spec.width, 0, 0, spec.height, spec.width)
-    resized = F.interpolate(planes, size=(window.height, window.width), mode="bilinear", align_corners=False)[0]
-    canvas = torch.full((3, spec.height, spec.width), float(spec.padding))
-    canvas[:, window.top : window.top + window.height, window.left : window.left + window.width] = resized
-    mean, std = (torch.tensor(values)[:, None, None] for values in (spec.mean, spec.std))
-    return ((canvas * spec.scale - mean) / std).numpy()
 
 
 @given(
@@ -53,19 +41,19 @@ def test_any_size_is_resized_into_its_window_and_padded_around_it(
 ) -> None:
     image, spec = picture(*size, seed), ImageSpec(*resolution, colour_order, fit="letterbox", padding=padding)
     ordered = image if colour_order == "RGB" else image[..., ::-1]
-    np.testing.assert_allclose(tensor_from_image(image, spec), expected(ordered, spec), rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(tensor_from_image(image, spec), fitted_tensor(ordered, spec), rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("size", [(32, 20), (17, 48), (20, 90), (1, 1), (64, 96)])
 def test_the_window_has_the_very_values_of_the_image_stretched_to_it(size: tuple[int, int]) -> None:
     image = picture(*size)
-    window = window_of(SPEC, *size) or Window(32, 48, 0, 0, 32, 48)
+    window = placed(SPEC, *size)
     inside = window.cut(tensor_from_image(image, SPEC))
     if min(window.height, window.width) >= 16:
         stretched = tensor_from_image(image, ImageSpec(window.height, window.width))
         np.testing.assert_array_equal(inside, stretched)
     else:
-        np.testing.assert_allclose(inside, window.cut(expected(image, SPEC)), rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(inside, window.cut(fitted_tensor(image, SPEC)), rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("padding", [0, 114, 255])
@@ -124,7 +112,7 @@ def test_a_resized_image_is_the_interpolation_rounded_in_the_middle_of_its_paddi
     resized = resized_image(image, spec)
     ordered = image if colour_order == "RGB" else image[..., ::-1]
     assert (resized.dtype, resized.shape) == (np.uint8, (32, 48, 3))
-    plain = expected(ordered, replace(spec, **PLAIN))
+    plain = fitted_tensor(ordered, replace(spec, **PLAIN))
     assert np.abs(resized.transpose(2, 0, 1) - plain).max() <= 0.5 + 255 * TOLERANCE
     if size[1] == 20:
         assert (resized[:, :12] == 7).all() and (resized[:, 36:] == 7).all()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from rtseg.frame.tail import labels_from_logits
 from rtseg.frame.window import Window, window_of
 from rtseg.specs import ImageSpec
+from tests.frame.references import beside_threshold, lost_by, scores_at
 
 pytestmark = pytest.mark.usefixtures("core")
 
@@ -19,31 +20,8 @@ TIE = 3e-5
 """As in test_tail.py, with one more rounding of a source coordinate."""
 
 
-def scores_at(logits: np.ndarray, window: Window, size: tuple[int, int], align_corners: bool) -> np.ndarray:
-    """Return the scores of the image's pixels in FP64: each where it lies on the canvas, blended from four logits."""
-
-    def positions(inputs: int, outputs: int, canvas: int, begin: int, length: int) -> np.ndarray:
-        pixel = np.arange(outputs, dtype=np.float64)
-        if align_corners:
-            on_canvas = begin + (pixel * (length - 1) / (outputs - 1) if outputs > 1 else pixel)
-            return on_canvas * (inputs - 1) / (canvas - 1) if canvas > 1 else on_canvas
-        on_canvas = begin + (pixel + 0.5) * length / outputs
-        return np.clip(on_canvas * inputs / canvas - 0.5, 0, inputs - 1)
-
-    _, h, w = logits.shape
-    rows, columns = positions(h, size[0], *window.rows), positions(w, size[1], *window.columns)
-    top, left = np.minimum(rows.astype(int), max(h - 2, 0)), np.minimum(columns.astype(int), max(w - 2, 0))
-    down, right = (rows - top)[:, None], columns - left
-    below, beside = np.minimum(top + 1, h - 1), np.minimum(left + 1, w - 1)
-    wide = logits.astype(np.float64)
-    upper = wide[:, top][:, :, left] * (1 - right) + wide[:, top][:, :, beside] * right
-    lower = wide[:, below][:, :, left] * (1 - right) + wide[:, below][:, :, beside] * right
-    return upper * (1 - down) + lower * down
-
-
 def assert_labels_win(labels: np.ndarray, scores: np.ndarray, largest: float) -> None:
-    got = np.take_along_axis(scores, labels[None].astype(np.intp), axis=0)[0]
-    assert (scores.max(axis=0) - got).max() <= TIE * largest
+    assert lost_by(labels, scores) <= TIE * largest
 
 
 @given(
@@ -69,8 +47,7 @@ def test_every_label_wins_where_its_pixel_lies_on_the_canvas(shape, stride, imag
     mask = labels_from_logits(
         *(channel,), height=image[0], width=image[1], align_corners=align_corners, window=window, threshold=0.5
     )
-    beside = np.concatenate([np.full_like(channel, 0.5), channel])
-    assert_labels_win(mask, scores_at(beside, window, image, align_corners), 9)
+    assert_labels_win(mask, scores_at(beside_threshold(channel, 0.5), window, image, align_corners), 9)
 
 
 @given(

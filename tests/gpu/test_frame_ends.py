@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
 
 from rtseg.frame.preprocess import tensor_from_image
 from rtseg.frame.tail import labels_from_logits
+from rtseg.frame.window import Window
 from rtseg.runners.cuda import CudaDriver, Stream, ends
 from rtseg.runners.cuda.end_kernels import EndKernels, code_path
 from rtseg.specs import ImageSpec
@@ -92,9 +94,9 @@ def same_bits(got: np.ndarray, wanted: np.ndarray) -> bool:
     return got.dtype == wanted.dtype and np.array_equal(got.view(integer), wanted.view(integer))
 
 
-def cpu_labels(logits: np.ndarray, size: tuple[int, int], align_corners: bool) -> np.ndarray:
+def cpu_labels(logits: np.ndarray, size: tuple[int, int], align_corners: bool, **what: Any) -> np.ndarray:
     wide = np.ascontiguousarray(logits, np.float32)
-    return labels_from_logits(wide, height=size[0], width=size[1], align_corners=align_corners)
+    return labels_from_logits(wide, height=size[0], width=size[1], align_corners=align_corners, **what)
 
 
 def labels_on(
@@ -107,6 +109,7 @@ def labels_on(
     stored: np.ndarray | None = None,
     strides: tuple[int, int, int] | None = None,
     offsets: tuple[int, int] = (0, 0),
+    **what: Any,
 ) -> np.ndarray:
     """Return the label map that the device makes; stored, with its strides, is how the logits lie there."""
     given = OnDevice(kernels.cuda, stream, logits if stored is None else stored, offsets[0])
@@ -116,6 +119,7 @@ def labels_on(
         align_corners=align_corners,
         dtype=logits.dtype.name,
         strides=strides,
+        **what,
     )
     kernels.put(launch, stream)
     return labels.back()
@@ -208,6 +212,33 @@ def test_logits_and_labels_may_lie_anywhere(
     for offsets in ((1, 0), (2, 0), (0, 1), (0, 2), (0, 8)):
         got = labels_on(kernels, stream, logits, size, False, offsets=offsets)
         assert np.array_equal(got, cpu_labels(logits, size, False)), offsets
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("window", [None, Window(72, 160, 9, 0, 55, 160), Window(72, 160, 0, 31, 72, 97)])
+def test_masks_and_labels_of_a_window_are_those_of_the_twin(
+    kernels: Kernels, stream: Stream, window: Window | None, align_corners: bool, dtype: str
+) -> None:
+    for size, pattern in itertools.product([(9, 20), (110, 320), (53, 187), (5, 90)], PATTERNS):
+        for classes, threshold in ((1, 0.5), (1, 1.0), (19, None)):
+            logits, what = pattern((classes, 9, 20)).astype(dtype), {"threshold": threshold, "window": window}
+            got = labels_on(kernels, stream, logits, size, align_corners, **what)
+            assert np.array_equal(got, cpu_labels(logits, size, align_corners, **what)), (size, pattern, threshold)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("image", [(1, 1), (33, 65), (72, 31), (20, 240)])
+def test_a_letterboxed_image_has_the_bits_of_its_twin(
+    kernels: Kernels, stream: Stream, image: tuple[int, int], dtype: str
+) -> None:
+    for size, padding, offset in (((33, 65), 0, 0), ((64, 128), 114, 1), ((64, 130), 255, 2)):
+        spec = ImageSpec(*size, fit="letterbox", padding=padding)
+        picture = np.ascontiguousarray(pixels(*image))
+        given = OnDevice(kernels.cuda, stream, picture, offset)
+        tensor = OnDevice(kernels.cuda, stream, np.zeros((3, *size), dtype), offset)
+        kernels.put(ends.front(given.pointer, image, tensor.pointer, spec, dtype=dtype), stream)
+        assert same_bits(tensor.back(), tensor_from_image(picture, spec).astype(dtype))
 
 
 @pytest.mark.parametrize("colour_order", ["RGB", "BGR"])

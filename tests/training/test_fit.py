@@ -428,6 +428,13 @@ def test_a_crop_that_the_stride_does_not_divide_is_refused(
         fit(affnet, replace(RECIPE, crop="60x96"), six_scenes, two_scenes, tmp_path / "out.safetensors")
 
 
+def test_a_network_with_one_channel_for_its_two_classes_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    network = replace(constant(), module=Constant(1), threshold=0.5)
+    with pytest.raises(TrainingError, match="mine:constant has one channel for its two classes"):
+        fit(network, TOWARDS_ONE, Grey(4, 1), Grey(2, 1), tmp_path / "out.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_pictures_of_other_classes_than_the_networks_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
     witness = Witness()
     network = replace(constant(), module=Constant(3), classes=class_spec("3"))

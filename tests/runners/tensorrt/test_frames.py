@@ -103,12 +103,13 @@ def test_a_graph_that_takes_bgr_is_given_bgr(machine: EmulatedMachine, interface
             np.testing.assert_array_equal(step.labels, reference(scene(*size)))
 
 
+@pytest.mark.parametrize("ends", [{}, {"threshold": 0.5, "fit": "letterbox"}], ids=["argmax", "threshold"])
 @pytest.mark.parametrize("result", [HALF, PlanTensor("HALF", "HWC8"), PlanTensor("FLOAT", "HWC")])
 @pytest.mark.parametrize("interface", ["logits", "scores"])
 def test_half_precision_and_channels_that_lie_together_give_the_hosts_labels(
-    machine: EmulatedMachine, interface: str, result: PlanTensor
+    machine: EmulatedMachine, interface: str, result: PlanTensor, ends: dict[str, Any]
 ) -> None:
-    graph = machine.graph(interface)
+    graph = machine.graph(interface, **ends)
     segmenter, frames = opened(machine.engine(graph, source=HALF, result=result))
     with segmenter, load(graph, threads=1) as reference:
         on_host = HostFrames(segmenter.runner, HostEnds(segmenter.image, segmenter.output))
