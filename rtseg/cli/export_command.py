@@ -16,6 +16,7 @@ from rtseg.specs import INTERFACES, Resolution
 @resolution_option()
 @click.option("--interface", type=click.Choice(INTERFACES), default="logits", show_default=True)
 @click.option("--output", "head", metavar="NAME|INDEX", help="Which output of your own network holds the logits.")
+@click.option("--threshold", type=float, help="Of its one channel for two classes.  [0.5 for probabilities, else 0]")
 @click.option("-o", "output", type=ANY_PATH, help="The file.  [NETWORK-CLASSES-HxW.onnx]")
 @click.option("--data", default="streets", show_default=True, help="Whose pictures the parity check runs on.")
 @click.option("--split", default="val", show_default=True)
@@ -32,6 +33,7 @@ def export(
     resolution: Resolution,
     interface: str,
     head: str | None,
+    threshold: float | None,
     output: Path | None,
     data: str,
     split: str,
@@ -64,6 +66,7 @@ def export(
             options=dict(options),
             interface=interface,
             head=head,
+            threshold=threshold,
             data=data,
             split=split,
             images=images,

@@ -66,7 +66,12 @@ def save_checkpoint(
 
 
 def network_from_checkpoint(
-    source: ArtifactLike, *, name: str | None = None, resolution: Resolution | None = None, head: Head = None
+    source: ArtifactLike,
+    *,
+    name: str | None = None,
+    resolution: Resolution | None = None,
+    head: Head = None,
+    threshold: float | None = None,
 ) -> PreparedNetwork:
     """Return the network of a checkpoint written by save_checkpoint, in float32.
 
@@ -87,7 +92,10 @@ def network_from_checkpoint(
         )
     if ":" in manifest.network:
         size = resolution or manifest.image.resolution
-        network = network_from_factory(manifest.network, manifest.output.classes, resolution=size, head=head)
+        threshold = manifest.output.threshold if threshold is None else threshold
+        network = network_from_factory(
+            manifest.network, manifest.output.classes, resolution=size, head=head, threshold=threshold
+        )
     else:
         network = build_network(manifest.network, manifest.output.classes, options=manifest.options)
     _, state, _ = _fitting(network, _own_tensors(network), readings(_tensors(artifact), _own_tensors(network)), path)

@@ -26,15 +26,19 @@ TRIED_AT = Resolution(128, 128)
 CLASSES_ARGUMENTS = ("classes", "num_classes", "n_classes", "nclass")
 """What factories call the number of classes: ours first, then as model collections have it."""
 
+LOUD = 100
+"""Times the standard deviation of a normalised picture: so far apart logits leave 0 to 1."""
+
 Factory = Callable[..., object]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What one run of a module showed: which output holds the logits, and at which stride of the image."""
+    """What running a module showed: which output holds the logits, their stride, and the threshold of one channel."""
 
     head: str
     stride: int
+    threshold: float | None = None
 
 
 class FactoryNetwork(SegmentationNetwork):
@@ -102,17 +106,20 @@ def network_from_factory(
     seed: int = 0,
     resolution: Resolution | None = None,
     head: Head = None,
+    threshold: float | None = None,
 ) -> PreparedNetwork:
     """Return the network that `package.module:factory` builds when called with classes=N, or num_classes=N.
 
     The current folder is importable, as for `python -m`. The module may offer `normalization` (a
     rtseg.specs.Normalization) and `align_corners`. It is tried out on a copy at the resolution, by default 128x128;
-    head is the name or place of the output that holds the logits where several could. Raises NetworkError.
+    head is the name or place of the output that holds the logits where several could. threshold is that of a network
+    of two classes with one channel, by default 0.5 where it gives probabilities and 0 where it gives logits.
+    Raises NetworkError.
     """
     factory = _imported(reference)
     module = _built(factory, reference, classes, seed)
     tried = _copy_of(module, lambda: _built(factory, reference, classes, seed))
-    trial = _trial(tried, len(classes), resolution or TRIED_AT, head, reference)
+    trial = _trial(tried, len(classes), resolution or TRIED_AT, head, threshold, reference)
     network = _behind_the_contract(module, len(classes), trial, reference)
     normalization = getattr(module, "normalization", Normalization())
     if not isinstance(normalization, Normalization):
@@ -123,7 +130,8 @@ def network_from_factory(
         )
     require_field_types(Normalization, vars(normalization))
     attribute = reference.partition(":")[2]
-    return PreparedNetwork(reference, network.eval(), classes, normalization, f"as {attribute} built them")
+    weights = f"as {attribute} built them"
+    return PreparedNetwork(reference, network.eval(), classes, normalization, weights, threshold=trial.threshold)
 
 
 def _imported(reference: str) -> Factory:
@@ -171,16 +179,11 @@ def _copy_of(module: nn.Module, again: Callable[[], nn.Module]) -> nn.Module:
         return again()
 
 
-def _trial(module: nn.Module, classes: int, resolution: Resolution, head: Head, label: str) -> Trial:
+def _trial(
+    module: nn.Module, classes: int, resolution: Resolution, head: Head, threshold: float | None, label: str
+) -> Trial:
     image = torch.zeros(1, 3, resolution.height, resolution.width)
-    try:
-        with torch.inference_mode():
-            outputs = named_outputs(module.eval()(image))
-    except Exception as error:  # a network of the user's own raises what it likes
-        raise NetworkError(
-            f"{label} fails on a float32 {tuple(image.shape)} image: {_told(error)}",
-            hint="--resolution with a size that it is made for",
-        ) from error
+    outputs = _run(module, image, label)
     floats = {name: tensor for name, tensor in outputs.items() if tensor.dtype == torch.float32}
     if not floats:
         raise NetworkError(
@@ -192,7 +195,38 @@ def _trial(module: nn.Module, classes: int, resolution: Resolution, head: Head, 
     chosen = head_of(shapes, classes, resolution, head, label)
     stride = stride_of(shapes[chosen], classes, resolution)
     assert stride is not None
-    return Trial(chosen, stride)
+    if shapes[chosen][1] == classes:
+        if threshold is not None:
+            raise NetworkError(f"{label} has a channel for each class", got=f"--threshold {threshold:g}", hint="none")
+        return Trial(chosen, stride)
+    if threshold is None:
+        noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)) * LOUD
+        threshold = _usual_threshold(_run(module, noise, label)[chosen], label)
+    return Trial(chosen, stride, threshold)
+
+
+def _run(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:
+    try:
+        with torch.inference_mode():
+            return named_outputs(module.eval()(image))
+    except Exception as error:  # a network of the user's own raises what it likes
+        raise NetworkError(
+            f"{label} fails on a float32 {tuple(image.shape)} image: {_told(error)}",
+            hint="--resolution with a size that it is made for",
+        ) from error
+
+
+def _usual_threshold(channel: Tensor, label: str) -> float:
+    """Return 0.5 for a channel of probabilities and 0 for one of logits, told by what a loud picture gives."""
+    lowest, highest = float(channel.min()), float(channel.max())
+    if lowest == highest:
+        raise NetworkError(
+            f"{label} gives one channel that does not depend on the picture",
+            got=f"{lowest:g} everywhere",
+            expected="logits or probabilities",
+            hint="--threshold 0 for logits, 0.5 behind a sigmoid",
+        )
+    return 0.5 if lowest >= 0 and highest <= 1 else 0.0
 
 
 def _behind_the_contract(module: nn.Module, classes: int, trial: Trial, label: str) -> SegmentationNetwork:

@@ -26,6 +26,7 @@ def resolve_network(
     seed: int = 0,
     resolution: Resolution | None = None,
     head: Head = None,
+    threshold: float | None = None,
 ) -> PreparedNetwork:
     """Return the network that name, factory and checkpoint describe together.
 
@@ -38,8 +39,9 @@ def resolve_network(
         raise NetworkError(
             "a network is named and a factory given", got=f"{name} and {factory}", expected="one of them"
         )
-    if head is not None and factory is None:
-        raise NetworkError("a registered network has one output", got=f"--output {head}", hint="without --output")
+    if factory is None and (head is not None or threshold is not None):
+        got = "--threshold" if head is None else f"--output {head}"
+        raise NetworkError("a registered network has one output, a channel for each class", got=got, hint="without it")
     given = None if checkpoint is None else artifact_or_path(checkpoint)
     if name is not None and name not in network_names():
         raise UnknownNameError("network", name, network_names())
@@ -48,7 +50,9 @@ def resolve_network(
             raise CheckpointError(
                 f"{given} is a checkpoint of rtseg: it has one set of weights", hint="without --entry"
             )
-        network = network_from_checkpoint(given, name=factory or name, resolution=resolution, head=head)
+        network = network_from_checkpoint(
+            given, name=factory or name, resolution=resolution, head=head, threshold=threshold
+        )
         _require_same(network, classes, options or {}, given)
         return network
     if given is None and entry is not None:
@@ -67,7 +71,13 @@ def resolve_network(
     if name is not None and given is None:
         return network_with_random_weights(name, classes, options=options, seed=seed)
     network = network_to_fill(
-        factory or name or "", classes, options=options, seed=seed, resolution=resolution, head=head
+        factory or name or "",
+        classes,
+        options=options,
+        seed=seed,
+        resolution=resolution,
+        head=head,
+        threshold=threshold,
     )
     return network_from_weights(given, network, entry=entry)[0] if isinstance(given, Path) else network
 
@@ -80,6 +90,7 @@ def network_to_fill(
     seed: int = 0,
     resolution: Resolution | None = None,
     head: Head = None,
+    threshold: float | None = None,
 ) -> PreparedNetwork:
     """Return a registered network, or the one of a factory "package.module:function", as its author initialises it.
 
@@ -91,7 +102,7 @@ def network_to_fill(
         raise NetworkError(
             "a network of your own has no options", got=", ".join(options), hint="a factory for each variant"
         )
-    return network_from_factory(name, classes, seed=seed, resolution=resolution, head=head)
+    return network_from_factory(name, classes, seed=seed, resolution=resolution, head=head, threshold=threshold)
 
 
 def _require_same(

@@ -88,10 +88,12 @@ def prepared_network(
     seed: int = 0,
     resolution: Resolution | None = None,
     head: str | int | None = None,
+    threshold: float | None = None,
 ) -> PreparedNetwork:
     """Return the network that a name, a factory "package.module:function" or a checkpoint, and a checkpoint describe.
 
-    A network of the user's own is tried out at the resolution; head picks its output. Raises NetworkError for anything
+    A network of the user's own is tried out at the resolution; head picks its output, threshold is that of one
+    channel. Raises NetworkError for anything
     else, and what resolve_network raises.
     """
     with needed_for("building a network", "export"):
@@ -119,6 +121,7 @@ def prepared_network(
         seed=seed,
         resolution=resolution,
         head=head,
+        threshold=threshold,
     )
 
 

@@ -67,6 +67,7 @@ def export(
     options: Mapping[str, str] | None = None,
     interface: str = "logits",
     head: str | int | None = None,
+    threshold: float | None = None,
     data: str = "streets",
     split: str = "val",
     images: int = 2,
@@ -78,7 +79,8 @@ def export(
     network is a registered name, "package.module:function" for one of your own, or a checkpoint of rtseg. checkpoint is
     where the weights of a named network are, a checkpoint or what torch.save or safetensors wrote, entry where in such
     a file ("ema"), by default wherever they fit; without one they are random, drawn with seed. head is the name or
-    place of the output that holds the logits, where several of a network of your own could.
+    place of the output that holds the logits, where several of a network of your own could; threshold that of its one
+    channel for two classes, by default 0.5 where it gives probabilities and else 0.
     classes are by default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores"
     (full resolution) or "labels" (uint8 in and out). The comparison runs on a random input and on `images` pictures of
     data. output is by default NETWORK-CLASSES-HxW.onnx in the current folder.
@@ -102,6 +104,7 @@ def export(
         seed=seed,
         resolution=size,
         head=head,
+        threshold=threshold,
     )
     pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
     path = Path(output) if output is not None else Path(default_name(prepared, size, interface))

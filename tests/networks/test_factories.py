@@ -72,6 +72,29 @@ class ByAnotherName(Base):
 """
 
 
+SOURCE += """
+
+class Mask(Base):
+    def __init__(self, classes):
+        super().__init__(1)
+
+
+class Logit(Mask):
+    def forward(self, x):
+        return self.head(self.stem(x))
+
+
+class Probability(Mask):
+    def forward(self, x):
+        return torch.sigmoid(self.head(self.stem(x)))
+
+
+class Silent(Mask):
+    def forward(self, x):
+        return 0 * self.head(self.stem(x))
+"""
+
+
 @pytest.fixture(autouse=True)
 def on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "users_factories.py").write_text(SOURCE)
@@ -144,3 +167,30 @@ class Heads(NamedTuple):
 )
 def test_every_tensor_has_a_name(outputs: object, names: list[str]) -> None:
     assert list(named_outputs(outputs)) == names
+
+
+def mask(factory: str, threshold: float | None = None, classes: str = "2") -> PreparedNetwork:
+    return network_from_factory(f"users_factories:{factory}", class_spec(classes), threshold=threshold)
+
+
+@pytest.mark.parametrize(("factory", "threshold"), [("Logit", 0.0), ("Probability", 0.5)])
+def test_one_channel_is_two_classes_by_what_its_values_are(factory: str, threshold: float) -> None:
+    assert mask(factory).threshold == threshold
+    assert mask(factory).output_spec("logits").threshold == threshold
+    assert mask(factory, 0.25).threshold == 0.25
+
+
+def test_one_channel_that_shows_nothing_needs_a_threshold() -> None:
+    with pytest.raises(NetworkError, match="Try: --threshold 0 for logits"):
+        mask("Silent")
+    assert mask("Silent", 0.5).threshold == 0.5
+
+
+def test_one_channel_is_no_network_of_three_classes() -> None:
+    with pytest.raises(NetworkError, match="gives another shape than logits"):
+        mask("Logit", classes="3")
+
+
+def test_a_channel_for_each_class_has_no_threshold() -> None:
+    with pytest.raises(NetworkError, match="has a channel for each class"):
+        mask("ByAnotherName", 0.5, "5")
