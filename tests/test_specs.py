@@ -29,7 +29,7 @@ from rtseg.specs import (
 
 SIDES = st.integers(MIN_SIDE, 4096)
 RESOLUTIONS = st.builds(Resolution, SIDES, SIDES)
-FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+FINITE = st.floats(-(2.0**99), 2.0**99, width=32)
 POSITIVE = st.floats(min_value=1e-6, max_value=1e6)
 BYTES = st.integers(0, 255)
 IMAGES = st.builds(

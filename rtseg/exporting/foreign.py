@@ -10,6 +10,7 @@ from onnx import inliner, version_converter
 
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import OnnxImportDetails
+from rtseg.artifacts.external_data import external_files
 from rtseg.artifacts.files import PathLike, sha256_of, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import OnnxError, first_line
@@ -54,13 +55,14 @@ def canonical_import(
     """
     origin = Path(source)
     sidecar = manifest_path(origin)
-    if sidecar.exists():
+    scattered = bool(external_files(origin))
+    if sidecar.exists() and not scattered:
         raise OnnxError(
             f"{sidecar} is there already: every command takes {origin} as it is", hint="without importing it"
         )
     model = read_graph(origin)
     image, result = foreign_contract(model, said or ContractOptions(), str(origin))
-    if output is None and _is_canonical(model, str(origin)):
+    if output is None and not scattered and _is_canonical(model, str(origin)):
         return _with_manifest(origin)
     path = Path(output) if output is not None else origin.with_name(f"{origin.stem}.canonical.onnx")
     if {path.resolve(), manifest_path(path).resolve()} & {origin.resolve(), manifest_path(origin).resolve()}:
@@ -108,8 +110,9 @@ def canonical_copy(model: onnx.ModelProto, metadata: dict[str, str], label: str)
     del copy.opset_import[:]
     copy.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     constants = {entry.name for entry in copy.graph.initializer}
-    for value in [value for value in copy.graph.input if value.name in constants]:  # as IR 3 wants them
-        copy.graph.input.remove(value)
+    inputs = [value for value in copy.graph.input if value.name not in constants]  # IR 3 wants the constants too
+    del copy.graph.input[:]
+    copy.graph.input.extend(inputs)
     result = TensorSpec(copy.graph.output[0].name, shape, "float32")
     try:
         ready = static_copy(copy, result, metadata)

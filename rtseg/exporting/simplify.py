@@ -19,12 +19,15 @@ def without_identities(model: onnx.ModelProto) -> None:
     graph = model.graph
     outputs = {value.name for value in graph.output}
     renamed: dict[str, str] = {}
-    for node in list(graph.node):
+    kept = []
+    for node in graph.node:
         for index, name in enumerate(node.input):
             node.input[index] = renamed.get(name, name)
         if node.op_type == "Identity" and node.output[0] not in outputs:
             renamed[node.output[0]] = node.input[0]
-            graph.node.remove(node)
+        else:
+            kept.append(node)
+    _replace_nodes(graph, kept)
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> None:
@@ -40,6 +43,7 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
     for node in graph.node:
         for name in node.input:
             readers[name] = readers.get(name, 0) + 1
+    folded_away: set[str] = set()
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
         convolution = producers.get(norm.input[0])
         if convolution is None or convolution.op_type not in ("Conv", "ConvTranspose") or readers[norm.input[0]] > 1:
@@ -55,7 +59,15 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
         del convolution.input[1:]
         convolution.input.extend(names)
         convolution.output[0] = norm.output[0]
-        graph.node.remove(norm)
+        folded_away.add(norm.output[0])
+    kept = [n for n in graph.node if n.op_type != "BatchNormalization" or n.output[0] not in folded_away]
+    _replace_nodes(graph, kept)
+
+
+def _replace_nodes(graph: onnx.GraphProto, nodes: list[onnx.NodeProto]) -> None:
+    """Put these nodes in place of all: to remove one by one takes a search through the graph for each."""
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _folded(

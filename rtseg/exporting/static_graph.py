@@ -49,14 +49,30 @@ def _fold_resize_sizes(model: onnx.ModelProto) -> None:
 
 
 def _drop_unused(model: onnx.ModelProto) -> None:
-    """Remove nodes and initializers nothing reads, last to first, until none is left."""
+    """Remove nodes and initializers that no output depends on, in one pass from the outputs back."""
     graph = model.graph
-    while True:
-        read = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-        unused = [node for node in graph.node if not read.intersection(node.output)]
-        if not unused:
-            break
-        for node in unused:
-            graph.node.remove(node)
-    for initializer in [entry for entry in graph.initializer if entry.name not in read]:
-        graph.initializer.remove(initializer)
+    producers = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    read = {value.name for value in graph.output}
+    kept: set[int] = set()
+    waiting = list(read)
+    while waiting:
+        index = producers.get(waiting.pop())
+        if index is not None and index not in kept:
+            kept.add(index)
+            new = _names_read(graph.node[index]) - read
+            read |= new
+            waiting += new
+    nodes = [node for index, node in enumerate(graph.node) if index in kept]
+    initializers = [entry for entry in graph.initializer if entry.name in read]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(initializers)
+
+
+def _names_read(node: onnx.NodeProto) -> set[str]:
+    """Return the names of the tensors that a node reads, those inside its own graphs too."""
+    names = {name for name in node.input if name}
+    for attribute in node.attribute:
+        for graph in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+            names |= {value.name for value in graph.output}.union(*map(_names_read, graph.node))
+    return names

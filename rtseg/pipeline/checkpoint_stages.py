@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.details import WeightImportDetails
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, name_part, require_replaceable
+from rtseg.artifacts.manifest import manifest_path
 from rtseg.errors import SpecError, TrainingError
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
@@ -77,10 +78,10 @@ def import_checkpoint(
         from rtseg.networks.checkpoints import import_pth, save_checkpoint
 
     spec = classes_of(classes)
+    name = f"{name_part(network)}-{name_part(spec.dataset) or f'{len(spec)}classes'}.safetensors"
+    path = Path(output) if output is not None else Path(name)
+    require_replaceable(path, manifest_path(path))
     prepared, keys = import_pth(source, network, spec, options=options)
-    path = (
-        Path(output) if output is not None else Path(f"{network}-{spec.dataset or f'{len(spec)}classes'}.safetensors")
-    )
     details = WeightImportDetails(Path(source).name, keys.to_json())
     artifact = save_checkpoint(path, prepared, resolution_of(resolution), precision=precision, details=details)
     return CheckpointImportResult(artifact, Path(source).name, keys)
@@ -89,13 +90,14 @@ def import_checkpoint(
 def training_recipe(path: PathLike | None, changes: Mapping[str, Any]) -> TrainingRecipe:
     """Return the recipe in a TOML file with those fields changed, or without a file the recipe of the fields alone.
 
-    A field that is None is not changed. Raises SpecError, naming the field that is wrong or missing.
+    A field that is None is not changed. A file names a registered network: one of your own is imported only where
+    changes name it. Raises SpecError, naming the field that is wrong or missing.
     """
     from rtseg.training.recipe import TrainingRecipe, read_recipe
 
     given = {name: value for name, value in changes.items() if value is not None}
     if path is not None:
-        return read_recipe(path).replaced(given)
+        return read_recipe(path, network=given.get("network")).replaced(given)
     if missing := {"network", "data", "epochs"} - set(given):
         raise SpecError("a recipe lacks fields", expected=", ".join(sorted(missing)))
     return TrainingRecipe(**given)
@@ -139,7 +141,7 @@ def train(
     prepared = prepared_network(
         recipe.network, classes=train_split.classes, checkpoint=init, options=recipe.options, seed=recipe.seed
     )
-    name = f"{recipe.network.replace(':', '-')}-{recipe.data.partition(':')[0]}.safetensors"
+    name = f"{name_part(recipe.network)}-{name_part(recipe.data.partition(':')[0])}.safetensors"
     path = Path(output) if output is not None else Path(name)
     if os.path.exists(path):  # never raises, as Path.exists does where a folder may not be entered
         raise TrainingError(f"{path} exists already", hint="-o with another name")

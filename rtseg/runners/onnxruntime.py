@@ -16,6 +16,7 @@ import numpy as np
 from rtseg.artifacts.files import PathLike
 from rtseg.errors import MissingDependencyError, RunnerError, first_line
 from rtseg.frame.protocol import Array, Runner, Step, TensorSpec
+from rtseg.runners.onnxruntime_package import onnxruntime_package
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -64,10 +65,7 @@ class OnnxRuntimeRunner(Runner):
         return dict(self._live().get_modelmeta().custom_metadata_map)
 
     def _load(self) -> None:
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise MissingDependencyError("onnxruntime", extra="cpu", purpose="running an ONNX file") from error
+        ort = onnxruntime_package()
         if self._provider not in ort.get_available_providers():
             raise RunnerError(
                 "the ONNX Runtime installed here lacks a provider",
@@ -155,8 +153,7 @@ class _DeviceSession:
     def __init__(
         self, session: ort.InferenceSession, source: TensorSpec, result: TensorSpec, array: Array, device: str
     ) -> None:
-        import onnxruntime as ort
-
+        ort = onnxruntime_package()
         self.output = ort.OrtValue.ortvalue_from_shape_and_type(result.shape, np.dtype(result.dtype), device, 0)
         self._input = ort.OrtValue.ortvalue_from_numpy(np.array(array, order="C"), device, 0)  # which the CPU shares
         self._session = session
@@ -198,7 +195,6 @@ def _why_not_loaded(provider: str, package: Path) -> str:
 def has_provider(name: str) -> bool:
     """Return whether an ONNX Runtime is installed that lists the provider. It may fail to start all the same."""
     try:
-        import onnxruntime as ort
-    except ImportError:
+        return name in onnxruntime_package().get_available_providers()
+    except (MissingDependencyError, RunnerError):
         return False
-    return name in ort.get_available_providers()
