@@ -1,7 +1,7 @@
 """Which other files an ONNX file takes its weights from, read off its bytes without the package onnx.
 
-An ONNX file is a protobuf message: fields, each with a number and one of a few wire types. Only the fields on the way to
-tensors are entered; weights that lie in the file itself are stepped over, so that large files cost no time.
+An ONNX file is a protobuf message: fields, each with a number and one of a few wire types. Only the fields on the way
+to tensors are entered; weights that lie in the file itself are stepped over, so that large files cost no time.
 """
 
 from __future__ import annotations

@@ -53,8 +53,7 @@ def written_together(*paths: PathLike) -> Iterator[tuple[Path, ...]]:
         raise write_error(targets[0], error) from error
     finally:
         for part in parts:
-            with contextlib.suppress(OSError):
-                part.path.unlink()
+            part.remove()
 
 
 class _Part:
@@ -70,8 +69,8 @@ class _Part:
         while True:
             self.path = target.with_name(_part_name(target.stem, target.suffix))
             try:
-                with open(self.path, "xb", opener=lambda path, flags: os.open(path, flags, access)) as stream:
-                    self._identity = _identity(os.fstat(stream.fileno()))
+                # It stays open, so that no other file comes to have its number.
+                self._stream = open(self.path, "xb", opener=lambda path, flags: os.open(path, flags, access))  # noqa: SIM115
                 return
             except FileExistsError:
                 continue
@@ -79,18 +78,24 @@ class _Part:
     def finish(self) -> None:
         """Flush it to disk. Raises OSError where it is not the file that was made here, or nothing was written."""
         described = os.lstat(self.path)
-        if _identity(described) != self._identity:
+        if _identity(described) != _identity(os.fstat(self._stream.fileno())):
             raise OSError(f"{self.path} was exchanged while it was written")
         if not described.st_size:
             raise OSError("nothing was written into it")
-        with open(self.path, "rb+") as stream:
-            os.fsync(stream.fileno())
+        os.fsync(self._stream.fileno())
 
     def replace(self) -> None:
         """Give it its name. Raises OSError."""
+        self._stream.close()
         if self._mode is not None:
             os.chmod(self.path, self._mode)
         os.replace(self.path, self._target)
+
+    def remove(self) -> None:
+        """Remove it where it is still there."""
+        self._stream.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
 
 
 def _identity(described: os.stat_result) -> tuple[int, int]:
@@ -161,10 +166,10 @@ def require_replaceable(*paths: PathLike) -> None:
 
 
 def require_writable(*paths: PathLike) -> None:
-    """Raise WriteError where no file could be written at one of the paths: for work that takes long before it writes."""
+    """Raise WriteError where no file could be written at one of the paths: for long work that ends with writing."""
     for path in map(Path, paths):
         try:
-            _Part(path).path.unlink()
+            _Part(path).remove()
         except OSError as error:
             raise write_error(path, error) from error
 
@@ -183,4 +188,4 @@ def name_part(word: str) -> str:
 
     For words that come out of a file, so that none of them leads to another folder. Empty where nothing is left.
     """
-    return re.sub(r"[^A-Za-z0-9._+-]+|\.{2,}", "-", word)[:_LONGEST_WORD].strip("-.")
+    return re.sub(r"(?:[^A-Za-z0-9._+-]|\.{2,})+", "-", word)[:_LONGEST_WORD].strip("-.")

@@ -162,7 +162,7 @@ def read_manifest(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
 
 
 def require_own_weights(path: PathLike) -> None:
-    """Raise ManifestError for an ONNX file that takes weights from other files, naming the command that takes them in."""
+    """Raise ManifestError for an ONNX file with weights in other files, naming the command that takes them in."""
     if others := external_files(path):
         raise ManifestError(
             f"{path} has weights in another file, which its digest does not cover",
