@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rtseg.artifacts.details import Details, DetailsType, Digest, details_from_json, details_of_the_first_format
-from rtseg.artifacts.external_data import external_files
 from rtseg.artifacts.files import PathLike, sha256_of, write_text_atomically
+from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import ManifestError, SpecError, WriteError
 from rtseg.specs import ImageSpec, OutputSpec, require_field_types
 

@@ -10,9 +10,9 @@ from onnx import inliner, version_converter
 
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import OnnxImportDetails
-from rtseg.artifacts.external_data import external_files
 from rtseg.artifacts.files import PathLike, sha256_of, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
+from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import OnnxError, first_line
 from rtseg.exporting.foreign_contract import ContractOptions, foreign_contract
 from rtseg.exporting.parity import ParityReport, parity_of

@@ -12,9 +12,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rtseg
-from rtseg.artifacts.external_data import external_files
 from rtseg.artifacts.files import sha256_of
 from rtseg.artifacts.manifest import manifest_path, read_manifest, read_sidecar, write_manifest
+from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import ManifestError, OnnxError, ParityError, RtsegError, SpecError
 from rtseg.exporting import foreign

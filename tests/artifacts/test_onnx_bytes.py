@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from rtseg.artifacts.external_data import external_files, external_files_of
 from rtseg.artifacts.manifest import read_manifest, write_manifest
+from rtseg.artifacts.onnx_bytes import external_files, external_files_of
 from rtseg.errors import ManifestError
 from tests.artifacts.test_manifest import MANIFEST
 
