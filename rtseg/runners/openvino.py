@@ -18,11 +18,14 @@ from rtseg.artifacts.files import PathLike
 from rtseg.artifacts.onnx_bytes import operator_types
 from rtseg.errors import MissingDependencyError, RunnerError
 from rtseg.frame.protocol import Array, Runner, Step, TensorSpec
-from rtseg.runners.openvino_quantization import is_quantized, join_quantization
+from rtseg.runners.openvino_quantization import join_quantization
 from rtseg.runners.reference_check import differences_from_onnxruntime
 
 INFERENCE_PRECISIONS = {"f32": "FP32", "bf16": "BF16"}
 """What floating-point operators may be computed in, and what OpenVINO calls a processor's ability to."""
+
+_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+"""ONNX's operators to and in whole numbers, of which OpenVINO makes its own."""
 
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
 
@@ -85,7 +88,7 @@ class OpenVinoRunner(Runner):
             self._metadata = {key: value.astype(str) for key, value in stated.items()}
             self._compiled = core.compile_model(model, "CPU", self._options())
             self.device = _device_name(self._compiled.get_property("INFERENCE_NUM_THREADS"))
-        self.notes = tuple(filter(None, [self._compared(core, model) if is_quantized(model) else ""]))
+        self.notes = tuple(filter(None, [self._compared(core, model) if self._is_quantized() else ""]))
 
     def _compared(self, core: Any, model: Any) -> str:
         """Return what the comparison of a quantised model with ONNX Runtime leaves open. Raises RunnerError."""
@@ -108,6 +111,9 @@ class OpenVinoRunner(Runner):
         model = _read(self._path)
         join_quantization(model, _without_telemetry())
         return model
+
+    def _is_quantized(self) -> bool:
+        return not operator_types(self._path).isdisjoint(_QUANTIZING)
 
     def _require_plain_operators(self) -> None:
         """Raise RunnerError for operators that compute in whole numbers themselves: OpenVINO gets some wrong."""

@@ -39,11 +39,6 @@ class _Chain(NamedTuple):
     zero_point: Array
 
 
-def is_quantized(model: Any) -> bool:
-    """Return whether an openvino.Model rounds to steps of INT8 anywhere."""
-    return any(node.get_type_name() == "FakeQuantize" for node in model.get_ordered_ops())
-
-
 def join_quantization(model: Any, openvino: ModuleType) -> None:
     """Replace the chains of an openvino.Model's activations, in place.
 
