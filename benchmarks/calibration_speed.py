@@ -26,6 +26,7 @@ from rtseg.artifacts.manifest import read_manifest
 from rtseg.benchmarking.environment import environment
 from rtseg.datasets.registry import open_dataset
 from rtseg.images.files import write_image
+from rtseg.runners.onnxruntime_package import without_telemetry
 
 PERCENTILE = 99.99
 RTSEG, ONNXRUNTIME = "rtseg", "onnxruntime"
@@ -34,6 +35,7 @@ CHILD_OF_ONNXRUNTIME = "--run-onnxruntime"
 
 def calibrate_with_onnxruntime(network: Path, folder: Path, count: int) -> None:
     """What a user writes with ONNX Runtime's own tool; prints how many tensors it counted."""
+    without_telemetry()
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from rtseg.cli import main
+import sys
 
-main()
+try:
+    from rtseg.cli import main
+except KeyboardInterrupt:
+    sys.stderr.write("rtseg: error: interrupted\n")
+    sys.exit(130)
+
+if __name__ == "__main__":
+    main()

@@ -7,8 +7,10 @@ Sizes are always (height, width), written HEIGHTxWIDTH.
 from __future__ import annotations
 
 import json
+import math
 import re
 import reprlib
+import struct
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from typing import Any, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -208,6 +210,34 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
+def _require_normalizing(scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    """Raise SpecError, naming the field, unless (pixel * scale - mean) / std is a number in float32 for every pixel."""
+    if not all(isinstance(values, (tuple, list)) and len(values) == 3 for values in (mean, std)):
+        raise SpecError("mean and std have one value per channel", got=(mean, std), expected="3 each")
+    for name, values in (("scale", (scale,)), ("mean", mean), ("std", std)):
+        for value in values:
+            if not _is_float32(value):
+                raise SpecError(f"{name} is no finite number of float32", got=reprlib.repr(value))
+    if not scale > 0 or not all(value > 0 for value in std):
+        raise SpecError("scale and std must be positive", got=(scale, std))
+    for name, values in (("scale", (scale,)), ("std", std)):
+        if not all(_is_float32(1 / value) and struct.pack("f", value) != struct.pack("f", 0) for value in values):
+            raise SpecError(f"{name} is too small for float32", got=values[0] if len(values) == 1 else values)
+    for offset, divisor in zip(mean, std):
+        if not all(_is_float32(bound) for bound in (255 * scale, (255 * scale - offset) / divisor, offset / divisor)):
+            raise SpecError(
+                "scale, mean and std give values that float32 does not hold", got=(scale, mean, std), hint="1/255"
+            )
+
+
+def _is_float32(value: float) -> bool:
+    """Return whether a number stays finite when it is rounded to float32."""
+    try:
+        return math.isfinite(struct.unpack("f", struct.pack("f", value))[0])
+    except (OverflowError, struct.error):
+        return False
+
+
 @dataclass(frozen=True)
 class Normalization:
     """How pixel values become the network's input: (pixel * scale - mean) / std, channel by channel.
@@ -220,6 +250,9 @@ class Normalization:
     scale: float = 1 / 255
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        _require_normalizing(self.scale, self.mean, self.std)
 
 
 IMAGENET_NORMALIZATION = Normalization()
@@ -259,10 +292,7 @@ class ImageSpec(_Spec):
             raise SpecError("the padding is no pixel value", got=self.padding, expected="0 to 255")
         if self.fit == "stretch" and self.padding != PADDING:
             raise SpecError("a stretched image has no padding", got=self.padding, hint="the fit letterbox")
-        if len(self.mean) != 3 or len(self.std) != 3:
-            raise SpecError("mean and std have one value per channel", got=(self.mean, self.std), expected="3 each")
-        if not self.scale > 0 or not all(value > 0 for value in self.std):
-            raise SpecError("scale and std must be positive", got=(self.scale, self.std))
+        _require_normalizing(self.scale, self.mean, self.std)
 
     @classmethod
     def of(

@@ -22,12 +22,7 @@ OWNERS = {
     "torch": ("networks", "training", "exporting", "runners/torch.py", "installation/packages.py"),
     "safetensors": ("networks",),
     "onnx": ("graphs", "exporting", "calibration", "quantization", "engines/lowering", "installation/probe.py"),
-    "onnxruntime": (
-        "runners/onnxruntime.py",
-        "runners/activations.py",
-        "quantization/drift_runs.py",
-        "installation",
-    ),
+    "onnxruntime": ("runners/onnxruntime.py", "runners/onnxruntime_package.py"),
     "openvino": ("runners/openvino.py", "installation"),
     "polygraphy": ("quantization/drift_runs.py",),
     "matplotlib": ("cli/show",),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rtseg.errors import SpecError
+from rtseg.frame.preprocess import tensor_from_image
 from rtseg.specs import (
     COLOUR_ORDERS,
     CONTRACT_VERSION,
@@ -33,7 +35,7 @@ from rtseg.specs import (
 
 SIDES = st.integers(MIN_SIDE, 4096)
 RESOLUTIONS = st.builds(Resolution, SIDES, SIDES)
-FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+FINITE = st.floats(-(2.0**99), 2.0**99, width=32)
 POSITIVE = st.floats(min_value=1e-6, max_value=1e6)
 BYTES = st.integers(0, 255)
 STRETCHED = st.fixed_dictionaries({})
@@ -298,3 +300,58 @@ def test_an_output_contract_that_cannot_be_is_refused(change: dict[str, Any]) ->
 def test_a_class_list_that_cannot_be_is_refused(names: tuple[str, ...], palette: Any) -> None:
     with pytest.raises(SpecError):
         ClassSpec("", names, palette)
+
+
+# Numbers that normalise
+
+PLAIN = {"scale": 1 / 255, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+HUGE, NAN, INF = 1e300, float("nan"), float("inf")
+MAKERS = (lambda **fields: ImageSpec(64, 64, **fields), Normalization)
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=["image", "normalization"])
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("mean", (NAN, NAN, NAN), "mean is no finite number of float32; got nan"),
+        ("mean", (0.0, INF, 0.0), "mean is no finite number of float32; got inf"),
+        ("mean", (0.0, HUGE, 0.0), r"mean is no finite number of float32; got 1e\+300"),
+        ("mean", (0, 10**400, 0), "mean is no finite number of float32; got 1000"),
+        ("mean", (0.0, 0.0), "mean and std have one value per channel"),
+        ("std", (INF, 1.0, 1.0), "std is no finite number of float32; got inf"),
+        ("std", (1.0, NAN, 1.0), "std is no finite number of float32; got nan"),
+        ("std", (1.0, 1.0, 0.0), "scale and std must be positive"),
+        ("std", (1.0, 1.0, -1.0), "scale and std must be positive"),
+        ("std", (1e-300, 1.0, 1.0), "std is too small for float32"),
+        ("std", (1e-39, 1.0, 1.0), "std is too small for float32"),
+        ("scale", HUGE, r"scale is no finite number of float32; got 1e\+300"),
+        ("scale", NAN, "scale is no finite number of float32; got nan"),
+        ("scale", 1e-300, "scale is too small for float32"),
+        ("scale", 0.0, "scale and std must be positive"),
+        ("scale", 3e38, "values that float32 does not hold"),
+        ("mean", (3e38, 0.0, 0.0), None),
+    ],
+)
+def test_numbers_that_do_not_normalise_are_refused_by_name(
+    make: Callable[..., object], field: str, value: object, told: str | None
+) -> None:
+    if told is None:
+        make(**{**PLAIN, field: value})
+        return
+    with pytest.raises(SpecError, match=told):
+        make(**{**PLAIN, field: value})
+
+
+NUMBERS = st.floats() | st.floats(1e-6, 1e6) | st.sampled_from([0.0, 1e-45, 1e-38, 3.4e38, 1e308, -1.0])
+
+
+@given(NUMBERS, st.tuples(NUMBERS, NUMBERS, NUMBERS), st.tuples(NUMBERS, NUMBERS, NUMBERS))
+def test_what_is_taken_gives_numbers_for_every_pixel(
+    scale: float, mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> None:
+    try:
+        spec = ImageSpec(16, 16, "RGB", scale, mean, std)
+    except SpecError:
+        return
+    pixels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
+    assert np.isfinite(tensor_from_image(pixels, spec)).all()

@@ -12,29 +12,66 @@ at once. A file may be gone at any moment, and all that it costs is the time to 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import hashlib
 import json
+import logging
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from rtseg.artifacts.files import write_error, written_atomically
+from rtseg.errors import WriteError
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _NAME_DIGITS = 32
 _LONGEST_LABEL = 80
 
+NO_CACHE_HINT = "RTSEG_CACHE with a folder that can be written"
+
+
+_LOGGER = logging.getLogger("rtseg")
+
 
 def cache_folder() -> Path:
-    """Return where rtseg keeps what it can make again: RTSEG_CACHE, else the user's cache folder."""
+    """Return where rtseg keeps what it can make again: RTSEG_CACHE, else the user's cache folder.
+
+    A user who has none, as one without a home, gets a folder that is gone when the process ends, and is told once by
+    the logger "rtseg" that nothing is kept. Raises WriteError where there is no place for that either.
+    """
+    return kept_folder() or _folder_of_this_process()
+
+
+def kept_folder() -> Path | None:
+    """Return the folder that outlives the process, None where the user has no place for one."""
     if configured := os.environ.get("RTSEG_CACHE"):
         return Path(configured)
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "rtseg"
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # neither HOME nor an entry among the users: any number may be one in a container
+        return None
+    folder = base / "rtseg"
+    there = next((parent for parent in (folder, *folder.parents) if os.path.exists(parent)), folder)
+    # One that is there may be read, whether or not it may be written; "/", the home of many a number, is none.
+    return folder if there == folder or os.access(there, os.W_OK | os.X_OK) else None
+
+
+@functools.lru_cache(maxsize=1)
+def _folder_of_this_process() -> Path:
+    try:
+        folder = tempfile.mkdtemp(prefix="rtseg-cache-")
+    except OSError as error:
+        raise WriteError(f"there is no folder to work in: {error.strerror or error}", hint=NO_CACHE_HINT) from error
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _LOGGER.warning("nothing is kept for the next time: this user has no cache folder. Try: %s", NO_CACHE_HINT)
+    return Path(folder)
 
 
 class Cache:

@@ -1,11 +1,17 @@
-"""Files that are written whole or not at all, and their digests."""
+"""Files that are written whole or not at all, their digests, and words that become parts of their names.
+
+What a path holds is replaced only where it is a regular file. A symbolic link is replaced itself, and what it points to
+stays as it is: the file there may be an artifact, whose manifest would tell of another one.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
+import re
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Union
@@ -26,36 +32,116 @@ def sha256_of(path: PathLike) -> str:
 
 @contextlib.contextmanager
 def written_together(*paths: PathLike) -> Iterator[tuple[Path, ...]]:
-    """Give a temporary path beside each of `paths`; on leaving without an error they become `paths`.
+    """Give the path of a new, empty file beside each of `paths`; on leaving without an error they become `paths`.
 
-    The temporary files are this call's alone, so several may write one path at once and the last to end stays.
-    All are flushed to disk before the first is renamed, and removed after an error. Missing folders are made.
-    Raises WriteError for anything the file system refuses.
+    Each has a name of its own that nobody could foresee, so several may write one path at once, the last to end stays,
+    and no link that lies in wait is followed. All are flushed to disk before the first is renamed, and removed after an
+    error. A file that is replaced hands on its mode. Missing folders are made. Raises WriteError for anything the file
+    system refuses, where something other than a regular file is at one of the paths, and where one was left empty.
     """
     targets = [Path(path) for path in paths]
-    parts: list[Path] = []
+    parts: list[_Part] = []
     try:
-        parts += [_part_of(target) for target in targets]
-        yield tuple(parts)
+        for target in targets:
+            parts.append(_Part(target))
+        yield tuple(part.path for part in parts)
         for part in parts:
-            with open(part, "rb+") as stream:
-                os.fsync(stream.fileno())
-        for part, target in zip(parts, targets):
-            os.replace(part, target)
+            part.finish()
+        for part in parts:
+            part.replace()
     except OSError as error:
         raise write_error(targets[0], error) from error
     finally:
         for part in parts:
-            with contextlib.suppress(OSError):
-                part.unlink()
+            part.remove()
 
 
-def _part_of(target: Path) -> Path:
-    if target.is_dir():
-        raise IsADirectoryError(f"{target} is a folder")
-    target.parent.mkdir(parents=True, exist_ok=True)
+class _Part:
+    """A file on its way to a name."""
+
+    def __init__(self, target: Path) -> None:
+        """Create it, empty. Raises OSError."""
+        self._target = target
+        self._mode = _replaceable(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # While it is written nobody may read it who may not read the one that it replaces.
+        access = 0o666 if self._mode is None else 0o600
+        while True:
+            self.path = target.with_name(_part_name(target.stem, target.suffix))
+            try:
+                # It stays open, so that no other file comes to have its number.
+                self._stream = open(self.path, "xb", opener=lambda path, flags: os.open(path, flags, access))  # noqa: SIM115
+                return
+            except FileExistsError:
+                continue
+
+    def finish(self) -> None:
+        """Flush it to disk. Raises OSError where it is not the file that was made here, or nothing was written."""
+        described = os.lstat(self.path)
+        if _identity(described) != _identity(os.fstat(self._stream.fileno())):
+            raise OSError(f"{self.path} was exchanged while it was written")
+        if not described.st_size:
+            raise OSError("nothing was written into it")
+        os.fsync(self._stream.fileno())
+
+    def replace(self) -> None:
+        """Give it its name. Raises OSError."""
+        self._stream.close()
+        if self._mode is not None:
+            os.chmod(self.path, self._mode)
+        os.replace(self.path, self._target)
+
+    def remove(self) -> None:
+        """Remove it where it is still there."""
+        self._stream.close()
+        with contextlib.suppress(OSError):
+            self.path.unlink()
+
+
+def _identity(described: os.stat_result) -> tuple[int, int]:
+    return described.st_dev, described.st_ino
+
+
+_LONGEST_STEM = 150
+"""Bytes: with what is put around it a name then stays below the 255 bytes that file systems allow."""
+
+
+def _part_name(stem: str, suffix: str) -> str:
     # Not the process id: threads share it, and so do processes of several containers that share a folder.
-    return target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
+    short = stem if len(os.fsencode(stem)) <= _LONGEST_STEM else stem[:30]
+    return f".{short}.{secrets.token_hex(8)}.part{suffix if len(suffix) <= 20 else ''}"
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISCHR, "a device"),
+)
+
+
+def _replaceable(target: Path) -> int | None:
+    """Return the mode of the regular file at target, None where there is none or a link to one.
+
+    Raises OSError for anything else that is there, by itself or behind a link.
+    """
+    try:
+        described = os.lstat(target)
+    except FileNotFoundError:
+        return None
+    linked = stat.S_ISLNK(described.st_mode)
+    if linked:
+        if os.readlink(target).startswith("/proc/"):  # /dev/stdout and its like, whatever is behind them
+            raise OSError(f"{target} is a link of the system")
+        try:
+            described = os.stat(target)
+        except FileNotFoundError:
+            return None
+    if stat.S_ISREG(described.st_mode):
+        return None if linked else stat.S_IMODE(described.st_mode)
+    kind = next((words for is_kind, words in _KINDS if is_kind(described.st_mode)), "no regular file")
+    raise OSError(f"{target} is {f'a link to {kind}' if linked else kind}")
 
 
 def write_error(target: Path, error: OSError) -> WriteError:
@@ -70,18 +156,36 @@ def written_atomically(path: PathLike) -> Iterator[Path]:
         yield part
 
 
-def require_writable(path: PathLike) -> None:
-    """Raise WriteError where no file could be written at path: for work that takes long before it writes."""
-    target = Path(path)
-    try:
-        part = _part_of(target)
-        part.touch()
-        part.unlink()
-    except OSError as error:
-        raise write_error(target, error) from error
+def require_replaceable(*paths: PathLike) -> None:
+    """Raise WriteError where something other than a regular file is at one of the paths. Writes nothing."""
+    for path in paths:
+        try:
+            _replaceable(Path(path))
+        except OSError as error:
+            raise write_error(Path(path), error) from error
+
+
+def require_writable(*paths: PathLike) -> None:
+    """Raise WriteError where no file could be written at one of the paths: for long work that ends with writing."""
+    for path in map(Path, paths):
+        try:
+            _Part(path).remove()
+        except OSError as error:
+            raise write_error(path, error) from error
 
 
 def write_text_atomically(path: PathLike, text: str) -> None:
     """Write text as UTF-8 so that a reader sees the old content or the new, never a mixture."""
     with written_atomically(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+_LONGEST_WORD = 80
+
+
+def name_part(word: str) -> str:
+    """Return a word as a part of a file name: letters, digits and ._+- alone, no dot in front, none beside another.
+
+    For words that come out of a file, so that none of them leads to another folder. Empty where nothing is left.
+    """
+    return re.sub(r"(?:[^A-Za-z0-9._+-]|\.{2,})+", "-", word)[:_LONGEST_WORD].strip("-.")

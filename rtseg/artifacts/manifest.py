@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from rtseg.artifacts.details import Details, DetailsType, Digest, details_from_json, details_of_the_first_format
 from rtseg.artifacts.files import PathLike, sha256_of, write_text_atomically
+from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import ManifestError, SpecError, WriteError
 from rtseg.specs import ImageSpec, OutputSpec, require_field_types
 
@@ -119,13 +120,21 @@ def require_separate(output: PathLike, *inputs: PathLike | None) -> None:
 def write_manifest(path: PathLike, manifest: Manifest, *, sidecar: Path | None = None) -> Manifest:
     """Write the sidecar of the finished file at path and return it with digest and tools filled in.
 
-    A file that does not have its name yet says where its sidecar goes.
+    A file that does not have its name yet says where its sidecar goes. Raises WriteError, and ManifestError for values
+    that JSON does not have.
     """
     values = {entry.name: getattr(manifest, entry.name) for entry in fields(manifest)}
     values["sha256"] = sha256_of(path)
     values["tools"] = {**tool_versions(), **manifest.tools}
     complete = Manifest(**values)
-    write_text_atomically(sidecar or manifest_path(path), json.dumps(complete.to_json(), indent=2) + "\n")
+    try:
+        text = json.dumps(complete.to_json(), indent=2, allow_nan=False)
+    except ValueError as error:  # which nobody could read again
+        raise ManifestError(f"the manifest of {path} would hold NaN or infinity: {error}") from error
+    if sidecar is None:
+        write_text_atomically(manifest_path(path), text + "\n")
+    else:  # which gets its name together with the file
+        sidecar.write_text(text + "\n", encoding="utf-8")
     return complete
 
 
@@ -142,11 +151,25 @@ def read_manifest(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
     """Return the verified manifest of the file at path, which is of that kind or of one of those.
 
     Raises ManifestError when the file or its sidecar is missing or unreadable, describes another kind of artifact, or
-    carries another digest than the file has.
+    carries another digest than the file has, and for an ONNX file whose weights lie in other files: no digest of it
+    tells that they are still the same.
     """
     manifest = read_sidecar(path, kind=kind)
     require_digest(path, manifest, sha256_of(path))
+    if manifest.kind == "onnx":
+        require_own_weights(path)
     return manifest
+
+
+def require_own_weights(path: PathLike) -> None:
+    """Raise ManifestError for an ONNX file with weights in other files, naming the command that takes them in."""
+    if others := external_files(path):
+        raise ManifestError(
+            f"{path} has weights in another file, which its digest does not cover",
+            got=", ".join(others[:3]),
+            expected="all weights in the file itself",
+            hint=f"rtseg import-onnx {path}, which takes them in",
+        )
 
 
 def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:

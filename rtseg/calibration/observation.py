@@ -42,7 +42,8 @@ def cut(view: GraphView, observed: Collection[str], *, budget_bytes: int = BUDGE
         inside = nodes[begin:end]
         made = [name for node in inside for name in node.output if name]
         taken = dict.fromkeys(name for node in inside for name in node.input if name)
-        inputs = [name for name in taken if name not in made and not view.is_constant(name)]
+        own = set(made)
+        inputs = [name for name in taken if name not in own and not view.is_constant(name)]
         outputs = [name for name in made if name in observed or last_read.get(name, -1) >= end]
         stretches.append(
             Stretch(

@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path
-from rtseg.artifacts.files import PathLike, require_writable, written_atomically
+from rtseg.artifacts.files import PathLike, require_replaceable, require_writable, written_atomically
 from rtseg.artifacts.manifest import Manifest, manifest_path
 from rtseg.engines.compiler import Compiler, ready_from
 from rtseg.engines.compilers import chosen_compiler, tensorrt_compiler
@@ -71,6 +71,7 @@ def build_engine(
     Raises MissingDependencyError and CudaError where what the runtime needs is missing, what Compiler.ready and
     compile_engine raise, ManifestError for the file, and OnnxError for one that states no contracts.
     """
+    require_replaceable(*(given for given in (output, keep_graph) if given is not None))
     path, manifest = _opened(source, observer)
     precision = precision or manifest.precision
     compiler = chosen_compiler(runtime, capabilities, cuda, observer)
@@ -136,8 +137,7 @@ def compile_engine(
     """
     engine, settings = Path(output), settings or BuildSettings()
     key = EngineKey.of(ready, settings, compiler.platform)
-    for path in (engine, manifest_path(engine), layers_beside(engine)):
-        require_writable(path)
+    require_writable(engine, manifest_path(engine), layers_beside(engine))
     cache = cache or EngineCache()
     remarks = compiler.remarks(settings)
     plan = cache.find(key)

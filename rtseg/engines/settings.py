@@ -88,7 +88,7 @@ def read_settings(path: PathLike) -> BuildSettings:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError(f"cannot read the build settings {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or numbers and nesting without end
         raise SpecError(f"{path} is not TOML: {error}") from error
     known = {entry.name for entry in fields(BuildSettings)}
     if unknown := sorted(set(data) - known):

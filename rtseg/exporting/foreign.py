@@ -16,6 +16,7 @@ from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import OnnxImportDetails
 from rtseg.artifacts.files import PathLike, sha256_of, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
+from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import OnnxError, ParityError, SpecError, first_line
 from rtseg.exporting.foreign_contract import ContractOptions, contract_of_ends, contract_of_labels
 from rtseg.exporting.foreign_ends import ForeignEnds, foreign_ends, takes_floats, with_plain_ends
@@ -57,14 +58,15 @@ def canonical_import(
     """
     origin = Path(source)
     sidecar = manifest_path(origin)
-    if sidecar.exists():
+    scattered = bool(external_files(origin))
+    if sidecar.exists() and not scattered:
         raise OnnxError(
             f"{sidecar} is there already: every command takes {origin} as it is", hint="without importing it"
         )
     model = read_graph(origin)
     require_evaluation(model, str(origin))
     foreign = _Foreign.of(model, said or ContractOptions(), str(origin))
-    if output is None and _is_canonical(model, str(origin)):
+    if output is None and not scattered and _is_canonical(model, str(origin)):
         return _with_manifest(origin)
     path = Path(output) if output is not None else origin.with_name(f"{origin.stem}.canonical.onnx")
     if {path.resolve(), manifest_path(path).resolve()} & {origin.resolve(), manifest_path(origin).resolve()}:

@@ -18,7 +18,7 @@ from torch import nn
 
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import ExportDetails
-from rtseg.artifacts.files import PathLike, written_together
+from rtseg.artifacts.files import PathLike, name_part, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import NetworkError, OnnxError
 from rtseg.exporting.exact_pooling import ExactPooling
@@ -53,7 +53,7 @@ class Exported:
 
 def default_name(network: PreparedNetwork, resolution: Resolution, interface: str) -> str:
     """Return the file name that says what is inside: affnet-camvid-512x1024.onnx, ....scores.onnx."""
-    parts = [network.name.replace(":", "-"), network.classes.dataset or f"{len(network.classes)}classes"]
+    parts = [name_part(network.name), name_part(network.classes.dataset) or f"{len(network.classes)}classes"]
     suffix = "" if interface == "logits" else f".{interface}"
     return f"{'-'.join(parts)}-{resolution}{suffix}.onnx"
 

@@ -21,12 +21,15 @@ def without_identities(model: onnx.ModelProto) -> None:
     graph = model.graph
     outputs = {value.name for value in graph.output}
     renamed: dict[str, str] = {}
-    for node in list(graph.node):
+    kept = []
+    for node in graph.node:
         for index, name in enumerate(node.input):
             node.input[index] = renamed.get(name, name)
         if node.op_type == "Identity" and node.output[0] not in outputs:
             renamed[node.output[0]] = node.input[0]
-            graph.node.remove(node)
+        else:
+            kept.append(node)
+    keep_nodes(model, kept)
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> None:
@@ -42,6 +45,7 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
     for node in graph.node:
         for name in node.input:
             readers[name] = readers.get(name, 0) + 1
+    folded_away: set[str] = set()
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
         convolution = producers.get(norm.input[0])
         if convolution is None or convolution.op_type not in ("Conv", "ConvTranspose") or readers[norm.input[0]] > 1:
@@ -57,7 +61,9 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
         del convolution.input[1:]
         convolution.input.extend(names)
         convolution.output[0] = norm.output[0]
-        graph.node.remove(norm)
+        folded_away.add(norm.output[0])
+    kept = [n for n in graph.node if n.op_type != "BatchNormalization" or n.output[0] not in folded_away]
+    keep_nodes(model, kept)
 
 
 def _folded(
@@ -87,21 +93,25 @@ def drop_unused(model: onnx.ModelProto) -> None:
             read |= names_read(node)
             used.append(node)
     keep_nodes(model, used[::-1])
-    kept = [entry for entry in graph.initializer if entry.name in read]
-    if len(kept) < len(graph.initializer):
-        copies = [onnx.TensorProto.FromString(entry.SerializeToString()) for entry in kept]
-        del graph.initializer[:]
-        graph.initializer.extend(copies)
+    initializers = [entry for entry in graph.initializer if entry.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(initializers)
 
 
 def names_read(node: onnx.NodeProto) -> set[str]:
     """Return the names that a node reads, those that its branches read among them."""
-    inner = (inside for entry in node.attribute for inside in entry.g.node)
-    return {*node.input, *(name for inside in inner for name in names_read(inside))}
+    names = set(node.input)
+    for entry in node.attribute:
+        for graph in (*((entry.g,) if entry.HasField("g") else ()), *entry.graphs):
+            names |= {value.name for value in graph.output}.union(*map(names_read, graph.node))
+    return names
 
 
 def keep_nodes(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
-    """Let the graph have these nodes, in this order; they may be its own."""
-    copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    """Let the graph have these nodes, in this order; they may be its own.
+
+    To remove one by one takes a search through the graph for each.
+    """
+    kept = list(nodes)
     del model.graph.node[:]
-    model.graph.node.extend(copies)
+    model.graph.node.extend(kept)

@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto
 
 from rtseg.artifacts.files import PathLike, sha256_of
-from rtseg.artifacts.manifest import Manifest
+from rtseg.artifacts.manifest import Manifest, require_own_weights
 from rtseg.errors import OnnxError, SpecError
 from rtseg.graphs.canonical import read_graph, require_canonical
 from rtseg.specs import IMAGE_PROPERTY, OUTPUT_PROPERTY, ImageSpec, OutputSpec, tensor_shapes
@@ -76,7 +76,8 @@ def require_ends(model: onnx.ModelProto, image: ImageSpec, output: OutputSpec, l
 def stated_manifest(path: PathLike) -> Manifest:
     """Return the manifest of a canonical file that lost its own, by the contracts in the graph's metadata.
 
-    Raises OnnxError for a file that is no canonical graph, and for one that states no contract, naming what does.
+    Raises OnnxError for a file that is no canonical graph, and for one that states no contract, naming what does, and
+    ManifestError for one whose weights lie in other files.
     """
     source = Path(path)
     model = read_graph(source)
@@ -86,6 +87,7 @@ def stated_manifest(path: PathLike) -> Manifest:
             f"{source} has no manifest, and its metadata states no contract", hint=IMPORT.format(path=source)
         )
     require_canonical(model, str(source))
+    require_own_weights(source)
     return Manifest(
         kind="onnx",
         network=source.stem,

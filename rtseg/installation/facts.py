@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from rtseg.artifacts.cache import cache_folder
+from rtseg.artifacts.cache import NO_CACHE_HINT, kept_folder
 from rtseg.artifacts.manifest import tool_versions
 from rtseg.installation.packages import package_findings
 from rtseg.installation.summary import summary_line
@@ -26,7 +26,7 @@ def installation_facts() -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "cache": str(cache_folder()),
+        "cache": str(kept_folder() or f"none, nothing is kept: {NO_CACHE_HINT}"),
         "versions": tool_versions(),
         "findings": [asdict(finding) for finding in findings],
         "chain": [asdict(finding) for finding in chain],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from rtseg.installation.chain import NotTriedError, Step
 from rtseg.installation.device_steps import DRIVER
 from rtseg.installation.probe import IMAGE, probe_picture, write_probe_graph
 from rtseg.runners.loading import load
+from rtseg.runners.onnxruntime_package import onnxruntime_package
 
 GRAPH, ONNXRUNTIME, ONNXRUNTIME_CUDA = "graph written", "onnxruntime run", "onnxruntime-cuda run"
 
@@ -65,7 +65,7 @@ class GraphTrial:
         return f"a {height}x{width} picture labelled on the CPU, {len(np.unique(self.labels))} classes in it"
 
     def _run_on_the_gpu(self) -> str:
-        if "CUDAExecutionProvider" not in import_module("onnxruntime").get_available_providers():
+        if "CUDAExecutionProvider" not in onnxruntime_package().get_available_providers():
             mend = "pip uninstall onnxruntime, then pip install 'rtseg[gpu]'"
             raise NotTriedError("this onnxruntime has no CUDA provider", mend)
         with load(self.path, runner="onnxruntime-cuda") as segmenter:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Callable
 
-from rtseg.errors import CudaError, EngineError, MissingDependencyError
+from rtseg.errors import CudaError, EngineError, MissingDependencyError, RtsegError
 from rtseg.installation.finding import Finding, failure
+from rtseg.runners.onnxruntime_package import onnxruntime_package
 
 
 def package_findings() -> list[Finding]:
@@ -52,11 +53,9 @@ def _onnxruntime() -> Finding:
     if not installed:
         return Finding("onnxruntime", False, "not installed", "pip install 'rtseg[cpu]' or 'rtseg[gpu]'")
     try:
-        onnxruntime = import_module("onnxruntime")
-    except ImportError as error:  # a library that it needs is missing
-        return Finding(
-            "onnxruntime", False, f"cannot be imported: {error}", "pip install --force-reinstall onnxruntime"
-        )
+        onnxruntime = onnxruntime_package()
+    except RtsegError as error:  # a library that it needs is missing
+        return failure("onnxruntime", error)
     providers = ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
     return Finding("onnxruntime", True, f"{installed[0]} {metadata.version(installed[0])}; compiled with: {providers}")
 

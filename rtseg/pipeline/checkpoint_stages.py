@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.details import WeightImportDetails
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, name_part, require_replaceable
+from rtseg.artifacts.manifest import manifest_path
 from rtseg.errors import SpecError, TrainingError
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
@@ -82,11 +83,12 @@ def import_checkpoint(
         from rtseg.networks.resolve import network_to_fill
 
     spec = classes_of(classes)
+    name = f"{name_part(network)}-{name_part(spec.dataset) or f'{len(spec)}classes'}.safetensors"
+    path = Path(output) if output is not None else Path(name)
+    require_replaceable(path, manifest_path(path))
     size = resolution_of(resolution)
     empty = network_to_fill(network, spec, options=options, resolution=size)
     prepared, keys = network_from_weights(source, empty, entry=entry)
-    name = f"{network.replace(':', '-')}-{spec.dataset or f'{len(spec)}classes'}.safetensors"
-    path = Path(output) if output is not None else Path(name)
     details = WeightImportDetails(Path(source).name, keys.to_json())
     artifact = save_checkpoint(path, prepared, size, precision=precision, details=details)
     return CheckpointImportResult(artifact, Path(source).name, keys)
@@ -95,13 +97,14 @@ def import_checkpoint(
 def training_recipe(path: PathLike | None, changes: Mapping[str, Any]) -> TrainingRecipe:
     """Return the recipe in a TOML file with those fields changed, or without a file the recipe of the fields alone.
 
-    A field that is None is not changed. Raises SpecError, naming the field that is wrong or missing.
+    A field that is None is not changed. A file names a registered network: one of your own is imported only where
+    changes name it. Raises SpecError, naming the field that is wrong or missing.
     """
     from rtseg.training.recipe import TrainingRecipe, read_recipe
 
     given = {name: value for name, value in changes.items() if value is not None}
     if path is not None:
-        return read_recipe(path).replaced(given)
+        return read_recipe(path, network=given.get("network")).replaced(given)
     if missing := {"network", "data", "epochs"} - set(given):
         raise SpecError("a recipe lacks fields", expected=", ".join(sorted(missing)))
     return TrainingRecipe(**given)
@@ -145,7 +148,7 @@ def train(
     prepared = prepared_network(
         recipe.network, classes=train_split.classes, checkpoint=init, options=recipe.options, seed=recipe.seed
     )
-    name = f"{recipe.network.replace(':', '-')}-{recipe.data.partition(':')[0]}.safetensors"
+    name = f"{name_part(recipe.network)}-{name_part(recipe.data.partition(':')[0])}.safetensors"
     path = Path(output) if output is not None else Path(name)
     if os.path.exists(path):  # never raises, as Path.exists does where a folder may not be entered
         raise TrainingError(f"{path} exists already", hint="-o with another name")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
-from rtseg.artifacts.files import PathLike, write_text_atomically
+from rtseg.artifacts.files import PathLike, require_replaceable, write_text_atomically
 from rtseg.errors import ImageError
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import require_threads
@@ -71,6 +71,7 @@ def run(
 
     require_threads(threads)
     files, folder = expand_inputs([Path(path) for path in _paths(inputs)]), Path(output)
+    require_replaceable(folder / "summary.json")
     artifact = Artifact.open(source, kind=RUNNABLE)
     with load(artifact, runner=runner, threads=threads) as segmenter:
         for note in segmenter.runner.notes:

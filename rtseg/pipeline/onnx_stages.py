@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, require_replaceable
 from rtseg.artifacts.manifest import manifest_path, require_separate
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
@@ -110,6 +110,7 @@ def export(
     path = Path(output) if output is not None else Path(default_name(prepared, size, interface))
     for written in (path, manifest_path(path)):
         require_separate(written, *filter(None, map(path_of, (network, checkpoint))))
+        require_replaceable(written)
     exported = export_onnx(prepared, size, path, interface=interface, images=pictures, observer=observer)
     return ExportResult(exported.artifact, exported.parity, len(pictures), data.partition(":")[0])
 
@@ -143,6 +144,8 @@ def import_onnx(
         from rtseg.exporting.foreign import canonical_import
         from rtseg.exporting.foreign_contract import ContractOptions
 
+    if output is not None:
+        require_replaceable(output, manifest_path(output))
     said = ContractOptions(
         None if classes is None else classes_of(classes),
         normalization,

@@ -112,7 +112,7 @@ def quantize(
     path = Path(output) if output is not None else default_name(original, to, target)
     for written in (path, manifest_path(path)):
         require_separate(written, _path(table))
-    require_writable(path)
+    require_writable(path, manifest_path(path))
     budget: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
     if to == "fp16":

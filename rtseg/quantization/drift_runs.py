@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from rtseg.artifacts.manifest import Manifest
 from rtseg.errors import MissingDependencyError, RtsegError, RunnerError, first_line
+from rtseg.runners.onnxruntime_package import onnxruntime_package, without_telemetry
 from rtseg.runners.tensorrt.module import RTX
 from rtseg.runners.tensorrt.preflight import runtime_of
 
@@ -35,6 +36,7 @@ _SILENT = 4
 
 def require_polygraphy() -> None:
     """Raise MissingDependencyError where Polygraphy is not installed."""
+    without_telemetry()  # of ONNX Runtime, which Polygraphy may import before we do
     try:
         import polygraphy  # noqa: F401
 
@@ -107,10 +109,7 @@ def _engine_runner(path: Path, manifest: Manifest) -> Any:
 
 def _session(model: bytes, threads: int) -> Any:
     """Return a session of a model; Polygraphy's own loader bounds no threads and logs on standard error."""
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise MissingDependencyError("onnxruntime", extra="cpu", purpose="running an ONNX file") from error
+    ort = onnxruntime_package()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _SILENT

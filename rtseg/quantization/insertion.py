@@ -181,7 +181,8 @@ def _set_axis(node: onnx.NodeProto, axis: int | None) -> None:
 def _drop_unread_constants(graph: onnx.GraphProto) -> None:
     """Remove the weights that integers replaced."""
     read = {name for node in graph.node for name in node.input}
-    for entry in [entry for entry in graph.initializer if entry.name not in read]:
-        graph.initializer.remove(entry)
-    for node in [node for node in graph.node if node.op_type == "Constant" and node.output[0] not in read]:
-        graph.node.remove(node)
+    initializers = [entry for entry in graph.initializer if entry.name in read]
+    nodes = [node for node in graph.node if node.op_type != "Constant" or node.output[0] in read]
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(initializers)
+    graph.node.extend(nodes)

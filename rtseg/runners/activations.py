@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from rtseg.errors import MissingDependencyError, RunnerError, first_line
+from rtseg.errors import RunnerError, first_line
 from rtseg.frame.protocol import Array, TensorSpec
+from rtseg.runners.onnxruntime_package import onnxruntime_package
 
 _ALIGNMENT = 4096
 """Bytes: each tensor begins on a page of its own."""
@@ -75,10 +76,7 @@ class ActivationRunner:
 
 def _bound(stretch: Stretch, tensors: Mapping[str, Array], threads: int) -> tuple[Any, Any]:
     """Return a session of the stretch and its binding to the buffers."""
-    try:
-        import onnxruntime as ort
-    except ImportError as error:
-        raise MissingDependencyError("onnxruntime", extra="cpu", purpose="running an ONNX file") from error
+    ort = onnxruntime_package()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _SILENT

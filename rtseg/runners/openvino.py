@@ -15,12 +15,17 @@ from typing import Any
 import numpy as np
 
 from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.onnx_bytes import operator_types
 from rtseg.errors import MissingDependencyError, RunnerError
 from rtseg.frame.protocol import Array, Runner, Step, TensorSpec
 from rtseg.runners.openvino_quantization import join_quantization
+from rtseg.runners.reference_check import differences_from_onnxruntime
 
 INFERENCE_PRECISIONS = {"f32": "FP32", "bf16": "BF16"}
 """What floating-point operators may be computed in, and what OpenVINO calls a processor's ability to."""
+
+_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
+"""ONNX's operators to and in whole numbers, of which OpenVINO makes its own."""
 
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
 
@@ -67,6 +72,7 @@ class OpenVinoRunner(Runner):
 
     def _load(self) -> None:
         core = _core()
+        self._require_plain_operators()
         require_precision(self._precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
         with _refusals(f"OpenVINO cannot load {self._path}"):
             model = self._read()
@@ -82,12 +88,46 @@ class OpenVinoRunner(Runner):
             self._metadata = {key: value.astype(str) for key, value in stated.items()}
             self._compiled = core.compile_model(model, "CPU", self._options())
             self.device = _device_name(self._compiled.get_property("INFERENCE_NUM_THREADS"))
+        self.notes = tuple(filter(None, [self._compared(core, model) if self._is_quantized() else ""]))
+
+    def _compared(self, core: Any, model: Any) -> str:
+        """Return what the comparison of a quantised model with ONNX Runtime leaves open. Raises RunnerError."""
+        compiled = self._compiled
+        if self._precision != "f32":  # which rounds on its own account; what was rewritten is the same
+            with _refusals(f"OpenVINO cannot load {self._path}"):
+                compiled = core.compile_model(model, "CPU", {**self._options(), "INFERENCE_PRECISION_HINT": "f32"})
+
+        def infer(array: Array) -> Array:
+            step = _Request(compiled, array, np.empty(self._output.shape, self._output.dtype))
+            step()
+            return step.output
+
+        tools = {"openvino": _without_telemetry().__version__, "machine": self.device}
+        with _refusals(f"OpenVINO failed on {self._path}"):
+            return differences_from_onnxruntime(self._path, infer, "openvino", tools, threads=self._threads)
 
     def _read(self) -> Any:
         """Return the openvino.Model to be compiled."""
         model = _read(self._path)
         join_quantization(model, _without_telemetry())
         return model
+
+    def _is_quantized(self) -> bool:
+        return not operator_types(self._path).isdisjoint(_QUANTIZING)
+
+    def _require_plain_operators(self) -> None:
+        """Raise RunnerError for operators that compute in whole numbers themselves: OpenVINO gets some wrong."""
+        try:
+            found = sorted(kind for kind in operator_types(self._path) if kind.startswith("QLinear"))
+        except OSError:  # which reading it tells of
+            return
+        if found:
+            raise RunnerError(
+                f"{self._path} holds operators of INT8 that OpenVINO does not compute as ONNX says",
+                got=", ".join(found),
+                expected="plain operators between QuantizeLinear and DequantizeLinear",
+                hint="--runner onnxruntime, or the file quantised in the format QDQ",
+            )
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {

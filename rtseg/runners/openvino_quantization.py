@@ -23,6 +23,9 @@ from rtseg.frame.protocol import Array
 BYTE = 255
 """The largest uint8."""
 
+_SUMS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul")
+"""Operators that no product is moved before."""
+
 _KEEPING_SIGN = ("MaxPool", "AvgPool", "FakeQuantize")
 """Operators whose result is not negative where what they read is not."""
 
@@ -42,6 +45,7 @@ def join_quantization(model: Any, openvino: ModuleType) -> None:
     Weights stay as they are, and so do whole numbers that something else than a DequantizeLinear reads.
     """
     operators = openvino.opset13
+    _fold_constants(model, operators)
     chains = list(_chains(model))
     for chain in chains:
         first, last = chain.first, chain.last
@@ -62,6 +66,54 @@ def join_quantization(model: Any, openvino: ModuleType) -> None:
             reader.replace_source_output(joined.output(0))
     if chains:
         _average_real_values(model, operators)
+        _negate_real_values(model, operators)
+
+
+def _fold_constants(model: Any, operators: Any) -> None:
+    """Say constants in whole numbers as real ones, but for the weights whose products come out right."""
+    for last in model.get_ordered_ops():
+        if last.get_type_name() != "Multiply" or (weights := _whole_weights(last)) is None:
+            continue
+        real = operators.constant(weights.real)
+        for reader in list(last.output(0).get_target_inputs()):
+            if not _multiplies_well(reader, weights):
+                reader.replace_source_output(real.output(0))
+
+
+class _Weights(NamedTuple):
+    """A constant that the file holds in whole numbers: its real values, and whether a zero point is among them."""
+
+    real: Array
+    shifted: bool
+
+
+def _whole_weights(last: Any) -> _Weights | None:
+    """Return the constant that a Multiply ends the dequantisation of; None where it does something else."""
+    scale, source = _constant(last.input_value(1)), last.input_value(0)
+    zero_point = np.zeros((), np.float32)
+    if source.get_node().get_type_name() == "Subtract":
+        shift = _constant(source.get_node().input_value(1))
+        source, zero_point = source.get_node().input_value(0), zero_point if shift is None else shift
+    whole = source.get_node()
+    if scale is None or whole.get_type_name() != "Convert":
+        return None
+    stored = whole.input_value(0)
+    values = _constant(stored)
+    if values is None or stored.get_element_type().get_type_name() not in ("i8", "u8"):
+        return None
+    return _Weights((values - zero_point) * scale, bool(np.any(zero_point)))
+
+
+def _multiplies_well(reader: Any, weights: _Weights) -> bool:
+    """Return whether OpenVINO's INT8 kernels get the products of these weights right."""
+    node = reader.get_node()
+    if node.get_type_name() == "Reshape":  # into groups
+        return all(_multiplies_well(further, weights) for further in node.output(0).get_target_inputs())
+    if reader.get_index() != 1:
+        return False
+    kind = node.get_type_name()
+    transposed = kind in ("ConvolutionBackpropData", "GroupConvolutionBackpropData")
+    return kind in ("Convolution", "GroupConvolution", "MatMul") or (transposed and not weights.shifted)
 
 
 def _average_real_values(model: Any, operators: Any) -> None:
@@ -73,9 +125,48 @@ def _average_real_values(model: Any, operators: Any) -> None:
         unpadded = not any(given["pads_begin"]) and not any(given["pads_end"])
         if given["exclude-pad"] or unpadded or _never_negative(node.input_value(0)):
             continue
-        # Changes no value, and the passes do not look through it.
-        lowest = operators.constant(np.float32(np.finfo(np.float32).min))
-        node.input(0).replace_source_output(operators.maximum(node.input_value(0), lowest).output(0))
+        _hide(node.input(0), operators)
+
+
+def _negate_real_values(model: Any, operators: Any) -> None:
+    """Let products with negative constants be taken of real values, unless they are of a sum of products.
+
+    The passes move such a product before a MaxPool, which then takes the least of the negated values.
+    """
+    for node in model.get_ordered_ops():
+        for port in _negated_inputs(node):
+            if node.input_value(port).get_node().get_type_name() not in _SUMS:
+                _hide(node.input(port), operators)
+
+
+def _negated_inputs(node: Any) -> list[int]:
+    """Return the numbers of the inputs that a node may multiply by something negative that is constant."""
+    kind = node.get_type_name()
+    if kind == "Negative":
+        return [0]
+    if kind == "BatchNormInference":  # data, gamma, beta, mean, variance
+        return [0] if _may_be_negative(node.input_value(1)) else []
+    if kind == "Subtract":
+        return [1] if _constant(node.input_value(0)) is not None and _constant(node.input_value(1)) is None else []
+    if kind not in ("Multiply", "Divide"):
+        return []
+    constants = [_constant(value) is not None for value in node.input_values()]
+    return [
+        port
+        for port in (0, 1)
+        if not constants[port] and constants[1 - port] and _may_be_negative(node.input_value(1 - port))
+    ]
+
+
+def _may_be_negative(value: Any) -> bool:
+    constant = _constant(value)
+    return constant is None or bool((constant < 0).any())
+
+
+def _hide(port: Any, operators: Any) -> None:
+    """Put something before an input that changes no value, and that the passes do not look through."""
+    lowest = operators.constant(np.float32(np.finfo(np.float32).min))
+    port.replace_source_output(operators.maximum(port.get_source_output(), lowest).output(0))
 
 
 def _never_negative(value: Any) -> bool:

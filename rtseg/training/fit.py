@@ -16,6 +16,7 @@ from rtseg.accuracy.validation import measured_accuracy
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import TrainingDetails
 from rtseg.artifacts.files import PathLike, require_writable
+from rtseg.artifacts.manifest import manifest_path
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.datasets.patches import Patches
 from rtseg.errors import DatasetError, TrainingError
@@ -74,7 +75,7 @@ def fit(
             hint="a factory that builds two, and no threshold",
         )
     validated_at = _validation_resolution(val, network)
-    require_writable(output)
+    require_writable(output, manifest_path(output), state_path(output))
     _require_device(device)
     model = NormalizedNetwork(network).to(device)
     if device == "cpu":

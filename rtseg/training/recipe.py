@@ -115,17 +115,29 @@ class TrainingRecipe:
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
 
-def read_recipe(path: PathLike) -> TrainingRecipe:
-    """Return the recipe in a TOML file. Raises SpecError, naming the field that is wrong."""
+def read_recipe(path: PathLike, *, network: str | None = None) -> TrainingRecipe:
+    """Return the recipe in a TOML file, for another network where one is named.
+
+    A data file does not decide which code is imported, so the file itself may name a registered network only. Raises
+    SpecError, naming the field that is wrong.
+    """
     try:
         data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SpecError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or numbers and nesting without end
         raise SpecError(f"{path} is not TOML: {error}") from error
     known = {entry.name for entry in fields(TrainingRecipe)}
     if unknown := sorted(set(data) - known):
         raise SpecError(f"{path} has unknown fields", got=", ".join(unknown), expected=", ".join(sorted(known)))
     if missing := sorted({"network", "data", "epochs"} - set(data)):
         raise SpecError(f"{path} lacks fields", expected=", ".join(missing))
-    return TrainingRecipe(**data)
+    recipe = TrainingRecipe(**data if network is None else {**data, "network": network})
+    if network is None and ":" in recipe.network:
+        raise SpecError(
+            f"{path} names a network of your own, whose code would be imported",
+            got=repr(recipe.network),
+            expected="a registered network",
+            hint=f"--module {recipe.network}, if you trust it",
+        )
+    return recipe

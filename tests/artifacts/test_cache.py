@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rtseg.artifacts.cache import Cache, cache_folder
+from rtseg.artifacts.cache import NO_CACHE_HINT, Cache, cache_folder
 from rtseg.errors import WriteError
 
 CONTENT = b"what took long"
@@ -45,6 +45,44 @@ def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: py
     monkeypatch.delenv("RTSEG_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", os.fspath(tmp_path))
     assert cache_folder() == tmp_path / "rtseg"
+
+
+NOBODY = """
+import os
+from rtseg.artifacts.cache import Cache, kept_folder
+os.environ.pop("HOME", None)
+os.setuid(54321)
+assert kept_folder() is None
+cache = Cache("things", ".thing", keep=3)
+path = cache.path("key")
+cache.write(path, b"content")
+assert cache.read(path) == b"content" and Cache("others", ".thing", keep=3).read(path) == b"content"
+print(path)
+"""
+"""A user without a home and without an entry among the users, as a container may have."""
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become nobody")
+def test_a_user_without_a_home_works_without_a_cache_and_is_told_once(tmp_path: Path) -> None:
+    variables = {name: value for name, value in os.environ.items() if name not in ("RTSEG_CACHE", "XDG_CACHE_HOME")}
+    done = subprocess.run([sys.executable, "-c", NOBODY], capture_output=True, text=True, env=variables, cwd="/")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"nothing is kept for the next time: this user has no cache folder. Try: {NO_CACHE_HINT}\n"
+    assert not Path(done.stdout.strip()).exists(), "it goes with the process"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become nobody")
+def test_a_home_that_is_not_the_users_own_is_none(tmp_path: Path) -> None:
+    program = "import os; from rtseg.artifacts.cache import kept_folder; os.setuid(54321); print(kept_folder())"
+    left = {name: value for name, value in os.environ.items() if name not in ("RTSEG_CACHE", "XDG_CACHE_HOME")}
+
+    def folder(home: str) -> str:
+        command = [sys.executable, "-c", program]
+        return subprocess.run(command, capture_output=True, text=True, env={**left, "HOME": home}, cwd="/").stdout
+
+    assert folder("/") == "None\n"
+    tmp_path.chmod(0o755)
+    assert folder(str(tmp_path)) == "None\n"
 
 
 def test_each_kind_has_a_folder_of_its_own_unless_another_is_given(cache: Cache, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -169,3 +172,18 @@ def test_a_checkpoint_does_not_decide_which_code_is_imported(
     message = refused("export", "--checkpoint", "planted.safetensors", "--resolution", "64x64")
     assert message.endswith("Try: --module planted:factory, if you trust it")
     assert not ran.exists()
+
+
+def test_a_word_of_a_manifest_names_no_file_outside_the_folder(
+    cli: Callable[..., Any], weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "a" / "b"
+    inside.mkdir(parents=True)
+    shutil.copy(weights, inside / "x.safetensors")
+    facts = json.loads(manifest_path(weights).read_text())
+    facts["output"]["classes"]["dataset"] = "x/../../ESCAPED/evil"
+    manifest_path(inside / "x.safetensors").write_text(json.dumps(facts))
+    monkeypatch.chdir(inside)
+    assert cli("export", "x.safetensors", "--resolution", "64x64", "--images", "0").code == 0
+    made = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.onnx"))
+    assert made == ["a/b/affnet-x-ESCAPED-evil-64x64.onnx"]

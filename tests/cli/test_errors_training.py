@@ -232,3 +232,16 @@ def test_validating_on_vocs_test_split_is_refused_with_the_reason(refused: Refus
 def test_a_folder_that_is_no_voc_is_refused_with_the_layout(refused: Refused, exported: Path, tmp_path: Path) -> None:
     message = refused("validate", exported, "--data", f"voc:{tmp_path}")
     assert message.startswith(f"no VOC 2012 in {tmp_path}; expected ImageSets/Segmentation/val.txt, JPEGImages/*.jpg")
+
+
+def test_a_recipe_imports_no_code_unless_the_command_names_it(
+    refused: Refused, camvid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "evil.py").write_text("import pathlib; pathlib.Path('ran').touch()\ndef factory(classes): pass")
+    (tmp_path / "recipe.toml").write_text('network = "evil:factory"\ndata = "camvid"\nepochs = 1')
+    command = ("train", "--recipe", "recipe.toml", "--data", f"camvid:{camvid}")
+    assert refused(*command).endswith("Try: --module evil:factory, if you trust it")
+    assert not (tmp_path / "ran").exists()
+    assert "built no module" in refused(*command, "--module", "evil:factory")
+    assert (tmp_path / "ran").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from onnx import TensorProto, helper, numpy_helper
 
 import rtseg
 from rtseg.artifacts.files import sha256_of
-from rtseg.artifacts.manifest import manifest_path, read_manifest
+from rtseg.artifacts.manifest import manifest_path, read_manifest, read_sidecar, write_manifest
+from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.datasets.registry import class_spec
-from rtseg.errors import OnnxError, ParityError, RtsegError, SpecError
+from rtseg.errors import ManifestError, OnnxError, ParityError, RtsegError, SpecError
 from rtseg.exporting import foreign
 from rtseg.exporting.foreign import canonical_import
 from rtseg.exporting.foreign_contract import ContractOptions
 from rtseg.graphs.canonical import read_canonical
+from rtseg.graphs.contract import stated_manifest
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.specs import IMAGENET_NORMALIZATION
 
@@ -201,3 +204,41 @@ def test_the_result_does_not_take_the_place_of_the_file(foreign_file: Path) -> N
     with pytest.raises(OnnxError, match="would overwrite"):
         canonical_import(foreign_file, foreign_file, said=SAID)
     assert foreign_file.read_bytes() == content
+
+
+def scattered(path: Path) -> Path:
+    """Write a network whose weights lie in a file beside it."""
+    model = onnx.load(write_network(path))
+    onnx.save(model, path, save_as_external_data=True, location=f"{path.stem}.data", size_threshold=0)
+    return path
+
+
+def test_weights_in_another_file_are_taken_in(tmp_path: Path) -> None:
+    source = scattered(tmp_path / "mine.onnx")
+    expected = result_of(source)
+    made = canonical_import(source, said=SAID).artifact.path
+    (tmp_path / "mine.data").unlink()
+    assert external_files(made) == []
+    np.testing.assert_allclose(result_of(made), expected, rtol=0, atol=1e-4)
+
+
+def test_a_file_of_rtseg_with_its_weights_put_beside_it_gets_in_again(foreign_file: Path, tmp_path: Path) -> None:
+    made = canonical_import(foreign_file, said=SAID).artifact.path
+    expected = result_of(made)
+    onnx.save(onnx.load(made), made, save_as_external_data=True, location="moved.data", size_threshold=0)
+    write_manifest(made, replace(read_sidecar(made, kind="onnx"), sha256=""))
+    with pytest.raises(ManifestError, match=r"which its digest does not cover; got moved\.data"):
+        rtseg.load(made)
+    again = canonical_import(made).artifact.path
+    assert again != made and external_files(again) == []
+    np.testing.assert_array_equal(result_of(again), expected)
+    with rtseg.load(again, threads=1) as segmenter:
+        assert segmenter.output.classes.names == SAID.classes.names
+
+
+def test_a_file_without_a_manifest_is_not_built_from_weights_that_nothing_covers(tmp_path: Path) -> None:
+    made = canonical_import(write_network(tmp_path / "mine.onnx"), said=SAID).artifact.path
+    onnx.save(onnx.load(made), made, save_as_external_data=True, location="moved.data", size_threshold=0)
+    manifest_path(made).unlink()
+    with pytest.raises(ManifestError, match="does not cover"):
+        stated_manifest(made)

@@ -240,3 +240,21 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match=r"binary\.toml is not TOML"):
         read_recipe(tmp_path / "binary.toml")
+
+
+def test_a_file_does_not_decide_which_code_is_imported(tmp_path: Path) -> None:
+    text = 'network = "evil:factory"\ndata = "streets"\nepochs = 1'
+    with pytest.raises(SpecError, match=r"whose code would be imported; got 'evil:factory'; .* --module evil:factory"):
+        read(tmp_path, text)
+    assert read_recipe(tmp_path / "recipe.toml", network="mine:factory").network == "mine:factory"
+    assert read_recipe(tmp_path / "recipe.toml", network="affnet").network == "affnet"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"epochs = {'9' * 5000}", f"options = {'[' * 5000}{']' * 5000}", "network = '\x00"],
+    ids=["number", "nesting", "control"],
+)
+def test_text_that_toml_does_not_have_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SpecError, match=r"recipe\.toml is not TOML"):
+        read(tmp_path, text)

@@ -1,0 +1,152 @@
+"""What an ONNX file says of itself, read off its bytes without the package onnx: its operators, and weights elsewhere.
+
+An ONNX file is a protobuf message: fields, each with a number and one of a few wire types. Only the fields on the way
+to tensors are entered; weights that lie in the file itself are stepped over, so that large files cost no time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from typing import Union
+
+Content = Union[bytes, mmap.mmap]
+
+Field = tuple[int, int, int, int]
+"""Number, wire type, value, and where it ends."""
+
+_VARINT, _EIGHT, _SIZED, _START, _END, _FOUR = range(6)
+
+_TENSOR, _NODE = "tensor", "node"
+_INSIDE: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: _NODE, 5: _TENSOR, 15: "sparse"},
+    "function": {7: _NODE, 11: "attribute"},
+    _NODE: {5: "attribute"},
+    "attribute": {5: _TENSOR, 6: "graph", 10: _TENSOR, 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: _TENSOR, 2: _TENSOR},
+    _TENSOR: {},
+}
+"""By message, what the numbers of those fields hold that lead to tensors (onnx.proto)."""
+
+_OPERATOR_TYPE, _EXTERNAL_DATA = 4, 13
+_LOCATION, _EXTERNAL = 14, 1
+"""The field of a tensor that says where its values are, and the value that says: in another file."""
+
+_KEY, _VALUE = 1, 2
+_DEEPEST = 200
+"""Messages within one another: more than any reader of protobuf takes."""
+
+
+def external_files(path: str | os.PathLike[str]) -> list[str]:
+    """Return the names of the files that an ONNX file takes values from, as it has them; none where all are its own.
+
+    A file that is no ONNX ends the search where its bytes make no sense: whoever reads it refuses it. Raises OSError.
+    """
+    with _mapped(path) as content:
+        return external_files_of(content)
+
+
+def external_files_of(content: Content) -> list[str]:
+    """Return what external_files returns, of the bytes of a file."""
+    found: dict[str, None] = {}
+    for message, fields in _messages(content):
+        if message != _TENSOR:
+            continue
+        external, location = False, ""
+        for number, wire, value, after in fields:
+            if number == _LOCATION and wire == _VARINT:
+                external = external or value & 0xFFFFFFFF == _EXTERNAL
+            elif number == _EXTERNAL_DATA and wire == _SIZED:
+                location = _location(content, value, after) or location
+        if external:
+            found[location or "a file without a name"] = None
+    return list(found)
+
+
+def operator_types(path: str | os.PathLike[str]) -> frozenset[str]:
+    """Return the types of operators in an ONNX file, such as "Conv", of every domain. Raises OSError."""
+    with _mapped(path) as content:
+        return frozenset(
+            bytes(content[value:after]).decode("utf-8", "replace")
+            for message, fields in _messages(content)
+            if message == _NODE
+            for number, wire, value, after in fields
+            if number == _OPERATOR_TYPE and wire == _SIZED
+        )
+
+
+@contextlib.contextmanager
+def _mapped(path: str | os.PathLike[str]) -> Iterator[Content]:
+    with open(path, "rb") as stream:
+        if not os.fstat(stream.fileno()).st_size:
+            yield b""
+            return
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+
+
+def _messages(content: Content) -> Iterator[tuple[str, list[Field]]]:
+    """Give every message that _INSIDE leads to, with its fields."""
+    waiting = [("model", 0, len(content), 0)]
+    while waiting:
+        message, begin, end, depth = waiting.pop()
+        fields = list(_fields(content, begin, end))
+        yield message, fields
+        for number, wire, value, after in fields:
+            inside = _INSIDE[message].get(number)
+            if inside is not None and wire == _SIZED and depth < _DEEPEST:
+                waiting.append((inside, value, after, depth + 1))
+
+
+def _location(content: Content, begin: int, end: int) -> str:
+    """Return the value of an entry whose key is "location"."""
+    texts = {
+        number: bytes(content[value:after]).decode("utf-8", "replace")
+        for number, wire, value, after in _fields(content, begin, end)
+        if wire == _SIZED
+    }
+    return texts.get(_VALUE, "") if texts.get(_KEY) == "location" else ""
+
+
+def _fields(content: Content, begin: int, end: int) -> Iterator[Field]:
+    """Give number, wire type and value of each field of a message, and where it ends.
+
+    The value of a sized field is where its bytes begin. What stands in groups, which ONNX has none of, is passed over.
+    """
+    position, groups = begin, 0
+    while position < end:
+        tag, position = _varint(content, position, end)
+        number, wire = tag >> 3, tag & 7
+        value = position
+        if wire == _VARINT:
+            value, position = _varint(content, position, end)
+        elif wire == _SIZED:
+            size, value = _varint(content, position, end)
+            position = value + size
+        elif wire in (_EIGHT, _FOUR):
+            position += 8 if wire == _EIGHT else 4
+        elif wire in (_START, _END):
+            groups += 1 if wire == _START else -1
+            continue
+        else:
+            return
+        if position > end or groups < 0:
+            return
+        if not groups:
+            yield number, wire, value, position
+
+
+def _varint(content: Content, position: int, end: int) -> tuple[int, int]:
+    """Return a number of seven bits to the byte, and where it ends; a place behind the end where it has none."""
+    value = shift = 0
+    while position < end and shift < 70:
+        byte = content[position]
+        value |= (byte & 0x7F) << shift
+        position, shift = position + 1, shift + 7
+        if byte < 0x80:
+            return value, position
+    return 0, end + 1
