@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Union, cast
 
 from rtseg.accuracy.comparison import Comparison
 from rtseg.accuracy.comparison_count import ComparisonCount
 from rtseg.accuracy.confusion import Labels
 from rtseg.accuracy.validation import require_same_classes
-from rtseg.datasets.labelled import LabelledDataset, LabelledImage
+from rtseg.datasets.labelled import LabelledDataset, LabelledImage, require_labels
 from rtseg.datasets.pictures import PictureSource
 from rtseg.errors import DatasetError, SpecError
 from rtseg.frame.segmenter import Segmenter
@@ -38,7 +38,7 @@ def compare(
     where no pixel is labelled.
     """
     _require_equal_classes(candidate, reference.output.classes)
-    count = ComparisonCount(reference.output.classes, _truth_classes(reference, pictures))
+    count = ComparisonCount(reference.output.classes, _truth_classes(reference, pictures, limit, observer))
     total = _total(pictures, limit)
     for index in range(total):
         item = pictures[index]
@@ -67,12 +67,12 @@ class ReferenceRun:
     ) -> None:
         """Run the reference on the pictures, or the first limit of them; it may be closed afterwards.
 
-        Raises DatasetError where the dataset speaks of other classes or is empty, and SpecError where the
-        label maps take more than max_bytes.
+        Raises DatasetError where the dataset speaks of other classes, is empty or holds no labelled pixel, and
+        SpecError where the label maps take more than max_bytes.
         """
         self.classes = reference.output.classes
         self._pictures = pictures
-        self._truth_classes = _truth_classes(reference, pictures)
+        self._truth_classes = _truth_classes(reference, pictures, limit, observer)
         self._label_maps: list[Labels] = []
         self.label_bytes = 0
         total = _total(pictures, limit)
@@ -104,12 +104,19 @@ class ReferenceRun:
         return count.result()
 
 
-def _truth_classes(reference: Segmenter, pictures: Pictures) -> ClassSpec | None:
-    """Return the classes of the labels, None where there are none. Raises DatasetError where they are others."""
-    classes: ClassSpec | None = getattr(pictures, "classes", None)
-    if classes is not None:
-        require_same_classes(reference, classes)
-    return classes
+def _truth_classes(
+    reference: Segmenter, pictures: Pictures, limit: int | None, observer: Observer
+) -> ClassSpec | None:
+    """Return the classes of the labels, None where there are no labels at all.
+
+    Raises DatasetError where they are others, and where the label files hold void alone.
+    """
+    if not hasattr(pictures, "classes"):
+        return None
+    dataset = cast(LabelledDataset, pictures)
+    require_same_classes(reference, dataset.classes)
+    require_labels(dataset, limit=limit, observer=observer)
+    return dataset.classes
 
 
 def _truth(item: object) -> Labels | None:

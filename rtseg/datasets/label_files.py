@@ -108,7 +108,7 @@ def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
     if largest <= 255:
         return f"the same values, none of which is above {largest}, saved in 8 bits"
     if classes.dataset == CITYSCAPES_CLASSES.dataset:
-        return "NAME_gtFine_labelIds.png; an instance id gives it as value // 1000 from 1000 on, else as the value, in 8 bits"
+        return "NAME_gtFine_labelIds.png; of an instance id it is value // 1000 from 1000 on, else the value, in 8 bits"
     return (
         f"the index of each pixel's class in {classes.dataset} ({_first(classes)}) in 8 bits: values up to {largest} "
         "number instances; where they are made as Cityscapes' are, the class is value // 1000"

@@ -114,8 +114,13 @@ def _too_little_memory(path: PathLike) -> ImageError:
 
 def write_image(path: PathLike, image: Pixels) -> None:
     """Write uint8 RGB (height, width, 3) or grey (height, width); the suffix names the format."""
-    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    done, encoded = cv2.imencode(Path(path).suffix, stored)
+    try:
+        stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+        done, encoded = cv2.imencode(Path(path).suffix, stored)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(f"encoding {path}") from error
+        raise
     if not done:
         raise ImageError(f"cannot encode {path}", got=f"{image.dtype} {image.shape}")
     with written_atomically(path) as part:
