@@ -105,7 +105,7 @@ def label_files(
     names = result_names(inputs)
     _require_kept(inputs, names, folder)
     summary = LabellingSummary(segmenter.output.classes.names, failures=list(failures))
-    read = PictureReader(observer)
+    read = PictureReader(observer.warning)
     for done, (path, name) in enumerate(zip(inputs, names), 1):
         try:
             if path.suffix.lower() in VIDEO_SUFFIXES:

@@ -38,10 +38,12 @@ def compare(
     where no pixel is labelled.
     """
     _require_equal_classes(candidate, reference.output.classes)
-    count = ComparisonCount(reference.output.classes, _truth_classes(reference, pictures, limit, observer))
+    count = ComparisonCount(reference.output.classes, _truth_classes(reference, pictures))
     total = _total(pictures, limit)
     for index in range(total):
         item = pictures[index]
+        if index == 0:
+            _require_labels(pictures, item, limit, observer)
         count.add(reference(item.image), candidate(item.image), _truth(item))
         observer.progress("comparing", index + 1, total)
     return count.result()
@@ -72,12 +74,15 @@ class ReferenceRun:
         """
         self.classes = reference.output.classes
         self._pictures = pictures
-        self._truth_classes = _truth_classes(reference, pictures, limit, observer)
+        self._truth_classes = _truth_classes(reference, pictures)
         self._label_maps: list[Labels] = []
         self.label_bytes = 0
         total = _total(pictures, limit)
         for index in range(total):
-            labels = reference(pictures[index].image)
+            item = pictures[index]
+            if index == 0:
+                _require_labels(pictures, item, limit, observer)
+            labels = reference(item.image)
             self._label_maps.append(labels)
             self.label_bytes += labels.nbytes
             if self.label_bytes > max_bytes:
@@ -104,19 +109,18 @@ class ReferenceRun:
         return count.result()
 
 
-def _truth_classes(
-    reference: Segmenter, pictures: Pictures, limit: int | None, observer: Observer
-) -> ClassSpec | None:
-    """Return the classes of the labels, None where there are no labels at all.
+def _truth_classes(reference: Segmenter, pictures: Pictures) -> ClassSpec | None:
+    """Return the classes of the labels, None where there are none. Raises DatasetError where they are others."""
+    classes: ClassSpec | None = getattr(pictures, "classes", None)
+    if classes is not None:
+        require_same_classes(reference, classes)
+    return classes
 
-    Raises DatasetError where they are others, and where the label files hold void alone.
-    """
-    if not hasattr(pictures, "classes"):
-        return None
-    dataset = cast(LabelledDataset, pictures)
-    require_same_classes(reference, dataset.classes)
-    require_labels(dataset, limit=limit, observer=observer)
-    return dataset.classes
+
+def _require_labels(pictures: Pictures, first: object, limit: int | None, observer: Observer) -> None:
+    """Raise DatasetError where there are label files, and they hold void alone."""
+    if isinstance(first, LabelledImage):
+        require_labels(cast(LabelledDataset, pictures), limit=limit, first=first, observer=observer)
 
 
 def _truth(item: object) -> Labels | None:

@@ -47,7 +47,7 @@ class CamVid:
             raise DatasetError(f"{len(missing)} label files are missing", got=f"no {missing[0]}")
         stems = Counter(image.stem for image, _ in self._pairs)
         self._names = [image.stem if stems[image.stem] == 1 else image.name for image, _ in self._pairs]
-        self._read = PictureReader(observer)
+        self._read = PictureReader(observer.warning)
 
     def __len__(self) -> int:
         return len(self._pairs)

@@ -52,7 +52,7 @@ class Cityscapes:
             (image.name if plain[image.name] == 1 else f"{image.parent.name}/{image.name}")[: -len(IMAGE_SUFFIX)]
             for image in images
         ]
-        self._read = PictureReader(observer)
+        self._read = PictureReader(observer.warning)
         self.without_labels = f"--split val: {NOT_PUBLIC}" if split == "test" else ""
 
     def __len__(self) -> int:

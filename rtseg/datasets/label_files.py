@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.artifacts.files import PathLike
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
 from rtseg.datasets.labelled import Labels
@@ -23,7 +23,7 @@ VOID_COLOURS = {(0, 0, 0), (255, 255, 255), (224, 224, 192)}
 """Colours that datasets give to what they leave unlabelled."""
 
 
-def read_labels(path: PathLike, classes: ClassSpec, *, void: int, any_palette: bool = False) -> Labels:
+def read_labels(path: Path, classes: ClassSpec, *, void: int, any_palette: bool = False) -> Labels:
     """Return the indices of a label file as they are stored, uint8 (height, width).
 
     void is the index of what is unlabelled, beside the classes' ignore index. The colours of a palette prove what its
@@ -42,7 +42,7 @@ def read_labels(path: PathLike, classes: ClassSpec, *, void: int, any_palette: b
 
 
 def _require_own_palette(
-    path: PathLike, stored: StoredLabels, used: set[int], classes: ClassSpec, any_palette: bool
+    path: Path, stored: StoredLabels, used: set[int], classes: ClassSpec, any_palette: bool
 ) -> None:
     if not used or _shows(stored, used, classes):
         return

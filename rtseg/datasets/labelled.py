@@ -40,23 +40,32 @@ class LabelledDataset(Protocol):
         """Return one picture. Raises DatasetError, or IndexError past the end."""
 
 
-def require_labels(dataset: LabelledDataset, *, limit: int | None = None, observer: Observer = SILENT) -> None:
+def require_labels(
+    dataset: LabelledDataset,
+    *,
+    limit: int | None = None,
+    first: LabelledImage | None = None,
+    kind: str = "",
+    observer: Observer = SILENT,
+) -> None:
     """Raise DatasetError where no pixel of the dataset, or of its first limit pictures, is labelled.
 
-    Every figure that is counted against labels would be one of nothing. Pictures are read up to the first that
-    has a label, so a labelled dataset costs one, and it is known before a network has run. Raises what they raise.
+    Every figure that is counted against labels would be one of nothing. Pictures are read up to one with a label, so
+    it is known before a network has run; first is the first of them, where it has been read already. kind is a word
+    for the pictures. Raises what reading them raises.
     """
     total = len(dataset) if limit is None else min(limit, len(dataset))
     for index in range(total):
-        labels = dataset[index].labels
-        if (labels != dataset.classes.ignore_index).any():
+        item = first if index == 0 and first is not None else dataset[index]
+        if (item.labels != dataset.classes.ignore_index).any():
             return
         observer.progress("looking for labels", index + 1, total)
-    raise nothing_labelled(dataset, total)
+    if total:
+        raise nothing_labelled(dataset, total, kind)
 
 
-def nothing_labelled(dataset: LabelledDataset, pictures: int) -> DatasetError:
-    """Return what to raise where the first pictures of a dataset hold void alone.
+def nothing_labelled(dataset: LabelledDataset, pictures: int, kind: str = "") -> DatasetError:
+    """Return what to raise where so many pictures of a dataset hold void alone.
 
     A dataset that knows where its labels are says so in `without_labels`.
     """
@@ -64,15 +73,11 @@ def nothing_labelled(dataset: LabelledDataset, pictures: int) -> DatasetError:
         "another split, or label files that hold classes; images:FOLDER where agreement without labels will do"
     )
     return DatasetError(
-        "there is no picture to count on" if not pictures else f"no pixel of {_pictures(pictures)} is labelled",
-        got=0 if not pictures else "label files that hold void alone",
-        expected="1 or more" if not pictures else f"some pixels of the {len(dataset.classes)} classes",
-        hint=hint if pictures else "",
+        f"no pixel of the {pictures} {kind}pictures is labelled",
+        got="label files that hold void alone",
+        expected=f"some pixels of the {len(dataset.classes)} classes",
+        hint=hint,
     )
-
-
-def _pictures(number: int) -> str:
-    return "the picture" if number == 1 else f"the {number} pictures"
 
 
 def checked(item: LabelledImage, classes: ClassSpec, hint: str = "") -> LabelledImage:

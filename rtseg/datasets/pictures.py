@@ -42,7 +42,7 @@ class FolderPictures:
             self._paths = listed(folder, IMAGE_SUFFIXES)
         except OSError as error:
             raise DatasetError(f"cannot read {folder}: {error.strerror}", expected="a folder of pictures") from error
-        self._read = PictureReader(observer)
+        self._read = PictureReader(observer.warning)
         if not self._paths:
             raise DatasetError(
                 f"no picture in {folder}", expected=f"files ending in {', '.join(IMAGE_SUFFIXES[:3])}, ..."

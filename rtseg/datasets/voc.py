@@ -39,7 +39,7 @@ class VOC2012:
         home = _home(root)
         self._names = _names_in(home / LISTS / f"{split}.txt")
         self._pictures, self._labels = home / "JPEGImages", home / "SegmentationClass"
-        self._read = PictureReader(observer)
+        self._read = PictureReader(observer.warning)
         for kind, folder, suffix in (("pictures", self._pictures, "jpg"), ("label files", self._labels, "png")):
             files = (folder / f"{name}.{suffix}" for name in self._names)
             missing = [path for path in files if not os.path.isfile(path)]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Final
 
 import cv2
 import numpy as np
@@ -13,11 +14,12 @@ from rtseg.artifacts.files import PathLike, written_atomically
 from rtseg.errors import ImageError
 from rtseg.images.headers import Header
 from rtseg.images.stored import IMAGE_SUFFIXES, no_picture, stored_picture
-from rtseg.observer import SILENT, Observer
 
 __all__ = ["IMAGE_SUFFIXES", "PictureReader", "read_image", "resize_image", "write_image"]
 
 Pixels = NDArray[np.uint8]
+
+LOGGER: Final = logging.getLogger("rtseg")
 
 CUSTOMARY_BITS = (10, 12, 14)
 """What sensors give and files of 16 bits hold; and what is warned of when a picture uses no more."""
@@ -26,8 +28,9 @@ CUSTOMARY_BITS = (10, 12, 14)
 class PictureReader:
     """Reads the pictures of one source. What is out of the ordinary is told once, for the first that shows it."""
 
-    def __init__(self, observer: Observer = SILENT) -> None:
-        self._observer = observer
+    def __init__(self, warn: Callable[[str], None] = LOGGER.warning) -> None:
+        """warn receives what a person should not miss."""
+        self._warn = warn
         self._told: set[int] = set()
 
     def __call__(self, path: PathLike) -> Pixels:
@@ -40,7 +43,7 @@ class PictureReader:
         image, bits = _read(path)
         if bits is not None and bits not in self._told:
             self._told.add(bits)
-            self._observer.warning(
+            self._warn(
                 f"{path} stores 16 bits and uses {bits} of them at most, so it is nearly black to a network; "
                 f"others may be too. Try: its values times {1 << 16 - bits}, in every picture of the source alike"
             )

@@ -84,7 +84,7 @@ class VideoReader:
             raise ImageError(f"cannot read {self.path}: {error.strerror}") from error
         if not _is_text(self.path):
             raise ImageError(f"OpenCV cannot open {self.path}", got="a name that is not UTF-8", hint="another name")
-        capture = cv2.VideoCapture(str(self.path), _backend())
+        capture = _captured(self.path)
         if not capture.isOpened():
             capture.release()
             raise self._no_video(missing_part(self.path))
@@ -107,7 +107,7 @@ class VideoWriter:
         height, width = frame.shape[:2]
         if self._writer is None:
             if not _is_text(self._path):
-                raise ImageError(f"OpenCV cannot write {self._path}", got="a name that is not UTF-8", hint="another name")
+                raise ImageError("OpenCV cannot write a video of this name", got="one that is not UTF-8")
             if height not in MP4_SIDES or width not in MP4_SIDES:
                 raise ImageError(
                     "the frames do not fit into an MP4",
@@ -135,9 +135,17 @@ def _is_text(path: Path) -> bool:
     return True
 
 
-def _backend() -> int:
-    """Return what decodes videos: FFmpeg alone where OpenCV has it, as the others take a name for a pattern of names."""
-    return cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
+def _captured(path: Path) -> cv2.VideoCapture:
+    """Return the capture of a file, by FFmpeg where OpenCV has it: other backends take a name for a pattern of names.
+
+    What OpenCV writes on standard error of a file that is none is told by our one line.
+    """
+    backend = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(str(path), backend)
+    finally:
+        cv2.utils.logging.setLogLevel(before)
 
 
 def _why_not_writable(path: Path) -> WriteError:
@@ -168,7 +176,7 @@ def video_written_to(path: PathLike, fps: float) -> Iterator[VideoWriter]:
 
 def _require_complete(part: Path, path: Path) -> None:
     """Raise WriteError unless the finished file opens: of a full disk OpenCV says nothing, but leaves out the index."""
-    capture = cv2.VideoCapture(str(part))
+    capture = _captured(part)
     complete = capture.isOpened()
     capture.release()
     if not complete:

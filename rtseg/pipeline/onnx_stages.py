@@ -88,7 +88,7 @@ def export(
 
     require_at_least(0, images=images, seed=seed)
     size = resolution_of(resolution)
-    dataset = open_dataset(data, split)
+    dataset = open_dataset(data, split, observer)
     prepared = prepared_network(network, checkpoint=checkpoint, classes=classes, options=options, seed=seed)
     pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
     path = Path(output) if output is not None else Path(default_name(prepared, size, interface))

@@ -16,7 +16,7 @@ from rtseg.accuracy.validation import measured_accuracy
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import TrainingDetails
 from rtseg.artifacts.files import PathLike, require_writable
-from rtseg.datasets.labelled import LabelledDataset
+from rtseg.datasets.labelled import LabelledDataset, require_labels
 from rtseg.datasets.patches import Patches
 from rtseg.errors import DatasetError, TrainingError
 from rtseg.frame.protocol import TensorSpec
@@ -67,6 +67,8 @@ def fit(
         )
     recipe.crop_resolution.require_multiple_of(network.module.multiple, network.name)
     _require_same_classes(network, train, val)
+    for dataset, kind in ((train, "training "), (val, "validation ")):
+        require_labels(dataset, kind=kind, observer=observer)
     validated_at = _validation_resolution(val, network)
     require_writable(output)
     _require_device(device)
