@@ -102,8 +102,6 @@ def _of_colours(values: NDArray[np.integer], classes: ClassSpec) -> str:
 
 
 def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
-    if values.dtype == np.uint8:
-        return "the channel of indices without the transparency beside it"
     largest = int(values.max())
     if largest <= 255:
         return f"the same values, none of which is above {largest}, saved in 8 bits"

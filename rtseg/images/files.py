@@ -80,13 +80,13 @@ def _to_8_bits(stored: NDArray[Any], header: Header) -> Pixels:
     """Return samples as 8 bits: the header's maximum becomes 255."""
     if header.maximum < 255:
         table = (np.arange(256) * 255 + header.maximum // 2) // header.maximum
-        return np.minimum(table, 255).astype(np.uint8)[stored]
+        return np.take(np.minimum(table, 255).astype(np.uint8), stored)
     if stored.dtype == np.uint8:
         return stored
     if header.maximum == 65535:
         return (stored >> 8).astype(np.uint8)
     table = np.minimum(np.arange(1 << 16) * 256 // (header.maximum + 1), 255).astype(np.uint8)
-    return table[stored]
+    return np.take(table, stored)
 
 
 def _used_bits(stored: NDArray[Any], header: Header) -> int | None:

@@ -54,9 +54,9 @@ class VideoReader:
         rate = float(capture.get(cv2.CAP_PROP_FPS))
         self.fps = rate if math.isfinite(rate) and rate > 0 else UNKNOWN_RATE
         self.expected_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
-        sides = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
+        height, width = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
         capture.release()
-        require_few_pixels(path, *sides)
+        require_few_pixels(path, height, width)
         self.missing = missing_part(path)
 
     def __iter__(self) -> Iterator[Pixels]:

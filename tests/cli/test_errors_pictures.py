@@ -240,6 +240,7 @@ def test_more_pixels_are_read_where_the_limit_is_raised(
     assert message == "RTSEG_MAX_PIXELS is not a number of pixels; got 'many'; expected 1 to 1073741824"
 
 
+@pytest.mark.slow
 def test_an_input_that_takes_all_memory_costs_none_of_the_others(
     ended: Callable[..., Any], exported: Path, picture: Path, tmp_path: Path
 ) -> None:
@@ -247,7 +248,7 @@ def test_an_input_that_takes_all_memory_costs_none_of_the_others(
     folder.mkdir()
     shutil.copy(picture, folder / "z.png")
     cv2.imwrite(str(folder / "large.png"), np.zeros((11000, 11000), np.uint8))
-    limited = ("prlimit", f"--as={1700 << 20}")
+    limited = ("prlimit", f"--as={1500 << 20}")
     if shutil.which("prlimit") is None:
         pytest.skip("prlimit, which bounds the memory of a process, is missing")
     outcome = ended("run", exported, folder, "--threads", 1, "-o", tmp_path / "out", before=limited)
