@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from PIL import Image
 
 from rtseg.datasets.registry import class_spec
@@ -21,6 +22,7 @@ from rtseg.networks.prepared import network_with_random_weights
 from rtseg.observer import Observer
 from rtseg.runners.loading import load
 from rtseg.specs import Resolution
+from tests.images.file_trees import PICTURES, TREES, planted
 
 CLASSES = class_spec("camvid")
 FRAMES = 5
@@ -310,3 +312,36 @@ def test_a_folder_that_cannot_be_made_is_a_write_error(segmenter: Segmenter, tmp
     (tmp_path / "out").write_text("a file where a folder should be")
     with pytest.raises(WriteError, match="cannot write"):
         label_files(segmenter, [save(tmp_path / "street.png")], tmp_path / "out")
+
+
+# Folders as they lie on disks
+
+
+@settings(deadline=None, max_examples=250, derandomize=True)
+@given(TREES)
+def test_of_any_folder_each_good_picture_is_labelled_and_each_bad_one_recorded(
+    segmenter: Segmenter, tmp_path_factory: pytest.TempPathFactory, tree: dict[str, str]
+) -> None:
+    place = tmp_path_factory.mktemp("tree")
+    expected = planted(place / "in", tree)
+    if not expected.names:
+        with pytest.raises(InputError, match="no image or video in"):
+            expand_inputs([place / "in"])
+        return
+    before = names(place / "in")
+    files, failures = expand_inputs([place / "in"])
+    assert ([path.name for path in files], failures) == (expected.names, [])
+    summary = label_files(segmenter, files, place / "out").to_json()
+    assert {Path(failure["input"]).name for failure in summary["failures"]} == expected.bad
+    assert {Path(entry["input"]).name for entry in summary["inputs"]} == set(expected.good)
+    for entry in summary["inputs"]:
+        shown = PICTURES[expected.good[Path(entry["input"]).name]]
+        np.testing.assert_array_equal(read_label_png(place / "out" / entry["labels"]), segmenter(shown))
+    results = [entry[kind] for entry in summary["inputs"] for kind in ("labels", "overlay")]
+    assert sorted(results) == names(place / "out")
+    assert len({result.casefold() for result in results}) == len(results)
+    stems = [Path(name).stem.casefold() for name in expected.names]
+    for entry in summary["inputs"]:
+        stem = Path(entry["input"]).stem
+        assert (entry["labels"] == f"{stem}_labels.png") == (stems.count(stem.casefold()) == 1)
+    assert names(place / "in") == before

@@ -54,7 +54,8 @@ class StoredLabels:
 def read_stored_labels(path: PathLike) -> StoredLabels:
     """Return the values of a PNG as they are stored: indices where it has a palette. Raises ImageError for other files.
 
-    Transparency is left aside. Values of fewer than 8 bits stay what they are, though a picture of them would be spread to full brightness.
+    Transparency is left aside. Values of fewer than 8 bits stay what they are, though a picture of them would be spread
+    to full brightness.
     """
     data, header = stored_picture(path)
     if header.format != "PNG":

@@ -91,5 +91,5 @@ def test_transparency_beside_the_indices_is_left_aside(tmp_path: Path) -> None:
 
 def test_labels_in_another_format_are_refused(tmp_path: Path) -> None:
     Image.fromarray(LABELS).save(tmp_path / "x.png", format="BMP")
-    with pytest.raises(ImageError, match="x.png is not a PNG; got a BMP"):
+    with pytest.raises(ImageError, match=r"x\.png is not a PNG; got a BMP"):
         read_label_png(tmp_path / "x.png")

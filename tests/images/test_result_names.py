@@ -57,5 +57,5 @@ def test_no_two_results_share_a_name_on_any_file_system_and_the_order_does_not_m
 
 
 def test_a_path_that_is_given_twice_is_refused() -> None:
-    with pytest.raises(InputError, match="several inputs have the same name; got .*in-a.png"):
+    with pytest.raises(InputError, match=r"several inputs have the same name; got .*in-a\.png"):
         named("in/a.png", "in/a.png")
