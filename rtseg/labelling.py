@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.errors import ImageError, InputError
+from rtseg.errors import ImageError, InputError, WriteError
 from rtseg.frame.segmenter import Segmenter
-from rtseg.images.files import IMAGE_SUFFIXES, read_image, write_image
+from rtseg.images.files import IMAGE_SUFFIXES, PictureReader, write_image
+from rtseg.images.folders import listed
 from rtseg.images.label_png import write_label_png
+from rtseg.images.result_names import result_names
 from rtseg.images.video import VIDEO_SUFFIXES, VideoReader, video_written_to
 from rtseg.observer import SILENT, Observer
 
 
 @dataclass
 class LabellingSummary:
-    """What was labelled: pixels by class for each input, and the inputs that could not be read."""
+    """What was labelled: results and pixels by class for each input; and the inputs that could not be read, or not all.
+
+    The results stand by their names in the folder that was written: "labels" is a file, of a video a folder.
+    """
 
     class_names: tuple[str, ...]
     inputs: list[dict[str, Any]] = field(default_factory=list)
@@ -36,30 +44,46 @@ class LabellingSummary:
         return {"pixels": pixels, "class_share": total, "inputs": self.inputs, "failures": self.failures}
 
 
-def expand_inputs(inputs: Sequence[Path]) -> list[Path]:
+class Inputs(NamedTuple):
+    """Files to label, and what was named and gives none, as it stands in a summary."""
+
+    files: list[Path]
+    failures: list[dict[str, str]]
+
+
+def expand_inputs(inputs: Sequence[Path]) -> Inputs:
     """Return the files meant: a file is itself, a folder its images and videos, sorted, not its subfolders.
 
-    Raises InputError for a path that does not exist and a folder with nothing to label.
+    Of a folder hidden entries are left out, and whatever else has the name of a picture or video is given, so that
+    reading it tells what it is. A file that is meant twice is given once. A path that does not exist, or a folder with
+    nothing to label, costs nothing of the others. Raises InputError where nothing else is left.
     """
-    suffixes = IMAGE_SUFFIXES + VIDEO_SUFFIXES
-    files: list[Path] = []
+    files: dict[str, Path] = {}
+    errors: list[tuple[Path, InputError]] = []
     for path in inputs:
         try:
-            if not path.is_dir():
-                path.stat()
-                files.append(path)
-                continue
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes and p.is_file())
-        except FileNotFoundError as error:
-            raise InputError(f"no such file or folder: {path}") from error
-        except OSError as error:
-            raise InputError(f"cannot read {path}: {error.strerror}") from error
-        if not found:
-            raise InputError(
-                f"no image or video in {path}", expected=f"files ending in {', '.join(IMAGE_SUFFIXES[:3])}, ..."
-            )
-        files += found
-    return files
+            files.update((os.path.abspath(found), found) for found in _files_of(path))
+        except InputError as error:
+            errors.append((path, error))
+    if errors and not files:
+        raise errors[0][1]
+    return Inputs(list(files.values()), [_failure(path, error) for path, error in errors])
+
+
+def _files_of(path: Path) -> list[Path]:
+    try:
+        if not stat.S_ISDIR(os.stat(path).st_mode):
+            return [path]
+        found = listed(path, IMAGE_SUFFIXES + VIDEO_SUFFIXES)
+    except FileNotFoundError as error:
+        raise InputError(f"no such file or folder: {path}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    if not found:
+        raise InputError(
+            f"no image or video in {path}", expected=f"files ending in {', '.join(IMAGE_SUFFIXES[:3])}, ..."
+        )
+    return found
 
 
 def label_files(
@@ -67,56 +91,88 @@ def label_files(
     inputs: Sequence[Path],
     folder: Path,
     *,
+    failures: Sequence[dict[str, str]] = (),
     observer: Observer = SILENT,
 ) -> LabellingSummary:
     """Write NAME_labels.png and NAME_overlay.png for each image into folder; return the summary.
 
-    A video gives NAME_labels/000000.png, ... and NAME_overlay.mp4. An input that cannot be read is
-    recorded and the rest goes on. Raises InputError where two inputs would write the same file or one
-    of the inputs, and WriteError.
+    A video gives NAME_labels/000000.png, ... and NAME_overlay.mp4. NAME is the file's without its suffix, or longer
+    where several would share it (rtseg.images.result_names); the summary has the names of all results. An input that
+    cannot be read, is too large for the memory, or has too long a name is recorded, behind those failures that are
+    known before, and the rest goes on. Raises InputError where a result would overwrite one of the inputs, and
+    WriteError.
     """
-    stems = [path.stem for path in inputs]
-    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
-        raise InputError("several inputs have the same name", got=", ".join(twice), hint="one run for each folder")
-    kinds = ("labels.png", "overlay.png", "overlay.mp4")
-    results = {(folder / f"{stem}_{kind}").resolve() for stem in stems for kind in kinds}
-    if lost := sorted(str(path) for path in inputs if path.resolve() in results):
-        raise InputError(f"labelling would overwrite the input {lost[0]}", hint="-o with another folder")
-    summary = LabellingSummary(segmenter.output.classes.names)
-    for done, path in enumerate(inputs, 1):
-        label = _label_video if path.suffix.lower() in VIDEO_SUFFIXES else _label_image
+    names = result_names(inputs)
+    _require_kept(inputs, names, folder)
+    summary = LabellingSummary(segmenter.output.classes.names, failures=list(failures))
+    read = PictureReader(observer.warning)
+    for done, (path, name) in enumerate(zip(inputs, names), 1):
         try:
-            summary.inputs.append(label(segmenter, path, folder))
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                _label_video(segmenter, path, folder, name, summary)
+            else:
+                _label_image(segmenter, path, folder, name, summary, read)
         except ImageError as error:
-            summary.failures.append({"input": str(path), "error": str(error)})
+            summary.failures.append(_failure(path, error))
+        except MemoryError:
+            too_large = ImageError(f"there is not enough memory to label {path}", hint="a smaller picture")
+            summary.failures.append(_failure(path, too_large))
+        except WriteError as error:
+            if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
+                raise
+            too_long = ImageError(f"the name of {path} is too long for its results", hint="a shorter one")
+            summary.failures.append(_failure(path, too_long))
         observer.progress("labelling", done, len(inputs))
     return summary
 
 
-def _label_image(segmenter: Segmenter, path: Path, folder: Path) -> dict[str, Any]:
-    image = read_image(path)
-    labels, overlay = segmenter.with_overlay(image)
+def _failure(path: Path, error: InputError) -> dict[str, str]:
+    return {"input": str(path), "error": str(error)}
+
+
+def _require_kept(inputs: Sequence[Path], names: Sequence[str], folder: Path) -> None:
+    """Raise InputError where a result would overwrite an input."""
+    kinds = ("labels", "labels.png", "overlay.png", "overlay.mp4")
+    results = {(folder / f"{name}_{kind}").resolve() for name in names for kind in kinds}
+    for path in inputs:
+        place = path.resolve()
+        if place in results or place.parent in results:
+            raise InputError(f"labelling would overwrite the input {path}", hint="-o with another folder")
+
+
+def _label_image(
+    segmenter: Segmenter, path: Path, folder: Path, name: str, summary: LabellingSummary, read: PictureReader
+) -> None:
+    labels, overlay = segmenter.with_overlay(read(path))
     classes = segmenter.output.classes
-    write_label_png(folder / f"{path.stem}_labels.png", labels, classes)
-    write_image(folder / f"{path.stem}_overlay.png", overlay)
-    return _entry(path, classes.names, np.bincount(labels.ravel(), minlength=256), frames=1)
+    results = {"labels": f"{name}_labels.png", "overlay": f"{name}_overlay.png"}
+    write_image(folder / results["overlay"], overlay)  # first, as its name is longer: neither is left alone
+    write_label_png(folder / results["labels"], labels, classes)
+    counts = np.bincount(labels.ravel(), minlength=256)
+    summary.inputs.append(_entry(path, classes.names, counts, frames=1, results=results))
 
 
-def _label_video(segmenter: Segmenter, path: Path, folder: Path) -> dict[str, Any]:
+def _label_video(segmenter: Segmenter, path: Path, folder: Path, name: str, summary: LabellingSummary) -> None:
     video = VideoReader(path)
     classes = segmenter.output.classes
     counts = np.zeros(256, np.int64)
     frames = 0
-    with video_written_to(folder / f"{path.stem}_overlay.mp4", video.fps) as writer:
+    results = {"labels": f"{name}_labels", "overlay": f"{name}_overlay.mp4"}
+    with video_written_to(folder / results["overlay"], video.fps) as writer:
         for frames, image in enumerate(video, 1):
             labels, overlay = segmenter.with_overlay(image)
-            counts += np.bincount(labels.ravel(), minlength=256)
-            write_label_png(folder / f"{path.stem}_labels" / f"{frames - 1:06d}.png", labels, classes)
             writer.add(overlay)
-    return _entry(path, classes.names, counts, frames=frames)
+            counts += np.bincount(labels.ravel(), minlength=256)
+            write_label_png(folder / results["labels"] / f"{frames - 1:06d}.png", labels, classes)
+    summary.inputs.append(_entry(path, classes.names, counts, frames=frames, results=results))
+    if video.missing is not None:
+        error = ImageError(f"{path} ends early: {video.missing} are there; the {frames} frames in them are labelled")
+        summary.failures.append(_failure(path, error))
 
 
-def _entry(path: Path, names: tuple[str, ...], counts: NDArray[np.int64], *, frames: int) -> dict[str, Any]:
+def _entry(
+    path: Path, names: tuple[str, ...], counts: NDArray[np.int64], *, frames: int, results: dict[str, str]
+) -> dict[str, Any]:
     pixels = int(counts.sum())
     shares = {name: int(count) / pixels for name, count in zip(names, counts)}
-    return {"input": str(path), "frames": frames, "pixels": pixels, "class_share": shares}
+    return {"input": str(path), **results, "frames": frames, "pixels": pixels, "class_share": shares}

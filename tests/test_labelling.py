@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
 from PIL import Image
 
 from rtseg.datasets.registry import class_spec
@@ -15,11 +16,13 @@ from rtseg.exporting.onnx_file import export_onnx
 from rtseg.frame.palette import overlay
 from rtseg.frame.segmenter import Segmenter
 from rtseg.images.files import read_image
+from rtseg.images.label_png import read_label_png
 from rtseg.labelling import expand_inputs, label_files
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.observer import Observer
 from rtseg.runners.loading import load
 from rtseg.specs import Resolution
+from tests.images.file_trees import PICTURES, TREES, planted
 
 CLASSES = class_spec("camvid")
 FRAMES = 5
@@ -62,20 +65,41 @@ def names(folder: Path) -> list[str]:
 
 def test_a_file_is_itself(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png")
-    assert expand_inputs([path]) == [path]
+    assert expand_inputs([path]) == ([path], [])
 
 
 def test_a_folder_is_its_images_and_videos_sorted_without_its_subfolders(tmp_path: Path) -> None:
     for name in ("b.PNG", "a.jpg", "c.mp4", "notes.txt"):
         (tmp_path / name).write_bytes(b"")
     save(tmp_path / "deeper" / "d.png")
-    assert [path.name for path in expand_inputs([tmp_path])] == ["a.jpg", "b.PNG", "c.mp4"]
+    assert [path.name for path in expand_inputs([tmp_path]).files] == ["a.jpg", "b.PNG", "c.mp4"]
 
 
-def test_a_subfolder_that_is_named_like_a_picture_is_no_input(tmp_path: Path) -> None:
+def test_whatever_is_named_like_a_picture_is_an_input_and_what_is_hidden_is_none(tmp_path: Path) -> None:
     save(tmp_path / "a.png")
     (tmp_path / "sequence.png").mkdir()
-    assert [path.name for path in expand_inputs([tmp_path])] == ["a.png"]
+    (tmp_path / "broken.png").symlink_to("nowhere")
+    for name in ("._a.png", ".b.mp4", ".DS_Store", "Thumbs.db"):
+        (tmp_path / name).touch()
+    assert [path.name for path in expand_inputs([tmp_path]).files] == ["a.png", "broken.png", "sequence.png"]
+
+
+def test_a_file_that_is_named_itself_is_an_input_though_hidden(tmp_path: Path) -> None:
+    assert expand_inputs([save(tmp_path / ".a.png")]).files == [tmp_path / ".a.png"]
+
+
+def test_a_file_that_is_meant_twice_is_given_once(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png")
+    assert expand_inputs([tmp_path, path, tmp_path / "." / "a.png"]).files == [path]
+
+
+def test_what_gives_no_file_is_a_failure_where_others_give_some(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    path = save(tmp_path / "a.png")
+    files, failures = expand_inputs([tmp_path / "empty", path, tmp_path / "none.mp4"])
+    assert files == [path]
+    assert [failure["input"] for failure in failures] == [str(tmp_path / "empty"), str(tmp_path / "none.mp4")]
+    assert failures[1]["error"] == f"no such file or folder: {tmp_path / 'none.mp4'}"
 
 
 def test_a_folder_with_nothing_to_label_is_refused(tmp_path: Path) -> None:
@@ -228,11 +252,51 @@ def test_nothing_at_all_that_can_be_read_has_shares_of_zero(segmenter: Segmenter
     assert set(summary["class_share"].values()) == {0.0}
 
 
-def test_two_inputs_that_would_write_the_same_file_are_refused(segmenter: Segmenter, tmp_path: Path) -> None:
-    inputs = [save(tmp_path / "a" / "street.png"), save(tmp_path / "b" / "street.jpg")]
-    with pytest.raises(InputError, match="several inputs have the same name; got street"):
-        label_files(segmenter, inputs, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_inputs_of_one_stem_are_each_labelled_under_a_name_of_their_own(segmenter: Segmenter, tmp_path: Path) -> None:
+    inputs = [save(tmp_path / "a" / "street.png"), save(tmp_path / "b" / "street.bmp", 1)]
+    summary = label_files(segmenter, inputs, tmp_path / "out").to_json()
+    assert [entry["labels"] for entry in summary["inputs"]] == ["street.png_labels.png", "street.bmp_labels.png"]
+    for index, entry in enumerate(summary["inputs"]):
+        np.testing.assert_array_equal(read_label_png(tmp_path / "out" / entry["labels"]), segmenter(scene(index)))
+        assert (tmp_path / "out" / entry["overlay"]).is_file()
+
+
+def test_frames_of_an_earlier_run_that_are_inputs_now_are_never_overwritten(
+    segmenter: Segmenter, tmp_path: Path
+) -> None:
+    inputs = [save(tmp_path / "drive_labels" / "000000.png"), save_video(tmp_path / "drive.mp4")]
+    with pytest.raises(InputError, match=r"would overwrite the input .*000000\.png"):
+        label_files(segmenter, inputs, tmp_path)
+
+
+def test_a_video_that_ends_early_is_labelled_as_far_as_it_goes_and_recorded(
+    segmenter: Segmenter, tmp_path: Path
+) -> None:
+    path = tmp_path / "drive.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (80, 48))
+    for _ in range(20):
+        writer.write(np.random.default_rng(0).integers(0, 256, (48, 80, 3), np.uint8))
+    writer.release()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+    summary = label_files(segmenter, [path], tmp_path / "out").to_json()
+    (entry,), (failure,) = summary["inputs"], summary["failures"]
+    assert 5 < entry["frames"] < 20
+    assert failure["error"].startswith(f"{path} ends early: {len(content) * 2 // 3} bytes of {len(content)} are there")
+
+
+@pytest.mark.parametrize("letters", [227, 236, 240, 244, 248, 250])
+@pytest.mark.parametrize("suffix", [".png", ".mp4"])
+def test_a_name_too_long_for_results_is_that_inputs_failure_and_leaves_nothing(
+    segmenter: Segmenter, tmp_path: Path, letters: int, suffix: str
+) -> None:
+    write = save if suffix == ".png" else save_video
+    inputs = [write(tmp_path / ("n" * letters + suffix)), save(tmp_path / "z.png")]
+    summary = label_files(segmenter, inputs, tmp_path / "out").to_json()
+    done = [Path(entry["input"]).stem[0] for entry in summary["inputs"]]
+    assert done == (["z"] if letters > 227 else ["n", "z"])
+    assert [path for path in names(tmp_path / "out") if path.startswith(("n", "."))] == [] or letters == 227
+    assert len(summary["failures"]) == (letters > 227)
 
 
 def test_an_input_is_never_overwritten(segmenter: Segmenter, tmp_path: Path) -> None:
@@ -248,3 +312,36 @@ def test_a_folder_that_cannot_be_made_is_a_write_error(segmenter: Segmenter, tmp
     (tmp_path / "out").write_text("a file where a folder should be")
     with pytest.raises(WriteError, match="cannot write"):
         label_files(segmenter, [save(tmp_path / "street.png")], tmp_path / "out")
+
+
+# Folders as they lie on disks
+
+
+@settings(deadline=None, max_examples=250, derandomize=True)
+@given(TREES)
+def test_of_any_folder_each_good_picture_is_labelled_and_each_bad_one_recorded(
+    segmenter: Segmenter, tmp_path_factory: pytest.TempPathFactory, tree: dict[str, str]
+) -> None:
+    place = tmp_path_factory.mktemp("tree")
+    expected = planted(place / "in", tree)
+    if not expected.names:
+        with pytest.raises(InputError, match="no image or video in"):
+            expand_inputs([place / "in"])
+        return
+    before = names(place / "in")
+    files, failures = expand_inputs([place / "in"])
+    assert ([path.name for path in files], failures) == (expected.names, [])
+    summary = label_files(segmenter, files, place / "out").to_json()
+    assert {Path(failure["input"]).name for failure in summary["failures"]} == expected.bad
+    assert {Path(entry["input"]).name for entry in summary["inputs"]} == set(expected.good)
+    for entry in summary["inputs"]:
+        shown = PICTURES[expected.good[Path(entry["input"]).name]]
+        np.testing.assert_array_equal(read_label_png(place / "out" / entry["labels"]), segmenter(shown))
+    results = [entry[kind] for entry in summary["inputs"] for kind in ("labels", "overlay")]
+    assert sorted(results) == names(place / "out")
+    assert len({result.casefold() for result in results}) == len(results)
+    stems = [Path(name).stem.casefold() for name in expected.names]
+    for entry in summary["inputs"]:
+        stem = Path(entry["input"]).stem
+        assert (entry["labels"] == f"{stem}_labels.png") == (stems.count(stem.casefold()) == 1)
+    assert names(place / "in") == before

@@ -16,7 +16,6 @@ from rtseg.errors import SpecError
 from rtseg.frame.preprocess import tensor_from_image
 from rtseg.specs import (
     COLOUR_ORDERS,
-    CONTRACT_VERSION,
     INTERFACES,
     MAX_LOGIT,
     MAX_PIXELS,
@@ -29,9 +28,9 @@ from rtseg.specs import (
     OutputSpec,
     Resolution,
     contract_metadata,
-    require_field_types,
     tensor_shapes,
 )
+from rtseg.specs.versioned_json import CONTRACT_VERSION, require_field_types
 
 SIDES = st.integers(MIN_SIDE, 4096)
 RESOLUTIONS = st.builds(Resolution, SIDES, SIDES)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Union, cast
 
 from rtseg.accuracy.comparison import Comparison
 from rtseg.accuracy.comparison_count import ComparisonCount
 from rtseg.accuracy.confusion import Labels
 from rtseg.accuracy.validation import require_same_classes
-from rtseg.datasets.labelled import LabelledDataset, LabelledImage
+from rtseg.datasets.labelled import LabelledDataset, LabelledImage, require_labels
 from rtseg.datasets.pictures import PictureSource
 from rtseg.errors import DatasetError, SpecError
 from rtseg.frame.segmenter import Segmenter
@@ -42,6 +42,8 @@ def compare(
     total = _total(pictures, limit)
     for index in range(total):
         item = pictures[index]
+        if index == 0:
+            _require_labels(pictures, item, limit, observer)
         count.add(reference(item.image), candidate(item.image), _truth(item))
         observer.progress("comparing", index + 1, total)
     return count.result()
@@ -67,8 +69,8 @@ class ReferenceRun:
     ) -> None:
         """Run the reference on the pictures, or the first limit of them; it may be closed afterwards.
 
-        Raises DatasetError where the dataset speaks of other classes or is empty, and SpecError where the
-        label maps take more than max_bytes.
+        Raises DatasetError where the dataset speaks of other classes, is empty or holds no labelled pixel, and
+        SpecError where the label maps take more than max_bytes.
         """
         self.classes = reference.output.classes
         self._pictures = pictures
@@ -77,7 +79,10 @@ class ReferenceRun:
         self.label_bytes = 0
         total = _total(pictures, limit)
         for index in range(total):
-            labels = reference(pictures[index].image)
+            item = pictures[index]
+            if index == 0:
+                _require_labels(pictures, item, limit, observer)
+            labels = reference(item.image)
             self._label_maps.append(labels)
             self.label_bytes += labels.nbytes
             if self.label_bytes > max_bytes:
@@ -110,6 +115,12 @@ def _truth_classes(reference: Segmenter, pictures: Pictures) -> ClassSpec | None
     if classes is not None:
         require_same_classes(reference, classes)
     return classes
+
+
+def _require_labels(pictures: Pictures, first: object, limit: int | None, observer: Observer) -> None:
+    """Raise DatasetError where there are label files, and they hold void alone."""
+    if isinstance(first, LabelledImage):
+        require_labels(cast(LabelledDataset, pictures), limit=limit, first=first, observer=observer)
 
 
 def _truth(item: object) -> Labels | None:

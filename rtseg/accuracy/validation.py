@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rtseg.accuracy.confusion import AccuracyResult, ConfusionMatrix
-from rtseg.datasets.labelled import LabelledDataset
+from rtseg.datasets.labelled import LabelledDataset, require_labels
 from rtseg.errors import DatasetError
 from rtseg.frame.segmenter import Segmenter
 from rtseg.observer import SILENT, Observer
@@ -24,13 +24,15 @@ def measured_accuracy(
     One confusion matrix over all pictures; nothing of a picture is kept, so memory does not grow
     with their number. limit takes only the first pictures. A segmenter may have more classes after
     the dataset's own, such as void: to predict one of them is a miss of the true class. Raises
-    DatasetError where its first classes are not the dataset's.
+    DatasetError where its first classes are not the dataset's, and where no pixel is labelled.
     """
     require_same_classes(segmenter, dataset.classes)
     matrix = ConfusionMatrix(dataset.classes)
     total = len(dataset) if limit is None else min(limit, len(dataset))
     for index in range(total):
         item = dataset[index]
+        if index == 0:
+            require_labels(dataset, limit=limit, first=item, observer=observer)
         matrix.add(item.labels, segmenter(item.image))
         observer.progress(TASK, index + 1, total)
     return matrix.result()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Optional, TypeVar, get_origin, get_type_hints
 
 from rtseg.errors import ManifestError
-from rtseg.specs import require_field_types
+from rtseg.specs.versioned_json import require_field_types
 
 Digest = Optional[str]
 """Hexadecimal SHA-256; None where there is nothing to take it of."""

@@ -22,7 +22,8 @@ from rtseg.artifacts.details import Details, DetailsType, Digest, details_from_j
 from rtseg.artifacts.files import PathLike, sha256_of, write_text_atomically
 from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import ManifestError, SpecError, WriteError
-from rtseg.specs import ImageSpec, OutputSpec, require_field_types
+from rtseg.specs import ImageSpec, OutputSpec
+from rtseg.specs.versioned_json import require_field_types
 
 FORMAT, FIRST_FORMAT = "rtseg/2", "rtseg/1"
 KINDS = ("checkpoint", "onnx", "engine")

@@ -14,7 +14,8 @@ from rtseg.artifacts.details import Digest
 from rtseg.artifacts.files import PathLike, write_text_atomically
 from rtseg.artifacts.manifest import Manifest
 from rtseg.errors import CalibrationError, SpecError
-from rtseg.specs import ImageSpec, require_field_types
+from rtseg.specs import ImageSpec
+from rtseg.specs.versioned_json import require_field_types
 
 FORMAT = "rtseg-calibration/1"
 Percentile = Optional[float]

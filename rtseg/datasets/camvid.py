@@ -8,27 +8,33 @@ The label files hold 0 to 10 for the classes and 11 for void.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
+from rtseg.datasets.label_files import read_labels
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage, checked
 from rtseg.errors import DatasetError
-from rtseg.images.files import read_image, read_label_map, write_image
+from rtseg.images.files import PictureReader, write_image
+from rtseg.images.folders import listed
 from rtseg.observer import SILENT, Observer
 
 VOID_IN_FILES = 11
 
 
 class CamVid:
-    """The pictures of one split, sorted by name; void becomes the ignore index."""
+    """The pictures of one split, sorted by name, hidden files left out; void becomes the ignore index.
+
+    A picture is named by its file without the suffix, or with it where two would have one name (a.png and a.PNG).
+    """
 
     SPLITS = ("train", "val", "test")
     classes = CAMVID_CLASSES
 
-    def __init__(self, root: Path, split: str) -> None:
-        images = sorted((root / split).glob("*.png"))
+    def __init__(self, root: Path, split: str, observer: Observer = SILENT) -> None:
+        images = _pictures_in(root / split)
         if not images:
             raise DatasetError(
                 f"no CamVid pictures in {root / split}",
@@ -39,6 +45,9 @@ class CamVid:
         missing = [labels for _, labels in self._pairs if not os.path.isfile(labels)]
         if missing:
             raise DatasetError(f"{len(missing)} label files are missing", got=f"no {missing[0]}")
+        stems = Counter(image.stem for image, _ in self._pairs)
+        self._names = [image.stem if stems[image.stem] == 1 else image.name for image, _ in self._pairs]
+        self._read = PictureReader(observer.warning)
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -46,9 +55,19 @@ class CamVid:
     def __getitem__(self, index: int) -> LabelledImage:
         """Return one picture. Raises DatasetError or ImageError for files that are not what they should be."""
         image_path, labels_path = self._pairs[index]
-        labels = read_label_map(labels_path)
+        labels = read_labels(labels_path, self.classes, void=VOID_IN_FILES)
         labels = np.where(labels == VOID_IN_FILES, np.uint8(self.classes.ignore_index), labels)
-        return checked(LabelledImage(image_path.stem, read_image(image_path), labels), self.classes)
+        return checked(LabelledImage(self._names[index], self._read(image_path), labels), self.classes)
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    """Return the pictures of a folder, none where there is no folder. Raises DatasetError."""
+    try:
+        return listed(folder, (".png",))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise DatasetError(f"cannot read {folder}: {error.strerror}") from error
 
 
 def write_camvid_layout(

@@ -10,74 +10,36 @@ files exist the labelTrainIds are taken, which say the same.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
+from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
+from rtseg.datasets.label_files import read_labels
 from rtseg.datasets.labelled import LabelledImage, Labels, checked
 from rtseg.errors import DatasetError
-from rtseg.images.files import read_image, read_label_map
-from rtseg.specs import ClassSpec
-
-CITYSCAPES_CLASSES = ClassSpec(
-    dataset="cityscapes",
-    names=(
-        "road",
-        "sidewalk",
-        "building",
-        "wall",
-        "fence",
-        "pole",
-        "traffic light",
-        "traffic sign",
-        "vegetation",
-        "terrain",
-        "sky",
-        "person",
-        "rider",
-        "car",
-        "truck",
-        "bus",
-        "train",
-        "motorcycle",
-        "bicycle",
-    ),
-    palette=(
-        (128, 64, 128),
-        (244, 35, 232),
-        (70, 70, 70),
-        (102, 102, 156),
-        (190, 153, 153),
-        (153, 153, 153),
-        (250, 170, 30),
-        (220, 220, 0),
-        (107, 142, 35),
-        (152, 251, 152),
-        (70, 130, 180),
-        (220, 20, 60),
-        (255, 0, 0),
-        (0, 0, 142),
-        (0, 0, 70),
-        (0, 60, 100),
-        (0, 80, 100),
-        (0, 0, 230),
-        (119, 11, 32),
-    ),
-)
+from rtseg.images.files import PictureReader
+from rtseg.images.folders import is_hidden
+from rtseg.observer import SILENT, Observer
 
 LABEL_IDS_OF_TRAIN_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 LAST_LABEL_ID = 33
 IMAGE_SUFFIX = "_leftImg8bit.png"
+NOT_PUBLIC = "the labels of Cityscapes' test split are not public"
 
 
 class Cityscapes:
-    """The pictures of one split, sorted by city and name."""
+    """The pictures of one split, sorted by city and name, hidden files and folders left out.
+
+    A picture is named without its city where no other city has one of that name.
+    """
 
     SPLITS = ("train", "val", "test")
     classes = CITYSCAPES_CLASSES
 
-    def __init__(self, root: Path, split: str) -> None:
-        images = sorted((root / "leftImg8bit" / split).glob(f"*/*{IMAGE_SUFFIX}"))
+    def __init__(self, root: Path, split: str, observer: Observer = SILENT) -> None:
+        images = _pictures_in(root / "leftImg8bit" / split)
         if not images:
             raise DatasetError(
                 f"no Cityscapes pictures in {root / 'leftImg8bit' / split}",
@@ -85,6 +47,13 @@ class Cityscapes:
                 hint="cityscapes:PATH with the folder that holds leftImg8bit/ and gtFine/",
             )
         self._pairs = [(image, _labels_of(root, split, image)) for image in images]
+        plain = Counter(image.name for image in images)
+        self._names = [
+            (image.name if plain[image.name] == 1 else f"{image.parent.name}/{image.name}")[: -len(IMAGE_SUFFIX)]
+            for image in images
+        ]
+        self._read = PictureReader(observer.warning)
+        self.without_labels = f"--split val: {NOT_PUBLIC}" if split == "test" else ""
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -92,11 +61,11 @@ class Cityscapes:
     def __getitem__(self, index: int) -> LabelledImage:
         """Return one picture. Raises DatasetError or ImageError for files that are not what they should be."""
         image_path, labels_path = self._pairs[index]
-        labels = read_label_map(labels_path)
+        labels = read_labels(labels_path, self.classes, void=self.classes.ignore_index)
         if labels_path.name.endswith("labelIds.png"):
             labels = _train_ids(labels, labels_path)
-        name = image_path.name[: -len(IMAGE_SUFFIX)]
-        return checked(LabelledImage(name, read_image(image_path), labels), self.classes)
+        item = LabelledImage(self._names[index], self._read(image_path), labels)
+        return checked(item, self.classes, "the name NAME_gtFine_labelIds.png, if the values are label ids")
 
 
 def _labels_of(root: Path, split: str, image: Path) -> Path:
@@ -105,12 +74,30 @@ def _labels_of(root: Path, split: str, image: Path) -> Path:
         path = stem.with_name(f"{stem.name}_gtFine_{kind}.png")
         if os.path.isfile(path):
             return path
-    raise DatasetError("a label file is missing", got=f"no {stem}_gtFine_labelIds.png")
+    raise DatasetError(
+        "a label file is missing",
+        got=f"no {stem}_gtFine_labelIds.png",
+        hint=f"--split val: {NOT_PUBLIC}" if split == "test" else "",
+    )
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.glob(f"*/*{IMAGE_SUFFIX}")
+        if not is_hidden(path.name) and not is_hidden(path.parent.name)
+    )
 
 
 def _train_ids(label_ids: Labels, path: Path) -> Labels:
     if label_ids.size and int(label_ids.max()) > LAST_LABEL_ID:
-        raise DatasetError(f"{path} is not a labelIds file", got=int(label_ids.max()), expected=f"0 to {LAST_LABEL_ID}")
+        are_train_ids = set(np.unique(label_ids)) <= {*range(len(CITYSCAPES_CLASSES)), CITYSCAPES_CLASSES.ignore_index}
+        raise DatasetError(
+            f"{path} is not a labelIds file",
+            got=int(label_ids.max()),
+            expected=f"0 to {LAST_LABEL_ID}",
+            hint="its values are train ids: the name NAME_gtFine_labelTrainIds.png" if are_train_ids else "",
+        )
     table = np.full(256, CITYSCAPES_CLASSES.ignore_index, np.uint8)
     table[list(LABEL_IDS_OF_TRAIN_IDS)] = np.arange(len(CITYSCAPES_CLASSES), dtype=np.uint8)
     train_ids: Labels = table[label_ids]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtseg.errors import DatasetError
+from rtseg.observer import SILENT, Observer
 from rtseg.specs import ClassSpec
 
 Image = NDArray[np.uint8]
@@ -39,8 +40,51 @@ class LabelledDataset(Protocol):
         """Return one picture. Raises DatasetError, or IndexError past the end."""
 
 
-def checked(item: LabelledImage, classes: ClassSpec) -> LabelledImage:
-    """Return item. Raises DatasetError where its labels leave the class range or its shapes differ."""
+def require_labels(
+    dataset: LabelledDataset,
+    *,
+    limit: int | None = None,
+    first: LabelledImage | None = None,
+    kind: str = "",
+    observer: Observer = SILENT,
+) -> None:
+    """Raise DatasetError where no pixel of the dataset, or of its first limit pictures, is labelled.
+
+    Every figure that is counted against labels would be one of nothing. Pictures are read up to one with a label, so
+    it is known before a network has run; first is the first of them, where it has been read already. kind is a word
+    for the pictures. Raises what reading them raises.
+    """
+    total = len(dataset) if limit is None else min(limit, len(dataset))
+    for index in range(total):
+        item = first if index == 0 and first is not None else dataset[index]
+        if (item.labels != dataset.classes.ignore_index).any():
+            return
+        observer.progress("looking for labels", index + 1, total)
+    if total:
+        raise nothing_labelled(dataset, total, kind)
+
+
+def nothing_labelled(dataset: LabelledDataset, pictures: int, kind: str = "") -> DatasetError:
+    """Return what to raise where so many pictures of a dataset hold void alone.
+
+    A dataset that knows where its labels are says so in `without_labels`.
+    """
+    hint = getattr(dataset, "without_labels", "") or (
+        "another split, or label files that hold classes; images:FOLDER where agreement without labels will do"
+    )
+    return DatasetError(
+        f"no pixel of the {pictures} {kind}pictures is labelled",
+        got="label files that hold void alone",
+        expected=f"some pixels of the {len(dataset.classes)} classes",
+        hint=hint,
+    )
+
+
+def checked(item: LabelledImage, classes: ClassSpec, hint: str = "") -> LabelledImage:
+    """Return item. Raises DatasetError where its labels leave the class range or its shapes differ.
+
+    hint says what labels out of range may be.
+    """
     if item.image.shape[:2] != item.labels.shape:
         raise DatasetError(
             f"picture and labels of {item.name} differ in size",
@@ -57,6 +101,6 @@ def checked(item: LabelledImage, classes: ClassSpec) -> LabelledImage:
             f"the labels of {item.name} hold values outside the class range",
             got=", ".join(map(str, wrong[:5])),
             expected=f"0 to {len(classes) - 1}, or {classes.ignore_index} for void",
-            hint="another dataset format, or a corrected label file",
+            hint=hint or "another dataset format, or a corrected label file",
         )
     return item

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from rtseg.datasets.labelled import Image, LabelledDataset
 from rtseg.errors import DatasetError
-from rtseg.images.files import IMAGE_SUFFIXES, read_image
+from rtseg.images.files import IMAGE_SUFFIXES, PictureReader
+from rtseg.images.folders import listed
+from rtseg.observer import SILENT, Observer
 
 
 @dataclass(frozen=True)
@@ -30,30 +31,32 @@ class PictureSource(Protocol):
 
 
 class FolderPictures:
-    """The picture files of a folder, not of its subfolders, sorted by name. A picture's name is its file's."""
+    """The picture files of a folder, not of its subfolders, sorted by name, hidden ones left out.
 
-    def __init__(self, folder: Path) -> None:
+    A picture's name is its file's, suffix and all: a.png and a.jpg are two.
+    """
+
+    def __init__(self, folder: Path, observer: Observer = SILENT) -> None:
         """List the folder. Raises DatasetError where it cannot be read or holds no picture."""
         try:
-            names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
+            self._paths = listed(folder, IMAGE_SUFFIXES)
         except OSError as error:
             raise DatasetError(f"cannot read {folder}: {error.strerror}", expected="a folder of pictures") from error
-        self._folder = folder
-        self._names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
-        if not self._names:
+        self._read = PictureReader(observer.warning)
+        if not self._paths:
             raise DatasetError(
                 f"no picture in {folder}", expected=f"files ending in {', '.join(IMAGE_SUFFIXES[:3])}, ..."
             )
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._paths)
 
     def __getitem__(self, index: int) -> Picture:
         """Return one picture. Raises ImageError for a file that is none, IndexError past the end."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        name = self._names[index]
-        return Picture(name, read_image(self._folder / name))
+        path = self._paths[index]
+        return Picture(path.name, self._read(path))
 
 
 class DatasetPictures:

@@ -12,32 +12,35 @@ from typing import Callable
 
 from rtseg.datasets.camvid import CamVid
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
-from rtseg.datasets.cityscapes import CITYSCAPES_CLASSES, Cityscapes
+from rtseg.datasets.cityscapes import Cityscapes
+from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.datasets.pictures import DatasetPictures, FolderPictures, PictureSource
 from rtseg.datasets.streets.dataset import STREETS_CLASSES, Streets
-from rtseg.datasets.voc import VOC2012, VOC_CLASSES, voc_colour
+from rtseg.datasets.voc import VOC2012
+from rtseg.datasets.voc_classes import VOC_CLASSES, voc_colour
 from rtseg.errors import DatasetError, SpecError, UnknownNameError
+from rtseg.observer import SILENT, Observer
 from rtseg.specs import ClassSpec, Resolution
 
 
-def _open_streets(argument: str, split: str) -> LabelledDataset:
+def _open_streets(argument: str, split: str, observer: Observer) -> LabelledDataset:
     return Streets(split, Resolution.parse(argument) if argument else Streets.DEFAULT_RESOLUTION)
 
 
-def _open_camvid(argument: str, split: str) -> LabelledDataset:
-    return CamVid(_folder("camvid", argument), split)
+def _open_camvid(argument: str, split: str, observer: Observer) -> LabelledDataset:
+    return CamVid(_folder("camvid", argument), split, observer)
 
 
-def _open_cityscapes(argument: str, split: str) -> LabelledDataset:
-    return Cityscapes(_folder("cityscapes", argument), split)
+def _open_cityscapes(argument: str, split: str, observer: Observer) -> LabelledDataset:
+    return Cityscapes(_folder("cityscapes", argument), split, observer)
 
 
-def _open_voc(argument: str, split: str) -> LabelledDataset:
-    return VOC2012(_folder("voc", argument), split)
+def _open_voc(argument: str, split: str, observer: Observer) -> LabelledDataset:
+    return VOC2012(_folder("voc", argument), split, observer)
 
 
-_OPENERS: dict[str, tuple[Callable[[str, str], LabelledDataset], tuple[str, ...]]] = {
+_OPENERS: dict[str, tuple[Callable[[str, str, Observer], LabelledDataset], tuple[str, ...]]] = {
     "camvid": (_open_camvid, CamVid.SPLITS),
     "cityscapes": (_open_cityscapes, Cityscapes.SPLITS),
     "streets": (_open_streets, Streets.SPLITS),
@@ -54,9 +57,10 @@ def dataset_names() -> list[str]:
     return sorted(_OPENERS)
 
 
-def open_dataset(text: str, split: str) -> LabelledDataset:
+def open_dataset(text: str, split: str, observer: Observer = SILENT) -> LabelledDataset:
     """Return the split of the dataset written as NAME, or NAME:PATH, or streets:HEIGHTxWIDTH.
 
+    observer is told what is out of the ordinary in the pictures when they are read.
     Raises UnknownNameError for another name or split and DatasetError for a folder without the layout.
     """
     name, _, argument = text.partition(":")
@@ -67,7 +71,7 @@ def open_dataset(text: str, split: str) -> LabelledDataset:
     opener, splits = _OPENERS[name]
     if split not in splits:
         raise UnknownNameError(f"split of {name}", split, splits)
-    return opener(argument, split)
+    return opener(argument, split, observer)
 
 
 def is_labelled(text: str) -> bool:
@@ -81,17 +85,17 @@ def source_name(text: str) -> str:
     return text if name == "streets" else name
 
 
-def open_pictures(text: str, split: str) -> PictureSource:
+def open_pictures(text: str, split: str, observer: Observer = SILENT) -> PictureSource:
     """Return the pictures of a dataset's split, as open_dataset takes it, or of images:PATH, which has no splits.
 
     Raises UnknownNameError for another name or split and DatasetError for a folder without the layout.
     """
     name, _, argument = text.partition(":")
     if not is_labelled(text):
-        return FolderPictures(_folder(name, argument))
+        return FolderPictures(_folder(name, argument), observer)
     if name not in _OPENERS:
         raise UnknownNameError("dataset", name, [*_OPENERS, UNLABELLED])
-    return DatasetPictures(open_dataset(text, split))
+    return DatasetPictures(open_dataset(text, split, observer))
 
 
 def class_spec(text: str) -> ClassSpec:

@@ -6,7 +6,7 @@
 
 PATH is VOC2012 itself, VOCdevkit, or the folder that holds VOCdevkit. train has 1464 pictures, val
 1449, trainval both; the labels of test are not public. What counts in a label file are its indices:
-the palette is read by people only.
+the palette is read by people, and must only not be another dataset's.
 """
 
 from __future__ import annotations
@@ -15,44 +15,12 @@ import os
 import re
 from pathlib import Path
 
+from rtseg.datasets.label_files import read_labels
 from rtseg.datasets.labelled import LabelledImage, checked
+from rtseg.datasets.voc_classes import VOC_CLASSES
 from rtseg.errors import DatasetError
-from rtseg.images.files import read_image
-from rtseg.images.label_png import read_label_png
-from rtseg.specs import ClassSpec
-
-
-def voc_colour(index: int) -> tuple[int, int, int]:
-    """Return the colour VOC's development kit gives that index: its bits, spread over the channels."""
-    red, green, blue = (sum((index >> 3 * k + channel & 1) << 7 - k for k in range(3)) for channel in range(3))
-    return red, green, blue
-
-
-_NAMES = (
-    "background",
-    "aeroplane",
-    "bicycle",
-    "bird",
-    "boat",
-    "bottle",
-    "bus",
-    "car",
-    "cat",
-    "chair",
-    "cow",
-    "diningtable",
-    "dog",
-    "horse",
-    "motorbike",
-    "person",
-    "pottedplant",
-    "sheep",
-    "sofa",
-    "train",
-    "tvmonitor",
-)
-
-VOC_CLASSES = ClassSpec(dataset="voc", names=_NAMES, palette=tuple(voc_colour(i) for i in range(len(_NAMES))))
+from rtseg.images.files import PictureReader
+from rtseg.observer import SILENT, Observer
 
 LISTS = Path("ImageSets", "Segmentation")
 HOMES = (Path(), Path("VOC2012"), Path("VOCdevkit", "VOC2012"))
@@ -65,12 +33,13 @@ class VOC2012:
     SPLITS = ("train", "val", "trainval", "test")
     classes = VOC_CLASSES
 
-    def __init__(self, root: Path, split: str) -> None:
+    def __init__(self, root: Path, split: str, observer: Observer = SILENT) -> None:
         if split == "test":
             raise DatasetError("VOC 2012 has no public labels for its test split", hint="the split val")
         home = _home(root)
         self._names = _names_in(home / LISTS / f"{split}.txt")
         self._pictures, self._labels = home / "JPEGImages", home / "SegmentationClass"
+        self._read = PictureReader(observer.warning)
         for kind, folder, suffix in (("pictures", self._pictures, "jpg"), ("label files", self._labels, "png")):
             files = (folder / f"{name}.{suffix}" for name in self._names)
             missing = [path for path in files if not os.path.isfile(path)]
@@ -83,8 +52,9 @@ class VOC2012:
     def __getitem__(self, index: int) -> LabelledImage:
         """Return one picture. Raises DatasetError or ImageError for files that are not what they should be."""
         name = self._names[index]
-        labels = read_label_png(self._labels / f"{name}.png")
-        return checked(LabelledImage(name, read_image(self._pictures / f"{name}.jpg"), labels), self.classes)
+        path = self._labels / f"{name}.png"
+        labels = read_labels(path, self.classes, void=self.classes.ignore_index, any_palette=True)
+        return checked(LabelledImage(name, self._read(self._pictures / f"{name}.jpg"), labels), self.classes)
 
 
 def _home(root: Path) -> Path:

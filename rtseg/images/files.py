@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Final
 
 import cv2
 import numpy as np
@@ -11,55 +12,122 @@ from numpy.typing import NDArray
 
 from rtseg.artifacts.files import PathLike, written_atomically
 from rtseg.errors import ImageError
+from rtseg.images.headers import Header
+from rtseg.images.stored import IMAGE_SUFFIXES, no_picture, stored_picture
+
+__all__ = ["IMAGE_SUFFIXES", "PictureReader", "read_image", "resize_image", "write_image"]
 
 Pixels = NDArray[np.uint8]
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
+LOGGER: Final = logging.getLogger("rtseg")
+
+CUSTOMARY_BITS = (10, 12, 14)
+"""What sensors give and files of 16 bits hold; and what is warned of when a picture uses no more."""
+
+
+class PictureReader:
+    """Reads the pictures of one source. What is out of the ordinary is told once, for the first that shows it."""
+
+    def __init__(self, warn: Callable[[str], None] = LOGGER.warning) -> None:
+        """warn receives what a person should not miss."""
+        self._warn = warn
+        self._told: set[int] = set()
+
+    def __call__(self, path: PathLike) -> Pixels:
+        """Return the picture as uint8 (height, width, 3), RGB. Raises ImageError.
+
+        Of 16 bits the upper 8 are taken, or what the file declares as its range (a PGM or PPM does). No range is
+        guessed from the values: a dark frame would get another one than its neighbours, and a sequence would
+        flicker. So a picture whose values leave the upper bits empty is read nearly black, and warned of.
+        """
+        image, bits = _read(path)
+        if bits is not None and bits not in self._told:
+            self._told.add(bits)
+            self._warn(
+                f"{path} stores 16 bits and uses {bits} of them at most, so it is nearly black to a network; "
+                f"others may be too. Try: its values times {1 << 16 - bits}, in every picture of the source alike"
+            )
+        return image
 
 
 def read_image(path: PathLike) -> Pixels:
-    """Return the picture as uint8 (height, width, 3), RGB. Raises ImageError."""
-    decoded = _decode(path, cv2.IMREAD_COLOR)
-    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+    """Return the picture as uint8 (height, width, 3), RGB, as a PictureReader does. Raises ImageError."""
+    return PictureReader()(path)
 
 
-def read_label_map(path: PathLike) -> Pixels:
-    """Return a single-channel 8-bit picture as it is stored, uint8 (height, width). Raises ImageError.
-
-    A palette PNG cannot be read so: OpenCV turns its indices into colours, so it is refused.
-    """
-    labels = _decode(path, cv2.IMREAD_UNCHANGED)
-    if labels.ndim != 2 or labels.dtype != np.uint8:
+def _read(path: PathLike) -> tuple[Pixels, int | None]:
+    """Return a picture, and how many bits it uses where these are fewer than it is stored and scaled with."""
+    data, header = stored_picture(path)
+    if header.numbers != "unsigned" or header.bits > 16:
         raise ImageError(
-            f"{path} is not a label map",
-            got=f"{labels.dtype} {labels.shape}",
-            expected="one 8-bit channel of class indices",
+            f"{path} is not a picture for a network",
+            got=f"{header.numbers} samples of {header.bits} bits",
+            expected="unsigned ones of 8 or 16 bits",
+            hint="a PNG made of it, whose range you choose",
         )
-    return labels
+    full_range = header.maximum == 255
+    flags = cv2.IMREAD_COLOR if full_range else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    try:
+        stored = cv2.cvtColor(decoded(path, data, flags), cv2.COLOR_BGR2RGB)
+        if full_range:
+            return stored.astype(np.uint8, copy=False), None
+        return _to_8_bits(stored, header), _used_bits(stored, header)
+    except MemoryError as error:
+        raise _too_little_memory(path) from error
+
+
+def _to_8_bits(stored: NDArray[Any], header: Header) -> Pixels:
+    """Return samples as 8 bits: the header's maximum becomes 255."""
+    if header.maximum < 255:
+        table = (np.arange(256) * 255 + header.maximum // 2) // header.maximum
+        return np.take(np.minimum(table, 255).astype(np.uint8), stored)
+    if stored.dtype == np.uint8:
+        return stored
+    if header.maximum == 65535:
+        return (stored >> 8).astype(np.uint8)
+    table = np.minimum(np.arange(1 << 16) * 256 // (header.maximum + 1), 255).astype(np.uint8)
+    return np.take(table, stored)
+
+
+def _used_bits(stored: NDArray[Any], header: Header) -> int | None:
+    if header.bits != 16 or header.maximum != 65535:
+        return None
+    largest = int(stored.max())
+    if not largest:
+        return None  # black is black in any range
+    return next((bits for bits in CUSTOMARY_BITS if largest < 1 << bits), None)
+
+
+def decoded(path: PathLike, data: bytes, flags: int) -> NDArray[Any]:
+    """Return what OpenCV makes of the bytes of a picture. Raises ImageError."""
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:  # OpenCV refuses some headers by raising instead of returning None
+        if error.code == cv2.Error.StsNoMem:
+            raise _too_little_memory(path) from error
+        picture = None
+    if picture is None:
+        raise no_picture(path)
+    return picture
+
+
+def _too_little_memory(path: PathLike) -> ImageError:
+    return ImageError(f"there is not enough memory to read {path}", hint="a smaller picture")
 
 
 def write_image(path: PathLike, image: Pixels) -> None:
     """Write uint8 RGB (height, width, 3) or grey (height, width); the suffix names the format."""
-    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
-    done, encoded = cv2.imencode(Path(path).suffix, stored)
+    try:
+        stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+        done, encoded = cv2.imencode(Path(path).suffix, stored)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(f"encoding {path}") from error
+        raise
     if not done:
         raise ImageError(f"cannot encode {path}", got=f"{image.dtype} {image.shape}")
     with written_atomically(path) as part:
         part.write_bytes(encoded.tobytes())
-
-
-def _decode(path: PathLike, flags: int) -> NDArray[Any]:
-    try:
-        data = np.fromfile(path, np.uint8)
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        decoded = cv2.imdecode(data, flags) if data.size else None
-    except cv2.error:  # OpenCV refuses some headers (absurd sizes) by raising instead of returning None
-        decoded = None
-    if decoded is None:
-        raise ImageError(f"{path} is not a picture OpenCV can read", expected=", ".join(IMAGE_SUFFIXES))
-    return decoded
 
 
 def resize_image(image: Pixels, height: int, width: int) -> Pixels:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-import struct
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
@@ -13,7 +14,10 @@ from PIL import Image as PillowImage
 from rtseg.artifacts.files import PathLike, written_atomically
 from rtseg.errors import ImageError
 from rtseg.frame.palette import colour_table
-from rtseg.specs import ClassSpec
+from rtseg.images.files import decoded
+from rtseg.images.png_chunks import COLOUR, PALETTE, indices_as_grey, png_facts
+from rtseg.images.stored import stored_picture
+from rtseg.specs import ClassSpec, Colour
 
 Pixels = NDArray[np.uint8]
 
@@ -31,25 +35,61 @@ def write_label_png(path: PathLike, labels: Pixels, classes: ClassSpec) -> None:
         part.write_bytes(encoded.getvalue())
 
 
+@dataclass(frozen=True)
+class StoredLabels:
+    """What a label file holds: values as they are stored, and the palette that shows them, empty where there is none.
+
+    values are uint8 or uint16 (height, width), or RGB (height, width, 3), which is no label map.
+    """
+
+    values: NDArray[Any]
+    palette: tuple[Colour, ...]
+
+    @property
+    def is_label_map(self) -> bool:
+        """Whether the values may be class indices: one channel of 8 bits."""
+        return self.values.ndim == 2 and self.values.dtype == np.uint8
+
+
+def read_stored_labels(path: PathLike) -> StoredLabels:
+    """Return the values of a PNG as they are stored: indices where it has a palette. Raises ImageError for other files.
+
+    Transparency is left aside. Values of fewer than 8 bits stay what they are, though a picture of them would be spread
+    to full brightness.
+    """
+    data, header = stored_picture(path)
+    if header.format != "PNG":
+        raise ImageError(f"{path} is not a PNG", got=f"a {header.format}", expected="class indices in a PNG")
+    _, colour_type, palette = png_facts(data)
+    if colour_type & COLOUR and colour_type != PALETTE:
+        shown = decoded(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        return StoredLabels(cv2.cvtColor(shown, cv2.COLOR_BGR2RGB), ())
+    if colour_type not in (0, PALETTE):
+        return StoredLabels(decoded(path, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH), ())
+    values = decoded(path, indices_as_grey(data), cv2.IMREAD_UNCHANGED)
+    if header.bits < 8:
+        values //= 255 // ((1 << header.bits) - 1)
+    colours = np.frombuffer(palette[: len(palette) // 3 * 3], np.uint8).reshape(-1, 3) if colour_type == PALETTE else ()
+    return StoredLabels(values, tuple((int(red), int(green), int(blue)) for red, green, blue in colours))
+
+
 def read_label_png(path: PathLike) -> Pixels:
     """Return the class indices of an indexed or grey 8-bit PNG, uint8 (height, width), whatever its palette.
 
     Raises ImageError for other files, colours among them: what they stand for is in no file.
     """
-    try:
-        content = io.BytesIO(Path(path).read_bytes())
-    except OSError as error:
-        raise ImageError(f"cannot read {path}: {error.strerror}") from error
-    try:
-        with PillowImage.open(content, formats=("PNG",)) as picture:
-            mode, labels = picture.mode, np.array(picture)
-    except (OSError, SyntaxError, ValueError, struct.error, PillowImage.DecompressionBombError) as error:
-        raise ImageError(f"{path} is not a PNG, or only a part of one") from error
-    if mode not in ("P", "L"):
-        raise ImageError(
-            f"{path} is not a label map",
-            got=f"a PNG of mode {mode}",
-            expected="class indices, as a palette PNG or one 8-bit channel",
-            hint="the original files, not colours made of them",
-        )
-    return labels.astype(np.uint8, copy=False)
+    stored = read_stored_labels(path)
+    if not stored.is_label_map:
+        raise not_a_label_map(path, stored, "the original files, not colours made of them")
+    return stored.values.astype(np.uint8, copy=False)
+
+
+def not_a_label_map(path: PathLike, stored: StoredLabels, hint: str) -> ImageError:
+    """Return what to raise for a file whose values are no class indices."""
+    kind = "colours" if stored.values.ndim == 3 else "one channel"
+    return ImageError(
+        f"{path} is not a label map",
+        got=f"{kind} of {stored.values.dtype.itemsize * 8} bits",
+        expected="class indices, as a palette PNG or one 8-bit channel",
+        hint=hint,
+    )

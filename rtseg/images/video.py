@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,23 +11,53 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.artifacts.files import PathLike, written_atomically
+from rtseg.artifacts.files import PathLike, write_error, written_atomically
 from rtseg.errors import ImageError, WriteError
+from rtseg.images.stored import require_few_pixels, require_regular_file
+from rtseg.images.video_containers import missing_part
 
 Pixels = NDArray[np.uint8]
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
+UNKNOWN_RATE = 25.0
+"""Frames a second of a video that does not say."""
+LARGEST_RATE_TERM = 65535
+"""Numerator and denominator of a rate are at most that in MPEG-4, which OpenCV writes into an MP4."""
+SMALLEST_RATE = 0.01
+"""Slower than this OpenCV rounds a rate to none."""
+MP4_SIDES = range(2, 8192)
+"""Sides of a frame that MPEG-4 holds."""
+
+
+def holdable_rate(rate: float) -> float:
+    """Return the rate next to that one, frames a second, which an MP4 can hold: of three decimals or fewer.
+
+    What is no rate (0, less, or not finite) counts as unknown.
+    """
+    if not math.isfinite(rate) or rate <= 0:
+        return UNKNOWN_RATE
+    rate = min(max(rate, SMALLEST_RATE), float(LARGEST_RATE_TERM))
+    return next(round(rate, digits) for digits in (3, 2, 1, 0) if round(rate * 10**digits) <= LARGEST_RATE_TERM)
+
 
 class VideoReader:
-    """The frames of a video file. Raises ImageError when it cannot be opened or holds no frame."""
+    """The frames of a video file. Raises ImageError when it cannot be opened, is too large or holds no frame.
+
+    fps is its rate as the file says it, 25 where it says none. missing says in words how much of the file is
+    there, None where it is all that it claims; what is there can be read.
+    """
 
     def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
         capture = self._opened()
-        self.fps = float(capture.get(cv2.CAP_PROP_FPS)) or 25.0
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+        self.fps = rate if math.isfinite(rate) and rate > 0 else UNKNOWN_RATE
         self.expected_frames = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
+        height, width = (int(capture.get(side)) for side in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
         capture.release()
+        require_few_pixels(path, height, width)
+        self.missing = missing_part(path)
 
     def __iter__(self) -> Iterator[Pixels]:
         capture = self._opened()
@@ -44,13 +75,23 @@ class VideoReader:
             raise ImageError(f"{self.path} holds no frame that OpenCV can decode")
 
     def _opened(self) -> cv2.VideoCapture:
-        if not self.path.is_file():
-            raise ImageError(f"no video file {self.path}")
-        capture = cv2.VideoCapture(str(self.path))
+        if not require_regular_file(self.path):
+            raise self._no_video("an empty file")
+        try:
+            with open(self.path, "rb"):
+                pass
+        except OSError as error:
+            raise ImageError(f"cannot read {self.path}: {error.strerror}") from error
+        if not _is_text(self.path):
+            raise ImageError(f"OpenCV cannot open {self.path}", got="a name that is not UTF-8", hint="another name")
+        capture = _captured(self.path)
         if not capture.isOpened():
             capture.release()
-            raise ImageError(f"{self.path} is not a video OpenCV can read", expected=", ".join(VIDEO_SUFFIXES))
+            raise self._no_video(missing_part(self.path))
         return capture
+
+    def _no_video(self, got: str | None) -> ImageError:
+        return ImageError(f"{self.path} is not a video OpenCV can read", got=got, expected=", ".join(VIDEO_SUFFIXES))
 
 
 class VideoWriter:
@@ -58,17 +99,25 @@ class VideoWriter:
 
     def __init__(self, path: Path, fps: float) -> None:
         self._path = path
-        self._fps = fps
+        self._fps = holdable_rate(fps)
         self._writer: cv2.VideoWriter | None = None
 
     def add(self, frame: Pixels) -> None:
-        """Append a uint8 RGB frame; the first one decides the size. Raises WriteError."""
+        """Append a uint8 RGB frame; the first one decides the size. Raises WriteError, and ImageError for its size."""
         height, width = frame.shape[:2]
         if self._writer is None:
+            if not _is_text(self._path):
+                raise ImageError("OpenCV cannot write a video of this name", got="one that is not UTF-8")
+            if height not in MP4_SIDES or width not in MP4_SIDES:
+                raise ImageError(
+                    "the frames do not fit into an MP4",
+                    got=f"{height}x{width}",
+                    expected=f"sides of {MP4_SIDES[0]} to {MP4_SIDES[-1]} pixels",
+                )
             codec = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, (width, height))
             if not self._writer.isOpened():
-                raise WriteError(f"OpenCV cannot write the video {self._path}")
+                raise _why_not_writable(self._path)
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
@@ -77,9 +126,45 @@ class VideoWriter:
             self._writer.release()
 
 
+def _is_text(path: Path) -> bool:
+    """Return whether a path is text that has a UTF-8 form: OpenCV crashes on one that has none."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _captured(path: Path) -> cv2.VideoCapture:
+    """Return the capture of a file, by FFmpeg where OpenCV has it: other backends take a name for a pattern of names.
+
+    What OpenCV writes on standard error of a file that is none is told by our one line.
+    """
+    backend = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
+    before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        return cv2.VideoCapture(str(path), backend)
+    finally:
+        cv2.utils.logging.setLogLevel(before)
+
+
+def _why_not_writable(path: Path) -> WriteError:
+    """Return what to raise where OpenCV cannot write a video, which says nothing of the reason."""
+    try:
+        with open(path, "ab"):
+            return WriteError(f"OpenCV cannot write the video {path}")
+    except OSError as error:
+        refused = write_error(path, error)
+        refused.__cause__ = error
+        return refused
+
+
 @contextlib.contextmanager
 def video_written_to(path: PathLike, fps: float) -> Iterator[VideoWriter]:
-    """Give a writer for an MP4 that gets its name when the block ends without an error."""
+    """Give a writer for an MP4 that gets its name when the block ends without an error.
+
+    fps is rounded to what the container holds.
+    """
     with written_atomically(path) as part:
         writer = VideoWriter(part, fps)
         try:
@@ -91,7 +176,7 @@ def video_written_to(path: PathLike, fps: float) -> Iterator[VideoWriter]:
 
 def _require_complete(part: Path, path: Path) -> None:
     """Raise WriteError unless the finished file opens: of a full disk OpenCV says nothing, but leaves out the index."""
-    capture = cv2.VideoCapture(str(part))
+    capture = _captured(part)
     complete = capture.isOpened()
     capture.release()
     if not complete:

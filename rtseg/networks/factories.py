@@ -18,7 +18,8 @@ from rtseg.errors import NetworkError
 from rtseg.networks.outputs import Head, head_of, stride_of
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
-from rtseg.specs import ClassSpec, Normalization, Resolution, require_field_types
+from rtseg.specs import ClassSpec, Normalization, Resolution
+from rtseg.specs.versioned_json import require_field_types
 
 TRIED_AT = Resolution(128, 128)
 """Where nobody says a size."""

@@ -163,7 +163,7 @@ def validate(
     labelled = is_labelled(data)
     gate = Gate(max_drop, min_agreement)
     gate.require_measurable(labelled=labelled)
-    pictures = open_dataset(data, split) if labelled else open_pictures(data, split)
+    pictures = open_dataset(data, split, observer) if labelled else open_pictures(data, split, observer)
     first, second = (Artifact.open(each, kind=RUNNABLE) for each in (source, against))
     beside = against_runner or (runner if runner in runner_names(second.manifest.kind) else None)
     with (
@@ -198,7 +198,7 @@ def _alone(
 
     if not is_labelled(data):
         raise DatasetError(f"{data} has no labels to validate on", hint="--against B, to measure agreement with B")
-    dataset = open_dataset(data, split)
+    dataset = open_dataset(data, split, observer)
     artifact = Artifact.open(source, kind=RUNNABLE)
     with load(artifact, runner=runner, threads=threads) as segmenter:
         for note in segmenter.runner.notes:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from rtseg.artifacts.artifact import ArtifactLike
 from rtseg.artifacts.files import PathLike
-from rtseg.errors import RunnerError, SpecError
+from rtseg.errors import ImageError, RunnerError, SpecError
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
@@ -126,7 +126,9 @@ def bench(
     if data is not None and not is_labelled(data) and not sources:
         open_pictures(data, split)  # a folder that is none is refused now
     labelled = data is not None and (is_labelled(data) or bool(sources))
-    dataset = open_dataset(data, split) if data is not None and labelled else None
+    dataset = open_dataset(data, split, observer) if data is not None and labelled else None
+    if dataset is not None:
+        _require_labels(dataset, observer)
     session = BenchmarkSession(SamplingRule.within(seconds), threads=threads, dataset=dataset, split=split)
     if sources:
         if resume:
@@ -204,6 +206,19 @@ def _plan(
     if dataset is not None:
         require_classes_of(dataset.classes, chosen, f"table {table_id} is", "the networks with --classes")
     return plan_table(table, chosen, size)
+
+
+def _require_labels(dataset: LabelledDataset, observer: Observer) -> None:
+    """Raise DatasetError where the data hold no labelled pixel, which would cost every row its mIoU.
+
+    Pictures that cannot be read are told where their accuracy is measured, and cost that alone.
+    """
+    from rtseg.datasets.labelled import require_labels
+
+    try:
+        require_labels(dataset, observer=observer)
+    except ImageError:
+        return
 
 
 def _table(plan: TablePlan, contenders: Sequence[Contender], rows: Sequence[Row]) -> Mapping[str, Any]:

@@ -109,7 +109,7 @@ def _selection(
 
     image = artifact.manifest.image
     named = None if set_path is None else ImageSet.read(set_path)
-    source = open_pictures(data, split if named is None else named.split)
+    source = open_pictures(data, split if named is None else named.split, observer)
     if named is not None:
         return select_named(source, source_name(data), named, image, observer=observer)
     label = split if is_labelled(data) else ""

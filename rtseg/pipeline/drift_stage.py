@@ -74,6 +74,6 @@ def drift(
     require_threads(threads)
     require_at_least(0, threshold=threshold)
     first, second = (Artifact.open(each, kind=RUNNABLE) for each in (reference, other))
-    pictures = open_pictures(data, split)
+    pictures = open_pictures(data, split, observer)
     result = measured_drift(first, second, pictures, images=images, threads=threads, observer=observer)
     return DriftResult(first, second, data.partition(":")[0], split if is_labelled(data) else None, result, threshold)

@@ -37,10 +37,10 @@ class LabellingResult(Result):
         return {**where, **self.summary.to_json()}
 
     def require(self) -> None:
-        """Raise ImageError where an input could not be labelled."""
+        """Raise ImageError where an input could not be labelled, or not to its end."""
         failures = self.summary.failures
         if failures:
-            count = len(failures) + len(self.summary.inputs)
+            count = len({entry["input"] for entry in [*failures, *self.summary.inputs]})
             first = failures[0]["error"]
             raise ImageError(f"{len(failures)} of {count} inputs could not be labelled: {first}")
 
@@ -60,23 +60,25 @@ def run(
 ) -> LabellingResult:
     """Label images, folders of images and videos; write label maps, overlays and summary.json into the folder output.
 
-    An input that cannot be read is listed in the result and costs nothing of the others; `result.require()` raises for
-    it. runner names what runs the file, by default the default of its kind.
+    A file gives NAME_labels.png and NAME_overlay.png, a video NAME_labels/ and NAME_overlay.mp4, where NAME is its own
+    without the suffix; with it, or with its folders before it, where several files would share a name. Hidden files of
+    a folder are left out. An input that is missing or cannot be read is listed in the result and costs nothing of the
+    others; `result.require()` raises for it. runner names what runs the file, by default the default of its kind.
 
-    Raises ManifestError, InputError for inputs that are missing or would overwrite one another, RunnerError,
+    Raises ManifestError, InputError for inputs of which none is there, or that a result would overwrite, RunnerError,
     UnknownNameError, MissingDependencyError and WriteError.
     """
     from rtseg.labelling import expand_inputs, label_files
     from rtseg.runners.loading import load
 
     require_threads(threads)
-    files, folder = expand_inputs([Path(path) for path in _paths(inputs)]), Path(output)
+    meant, folder = expand_inputs([Path(path) for path in _paths(inputs)]), Path(output)
     require_replaceable(folder / "summary.json")
     artifact = Artifact.open(source, kind=RUNNABLE)
     with load(artifact, runner=runner, threads=threads) as segmenter:
         for note in segmenter.runner.notes:
             observer.note(note)
-        summary = label_files(segmenter, files, folder, observer=observer)
+        summary = label_files(segmenter, meant.files, folder, failures=meant.failures, observer=observer)
     result = LabellingResult(artifact, segmenter.runner.backend, segmenter.runner.device, folder, summary)
     write_text_atomically(folder / "summary.json", json.dumps(result.to_json(), indent=2) + "\n")
     return result

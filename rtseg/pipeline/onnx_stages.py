@@ -94,7 +94,7 @@ def export(
 
     require_at_least(0, images=images, seed=seed)
     size = resolution_of(resolution)
-    dataset = open_dataset(data, split)
+    dataset = open_dataset(data, split, observer)
     prepared = prepared_network(
         network,
         checkpoint=checkpoint,

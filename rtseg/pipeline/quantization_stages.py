@@ -174,7 +174,7 @@ def sensitivity(
     ranges = _ranges(table, original)
     excluded = matching_operators(original.view, listed(exclude))
     labelled = is_labelled(data)
-    pictures = open_dataset(data, split) if labelled else open_pictures(data, split)
+    pictures = open_dataset(data, split, observer) if labelled else open_pictures(data, split, observer)
     settings: dict[str, Any] = {"target": target, "runner": runner, "limit": limit, "threads": threads}
     trials = Trials(original, ranges, pictures, excluded=excluded, observer=observer, **settings)
     result = analyse(trials, count=blocks, observer=observer)
@@ -238,6 +238,6 @@ def _within_budget(
     from rtseg.quantization.budget import within_budget
     from rtseg.quantization.trials import Trials
 
-    pictures = open_dataset(data, split)
+    pictures = open_dataset(data, split, observer)
     trials = Trials(original, ranges, pictures, excluded=excluded, observer=observer, **settings)
     return within_budget(trials, max_drop, observer=observer)

@@ -17,7 +17,7 @@ from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import TrainingDetails
 from rtseg.artifacts.files import PathLike, require_writable
 from rtseg.artifacts.manifest import manifest_path
-from rtseg.datasets.labelled import LabelledDataset
+from rtseg.datasets.labelled import LabelledDataset, require_labels
 from rtseg.datasets.patches import Patches
 from rtseg.errors import DatasetError, TrainingError
 from rtseg.frame.protocol import TensorSpec
@@ -74,6 +74,8 @@ def fit(
             expected="a channel for each class, which the losses compare",
             hint="a factory that builds two, and no threshold",
         )
+    for dataset, kind in ((train, "training "), (val, "validation ")):
+        require_labels(dataset, kind=kind, observer=observer)
     validated_at = _validation_resolution(val, network)
     require_writable(output, manifest_path(output), state_path(output))
     _require_device(device)

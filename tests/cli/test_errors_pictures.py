@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -141,7 +143,7 @@ def test_a_folder_that_may_not_be_written_is_refused(
     before = without_override()
     (tmp_path / "out").mkdir(mode=0o500)
     message = refused_process("run", exported, picture, "-o", tmp_path / "out", before=before)
-    assert message.startswith(f"cannot write {tmp_path / 'out' / 'picture_labels.png'}: Permission denied")
+    assert message.startswith(f"cannot write {tmp_path / 'out' / 'picture_overlay.png'}: Permission denied")
     assert files_in(tmp_path / "out") == []
 
 
@@ -154,11 +156,103 @@ def test_a_missing_path_is_refused(run_refused: Refused, tmp_path: Path) -> None
     assert run_refused(tmp_path / "none.png") == f"no such file or folder: {tmp_path / 'none.png'}"
 
 
-def test_two_inputs_of_one_name_are_refused_before_anything_is_written(
-    run_refused: Refused, picture: Path, tmp_path: Path
+def test_a_missing_path_among_others_costs_none_of_them(
+    run_refused: Refused, picture: Path, tmp_path: Path, files_in: Listing
+) -> None:
+    message = run_refused(tmp_path / "none.png", picture)
+    missing = tmp_path / "none.png"
+    assert message == f"1 of 2 inputs could not be labelled: no such file or folder: {missing}"
+    assert files_in(tmp_path / "out") == ["picture_labels.png", "picture_overlay.png", "summary.json"]
+
+
+def test_two_pictures_of_one_stem_are_both_labelled(
+    cli: Callable[..., Any], exported: Path, picture: Path, tmp_path: Path, files_in: Listing
 ) -> None:
     (tmp_path / "other").mkdir()
     shutil.copy(picture, tmp_path / "other" / "picture.jpg")
-    message = run_refused(picture, tmp_path / "other")
-    assert message == "several inputs have the same name; got picture. Try: one run for each folder"
-    assert not (tmp_path / "out").exists()
+    assert cli("run", exported, picture, tmp_path / "other", "-o", tmp_path / "out").code == 0
+    names = [f"picture.{suffix}_{kind}.png" for suffix in ("jpg", "png") for kind in ("labels", "overlay")]
+    assert files_in(tmp_path / "out") == [*names, "summary.json"]
+    told = json.loads((tmp_path / "out" / "summary.json").read_text())["inputs"]
+    assert [entry["labels"] for entry in told] == ["picture.png_labels.png", "picture.jpg_labels.png"]
+
+
+def test_every_bad_entry_of_a_folder_is_listed_and_told_and_costs_none_of_the_others(
+    ended: Callable[..., Any], exported: Path, picture: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(picture, folder / "good.png")
+    (folder / "cut.png").write_bytes(half(picture))
+    (folder / "empty.jpg").touch()
+    (folder / "folder.png").mkdir()
+    (folder / "huge.bmp").write_bytes(
+        b"BM" + struct.pack("<IIIIiiHHIIIIII", 54, 0, 54, 40, 40000, 40000, 1, 24, *[0] * 6)
+    )
+    (folder / "link.png").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.png")
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "text.mp4").write_text("no video")
+    shutil.copy(picture, folder / ("n" * 250 + ".png"))
+    bad = sorted(path.name for path in folder.iterdir() if path.name != "good.png")
+    outcome = ended("run", exported, folder, "-o", tmp_path / "out")
+    assert outcome.code == 1 and "Traceback" not in outcome.err
+    assert "9 of 10 inputs could not be labelled: " in outcome.err
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [Path(entry["input"]).name for entry in summary["inputs"]] == ["good.png"]
+    assert [Path(failure["input"]).name for failure in summary["failures"]] == bad
+    assert all(f"not labelled: {failure['error']}" in outcome.out for failure in summary["failures"])
+
+
+def test_hidden_files_are_no_inputs(
+    cli: Callable[..., Any], exported: Path, picture: Path, tmp_path: Path, files_in: Listing
+) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(picture, tmp_path / "in" / "a.png")
+    for name in ("._a.png", ".DS_Store", "Thumbs.db", ".b.mp4"):
+        (tmp_path / "in" / name).write_bytes(b"\0\5\x16\7")
+    assert cli("run", exported, tmp_path / "in", "-o", tmp_path / "out").code == 0
+    assert files_in(tmp_path / "out") == ["a_labels.png", "a_overlay.png", "summary.json"]
+
+
+def test_a_picture_that_uses_12_of_its_16_bits_is_warned_of_once(
+    cli: Callable[..., Any], exported: Path, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), COLOUR.astype(np.uint16) * 16 + 15)
+    outcome = cli("run", exported, tmp_path / "a.png", tmp_path / "b.png", "-o", tmp_path / "out")
+    assert outcome.code == 0
+    assert outcome.err.count("warning: ") == 1
+    assert f"{tmp_path / 'a.png'} stores 16 bits and uses 12 of them at most" in outcome.err
+
+
+def test_more_pixels_are_read_where_the_limit_is_raised(
+    cli: Callable[..., Any], refused: Refused, exported: Path, picture: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("RTSEG_MAX_PIXELS", str(48 * 64 - 1))
+    message = refused("run", exported, picture, "-o", tmp_path / "out")
+    assert "picture.png has too many pixels; got 48x64 = 3072; expected at most 3071. Try: " in message
+    assert "RTSEG_MAX_PIXELS=3072" in message
+    monkeypatch.setenv("RTSEG_MAX_PIXELS", "3072")
+    assert cli("run", exported, picture, "-o", tmp_path / "out").code == 0
+    monkeypatch.setenv("RTSEG_MAX_PIXELS", "many")
+    message = refused("run", exported, picture, "-o", tmp_path / "out")
+    assert message == "RTSEG_MAX_PIXELS is not a number of pixels; got 'many'; expected 1 to 1073741824"
+
+
+@pytest.mark.slow
+def test_an_input_that_takes_all_memory_costs_none_of_the_others(
+    ended: Callable[..., Any], exported: Path, picture: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    shutil.copy(picture, folder / "z.png")
+    cv2.imwrite(str(folder / "large.png"), np.zeros((11000, 11000), np.uint8))
+    limited = ("prlimit", f"--as={1500 << 20}")
+    if shutil.which("prlimit") is None:
+        pytest.skip("prlimit, which bounds the memory of a process, is missing")
+    outcome = ended("run", exported, folder, "--threads", 1, "-o", tmp_path / "out", before=limited)
+    assert "1 of 2 inputs could not be labelled: " in outcome.err
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert [Path(entry["input"]).name for entry in summary["inputs"]] == ["z.png"]
+    assert "there is not enough memory to" in summary["failures"][0]["error"]

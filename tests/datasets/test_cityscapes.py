@@ -132,13 +132,13 @@ def test_train_ids_that_there_are_not_are_refused(tmp_path: Path) -> None:
 
 def test_labels_of_sixteen_bits_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "aachen_000000_000019", ALL_IDS.astype(np.uint16))
-    with pytest.raises(ImageError, match="is not a label map; got uint16"):
+    with pytest.raises(ImageError, match=r"is not a label map; got one channel of 16 bits; .*Try: the same values"):
         Cityscapes(tmp_path, "train")[0]
 
 
 def test_coloured_labels_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "aachen_000000_000019", IMAGE)
-    with pytest.raises(ImageError, match=r"gtFine_labelIds\.png is not a label map; got uint8 \(2, 17, 3\)"):
+    with pytest.raises(ImageError, match=r"gtFine_labelIds\.png is not a label map; got colours of 8 bits"):
         Cityscapes(tmp_path, "train")[0]
 
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from rtseg.datasets.camvid import write_camvid_layout
 from rtseg.datasets.registry import is_labelled, open_dataset, open_pictures, source_name
@@ -11,6 +13,7 @@ from rtseg.datasets.streets.dataset import Streets
 from rtseg.errors import DatasetError, ImageError, UnknownNameError
 from rtseg.images.files import write_image
 from rtseg.specs import Resolution
+from tests.images.file_trees import PICTURES, TREES, planted
 
 
 def image(seed: int) -> np.ndarray:
@@ -95,3 +98,25 @@ def test_the_name_of_a_source_leaves_out_where_it_lies() -> None:
         "streets:32x48",
         "images",
     ]
+
+
+@settings(deadline=None, max_examples=250, derandomize=True)
+@given(TREES)
+def test_of_any_folder_each_visible_picture_has_its_place_and_a_bad_one_is_an_error_in_it(
+    tmp_path_factory: pytest.TempPathFactory, tree: dict[str, str]
+) -> None:
+    place = tmp_path_factory.mktemp("tree") / "in"
+    expected = planted(place, tree)
+    if not expected.names:
+        with pytest.raises(DatasetError, match="no picture in"):
+            open_pictures(f"images:{place}", "")
+        return
+    pictures = open_pictures(f"images:{place}", "")
+    assert len(pictures) == len(expected.names)
+    for index, name in enumerate(expected.names):
+        if name in expected.bad:
+            with pytest.raises(ImageError, match=re.escape(name)):
+                pictures[index]
+        else:
+            assert pictures[index].name == name
+            np.testing.assert_array_equal(pictures[index].image, PICTURES[expected.good[name]])

@@ -12,10 +12,11 @@ import re
 import reprlib
 import struct
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
-from typing import Any, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import dataclass, field
+from typing import Optional
 
 from rtseg.errors import SpecError
+from rtseg.specs.versioned_json import SINCE_2, VersionedSpec, known_version
 
 INTERFACES = ("logits", "scores", "labels")
 COLOUR_ORDERS = ("RGB", "BGR")
@@ -28,9 +29,6 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 TARGETS = ("tensorrt", "onnxruntime", "openvino")
 """The runtimes whose kernels INT8 is placed for."""
-
-CONTRACT_VERSION = 2
-"""Of the contracts in JSON. A contract is written in the first version in which it can be said: see _Spec."""
 
 MAX_CLASSES = 256
 """Label maps are uint8."""
@@ -52,8 +50,6 @@ MAX_SEED = 2**32 - 1
 Colour = tuple[int, int, int]
 Threshold = Optional[float]
 """None where labels are an argmax."""
-
-SpecType = TypeVar("SpecType", bound="_Spec")
 
 
 @dataclass(frozen=True)
@@ -99,115 +95,6 @@ class Resolution:
         raise SpecError(
             f"{network} needs sides that are multiples of {stride}", got=str(self), expected=f"such as {nearest}"
         )
-
-
-@dataclass(frozen=True)
-class _Spec:
-    """A dataclass that goes to JSON and comes back, refusing unknown and missing fields.
-
-    JSON has a version, which the first one leaves out. A field of a later version has a default, and what has the
-    default in all of them is written in the first version: so it has the same digest as ever, and is read by an older
-    rtseg, which refuses any other by its unknown fields.
-    """
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, lists, strings and numbers, of the first version that can say it."""
-        version = max(_since(entry) for entry in fields(self) if getattr(self, entry.name) != _later_default(entry))
-        said = [entry.name for entry in fields(self) if _since(entry) <= version]
-        values = asdict(self)
-        return {**({"version": version} if version > 1 else {}), **{name: _plain(values[name]) for name in said}}
-
-    @classmethod
-    def from_json(cls: type[SpecType], data: object) -> SpecType:
-        """Return the spec that to_json described, in any version up to CONTRACT_VERSION.
-
-        Raises SpecError for a newer version, and for other fields or values.
-        """
-        if not isinstance(data, Mapping):
-            raise SpecError(f"{cls.__name__} is not an object", got=type(data).__name__)
-        version = _known_version(cls.__name__, data)
-        given = {name: _frozen(value) for name, value in data.items() if name != "version"}
-        expected = [entry.name for entry in fields(cls) if _since(entry) <= version]
-        if set(given) != set(expected):
-            raise SpecError(
-                f"the fields of {cls.__name__} do not match", got=sorted(map(str, given)), expected=sorted(expected)
-            )
-        values = {**{entry.name: _later_default(entry) for entry in fields(cls)}, **given}
-        require_field_types(cls, values)
-        return cls(**values)
-
-
-_SINCE_2 = {"since": 2}
-
-
-def _since(entry: Field[Any]) -> int:
-    """Return the version of JSON that has the field first."""
-    return int(entry.metadata.get("since", 1))
-
-
-def _later_default(entry: Field[Any]) -> object:
-    """Return what an older version means by saying nothing of the field, MISSING where the first one has it."""
-    return entry.default if _since(entry) > 1 else MISSING
-
-
-def _known_version(kind: str, data: Mapping[str, object]) -> int:
-    """Return the version of a contract in JSON. Raises SpecError for one that is newer than this rtseg, or none."""
-    version = data.get("version", 1)
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise SpecError(f"{kind} has no version that can be", got=reprlib.repr(version), expected="a whole number")
-    if version > CONTRACT_VERSION:
-        raise SpecError(
-            f"{kind} is of a newer version", got=version, expected=f"{CONTRACT_VERSION} or less", hint="a newer rtseg"
-        )
-    return version
-
-
-def require_field_types(dataclass_type: type, values: Mapping[str, object]) -> None:
-    """Raise SpecError, naming the field, unless each value is of the type that the dataclass annotates."""
-    hints = get_type_hints(dataclass_type)
-    for name, expected in ((entry.name, hints[entry.name]) for entry in fields(dataclass_type)):
-        if not _is_of_type(values[name], expected):
-            words = getattr(expected, "__name__", "") if not get_args(expected) else str(expected)
-            raise SpecError(
-                f"{dataclass_type.__name__}'s {name} has the wrong type",
-                got=reprlib.repr(values[name]),
-                expected=words.replace("typing.", "").replace("collections.abc.", ""),
-            )
-
-
-def _is_of_type(value: object, expected: Any) -> bool:
-    """Return whether value is of the annotated type, as far as JSON can tell: a float may be written as an integer."""
-    origin, inner = get_origin(expected), get_args(expected)
-    if expected is Any:
-        return True
-    if origin is Union:
-        return any(_is_of_type(value, choice) for choice in inner)
-    if origin is tuple:
-        if not isinstance(value, tuple):
-            return False
-        types = inner[:1] * len(value) if inner[1:] == (...,) else inner
-        return len(types) == len(value) and all(map(_is_of_type, value, types))
-    if origin is not None:
-        return (
-            isinstance(value, Mapping)
-            and all(_is_of_type(key, inner[0]) for key in value)
-            and all(_is_of_type(item, inner[1]) for item in value.values())
-        )
-    if expected is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    return isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def _require_normalizing(scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
@@ -259,7 +146,7 @@ IMAGENET_NORMALIZATION = Normalization()
 
 
 @dataclass(frozen=True)
-class ImageSpec(_Spec):
+class ImageSpec(VersionedSpec):
     """What happens to a uint8 image before the network sees it. The one preprocessing contract.
 
     The image, of any size, is resized by the resize rule ("bilinear": half-pixel centres, edges clamped, no
@@ -280,8 +167,8 @@ class ImageSpec(_Spec):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     resize: str = "bilinear"
-    fit: str = field(default="stretch", metadata=_SINCE_2)
-    padding: int = field(default=PADDING, metadata=_SINCE_2)
+    fit: str = field(default="stretch", metadata=SINCE_2)
+    padding: int = field(default=PADDING, metadata=SINCE_2)
 
     def __post_init__(self) -> None:
         Resolution(self.height, self.width)
@@ -322,7 +209,7 @@ class ImageSpec(_Spec):
 
 
 @dataclass(frozen=True)
-class ClassSpec(_Spec):
+class ClassSpec(VersionedSpec):
     """The classes a label map speaks of: index i is names[i], drawn in palette[i] (RGB)."""
 
     dataset: str
@@ -349,7 +236,7 @@ class ClassSpec(_Spec):
 
 
 @dataclass(frozen=True)
-class OutputSpec(_Spec):
+class OutputSpec(VersionedSpec):
     """What the network gives and how it becomes a label map. The one output contract.
 
     logits: float32 (batch, channels, height / stride, width / stride).
@@ -368,7 +255,7 @@ class OutputSpec(_Spec):
     stride: int
     align_corners: bool
     upsampling: str = "bilinear"
-    threshold: Threshold = field(default=None, metadata=_SINCE_2)
+    threshold: Threshold = field(default=None, metadata=SINCE_2)
 
     def __post_init__(self) -> None:
         _require_choice("interface", self.interface, INTERFACES)
@@ -396,7 +283,7 @@ class OutputSpec(_Spec):
     def from_json(cls, data: object) -> OutputSpec:
         """Return the spec that to_json described. Raises SpecError for other fields or values, or a newer version."""
         if isinstance(data, Mapping):
-            _known_version(cls.__name__, data)  # first, as a newer one may have other classes
+            known_version(cls.__name__, data)  # first, as a newer one may have other classes
         if not isinstance(data, Mapping) or "classes" not in data:
             raise SpecError("an output contract lacks its classes", got=type(data).__name__)
         return super().from_json({**data, "classes": ClassSpec.from_json(data["classes"])})

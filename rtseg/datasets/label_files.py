@@ -1,0 +1,117 @@
+"""Label files of a dataset: class indices, or an error that says what the file holds instead and how to convert it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.datasets.camvid_classes import CAMVID_CLASSES
+from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
+from rtseg.datasets.labelled import Labels
+from rtseg.datasets.voc_classes import VOC_CLASSES
+from rtseg.errors import ImageError
+from rtseg.images.label_png import StoredLabels, not_a_label_map, read_stored_labels
+from rtseg.specs import ClassSpec, Colour
+
+KNOWN = (CAMVID_CLASSES, CITYSCAPES_CLASSES, VOC_CLASSES)
+"""The class lists whose colours are recognised."""
+
+VOID_COLOURS = {(0, 0, 0), (255, 255, 255), (224, 224, 192)}
+"""Colours that datasets give to what they leave unlabelled."""
+
+
+def read_labels(path: Path, classes: ClassSpec, *, void: int, any_palette: bool = False) -> Labels:
+    """Return the indices of a label file as they are stored, uint8 (height, width).
+
+    void is the index of what is unlabelled, beside the classes' ignore index. The colours of a palette prove what its
+    indices stand for: those of another dataset are refused, and, unless any_palette is true, those of none. Raises
+    ImageError, with the way to convert the file.
+    """
+    stored = read_stored_labels(path)
+    if not stored.is_label_map:
+        hint = _of_colours(stored.values, classes) if stored.values.ndim == 3 else _of_numbers(stored.values, classes)
+        raise not_a_label_map(path, stored, hint)
+    labels: Labels = stored.values.astype(np.uint8, copy=False)
+    if stored.palette:
+        used = set(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist())
+        _require_own_palette(path, stored, used - {void, classes.ignore_index}, classes, any_palette)
+    return labels
+
+
+def _require_own_palette(
+    path: Path, stored: StoredLabels, used: set[int], classes: ClassSpec, any_palette: bool
+) -> None:
+    if not used or _shows(stored, used, classes):
+        return
+    for other in KNOWN:
+        if other.palette != classes.palette and _shows(stored, used, other):
+            raise ImageError(
+                f"{path} has the palette of {other.dataset}",
+                got=", ".join(f"{index} for {other.names[index]}" for index in sorted(used)[:3]),
+                expected=f"the classes of {classes.dataset}: {_first(classes)}",
+                hint=f"--data {other.dataset}:PATH, or each index replaced by that of the class in {classes.dataset}",
+            )
+    if not any_palette:
+        raise ImageError(
+            f"{path} has a palette that is not {classes.dataset}'s",
+            got=", ".join(f"{_colour(stored, index)} for {index}" for index in sorted(used)[:3]),
+            expected=", ".join(f"{classes.palette[index]} for {index}" for index in range(3)),
+            hint=f"one 8-bit channel without a palette, where the indices are its classes: {_first(classes)}",
+        )
+
+
+def _shows(stored: StoredLabels, used: Iterable[int], classes: ClassSpec) -> bool:
+    """Return whether the palette gives each index that is used the colour that those classes give it."""
+    return all(index < len(classes) and _colour(stored, index) == classes.palette[index] for index in used)
+
+
+def _colour(stored: StoredLabels, index: int) -> Colour | None:
+    return stored.palette[index] if index < len(stored.palette) else None
+
+
+def _of_colours(values: NDArray[np.integer], classes: ClassSpec) -> str:
+    if (values[..., :1] == values).all():
+        return "one of the three channels, which are equal, saved as one 8-bit channel"
+    codes = np.unique(values.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1]))
+    colours = {(int(code >> 32), int(code >> 16 & 0xFFFF), int(code & 0xFFFF)) for code in codes[:512]}
+    one_channel = "saved as one 8-bit channel"
+    if classes.dataset == CITYSCAPES_CLASSES.dataset:
+        return f"NAME_gtFine_labelIds.png: NAME_gtFine_color.png is for viewing; or class indices, {one_channel}"
+    if classes.palette == CAMVID_CLASSES.palette and len(codes) > 3 and not (values % 64).any():
+        return (
+            "the SegNet tutorial's label files: CamVid's own 32 colours have to be merged into its 11 classes "
+            f"({_first(classes)}), {one_channel}"
+        )
+    order = [classes, *(other for other in KNOWN if other.palette != classes.palette)]
+    owner = next((spec for spec in order if colours <= {*spec.palette, *VOID_COLOURS}), None)
+    if owner is classes:
+        pairs = ", ".join(f"{classes.palette[index]} is {index}" for index in range(3))
+        return f"each colour replaced by the index of its class ({pairs}, ...), {one_channel}"
+    if owner is not None:
+        return (
+            f"--data {owner.dataset}:PATH, as these are the colours of {owner.dataset}; "
+            f"or each replaced by the index of its class in {classes.dataset}, {one_channel}"
+        )
+    return (
+        f"each of the {len(codes)} colours replaced by the index of its class in {classes.dataset} "
+        f"({_first(classes)}), {one_channel}"
+    )
+
+
+def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
+    largest = int(values.max())
+    if largest <= 255:
+        return f"the same values, none of which is above {largest}, saved in 8 bits"
+    if classes.dataset == CITYSCAPES_CLASSES.dataset:
+        return "NAME_gtFine_labelIds.png; of an instance id it is value // 1000 from 1000 on, else the value, in 8 bits"
+    return (
+        f"the index of each pixel's class in {classes.dataset} ({_first(classes)}) in 8 bits: values up to {largest} "
+        "number instances; where they are made as Cityscapes' are, the class is value // 1000"
+    )
+
+
+def _first(classes: ClassSpec) -> str:
+    return ", ".join(f"{index} {name}" for index, name in enumerate(classes.names[:3])) + ", ..."

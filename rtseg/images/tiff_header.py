@@ -1,0 +1,65 @@
+"""The claims of a TIFF: of its first picture, which is the one that is read."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.images.headers import DamagedError, Header, require_room, unpacked
+
+Integers = NDArray[np.int64]
+
+_TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
+"""Types of a field that hold integers from 0, as NumPy writes them."""
+
+_WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT = 256, 257, 258, 277, 339
+_STRIPS, _TILES, _TILE_SIDES = (273, 279), (324, 325), (322, 323)
+_READ = {_WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT, *_STRIPS, *_TILES, *_TILE_SIDES}
+_NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point"}
+
+
+def tiff_header(data: bytes) -> Header:
+    """Return the claims of a TIFF or BigTIFF; each strip or tile has to lie in the file. Raises DamagedError."""
+    fields = _fields(data)
+    width, height = (_one(fields, tag, 0) for tag in (_WIDTH, _HEIGHT))
+    bits, samples = _one(fields, _BITS, 1), _one(fields, _SAMPLES, 1)
+    for starts, lengths in (_STRIPS, _TILES):
+        for start, length in zip(*(fields.get(tag, np.empty(0, np.int64)) for tag in (starts, lengths))):
+            require_room(data, int(start), int(length), "a strip or tile")
+    tile = _one(fields, _TILE_SIDES[0], 0) * _one(fields, _TILE_SIDES[1], 0)
+    numbers = _NUMBERS.get(_one(fields, _SAMPLE_FORMAT, 1), "other")
+    block = max(tile, height * width) * max(1, samples // 4)  # of more than four samples all are decoded
+    # What is packed in 10 to 14 bits OpenCV spreads over 16 by itself.
+    return Header("TIFF", height, width, bits, 255 if bits <= 8 else 65535, block, numbers)
+
+
+def _one(fields: dict[int, Integers], tag: int, otherwise: int) -> int:
+    values = fields.get(tag)
+    return otherwise if values is None or not values.size else int(values[0])
+
+
+def _fields(data: bytes) -> dict[int, Integers]:
+    """Return those fields of the first directory that are read."""
+    order = "<" if data[:2] == b"II" else ">"
+    (version,) = unpacked(data, order + "H", 2, "the header")
+    if version not in (42, 43):
+        raise DamagedError(f"a TIFF of version {version}")
+    word, count, at = ("I", "H", 4) if version == 42 else ("Q", "Q", 8)
+    width = 4 if version == 42 else 8
+    (at,) = unpacked(data, order + word, at, "the header")
+    (number,) = unpacked(data, order + count, at, "the directory")
+    at += 2 if version == 42 else 8
+    entry = 4 + 2 * width
+    require_room(data, at, number * entry, "the directory")
+    fields = {}
+    for place in range(at, at + number * entry, entry):
+        tag, kind, values = unpacked(data, f"{order}HH{word}", place, "a field")
+        if tag not in _READ or kind not in _TYPES:
+            continue
+        dtype = np.dtype(order + _TYPES[kind])
+        start, size = place + 4 + width, values * dtype.itemsize
+        if size > width:
+            (start,) = unpacked(data, order + word, start, "a field")
+        require_room(data, start, size, f"the field {tag}")
+        fields[tag] = np.frombuffer(data, dtype, values, start).astype(np.int64)
+    return fields

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from rtseg.datasets.camvid_classes import CAMVID_CLASSES
+from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
+from rtseg.datasets.label_files import read_labels
+from rtseg.datasets.voc_classes import VOC_CLASSES
+from rtseg.errors import ImageError
+from rtseg.images.files import write_image
+from rtseg.images.label_png import write_label_png
+from rtseg.specs import ClassSpec
+
+VOID = 255
+LABELS = np.random.default_rng(1).integers(0, 11, (9, 14)).astype(np.uint8)
+ALL = (CAMVID_CLASSES, CITYSCAPES_CLASSES, VOC_CLASSES)
+
+
+def named(classes: ClassSpec) -> str:
+    return classes.dataset
+
+
+def refusal(path: Path, classes: ClassSpec, **settings: bool) -> str:
+    with pytest.raises(ImageError) as raised:
+        read_labels(path, classes, void=VOID, **settings)
+    return str(raised.value)
+
+
+def colours(path: Path, classes: ClassSpec) -> Path:
+    write_image(path, np.array(classes.palette, np.uint8)[LABELS])
+    return path
+
+
+@pytest.mark.parametrize("classes", ALL, ids=named)
+def test_indices_are_read_with_and_without_the_datasets_own_palette(tmp_path: Path, classes: ClassSpec) -> None:
+    cv2.imwrite(str(tmp_path / "grey.png"), LABELS)
+    labels = np.where(LABELS == 3, np.uint8(VOID), LABELS)
+    write_label_png(tmp_path / "palette.png", labels, classes)
+    np.testing.assert_array_equal(read_labels(tmp_path / "grey.png", classes, void=VOID), LABELS)
+    np.testing.assert_array_equal(read_labels(tmp_path / "palette.png", classes, void=VOID), labels)
+
+
+@pytest.mark.parametrize("classes", ALL, ids=named)
+@pytest.mark.parametrize("other", ALL, ids=named)
+def test_the_palette_of_another_dataset_is_named_with_the_way_on(
+    tmp_path: Path, classes: ClassSpec, other: ClassSpec
+) -> None:
+    if classes is other:
+        return
+    write_label_png(tmp_path / "x.png", LABELS, other)
+    for any_palette in (False, True):
+        message = refusal(tmp_path / "x.png", classes, any_palette=any_palette)
+        assert f"x.png has the palette of {other.dataset}; got 0 for {other.names[0]}" in message
+        assert f"Try: --data {other.dataset}:PATH, or each index replaced" in message
+
+
+def test_a_palette_of_nobody_is_refused_unless_any_will_do(tmp_path: Path) -> None:
+    picture = Image.fromarray(LABELS).convert("P")
+    picture.putpalette([value for index in range(256) for value in (index, 255 - index, 7)])
+    picture.save(tmp_path / "x.png")
+    message = refusal(tmp_path / "x.png", CAMVID_CLASSES)
+    assert "has a palette that is not camvid's; got (0, 255, 7) for 0" in message
+    assert "Try: one 8-bit channel without a palette, where the indices are its classes: 0 sky" in message
+    np.testing.assert_array_equal(read_labels(tmp_path / "x.png", VOC_CLASSES, void=VOID, any_palette=True), LABELS)
+
+
+@pytest.mark.parametrize("classes", [CAMVID_CLASSES, VOC_CLASSES], ids=named)
+def test_the_datasets_own_colours_are_told_with_the_index_of_each(tmp_path: Path, classes: ClassSpec) -> None:
+    message = refusal(colours(tmp_path / "x.png", classes), classes)
+    assert "x.png is not a label map; got colours of 8 bits; expected class indices" in message
+    assert f"each colour replaced by the index of its class ({classes.palette[0]} is 0, " in message
+
+
+def test_the_colours_of_another_dataset_are_told_by_its_name(tmp_path: Path) -> None:
+    message = refusal(colours(tmp_path / "x.png", VOC_CLASSES), CAMVID_CLASSES)
+    assert "CamVid's own 32 colours" in message  # VOC's are made of the same steps
+    message = refusal(colours(tmp_path / "x.png", CITYSCAPES_CLASSES), VOC_CLASSES)
+    assert "--data cityscapes:PATH, as these are the colours of cityscapes" in message
+
+
+def test_colours_of_cityscapes_are_for_viewing(tmp_path: Path) -> None:
+    message = refusal(colours(tmp_path / "x.png", CITYSCAPES_CLASSES), CITYSCAPES_CLASSES)
+    assert "NAME_gtFine_labelIds.png: NAME_gtFine_color.png is for viewing" in message
+
+
+def test_the_32_colours_of_the_first_camvid_are_recognised(tmp_path: Path) -> None:
+    first = np.array([(64, 192, 0), (192, 0, 64), (64, 0, 192), (128, 128, 128), (0, 64, 64)], np.uint8)
+    write_image(tmp_path / "x.png", first[LABELS % 5])
+    assert "CamVid's own 32 colours have to be merged into its 11 classes" in refusal(
+        tmp_path / "x.png", CAMVID_CLASSES
+    )
+
+
+def test_unknown_colours_are_counted(tmp_path: Path) -> None:
+    write_image(tmp_path / "x.png", np.array([(1, 2, 3), (4, 5, 6), (7, 8, 9)], np.uint8)[LABELS % 3])
+    assert "each of the 3 colours replaced by the index of its class in voc (0 background" in refusal(
+        tmp_path / "x.png", VOC_CLASSES
+    )
+
+
+@pytest.mark.parametrize("classes", ALL, ids=named)
+def test_indices_in_three_equal_channels_are_told_to_be_saved_in_one(tmp_path: Path, classes: ClassSpec) -> None:
+    write_image(tmp_path / "x.png", np.repeat(LABELS[..., None], 3, axis=2))
+    assert "one of the three channels, which are equal" in refusal(tmp_path / "x.png", classes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "largest", "hint"),
+    [
+        (CAMVID_CLASSES, 10, "the same values, none of which is above 10, saved in 8 bits"),
+        (CITYSCAPES_CLASSES, 26003, "NAME_gtFine_labelIds.png; of an instance id it is value // 1000"),
+        (VOC_CLASSES, 15001, "values up to 15001 number instances"),
+    ],
+    ids=["indices", "instances of Cityscapes", "instances"],
+)
+def test_sixteen_bits_are_told_how_to_become_eight(tmp_path: Path, classes: ClassSpec, largest: int, hint: str) -> None:
+    values = LABELS.astype(np.uint16)
+    values[0, 0] = largest
+    cv2.imwrite(str(tmp_path / "x.png"), values)
+    message = refusal(tmp_path / "x.png", classes)
+    assert "is not a label map; got one channel of 16 bits" in message
+    assert hint in message
