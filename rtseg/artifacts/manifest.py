@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from rtseg.artifacts.details import Details, DetailsType, Digest, details_from_json, details_of_the_first_format
 from rtseg.artifacts.files import PathLike, sha256_of, write_text_atomically
+from rtseg.artifacts.import_command import import_command
 from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import ManifestError, SpecError, WriteError
 from rtseg.specs import ImageSpec, OutputSpec
@@ -205,9 +206,9 @@ def _where_from(path: PathLike) -> str:
     together = "copy both; file and manifest travel together"
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
-        return f"rtseg import-onnx {path}, if another exporter wrote it; else {together}"
-    if suffix in (".pth", ".pt"):
-        return f"rtseg import-checkpoint NETWORK {path} --classes ..."
+        return f"{import_command(path)}, if another exporter wrote it; else {together}"
+    if suffix in (".pth", ".pt", ".ckpt", ".tar", ".bin"):
+        return f"rtseg import-checkpoint NETWORK {path} --classes NAME|N"
     return together
 
 

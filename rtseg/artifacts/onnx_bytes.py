@@ -17,7 +17,7 @@ Content = Union[bytes, mmap.mmap]
 Field = tuple[int, int, int, int]
 """Number, wire type, value, and where it ends."""
 
-_VARINT, _EIGHT, _SIZED, _START, _END, _FOUR = range(6)
+VARINT, _EIGHT, SIZED, _START, _END, _FOUR = range(6)
 
 _TENSOR, _NODE = "tensor", "node"
 _INSIDE: Mapping[str, Mapping[int, str]] = {
@@ -46,7 +46,7 @@ def external_files(path: str | os.PathLike[str]) -> list[str]:
 
     A file that is no ONNX ends the search where its bytes make no sense: whoever reads it refuses it. Raises OSError.
     """
-    with _mapped(path) as content:
+    with mapped(path) as content:
         return external_files_of(content)
 
 
@@ -58,9 +58,9 @@ def external_files_of(content: Content) -> list[str]:
             continue
         external, location = False, ""
         for number, wire, value, after in fields:
-            if number == _LOCATION and wire == _VARINT:
+            if number == _LOCATION and wire == VARINT:
                 external = external or value & 0xFFFFFFFF == _EXTERNAL
-            elif number == _EXTERNAL_DATA and wire == _SIZED:
+            elif number == _EXTERNAL_DATA and wire == SIZED:
                 location = _location(content, value, after) or location
         if external:
             found[location or "a file without a name"] = None
@@ -69,18 +69,19 @@ def external_files_of(content: Content) -> list[str]:
 
 def operator_types(path: str | os.PathLike[str]) -> frozenset[str]:
     """Return the types of operators in an ONNX file, such as "Conv", of every domain. Raises OSError."""
-    with _mapped(path) as content:
+    with mapped(path) as content:
         return frozenset(
             bytes(content[value:after]).decode("utf-8", "replace")
             for message, fields in _messages(content)
             if message == _NODE
             for number, wire, value, after in fields
-            if number == _OPERATOR_TYPE and wire == _SIZED
+            if number == _OPERATOR_TYPE and wire == SIZED
         )
 
 
 @contextlib.contextmanager
-def _mapped(path: str | os.PathLike[str]) -> Iterator[Content]:
+def mapped(path: str | os.PathLike[str]) -> Iterator[Content]:
+    """Give the bytes of a file without reading those that nobody asks for. Raises OSError."""
     with open(path, "rb") as stream:
         if not os.fstat(stream.fileno()).st_size:
             yield b""
@@ -94,11 +95,11 @@ def _messages(content: Content) -> Iterator[tuple[str, list[Field]]]:
     waiting = [("model", 0, len(content), 0)]
     while waiting:
         message, begin, end, depth = waiting.pop()
-        fields = list(_fields(content, begin, end))
+        fields = list(fields_of(content, begin, end))
         yield message, fields
         for number, wire, value, after in fields:
             inside = _INSIDE[message].get(number)
-            if inside is not None and wire == _SIZED and depth < _DEEPEST:
+            if inside is not None and wire == SIZED and depth < _DEEPEST:
                 waiting.append((inside, value, after, depth + 1))
 
 
@@ -106,13 +107,13 @@ def _location(content: Content, begin: int, end: int) -> str:
     """Return the value of an entry whose key is "location"."""
     texts = {
         number: bytes(content[value:after]).decode("utf-8", "replace")
-        for number, wire, value, after in _fields(content, begin, end)
-        if wire == _SIZED
+        for number, wire, value, after in fields_of(content, begin, end)
+        if wire == SIZED
     }
     return texts.get(_VALUE, "") if texts.get(_KEY) == "location" else ""
 
 
-def _fields(content: Content, begin: int, end: int) -> Iterator[Field]:
+def fields_of(content: Content, begin: int, end: int) -> Iterator[Field]:
     """Give number, wire type and value of each field of a message, and where it ends.
 
     The value of a sized field is where its bytes begin. What stands in groups, which ONNX has none of, is passed over.
@@ -122,9 +123,9 @@ def _fields(content: Content, begin: int, end: int) -> Iterator[Field]:
         tag, position = _varint(content, position, end)
         number, wire = tag >> 3, tag & 7
         value = position
-        if wire == _VARINT:
+        if wire == VARINT:
             value, position = _varint(content, position, end)
-        elif wire == _SIZED:
+        elif wire == SIZED:
             size, value = _varint(content, position, end)
             position = value + size
         elif wire in (_EIGHT, _FOUR):

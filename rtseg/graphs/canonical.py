@@ -13,6 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import OnnxError
 
 OPSET = 17
@@ -31,11 +32,23 @@ def read_canonical(path: PathLike, *, label: str = "") -> onnx.ModelProto:
 def read_graph(path: PathLike, *, label: str = "") -> onnx.ModelProto:
     """Return the model in the file, of any kind, called label. Raises OnnxError where there is none, or not of ONNX."""
     try:
+        require_external_data(path, label or str(path))
         return onnx.load(Path(path), format="protobuf")  # whatever the name ends in
     except OSError as error:
         raise OnnxError(f"cannot read {label or path}: {error.strerror or error}") from error
     except (DecodeError, ValueError, onnx.checker.ValidationError) as error:  # the last: weights beside it
         raise OnnxError(f"{label or path} is not an ONNX file: {error}") from error
+
+
+def require_external_data(path: PathLike, label: str) -> None:
+    """Raise OnnxError for weights in files that are not there. Raises OSError where the file itself is not."""
+    folder = Path(path).parent
+    if missing := [name for name in external_files(path) if not (folder / name).is_file()]:
+        raise OnnxError(
+            f"{label} keeps weights in another file, which is not beside it",
+            got=", ".join(missing[:3]),
+            hint=f"copy it to {folder}, under the same name",
+        )
 
 
 def require_canonical(model: onnx.ModelProto, label: str) -> None:

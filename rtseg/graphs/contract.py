@@ -9,16 +9,11 @@ import onnx
 from onnx import TensorProto
 
 from rtseg.artifacts.files import PathLike, sha256_of
+from rtseg.artifacts.import_command import import_command
 from rtseg.artifacts.manifest import Manifest, require_own_weights
 from rtseg.errors import OnnxError, SpecError
 from rtseg.graphs.canonical import read_graph, require_canonical
 from rtseg.specs import IMAGE_PROPERTY, OUTPUT_PROPERTY, ImageSpec, OutputSpec, tensor_shapes
-
-IMPORT = (
-    "rtseg import-onnx {path} with --classes NAME|N, --normalization imagenet|unit (or --mean, --std and --scale) and "
-    "--align-corners or --no-align-corners"
-)
-"""The command that states what a graph cannot show, with the options it takes."""
 
 Ends = tuple[tuple[int, tuple[int, ...]], tuple[int, tuple[int, ...]]]
 
@@ -83,9 +78,7 @@ def stated_manifest(path: PathLike) -> Manifest:
     model = read_graph(source)
     contract = stated_contract(model, str(source))
     if contract is None:
-        raise OnnxError(
-            f"{source} has no manifest, and its metadata states no contract", hint=IMPORT.format(path=source)
-        )
+        raise OnnxError(f"{source} has no manifest, and its metadata states no contract", hint=import_command(source))
     require_canonical(model, str(source))
     require_own_weights(source)
     return Manifest(
