@@ -21,12 +21,12 @@ from rtseg.artifacts.details import ExportDetails
 from rtseg.artifacts.files import PathLike, name_part, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import NetworkError, OnnxError
-from rtseg.exporting.exact_pooling import ExactPooling
 from rtseg.exporting.folding import fold_constants
 from rtseg.exporting.interfaces import interface_module
 from rtseg.exporting.parity import ParityReport, parity_of
 from rtseg.exporting.static_graph import static_copy
 from rtseg.exporting.tensorrt_operators import unsupported_operators
+from rtseg.exporting.written_out import WrittenOut
 from rtseg.frame.protocol import TensorSpec
 from rtseg.graphs.canonical import OPSET, read_canonical
 from rtseg.networks.prepared import PreparedNetwork
@@ -139,7 +139,7 @@ def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
     """
     dtype = torch.uint8 if source.dtype == "uint8" else torch.float32
     buffer = io.BytesIO()
-    with _TRACING, warnings.catch_warnings(), _without_graph_dumps(), ExactPooling():
+    with _TRACING, warnings.catch_warnings(), _without_graph_dumps(), WrittenOut():
         warnings.simplefilter("ignore")  # the deprecation of this exporter; int(x.shape[-1]), which is meant
         try:
             torch.onnx.export(

@@ -1,7 +1,8 @@
-"""Adaptive pooling while a module is traced, in operators that every exporter has.
+"""What PyTorch's exporter lacks at opset 17, written out while a module is traced, in operators that it has.
 
-PyTorch's exporter has none for a grid that does not divide the map. Adaptive pooling is separable: averages are two
-products with constant matrices, maxima those of rows and then of columns.
+Adaptive pooling to a grid that does not divide the map is separable: averages are two products with constant matrices,
+maxima those of rows and then of columns. Folding patches into a map, sums where they overlap, is a transposed
+convolution whose kernels are each one value of the patch.
 """
 
 from __future__ import annotations
@@ -17,13 +18,11 @@ from torch.overrides import TorchFunctionMode
 from rtseg.networks.zoo.layers import bin_weights
 
 
-class ExactPooling(TorchFunctionMode):
-    """While it is entered, adaptive pooling to a grid that does not divide the map is written out.
+class WrittenOut(TorchFunctionMode):
+    """While it is entered, the functions of _STAND_INS are written out; results are those of PyTorch up to rounding.
 
-        with ExactPooling():
-            torch.onnx.export(module, ...)
-
-    The result is that of PyTorch up to rounding.
+    with WrittenOut():
+        torch.onnx.export(module, ...)
     """
 
     def __torch_function__(
@@ -80,9 +79,39 @@ def _maxima_along(x: Tensor, dimension: int, length: int, bins: int) -> Tensor:
     return torch.cat(parts, dimension)
 
 
+def _folded(
+    input: Tensor,
+    output_size: Any,
+    kernel_size: Any,
+    dilation: Any = 1,
+    padding: Any = 0,
+    stride: Any = 1,
+) -> Tensor | None:
+    if input.dim() != 3:
+        return None
+    size, kernel, spread, margin, step = map(_pair, (output_size, kernel_size, dilation, padding, stride))
+    reach = [(side - 1) * between + 1 for side, between in zip(kernel, spread)]
+    places = [(side + 2 * edge - far) // by + 1 for side, edge, far, by in zip(size, margin, reach, step)]
+    short = [
+        side - ((at - 1) * by - 2 * edge + far) for side, at, by, edge, far in zip(size, places, step, margin, reach)
+    ]
+    values = kernel[0] * kernel[1]
+    channels = int(input.shape[1]) // values
+    patches = input.reshape(int(input.shape[0]), channels * values, *places)
+    kernels = torch.eye(values).reshape(values, 1, *kernel).repeat(channels, 1, 1, 1).to(input)
+    return F.conv_transpose2d(
+        patches, kernels, stride=step, padding=margin, output_padding=short, groups=channels, dilation=spread
+    )
+
+
+def _pair(value: Any) -> list[int]:
+    return [int(value)] * 2 if isinstance(value, int) else [int(side) for side in value]
+
+
 _STAND_INS: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
     F.adaptive_avg_pool2d: _averages,
     torch._C._nn.adaptive_avg_pool2d: _averages,
     F.adaptive_avg_pool1d: _averages_of_line,
     F.adaptive_max_pool2d: _maxima,
+    F.fold: _folded,
 }
