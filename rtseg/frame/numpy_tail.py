@@ -56,7 +56,8 @@ def numpy_labels(
         if least is None:
             winner = _interpolated_winners(logits, some_rows, some_columns)
         else:
-            values = _interpolated(_corners(logits[0], some_rows, some_columns), some_rows, some_columns)
+            weights = (*some_rows.weights, *some_columns.weights)
+            values = _interpolated(_corners(logits[0], some_rows, some_columns), *weights)
             winner = (values > least).view(np.uint8)
         labels[some_rows.sample[:, :, None], some_columns.sample[:, None, :]] = winner
 
@@ -86,6 +87,11 @@ class _Cells:
             axis.near[starts], axis.far[starts], length, sample, axis.near_weight[sample], axis.far_weight[sample]
         )
 
+    @property
+    def weights(self) -> tuple[Logits, Logits]:
+        """Return those of the near and of the far logit, each (cells, longest)."""
+        return self.near_weight, self.far_weight
+
     def take(self, cells: Indices) -> _Cells:
         """Return these cells, in this order, repeated where asked for twice."""
         return _Cells(**{name: values[cells] for name, values in vars(self).items()})
@@ -111,13 +117,13 @@ def _corners(logits: Logits, rows: _Cells, columns: _Cells) -> list[Logits]:
     return [logits[..., y, x] for y in (rows.near, rows.far) for x in (columns.near, columns.far)]
 
 
-def _interpolated(corners: list[Logits], rows: _Cells, columns: _Cells) -> Logits:
-    """Return the values (cells, longest, longest) of one channel between its corners, each (cells,)."""
+def _interpolated(corners: list[Logits], near_y: Logits, far_y: Logits, near_x: Logits, far_x: Logits) -> Logits:
+    """Return the values (cells, longest, longest) of one channel between its corners (cells,), by (cells, longest)."""
     a, b, d, e = (corner[:, None] for corner in corners)
-    above = (columns.near_weight * a + columns.far_weight * b)[:, None, :]
-    below = (columns.near_weight * d + columns.far_weight * e)[:, None, :]
-    value: Logits = rows.near_weight[:, :, None] * above
-    value += rows.far_weight[:, :, None] * below
+    above = (near_x * a + far_x * b)[:, None, :]
+    below = (near_x * d + far_x * e)[:, None, :]
+    value: Logits = near_y[:, :, None] * above
+    value += far_y[:, :, None] * below
     return value
 
 
@@ -134,7 +140,8 @@ def _interpolated_winners(logits: Logits, rows: _Cells, columns: _Cells) -> Labe
         cells = np.flatnonzero(here)
         if not len(cells):
             continue
-        value = _interpolated([corner[index, cells] for corner in corners], rows.take(cells), columns.take(cells))
+        weights = (weight[cells] for weight in (*rows.weights, *columns.weights))
+        value = _interpolated([corner[index, cells] for corner in corners], *weights)
         previous = best[cells]
         winner[cells] = np.where(value > previous, np.uint8(index), winner[cells])
         best[cells] = np.maximum(value, previous)

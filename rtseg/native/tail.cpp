@@ -7,10 +7,10 @@
 // wins nowhere and is left out. Rounding is monotone, so both hold in float32 too, up to ties.
 //
 // With one channel and a threshold the same holds: between four values above it every value is above it, between four
-// that are not none is. Such a cell is filled by that, which is what real numbers give. Float32 need not: its two
-// weights sum to 1 only up to rounding, so that between four values of exactly the threshold, as a sigmoid has them
-// where nothing was found, some would come out above it. Where corners disagree, a label can be another than in real
-// numbers only where the interpolated value is within rounding of the threshold.
+// that are not none is. Such a cell is filled by that, which is what real numbers give. Float32 need not: a sum of
+// rounded products can be a step beyond both values, as four times 0.1 weighted at some pixels is more than 0.1. So the
+// corners decide, in every twin, and not the sum. Where they disagree, a label can be another than in real numbers only
+// where the interpolated value is within rounding of the threshold.
 
 #include <algorithm>
 #include <cstdint>

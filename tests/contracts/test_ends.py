@@ -35,7 +35,7 @@ ENDS: dict[str, dict[str, Any]] = {
     "letterbox": {"fit": "letterbox", "padding": 30},
     "both": {"threshold": 0.45, "fit": "letterbox"},
 }
-SIZES = [(64, 96), (50, 40), (31, 200), (130, 70)]
+SIZES = [(64, 96), (50, 40), (31, 200)]
 TIE = 1e-4
 """Of a score: runners add up in other orders, and scores are at most about 5."""
 

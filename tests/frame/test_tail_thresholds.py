@@ -94,7 +94,7 @@ def test_at_any_size_labels_are_those_of_torch_but_near_the_threshold(
 @pytest.mark.parametrize("size", [(6, 7), (48, 56), (37, 51), (3, 3)])
 @pytest.mark.parametrize("value", [0.5, 0.1, 1 / 3, -7.3, 0.0])
 def test_a_value_that_is_the_threshold_is_background_at_every_size(value: float, size: tuple[int, int]) -> None:
-    """Float32 weights sum to 1 only up to rounding: a blend of the threshold alone is above it at some pixels."""
+    """A blend of 0.1 alone, or of 1/3, is above it at some pixels in float32."""
     channel = np.full((6, 7), value, np.float32)
     assert not mask(channel, size, value).any()
     assert mask(np.nextafter(channel, np.float32(9)), size, value).all()
