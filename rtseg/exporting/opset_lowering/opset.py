@@ -31,7 +31,7 @@ def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.Model
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for node in copy.graph.node:
-        node.domain = ""
+        node.ClearField("domain")
     _drop_absent(copy)
     if opset == OPSET:
         del copy.opset_import[:]
