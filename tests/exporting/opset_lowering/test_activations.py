@@ -23,9 +23,8 @@ def test_mish_of_large_values_stays_finite() -> None:
     assert require_same(case("Mish", LARGE), 18) == ["Softplus", "Tanh", "Mul"]
 
 
-@pytest.mark.parametrize("kind", [np.float16, np.float64])
-def test_constants_are_of_the_type_of_what_they_meet(kind: type) -> None:
-    require_same(case("Gelu", np.array([-1, 0.5, 2], kind)), 20, 2e-3)
+def test_constants_are_of_the_type_of_what_they_meet() -> None:
+    require_same(case("Gelu", np.array([-1, 0.5, 2], np.float16)), 20, 2e-3)
 
 
 @pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax", "Hardmax"])
