@@ -35,7 +35,8 @@ def test_what_changed_after_the_canonical_opset_is_decided_once() -> None:
     decided = [*SAME, *NEWER, *REFUSED]
     assert sorted(decided) == sorted(set(decided))
     assert changed - set(decided) == set(), "decide on what a newer onnx brought"
-    assert set(decided) - changed == set()
+    if onnx.defs.onnx_opset_version() >= 28:  # the one that the decisions were made with
+        assert set(decided) - changed == set()
 
 
 def test_what_changed_between_the_oldest_opset_and_the_canonical_one_is_decided() -> None:
