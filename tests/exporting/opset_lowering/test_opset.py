@@ -52,9 +52,26 @@ def lowered(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-@settings(max_examples=250, deadline=None)
-@given(name=st.sampled_from(sorted(MAKERS)), opset=st.integers(11, NEWEST_OPSET), seed=st.integers(0, 2**32 - 1))
+any_operator = given(
+    name=st.sampled_from(sorted(MAKERS)), opset=st.integers(11, NEWEST_OPSET), seed=st.integers(0, 2**32 - 1)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@any_operator
 def test_an_operator_of_any_opset_computes_the_same_at_17(name: str, opset: int, seed: int) -> None:
+    require_equal_at_17(name, opset, seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=5000, deadline=None)
+@any_operator
+def test_many_operators_of_any_opset_compute_the_same_at_17(name: str, opset: int, seed: int) -> None:
+    require_equal_at_17(name, opset, seed)
+
+
+def require_equal_at_17(name: str, opset: int, seed: int) -> None:
+    """Make a random operator, at the nearest opset that has it, and compare what it becomes with ONNX Runtime on it."""
     first, last, make = MAKERS[name]
     opset = min(max(opset, first), last)
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])
