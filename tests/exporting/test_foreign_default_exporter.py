@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from rtseg.datasets.registry import class_spec
 from rtseg.exporting.foreign import canonical_import
 from rtseg.exporting.foreign_contract import ContractOptions
 from rtseg.graphs.canonical import read_canonical
+from rtseg.networks.prepared import network_with_random_weights
+from rtseg.networks.registry import network_names
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.specs import IMAGENET_NORMALIZATION
 
@@ -82,12 +85,12 @@ class Sampling(nn.Module):
         return self.head(F.silu(moved) + pooled + columns + x.std(1, keepdim=True))
 
 
-def written(network: nn.Module, path: Path, **options: Any) -> Path:
+def written(network: nn.Module, path: Path, shape: tuple[int, ...] = SHAPE, **options: Any) -> Path:
     """Write the network as the default exporter does."""
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own, of what it will do in a newer PyTorch
-        torch.onnx.export(network.eval(), (torch.zeros(SHAPE),), path, dynamo=True, verbose=False, **options)
+        torch.onnx.export(network.eval(), (torch.zeros(shape),), path, dynamo=True, verbose=False, **options)
     return path
 
 
@@ -126,3 +129,12 @@ def test_a_file_of_any_opset_that_the_exporter_writes_is_taken(
     operators = require_equal_to_pytorch(made, written(made, tmp_path / "mine.onnx", **options))
     assert ("GroupNormalization" in operators) == (network is Convolutional and (opset or 0) >= 21)
     assert ("Attention" in operators) == (network is Attending and (opset or 0) >= 23)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", network_names())
+def test_every_network_there_is_is_taken_from_the_default_exporter(name: str, tmp_path: Path) -> None:
+    network = network_with_random_weights(name, class_spec("camvid"), seed=1).module.eval()
+    source = written(network, tmp_path / "mine.onnx", (1, 3, 64, 128), opset_version=20)
+    imported = canonical_import(source, said=replace(SAID, classes=class_spec("camvid")))
+    assert "opset 20 became 17" in imported.account

@@ -7,12 +7,13 @@ from collections import Counter
 import onnx
 from onnx import TensorProto, helper
 
-from rtseg.errors import OnnxError
+from rtseg.errors import OnnxError, first_line
 from rtseg.exporting.opset_lowering.decisions import NEWER, OLDER, REFUSED, SAME, Lowering
 from rtseg.exporting.opset_lowering.known import Known
 from rtseg.exporting.opset_lowering.site import HINT, Site
 from rtseg.graphs.canonical import OPSET
 from rtseg.graphs.names import names_in
+from rtseg.graphs.view import node_name
 
 OLDEST_OPSET = 11
 """Before it Resize and Pad were other operators."""
@@ -38,7 +39,10 @@ def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.Model
         copy.opset_import.append(helper.make_opsetid("", OPSET))
         return copy, []
     changes = [f"opset {opset} became {OPSET}"]
-    written = Counter(_lower(copy, opset, label))
+    try:
+        written = Counter(_lower(copy, opset, label))
+    except onnx.shape_inference.InferenceError as error:
+        raise OnnxError(f"{label} is not valid ONNX: {first_line(error)}") from error
     if written:
         counts = ", ".join(f"{number} {name}" for name, number in sorted(written.items()))
         changes.append(f"{counts} written in operators of opset {OPSET}")
@@ -84,6 +88,7 @@ def _lower(model: onnx.ModelProto, opset: int, label: str) -> list[str]:
         if lowering is None:
             result.append(node)
             continue
+        _require_valid(node, opset, label)
         own = onnx.NodeProto()
         own.CopyFrom(node)
         site = Site(own, known, opset, taken, label)
@@ -114,6 +119,18 @@ def _lowering(node: onnx.NodeProto, opset: int, label: str) -> Lowering | None:
     if node.op_type in SAME:
         return _same
     return _refuse
+
+
+def _require_valid(node: onnx.NodeProto, opset: int, label: str) -> None:
+    """Raise OnnxError unless an operator has the inputs and attributes that its opset asks for."""
+    if onnx.defs.get_schema(node.op_type, opset, "").deprecated:  # as GroupNormalization of 18 is, which runs
+        return
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": opset}
+    try:
+        onnx.checker.check_node(node, context)
+    except onnx.checker.ValidationError as error:
+        raise OnnxError(f"{label} is not valid ONNX: {node_name(node)}: {first_line(error)}") from error
 
 
 def _same(site: Site) -> None:

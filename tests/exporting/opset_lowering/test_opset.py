@@ -198,6 +198,19 @@ def test_what_opset_17_lacks_is_told(made: Case, opset: int, why: str) -> None:
     assert f"got {why}. Try: torch.onnx.export(..., dynamo=False" in told(made, opset)
 
 
+@pytest.mark.parametrize(
+    ("node", "why"),
+    [
+        (helper.make_node("AveragePool", ["x"], ["y"], "pool"), "pool: Required attribute 'kernel_shape' is missing"),
+        (helper.make_node("Pad", ["x"], ["y"], "pad"), "[ShapeInferenceError] (op_type:Pad, node name: pad)"),
+        (helper.make_node("Gelu", ["x"], ["y"], "act", beta=1), "act: Unrecognized attribute: beta"),
+    ],
+    ids=["attribute", "input", "unknown"],
+)
+def test_an_operator_that_is_not_valid_at_its_own_opset_is_told(node: onnx.NodeProto, why: str) -> None:
+    assert f"mine.onnx is not valid ONNX: {why}" in refusal(chain([node], 20))
+
+
 def test_a_shape_that_is_not_known_is_told_where_it_is_needed() -> None:
     model = chain([helper.make_node("Split", ["x"], ["y", "z"], "cut", axis=2, num_outputs=2)], 18)
     model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "height"
