@@ -133,7 +133,7 @@ def test_a_file_of_any_opset_that_the_exporter_writes_is_taken(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", network_names())
-def test_every_network_there_is_is_taken_from_the_default_exporter(name: str, tmp_path: Path) -> None:
+def test_every_network_of_the_registry_is_taken_from_the_default_exporter(name: str, tmp_path: Path) -> None:
     network = network_with_random_weights(name, class_spec("camvid"), seed=1).module.eval()
     source = written(network, tmp_path / "mine.onnx", (1, 3, 64, 128), opset_version=20)
     imported = canonical_import(source, said=replace(SAID, classes=class_spec("camvid")))

@@ -25,14 +25,14 @@ def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.Model
     """Return an equal model of opset 17, and in words what was changed. The model, called label, is left alone.
 
     Its shapes must be static, its functions inlined. Inputs that are named by empty strings at the end of an operator's
-    list are left out, whatever the opset: they are absent. Raises OnnxError for operators that are not ONNX's own, for
-    an opset before 11 or beyond what onnx knows, and for an operator that has no exact form at opset 17.
+    list are left out, whatever the opset: they are absent. So is what a file says of where it was made. Raises
+    OnnxError for operators that are not ONNX's own, for an opset before 11 or beyond what onnx knows, for an operator
+    that is not valid at its own opset, and for one that has no exact form at opset 17.
     """
     opset = _opset(model, label)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    for node in copy.graph.node:
-        node.ClearField("domain")
+    _drop_newer_fields(copy.graph)
     _drop_absent(copy)
     if opset == OPSET:
         del copy.opset_import[:]
@@ -68,6 +68,19 @@ def _opset(model: onnx.ModelProto, label: str) -> int:
             hint=HINT,
         )
     return int(opset)
+
+
+def _drop_newer_fields(graph: onnx.GraphProto) -> None:
+    """Leave out what exporters write beside operators since IR 10, in place: stack traces, scopes, devices.
+
+    The canonical IR version has no place for it, and it tells of the machine that the file was made on. An operator's
+    domain is ONNX's own, by its short name.
+    """
+    for node in graph.node:
+        for field in ("domain", "overload", "metadata_props", "device_configurations"):
+            node.ClearField(field)
+    for entry in (graph, *graph.initializer, *graph.input, *graph.output):
+        entry.ClearField("metadata_props")
 
 
 def _drop_absent(model: onnx.ModelProto) -> None:

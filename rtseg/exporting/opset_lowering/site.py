@@ -153,7 +153,8 @@ class Site:
             raise self.refused(f"{tensor}, whose shape is not static") from error
 
     def _fresh(self, suffix: str) -> str:
-        return fresh_name(f"{node_name(self.node)}/{suffix}", self._taken)
+        # After what the operator gives, as nothing else does: many operators may go by one name.
+        return fresh_name(f"{self.node.output[0]}/{suffix}", self._taken)
 
 
 FLOAT = int(TensorProto.FLOAT)

@@ -148,6 +148,20 @@ def test_the_long_name_of_onnxs_own_domain_becomes_the_short_one() -> None:
     assert {node.domain for node in lowered(model).graph.node} == {""}
 
 
+def test_what_an_exporter_writes_beside_operators_is_left_out() -> None:
+    model = chain([helper.make_node("Relu", ["x"], ["y"])], 20)
+    for entry in (model.graph.node[0], model.graph, model.graph.input[0]):
+        entry.metadata_props.add(key="pkg.torch.onnx.stack_trace", value="/home/me/net.py")
+    assert b"/home/me" in model.SerializeToString() and b"/home/me" not in lowered(model).SerializeToString()
+
+
+def test_operators_of_one_name_are_written_by_names_after_what_each_gives() -> None:
+    nodes = [helper.make_node("Mish", [f"t{index}"], [f"t{index + 1}"], "same") for index in range(3)]
+    nodes[0].input[0], nodes[-1].output[0] = "x", "y"
+    names = [name for node in lowered(chain(nodes, 20)).graph.node for name in node.output]
+    assert names == ["t1/softplus", "t1/tanh", "t1", "t2/softplus", "t2/tanh", "t2", "y/softplus", "y/tanh", "y"]
+
+
 def test_domains_that_nothing_is_of_are_left_out() -> None:
     model = chain([helper.make_node("Relu", ["x"], ["y"])], 17)
     model.opset_import.append(helper.make_opsetid("pkg.torch", 1))
