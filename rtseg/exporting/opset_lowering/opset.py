@@ -41,14 +41,14 @@ def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.Model
     changes = [f"opset {opset} became {OPSET}"]
     try:
         written = Counter(_lower(copy, opset, label))
+        del copy.opset_import[:]
+        copy.opset_import.append(helper.make_opsetid("", OPSET))
+        _require_known(copy, opset, label)
     except onnx.shape_inference.InferenceError as error:
         raise OnnxError(f"{label} is not valid ONNX: {first_line(error)}") from error
     if written:
         counts = ", ".join(f"{number} {name}" for name, number in sorted(written.items()))
         changes.append(f"{counts} written in operators of opset {OPSET}")
-    del copy.opset_import[:]
-    copy.opset_import.append(helper.make_opsetid("", OPSET))
-    _require_known(copy, opset, label)
     return copy, changes
 
 

@@ -98,19 +98,20 @@ def _is_plain(site: Site) -> bool:
 
 def lower_average_pool(site: Site) -> None:
     """Write an average of opset 17, or of dilated windows their sum, a convolution, and a division."""
-    windows = windows_of(site)
-    counts = bool(site.attribute("count_include_pad", 0))
-    if any(step != 1 for step in windows.dilations):
-        _dilated(site, windows, counts)
-    elif _is_plain(site):
+    dilated = any(step != 1 for step in site.attribute("dilations", []))
+    if _is_plain(site) and not dilated:
         site.keep(without=("dilations",))
-    else:
-        source, pads = site.name(0), windows.pads
-        if counts and any([*windows.before, *windows.after]):
-            zeros = site.value([0, 0, *windows.before, 0, 0, *windows.after], np.int64)
-            source, pads = site.add("Pad", source, zeros), [*[0] * len(windows.kernel), *windows.beyond]
-        attributes = {"kernel_shape": windows.kernel, "strides": windows.strides, "pads": pads}
-        site.give("AveragePool", source, count_include_pad=0, **attributes)
+        return
+    windows, counts = windows_of(site), bool(site.attribute("count_include_pad", 0))
+    if dilated:
+        _dilated(site, windows, counts)
+        return
+    source, pads = site.name(0), windows.pads
+    if counts and any([*windows.before, *windows.after]):
+        zeros = site.value([0, 0, *windows.before, 0, 0, *windows.after], np.int64)
+        source, pads = site.add("Pad", source, zeros), [*[0] * len(windows.kernel), *windows.beyond]
+    attributes = {"kernel_shape": windows.kernel, "strides": windows.strides, "pads": pads}
+    site.give("AveragePool", source, count_include_pad=0, **attributes)
 
 
 def _dilated(site: Site, windows: Windows, counts: bool) -> None:

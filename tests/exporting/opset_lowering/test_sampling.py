@@ -15,6 +15,11 @@ def test_sizes_of_some_axes_are_sizes_of_all(axes: list[int]) -> None:
     assert require_same(case("Resize", X, None, None, sizes, axes=axes, mode="linear"), 18) == ["Resize"]
 
 
+def test_a_resize_that_asks_for_nothing_new_may_have_sizes_that_are_computed() -> None:
+    made = case("Resize", X, None, None, np.array([1, 2, 9, 13]), mode="linear", keep_aspect_ratio_policy="stretch")
+    assert require_same(made, 19) == ["Resize"]
+
+
 def test_a_region_of_some_axes_is_one_of_all() -> None:
     region = [np.array([0.1, 0.2, 0.8, 0.9], np.float32)]
     rule = {"mode": "linear", "coordinate_transformation_mode": "tf_crop_and_resize"}
@@ -46,6 +51,8 @@ def test_symmetric_centres_are_plain_ones_for_whole_sizes_and_refused_for_others
 def test_an_antialias_that_changes_nothing_is_left_out_and_another_refused() -> None:
     options = {"axes": [2, 3], "antialias": 1}
     require_same(case("Resize", X, None, None, [np.array([9, 13])], mode="linear", **options), 18)
+    fractional = case("Resize", X, None, [np.array([1.3, 1], np.float32)], mode="linear", **options)
+    assert "got antialias" in told(fractional, 18)
     for mode, sizes in (("linear", [5, 13]), ("cubic", [9, 13])):
         assert "got antialias" in told(case("Resize", X, None, None, [np.array(sizes)], mode=mode, **options), 18)
 
