@@ -30,7 +30,7 @@ def lower_resize(site: Site) -> None:
     shape, result = site.shape(), site.result_shape()
     rank = len(shape)
     axes = [site.axis(axis, rank) for axis in named or range(rank)]
-    given = site.integers(3) if site.has(3) else site.constant(2).ravel()
+    given = [float(value) for value in site.constant(3 if site.has(3) else 2).ravel()]
     if len(given) != len(axes):
         raise site.refused(f"{len(given)} sizes or scales for {len(axes)} axes")
     whole = (site.has(3) and not kept) or all(scale * shape[axis] == result[axis] for axis, scale in zip(axes, given))
@@ -57,13 +57,13 @@ def lower_resize(site: Site) -> None:
     site.keep(*inputs, without=_NEWER, **({"coordinate_transformation_mode": "half_pixel"} if symmetric else {}))
 
 
-def _common_scale(site: Site, policy: str, axes: list[int], sizes: Sequence[float]) -> list[np.float32]:
+def _common_scale(site: Site, policy: str, axes: list[int], sizes: Sequence[float]) -> list[float]:
     """Return the scales of some axes that keep their ratio, all the same."""
     if policy not in POLICIES:
         raise site.refused(f"keep_aspect_ratio_policy {policy!r}")
     shape = site.shape()
     scale = POLICIES[policy](np.float32(size) / np.float32(shape[axis]) for axis, size in zip(axes, sizes))
-    return [scale] * len(axes)
+    return [float(scale)] * len(axes)
 
 
 def _is_idle(site: Site, whole: bool) -> bool:

@@ -18,6 +18,8 @@ from rtseg.graphs.view import attribute, node_name
 HINT = f"torch.onnx.export(..., dynamo=False, opset_version={OPSET})"
 """The exporter that writes operators of opset 17 itself."""
 
+FLOAT = int(TensorProto.FLOAT)
+
 
 class Site:
     """An operator in a static graph, and the operators written in its place.
@@ -155,6 +157,3 @@ class Site:
     def _fresh(self, suffix: str) -> str:
         # After what the operator gives, as nothing else does: many operators may go by one name.
         return fresh_name(f"{self.node.output[0]}/{suffix}", self._taken)
-
-
-FLOAT = int(TensorProto.FLOAT)
