@@ -23,6 +23,10 @@ Squeeze Sub Sum Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Ups
 """
 TENSORRT_8_5_OPERATORS = frozenset(_NAMES.split())
 
+WRITTEN_OTHERWISE = frozenset({"LayerNormalization"})
+"""Operators that a graph may hold all the same: what is built for TensorRT 8.5 has others in their place, which
+rtseg.engines.lowering writes."""
+
 RESIZE_MODES = frozenset({"nearest", "linear"})
 RESIZE_TRANSFORMATIONS = frozenset(
     {"half_pixel", "pytorch_half_pixel", "tf_half_pixel_for_nn", "asymmetric", "align_corners"}
@@ -30,8 +34,8 @@ RESIZE_TRANSFORMATIONS = frozenset(
 
 
 def unsupported_operators(model: onnx.ModelProto) -> list[str]:
-    """Return what TensorRT 8.5 does not parse, each once: operators, and Resize in a mode it lacks."""
-    found = {node.op_type for node in model.graph.node} - TENSORRT_8_5_OPERATORS
+    """Return what TensorRT 8.5 cannot be given, each once: operators, and Resize in a mode it lacks."""
+    found = {node.op_type for node in model.graph.node} - TENSORRT_8_5_OPERATORS - WRITTEN_OTHERWISE
     for node in model.graph.node:
         if node.op_type == "Resize":
             values = {entry.name: entry.s.decode() for entry in node.attribute if entry.type == entry.STRING}

@@ -18,6 +18,8 @@ TensorRT for RTX is always strongly typed. For compute capability 7.5 (Turing) i
 with a constant is written as a convolution (constant_products) and any other is refused here. INT8 it compiles to FP16
 arithmetic there without a word, so INT8 for 7.5 is refused as not proven.
 
+A LayerNormalization is written in operators that TensorRT 8.5 knows wherever the form is flags (layer_norms).
+
 INT8 goes with FP16 always: with the INT8 flag alone, or with FP32 around the Q/DQ, what is not INT8 is slower than
 it need be. In every cell the uint8 ends of a `labels` graph are rewritten as TensorRT takes them (byte_ends).
 """
@@ -32,6 +34,7 @@ import onnx
 
 from rtseg.engines.lowering.byte_ends import with_float_ends
 from rtseg.engines.lowering.constant_products import without_fp32_products
+from rtseg.engines.lowering.layer_norms import without_layer_norms
 from rtseg.engines.lowering.opset import raised_to_19
 from rtseg.engines.lowering.product_precisions import product_precisions, with_named_products, with_plain_names
 from rtseg.engines.lowering.versions import FLAGS, FORMS, RTX, TURING, Capability
@@ -100,6 +103,9 @@ def lower(
     if form == FLAGS:
         if precision != "fp32":
             _require_one_precision(ready, keep, ranges or {})
+        ready, written = without_layer_norms(ready)
+        if written:
+            words.append(f"{written} LayerNormalization written as InstanceNormalization")
         flags = BUILDER_FLAGS[precision]
         words.append(f"builder flags {' and '.join(flags)}" if flags else "no builder flag")
     elif precision != "fp32" and not is_fp16(model):

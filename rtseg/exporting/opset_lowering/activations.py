@@ -46,6 +46,9 @@ def _gate(site: Site) -> str:
 
 def lower_softmax(site: Site) -> None:
     """Before opset 13 Softmax, LogSoftmax and Hardmax went over all axes from one on, by default the second, as one."""
+    if site.attribute("axis", 1) == -1:
+        site.keep()
+        return
     shape = site.shape()
     axis = site.axis(site.attribute("axis", 1), len(shape))
     together = math.prod(shape[axis:])

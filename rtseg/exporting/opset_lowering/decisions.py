@@ -12,6 +12,7 @@ from typing import Callable
 
 from rtseg.exporting.opset_lowering.activations import lower_gelu, lower_mish, lower_softmax, lower_swiglu, lower_swish
 from rtseg.exporting.opset_lowering.attention import lower_attention
+from rtseg.exporting.opset_lowering.deformable import lower_deform_conv
 from rtseg.exporting.opset_lowering.elementary import (
     lower_cast,
     lower_cast_like,
@@ -63,6 +64,7 @@ NEWER: Mapping[str, Lowering] = {
     "CenterCropPad": lower_center_crop_pad,
     "Col2Im": lower_col2im,
     "DFT": lower_dft,
+    "DeformConv": lower_deform_conv,
     "DequantizeLinear": lower_dequantizer,
     "Gelu": lower_gelu,
     "GridSample": lower_grid_sample,
@@ -96,7 +98,6 @@ REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("BitCast", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor"), "the bits of a number"),
     **dict.fromkeys(("CausalConvWithState", "LinearAttention", "TensorScatter"), "a state kept between pictures"),
     "CumProd": "products of all values before",
-    "DeformConv": "a convolution whose taps are computed",
     "ImageDecoder": "a picture in a file's format",
     "SplitToSequence": "a list of tensors",
 }

@@ -18,7 +18,7 @@ class Known:
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._view = GraphView(model)
-        graph = onnx.shape_inference.infer_shapes(_inferable(model), data_prop=True).graph
+        graph = onnx.shape_inference.infer_shapes(inferable(model), data_prop=True).graph
         self._types = {
             value.name: value.type.tensor_type
             for value in [*graph.value_info, *graph.output, *graph.input]
@@ -52,8 +52,8 @@ class Known:
         return tuple(int(side.dim_value) for side in kind.shape.dim)
 
 
-def _inferable(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of which onnx infers all types and shapes."""
+def inferable(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with nothing in it of which onnx infers no type and shape; itself where that is so."""
     if not any(node.op_type in OF_ITS_INPUT for node in model.graph.node):
         return model
     copy = onnx.ModelProto()

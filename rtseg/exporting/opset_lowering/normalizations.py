@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from onnx import TensorProto
 
 from rtseg.exporting.opset_lowering.site import FLOAT, Site
 
@@ -16,7 +17,7 @@ def lower_group_normalization(site: Site) -> None:
         raise site.refused(f"{groups} groups of {shape[1] if len(shape) > 1 else 'no'} channels")
     stash = site.attribute("stash_type", FLOAT)
     if stash != FLOAT:
-        raise site.refused(f"stash_type {stash}, and statistics are in float32 there")
+        raise site.refused(f"stash_type {TensorProto.DataType.Name(stash)}, and statistics are in float32 there")
     element, batch, channels = site.element(), shape[0], shape[1]
     source = site.cast(site.name(0), element, FLOAT)
     rows = site.reshaped(source, (batch, groups, math.prod(shape[1:]) // groups))

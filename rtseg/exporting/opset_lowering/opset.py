@@ -7,12 +7,13 @@ from collections import Counter
 import onnx
 from onnx import TensorProto, helper
 
-from rtseg.errors import OnnxError
+from rtseg.errors import OnnxError, first_line
 from rtseg.exporting.opset_lowering.decisions import NEWER, OLDER, REFUSED, SAME, Lowering
 from rtseg.exporting.opset_lowering.known import Known
 from rtseg.exporting.opset_lowering.site import HINT, Site
 from rtseg.graphs.canonical import OPSET
 from rtseg.graphs.names import names_in
+from rtseg.graphs.view import node_name
 
 OLDEST_OPSET = 11
 """Before it Resize and Pad were other operators."""
@@ -24,27 +25,30 @@ def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.Model
     """Return an equal model of opset 17, and in words what was changed. The model, called label, is left alone.
 
     Its shapes must be static, its functions inlined. Inputs that are named by empty strings at the end of an operator's
-    list are left out, whatever the opset: they are absent. Raises OnnxError for operators that are not ONNX's own, for
-    an opset before 11 or beyond what onnx knows, and for an operator that has no exact form at opset 17.
+    list are left out, whatever the opset: they are absent. So is what a file says of where it was made. Raises
+    OnnxError for operators that are not ONNX's own, for an opset before 11 or beyond what onnx knows, for an operator
+    that is not valid at its own opset, and for one that has no exact form at opset 17.
     """
     opset = known_opset(model, label)
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    for node in copy.graph.node:
-        node.domain = ""
+    _drop_newer_fields(copy.graph)
     _drop_absent(copy)
     if opset == OPSET:
         del copy.opset_import[:]
         copy.opset_import.append(helper.make_opsetid("", OPSET))
         return copy, []
     changes = [f"opset {opset} became {OPSET}"]
-    written = Counter(_lower(copy, opset, label))
+    try:
+        written = Counter(_lower(copy, opset, label))
+        del copy.opset_import[:]
+        copy.opset_import.append(helper.make_opsetid("", OPSET))
+        _require_known(copy, opset, label)
+    except onnx.shape_inference.InferenceError as error:
+        raise OnnxError(f"{label} is not valid ONNX: {first_line(error)}") from error
     if written:
         counts = ", ".join(f"{number} {name}" for name, number in sorted(written.items()))
         changes.append(f"{counts} written in operators of opset {OPSET}")
-    del copy.opset_import[:]
-    copy.opset_import.append(helper.make_opsetid("", OPSET))
-    _require_known(copy, opset, label)
     return copy, changes
 
 
@@ -67,6 +71,19 @@ def known_opset(model: onnx.ModelProto, label: str) -> int:
     return int(opset)
 
 
+def _drop_newer_fields(graph: onnx.GraphProto) -> None:
+    """Leave out what exporters write beside operators since IR 10, in place: stack traces, scopes, devices.
+
+    The canonical IR version has no place for it, and it tells of the machine that the file was made on. An operator's
+    domain is ONNX's own, by its short name.
+    """
+    for node in graph.node:
+        for field in ("domain", "overload", "metadata_props", "device_configurations"):
+            node.ClearField(field)
+    for entry in (graph, *graph.initializer, *graph.input, *graph.output):
+        entry.ClearField("metadata_props")
+
+
 def _drop_absent(model: onnx.ModelProto) -> None:
     """Leave out inputs and outputs at the end of each list that are empty strings, in place."""
     for node in model.graph.node:
@@ -85,6 +102,7 @@ def _lower(model: onnx.ModelProto, opset: int, label: str) -> list[str]:
         if lowering is None:
             result.append(node)
             continue
+        _require_valid(node, opset, label)
         own = onnx.NodeProto()
         own.CopyFrom(node)
         site = Site(own, known, opset, taken, label)
@@ -115,6 +133,18 @@ def _lowering(node: onnx.NodeProto, opset: int, label: str) -> Lowering | None:
     if node.op_type in SAME:
         return _same
     return _refuse
+
+
+def _require_valid(node: onnx.NodeProto, opset: int, label: str) -> None:
+    """Raise OnnxError unless an operator has the inputs and attributes that its opset asks for."""
+    if onnx.defs.get_schema(node.op_type, opset, "").deprecated:  # as GroupNormalization of 18 is, which runs
+        return
+    context = onnx.checker.C.CheckerContext()
+    context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": opset}
+    try:
+        onnx.checker.check_node(node, context)
+    except onnx.checker.ValidationError as error:
+        raise OnnxError(f"{label} is not valid ONNX: {node_name(node)}: {first_line(error)}") from error
 
 
 def _same(site: Site) -> None:

@@ -17,7 +17,7 @@ from rtseg.exporting.opset_lowering.site import Site
 
 @dataclass(frozen=True)
 class Windows:
-    """Where the windows of a pool lie, axis by axis: how many there are, and how far the last ends beyond the pads."""
+    """Where the windows of a pool lie, axis by axis: what they are told, and how many there are."""
 
     sides: tuple[int, ...]
     kernel: list[int]
@@ -28,26 +28,18 @@ class Windows:
     numbers: list[int]
 
     @property
-    def beyond(self) -> list[int]:
-        """How many values after the map and its pads the last window reaches, none at least."""
-        return [
-            max(0, stride * (number - 1) + dilation * (kernel - 1) + 1 - side - before - after)
-            for side, kernel, stride, dilation, before, after, number in zip(
-                self.sides, self.kernel, self.strides, self.dilations, self.before, self.after, self.numbers
-            )
-        ]
+    def ends(self) -> list[int]:
+        """How many values beyond the map the last window of each axis reads."""
+        found = []
+        for axis, side in enumerate(self.sides):
+            first = self.strides[axis] * (self.numbers[axis] - 1) - self.before[axis]
+            found.append(max(0, first + self.dilations[axis] * (self.kernel[axis] - 1) + 1 - side))
+        return found
 
     @property
     def pads(self) -> list[int]:
-        """The pads with what lies beyond them, for a size that is rounded down."""
-        ends = [after + more for after, more in zip(self.after, self.beyond)]
-        starts = [
-            stride * (number - 1) + dilation * (kernel - 1) + 1 - side - before
-            for side, kernel, stride, dilation, before, number in zip(
-                self.sides, self.kernel, self.strides, self.dilations, self.before, self.numbers
-            )
-        ]
-        return [*self.before, *(min(end, max(0, start)) for end, start in zip(ends, starts))]
+        """The pads with which a size that is rounded down is that number of windows."""
+        return [*self.before, *self.ends]
 
 
 def windows_of(site: Site) -> Windows:
@@ -98,19 +90,21 @@ def _is_plain(site: Site) -> bool:
 
 def lower_average_pool(site: Site) -> None:
     """Write an average of opset 17, or of dilated windows their sum, a convolution, and a division."""
-    windows = windows_of(site)
-    counts = bool(site.attribute("count_include_pad", 0))
-    if any(step != 1 for step in windows.dilations):
-        _dilated(site, windows, counts)
-    elif _is_plain(site):
+    dilated = any(step != 1 for step in site.attribute("dilations", []))
+    if _is_plain(site) and not dilated:
         site.keep(without=("dilations",))
-    else:
-        source, pads = site.name(0), windows.pads
-        if counts and any([*windows.before, *windows.after]):
-            zeros = site.value([0, 0, *windows.before, 0, 0, *windows.after], np.int64)
-            source, pads = site.add("Pad", source, zeros), [*[0] * len(windows.kernel), *windows.beyond]
-        attributes = {"kernel_shape": windows.kernel, "strides": windows.strides, "pads": pads}
-        site.give("AveragePool", source, count_include_pad=0, **attributes)
+        return
+    windows, counts = windows_of(site), bool(site.attribute("count_include_pad", 0))
+    if dilated:
+        _dilated(site, windows, counts)
+        return
+    source, pads = site.name(0), windows.pads
+    if counts and any([*windows.before, *windows.after]):
+        zeros = site.value([0, 0, *windows.before, 0, 0, *windows.after], np.int64)
+        beyond = [max(0, end - after) for end, after in zip(windows.ends, windows.after)]
+        source, pads = site.add("Pad", source, zeros), [*[0] * len(beyond), *beyond]
+    attributes = {"kernel_shape": windows.kernel, "strides": windows.strides, "pads": pads}
+    site.give("AveragePool", source, count_include_pad=0, **attributes)
 
 
 def _dilated(site: Site, windows: Windows, counts: bool) -> None:

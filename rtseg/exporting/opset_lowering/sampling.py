@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,59 +20,56 @@ POLICIES = {"not_larger": min, "not_smaller": max}
 
 def lower_resize(site: Site) -> None:
     """Write scales or sizes of all axes; what newer versions can do beyond that has no form."""
+    policy, antialias = site.attribute("keep_aspect_ratio_policy", "stretch"), site.attribute("antialias", 0)
+    symmetric = site.attribute("coordinate_transformation_mode", "half_pixel") == "half_pixel_symmetric"
+    kept = policy != "stretch" and site.has(3)
+    named = site.attribute("axes", None)
+    if not (kept or antialias or symmetric or named):
+        site.keep(without=_NEWER)
+        return
     shape, result = site.shape(), site.result_shape()
     rank = len(shape)
-    axes = [site.axis(axis, rank) for axis in site.attribute("axes", list(range(rank)))]
-    given = site.integers(3) if site.has(3) else site.constant(2).ravel()
+    axes = [site.axis(axis, rank) for axis in named or range(rank)]
+    given = [float(value) for value in site.constant(3 if site.has(3) else 2).ravel()]
     if len(given) != len(axes):
         raise site.refused(f"{len(given)} sizes or scales for {len(axes)} axes")
-    _require_plain_antialias(site, shape, result)
+    whole = (site.has(3) and not kept) or all(scale * shape[axis] == result[axis] for axis, scale in zip(axes, given))
+    if antialias and not _is_idle(site, whole):
+        raise site.refused("antialias, which has no form there")
+    if symmetric and not whole:
+        raise site.refused("half_pixel_symmetric with scales that do not give whole sizes")
     region = site.name(1)
     if region and len(axes) < rank:
         region = site.value(_region_of_all(site, axes, rank))
-    policy = site.attribute("keep_aspect_ratio_policy", "stretch")
-    attributes = {}
-    if site.attribute("coordinate_transformation_mode", "half_pixel") == "half_pixel_symmetric":
-        exact = site.has(3) or all(float(scale) * shape[axis] == result[axis] for axis, scale in zip(axes, given))
-        if not exact or policy != "stretch":
-            raise site.refused("half_pixel_symmetric with scales that do not give whole sizes")
-        attributes = {"coordinate_transformation_mode": "half_pixel"}  # which is the same for whole sizes
-    if site.has(3) and policy == "stretch":
+    if site.has(3) and not kept:
         sizes = list(shape)
         for axis, size in zip(axes, given):
             sizes[axis] = int(size)
         inputs = [site.name(0), region, "", site.value(sizes, np.int64)]
     else:
         scales = np.ones(rank, np.float32)
-        common = _common_scale(site, policy, axes, given)
-        for axis, scale in zip(axes, given):
-            scales[axis] = scale if common is None else common
-        floors = tuple(math.floor(float(scale) * side) for scale, side in zip(scales, shape))
-        if floors != result:
+        for axis, scale in zip(axes, _common_scale(site, policy, axes, given) if kept else given):
+            scales[axis] = scale
+        if kept and result != tuple(math.floor(float(scale) * side) for scale, side in zip(scales, shape)):
             raise site.refused(f"keep_aspect_ratio_policy {policy!r}, whose sizes {result} no scale gives")
         inputs = [site.name(0), region, site.value(scales)]
-    site.keep(*inputs, without=_NEWER, **attributes)
+    # For whole sizes symmetric centres are the plain ones.
+    site.keep(*inputs, without=_NEWER, **({"coordinate_transformation_mode": "half_pixel"} if symmetric else {}))
 
 
-def _common_scale(
-    site: Site, policy: str, axes: list[int], given: list[int] | NDArray[np.float32]
-) -> np.float32 | None:
-    """Return the one scale that keeps the aspect ratio, or None where each axis has its own."""
-    if policy == "stretch" or not site.has(3):
-        return None
+def _common_scale(site: Site, policy: str, axes: list[int], sizes: Sequence[float]) -> list[float]:
+    """Return the scales of some axes that keep their ratio, all the same."""
     if policy not in POLICIES:
         raise site.refused(f"keep_aspect_ratio_policy {policy!r}")
     shape = site.shape()
-    return POLICIES[policy](np.float32(size) / np.float32(shape[axis]) for axis, size in zip(axes, given))
+    scale = POLICIES[policy](np.float32(size) / np.float32(shape[axis]) for axis, size in zip(axes, sizes))
+    return [float(scale)] * len(axes)
 
 
-def _require_plain_antialias(site: Site, shape: tuple[int, ...], result: tuple[int, ...]) -> None:
-    """Raise OnnxError for an antialias that does anything: it widens the filter where a map gets smaller."""
-    if not site.attribute("antialias", 0):
-        return
-    smaller = any(after < before for before, after in zip(shape, result))
-    if smaller or site.attribute("mode", "nearest") != "linear":
-        raise site.refused("antialias, which has no form there")
+def _is_idle(site: Site, whole: bool) -> bool:
+    """Return whether an antialias does nothing: it widens the filter where a map gets smaller."""
+    larger = all(after >= before for before, after in zip(site.shape(), site.result_shape()))
+    return whole and larger and site.attribute("mode", "nearest") == "linear"
 
 
 def _region_of_all(site: Site, axes: list[int], rank: int) -> NDArray[np.generic]:

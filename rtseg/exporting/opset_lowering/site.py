@@ -18,6 +18,8 @@ from rtseg.graphs.view import attribute, node_name
 HINT = f"torch.onnx.export(..., dynamo=False, opset_version={OPSET})"
 """The exporter that writes operators of opset 17 itself."""
 
+FLOAT = int(TensorProto.FLOAT)
+
 
 class Site:
     """An operator in a static graph, and the operators written in its place.
@@ -153,7 +155,5 @@ class Site:
             raise self.refused(f"{tensor}, whose shape is not static") from error
 
     def _fresh(self, suffix: str) -> str:
-        return fresh_name(f"{node_name(self.node)}/{suffix}", self._taken)
-
-
-FLOAT = int(TensorProto.FLOAT)
+        # After what the operator gives, as nothing else does: many operators may go by one name.
+        return fresh_name(f"{self.node.output[0]}/{suffix}", self._taken)
