@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from rtseg.errors import OnnxError, first_line
+from rtseg.exporting.opset_lowering.known import inferable
 from rtseg.exporting.simplify import drop_unused, keep_nodes, names_read
 from rtseg.graphs.names import fresh_name, names_in
 from rtseg.graphs.view import GraphView, attribute
@@ -60,7 +61,7 @@ def inferred_types(model: onnx.ModelProto, label: str) -> dict[str, tuple[int, S
     Raises OnnxError where inference refuses the graph.
     """
     try:
-        inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+        inferred = onnx.shape_inference.infer_shapes(inferable(model), data_prop=True).graph
     except Exception as error:  # the C++ behind it raises InferenceError, RuntimeError and what else it likes
         raise OnnxError(f"{label} is not valid ONNX: {first_line(error)}") from error
     types: dict[str, tuple[int, Shape]] = {}
