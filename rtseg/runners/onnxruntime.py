@@ -205,10 +205,7 @@ class InMemoryModel:
 
     def __init__(self, model: bytes, label: str) -> None:
         """Load the serialised graph, called label in errors. Raises MissingDependencyError and RunnerError."""
-        try:
-            import onnxruntime as ort
-        except ImportError as error:
-            raise MissingDependencyError("onnxruntime", extra="cpu", purpose="running an ONNX file") from error
+        ort = onnxruntime_package()
         options = ort.SessionOptions()
         options.log_severity_level = _SILENT
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
