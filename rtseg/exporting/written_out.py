@@ -7,6 +7,7 @@ convolution whose kernels are each one value of the patch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -57,6 +58,25 @@ def _averages(input: Tensor, output_size: Any) -> Tensor | None:  # as PyTorch c
         return None
     rows, columns = (torch.from_numpy(bin_weights(length, bins)).to(input) for length, bins in grid)
     return rows @ (input @ columns.T)
+
+
+def _resized(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: object = None,
+    recompute_scale_factor: object = None,
+    antialias: bool = False,
+) -> Tensor | None:
+    """Return what resizing by area gives, which is adaptive pooling; None for every other mode."""
+    if mode != "area" or input.dim() != 4:
+        return None
+    if size is None:
+        factors = [scale_factor] * 2 if isinstance(scale_factor, (int, float)) else list(scale_factor)
+        size = [math.floor(int(side) * factor) for side, factor in zip(input.shape[-2:], factors)]
+    made = _averages(input, _pair(size))
+    return F.adaptive_avg_pool2d(input, _pair(size)) if made is None else made
 
 
 def _averages_of_line(input: Tensor, output_size: Any) -> Tensor | None:
@@ -114,4 +134,5 @@ _STAND_INS: dict[Callable[..., Any], Callable[..., Tensor | None]] = {
     F.adaptive_avg_pool1d: _averages_of_line,
     F.adaptive_max_pool2d: _maxima,
     F.fold: _folded,
+    F.interpolate: _resized,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 import torch
@@ -56,3 +57,18 @@ def test_folding_gives_what_pytorch_gives(seed: int) -> None:
         with WrittenOut():
             made = F.fold(patches, image.shape[2:], **settings)
         torch.testing.assert_close(made, F.fold(patches, image.shape[2:], **settings))
+
+
+@pytest.mark.parametrize("size", [{"size": 6}, {"size": (4, 5)}, {"size": (7, 3)}, {"scale_factor": 0.3}])
+def test_resizing_by_area_gives_what_pytorch_gives(size: dict[str, Any]) -> None:
+    x = torch.randn(1, 3, 20, 25)
+    with WrittenOut():
+        made = F.interpolate(x, mode="area", **size)
+    torch.testing.assert_close(made, F.interpolate(x, mode="area", **size))
+
+
+def test_other_resizing_is_left_to_pytorch() -> None:
+    x = torch.randn(1, 3, 20, 25)
+    with WrittenOut():
+        made = F.interpolate(x, size=(7, 7), mode="bilinear")
+    assert torch.equal(made, F.interpolate(x, size=(7, 7), mode="bilinear"))
