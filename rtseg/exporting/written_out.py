@@ -75,8 +75,9 @@ def _resized(
     if size is None:
         factors = [scale_factor] * 2 if isinstance(scale_factor, (int, float)) else list(scale_factor)
         size = [math.floor(int(side) * factor) for side, factor in zip(input.shape[-2:], factors)]
-    made = _averages(input, _pair(size))
-    return F.adaptive_avg_pool2d(input, _pair(size)) if made is None else made
+    height, width = _pair(size)
+    made = _averages(input, (height, width))
+    return F.adaptive_avg_pool2d(input, (height, width)) if made is None else made
 
 
 def _averages_of_line(input: Tensor, output_size: Any) -> Tensor | None:
