@@ -285,7 +285,7 @@ def test_a_video_that_ends_early_is_labelled_as_far_as_it_goes_and_recorded(
     assert failure["error"].startswith(f"{path} ends early: {len(content) * 2 // 3} bytes of {len(content)} are there")
 
 
-@pytest.mark.parametrize("letters", [227, 236, 240, 244, 248, 250])
+@pytest.mark.parametrize("letters", [227, 244, 250])
 @pytest.mark.parametrize("suffix", [".png", ".mp4"])
 def test_a_name_too_long_for_results_is_that_inputs_failure_and_leaves_nothing(
     segmenter: Segmenter, tmp_path: Path, letters: int, suffix: str

@@ -73,7 +73,7 @@ def nothing_labelled(dataset: LabelledDataset, pictures: int, kind: str = "") ->
         "another split, or label files that hold classes; images:FOLDER where agreement without labels will do"
     )
     return DatasetError(
-        f"no pixel of the {pictures} {kind}pictures is labelled",
+        f"no pixel of the {pictures} {kind}picture{'s' * (pictures != 1)} is labelled",
         got="label files that hold void alone",
         expected=f"some pixels of the {len(dataset.classes)} classes",
         hint=hint,
