@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rtseg.artifacts.files import PathLike
 from rtseg.errors import ImageError, SpecError
 from rtseg.images.headers import DamagedError, Header, bmp_header, jpeg_header, pnm_header, webp_header
-from rtseg.images.png_chunks import SIGNATURE, png_facts, without_texts
+from rtseg.images.png_chunks import SIGNATURE, png_facts, still_picture
 from rtseg.images.tiff_header import tiff_header
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -127,7 +127,7 @@ def stored_picture(path: PathLike) -> StoredPicture:
     if min(header.height, header.width) < 1:
         raise no_picture(path, f"a {header.format} of {header.height}x{header.width}")
     require_few_pixels(path, header.height, header.width, header.pixels)
-    return StoredPicture(without_texts(data) if header.format == "PNG" else data, header)
+    return StoredPicture(still_picture(data) if header.format == "PNG" else data, header)
 
 
 def no_picture(path: PathLike, got: str | None = None) -> ImageError:

@@ -56,7 +56,7 @@ def test_frames_that_an_mp4_cannot_hold_are_refused_and_leave_no_file(tmp_path: 
 
 def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="File name too long"):
-        written(tmp_path / ("n" * 250 + ".mp4"), 25)
+        written(tmp_path / ("n" * 252 + ".mp4"), 25)
 
 
 @pytest.mark.parametrize(
