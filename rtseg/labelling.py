@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from rtseg.errors import ImageError, InputError, WriteError
 from rtseg.frame.segmenter import Segmenter
-from rtseg.images.files import IMAGE_SUFFIXES, PictureReader, write_image
+from rtseg.images.files import PictureReader, write_image
 from rtseg.images.folders import listed
 from rtseg.images.label_png import write_label_png
-from rtseg.images.result_names import result_names
+from rtseg.images.result_names import folded, result_names
+from rtseg.images.stored import IMAGE_SUFFIXES
 from rtseg.images.video import VIDEO_SUFFIXES, VideoReader, video_written_to
 from rtseg.observer import SILENT, Observer
 
@@ -133,10 +134,10 @@ def _failure(path: Path, error: InputError) -> dict[str, str]:
 def _require_kept(inputs: Sequence[Path], names: Sequence[str], folder: Path) -> None:
     """Raise InputError where a result would overwrite an input."""
     kinds = ("labels", "labels.png", "overlay.png", "overlay.mp4")
-    results = {(folder / f"{name}_{kind}").resolve() for name in names for kind in kinds}
+    results = {folded(str((folder / f"{name}_{kind}").resolve())) for name in names for kind in kinds}
     for path in inputs:
         place = path.resolve()
-        if place in results or place.parent in results:
+        if not results.isdisjoint((folded(str(place)), folded(str(place.parent)))):
             raise InputError(f"labelling would overwrite the input {path}", hint="-o with another folder")
 
 

@@ -78,7 +78,7 @@ def require_regular_file(path: PathLike) -> int:
     try:
         found = os.stat(path)
     except (OSError, ValueError) as error:
-        if os.path.islink(path):
+        if isinstance(error, FileNotFoundError) and os.path.islink(path):
             raise ImageError(f"cannot read {path}: it is a link to what is not there") from error
         raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     if stat.S_ISREG(found.st_mode):

@@ -80,5 +80,4 @@ def test_a_palette_png_becomes_the_grey_one_of_its_indices() -> None:
 def test_a_damaged_checksum_of_the_pixels_is_not_mended_on_the_way() -> None:
     damaged = bytearray(stored_by_pillow("PNG", COLOUR[..., 0]))
     damaged[-13] ^= 1  # the last byte of the checksum of IDAT
-    assert pixels(bytes(damaged)) is None or indices_as_grey(bytes(damaged))[-13] == damaged[-13]
     assert indices_as_grey(bytes(damaged)) == bytes(damaged)
