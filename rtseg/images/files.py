@@ -47,8 +47,8 @@ class PictureReader:
             self._told = True
             self._warn(
                 f"{path} stores 16 bits and uses {bits} of them at most, so it is nearly black to a network; "
-                f"others may be too. Try: every picture of the source multiplied alike, by {1 << 16 - bits} where {bits} bits are "
-                "what the sensor gives"
+                "others may be too. Try: every picture of the source multiplied alike, "
+                f"by {1 << 16 - bits} where {bits} bits are what the sensor gives"
             )
         return image
 
