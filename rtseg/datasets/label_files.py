@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,9 +53,9 @@ def _require_own_palette(
     if owner is not None:
         raise ImageError(
             f"{path} has the palette of {owner.dataset}",
-            got=", ".join(f"{index} for {owner.names[index]}" for index in sorted(used)[:3] if index < len(owner)),
+            got=_named(owner, sorted(used)) or None,
             expected=f"the classes of {classes.dataset}: {_first(classes)}",
-            hint=f"--data {owner.dataset}:PATH, or one 8-bit channel without a palette that holds {classes.dataset}'s indices",
+            hint=f"--data {owner.dataset}:PATH, or one 8-bit channel without a palette: indices of {classes.dataset}",
         )
     if not any_palette:
         raise ImageError(
@@ -123,3 +123,7 @@ def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
 
 def _first(classes: ClassSpec) -> str:
     return ", ".join(f"{index} {name}" for index, name in enumerate(classes.names[:3])) + ", ..."
+
+
+def _named(classes: ClassSpec, indices: Sequence[int]) -> str:
+    return ", ".join(f"{index} for {classes.names[index]}" for index in indices[:3] if index < len(classes))
