@@ -331,7 +331,7 @@ def test_a_folder_that_cannot_be_made_is_a_write_error(segmenter: Segmenter, tmp
 # Folders as they lie on disks
 
 
-@settings(deadline=None, max_examples=250, derandomize=True)
+@settings(deadline=None, max_examples=200, derandomize=True)
 @given(TREES)
 def test_of_any_folder_each_good_picture_is_labelled_and_each_bad_one_recorded(
     segmenter: Segmenter, tmp_path_factory: pytest.TempPathFactory, tree: dict[str, str]

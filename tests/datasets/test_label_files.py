@@ -161,7 +161,7 @@ def encoded(path: Path, labels: np.ndarray, encoding: str, classes: ClassSpec, o
     return "colours of 8 bits; expected class indices"
 
 
-@settings(deadline=None, max_examples=250, derandomize=True)
+@settings(deadline=None, max_examples=200, derandomize=True)
 @given(
     arrays.arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=st.integers(0, 10)),
     st.sampled_from(
