@@ -164,6 +164,17 @@ def test_nothing_labelled_is_an_error_of_bench_before_anything_is_timed(
     assert refused("bench", "--network", "affnet", "--resolution", "64x64", *data).startswith(NOTHING)
 
 
+@pytest.mark.parametrize("damage", ["no picture", "labels out of range"])
+def test_a_damaged_picture_costs_a_benchmark_its_accuracy_alone(
+    cli: Callable[..., Any], exported: Path, void: Path, damage: str
+) -> None:
+    if damage == "no picture":
+        (void / "val" / "a.png").write_bytes(b"")
+    else:
+        cv2.imwrite(str(void / "valannot" / "a.png"), LABELS + 100)
+    assert cli("bench", exported, "--data", f"camvid:{void}", "--seconds", "0.05").code == 0
+
+
 @pytest.mark.parametrize(("split", "kind"), [("train", "training"), ("val", "validation")])
 def test_nothing_labelled_is_an_error_of_train(
     refused: Refused, void: Path, tmp_path: Path, split: str, kind: str
