@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtseg.artifacts.files import PathLike
+from rtseg.errors import ImageError
 from rtseg.images.stored import no_picture
 
 
@@ -26,6 +27,15 @@ def decoded(path: PathLike, data: bytes, flags: int) -> NDArray[Any]:
         if picture is None:
             raise no_picture(path)
         return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if picture.ndim == 3 else picture
+
+
+@contextlib.contextmanager
+def memory_for(path: PathLike) -> Iterator[None]:
+    """Turn a lack of memory, which is a matter of the one file that is read, into ImageError."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ImageError(f"there is not enough memory to read {path}", hint="a smaller picture") from error
 
 
 @contextlib.contextmanager

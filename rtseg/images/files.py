@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rtseg.artifacts.files import PathLike, written_atomically
 from rtseg.errors import ImageError
-from rtseg.images.decoding import decoded, memory_errors
+from rtseg.images.decoding import decoded, memory_errors, memory_for
 from rtseg.images.headers import Header
 from rtseg.images.stored import stored_picture
 
@@ -39,10 +39,8 @@ class PictureReader:
         guessed from the values: a dark frame would get another one than its neighbours, and a sequence would
         flicker. So a picture whose values leave the upper bits empty is read nearly black, and warned of.
         """
-        try:
+        with memory_for(path):
             image, bits = _read(path)
-        except MemoryError as error:
-            raise ImageError(f"there is not enough memory to read {path}", hint="a smaller picture") from error
         if bits is not None and not self._told:
             self._told = True
             self._warn(

@@ -91,15 +91,13 @@ def require_regular_file(path: PathLike) -> int:
 def require_few_pixels(path: PathLike, height: int, width: int, pixels: int | None = None) -> None:
     """Raise ImageError where a picture, or a frame of a video, has more pixels than may be."""
     number, most = pixels or height * width, max_pixels()
-    if number > most:
-        raise ImageError(
-            f"{path} has too many pixels",
-            got=f"{height}x{width}, {number} to decode" if number != height * width else f"{height}x{width} = {number}",
-            expected=f"at most {most}",
-            hint=f"a smaller picture, or {LIMIT}={number} if you trust the file and have the memory"
-            if number <= OPENCV_MAX_PIXELS
-            else "a smaller picture",
-        )
+    if number <= most:
+        return
+    got = f"{height}x{width} = {number}" if number == height * width else f"{height}x{width}, {number} to decode"
+    hint = "a smaller picture"
+    if number <= OPENCV_MAX_PIXELS:
+        hint += f", or {LIMIT}={number} if you trust the file and have the memory"
+    raise ImageError(f"{path} has too many pixels", got=got, expected=f"at most {most}", hint=hint)
 
 
 def stored_picture(path: PathLike) -> StoredPicture:
