@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from rtseg.errors import ImageError, InputError, WriteError
 from rtseg.frame.segmenter import Segmenter
-from rtseg.images.files import IMAGE_SUFFIXES, PictureReader, write_image
+from rtseg.images.files import PictureReader, write_image
 from rtseg.images.folders import listed
 from rtseg.images.label_png import write_label_png
-from rtseg.images.result_names import result_names
+from rtseg.images.result_names import folded, result_names
+from rtseg.images.stored import IMAGE_SUFFIXES
 from rtseg.images.video import VIDEO_SUFFIXES, VideoReader, video_written_to
 from rtseg.observer import SILENT, Observer
 
@@ -108,7 +109,7 @@ def label_files(
     read = PictureReader(observer.warning)
     for done, (path, name) in enumerate(zip(inputs, names), 1):
         try:
-            if path.suffix.lower() in VIDEO_SUFFIXES:
+            if _is_video(path):
                 _label_video(segmenter, path, folder, name, summary)
             else:
                 _label_image(segmenter, path, folder, name, summary, read)
@@ -127,16 +128,23 @@ def label_files(
 
 
 def _failure(path: Path, error: InputError) -> dict[str, str]:
-    return {"input": str(path), "error": str(error)}
+    text = str(error)
+    return {"input": str(path), "error": text if str(path) in text else f"{path}: {text}"}
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _require_kept(inputs: Sequence[Path], names: Sequence[str], folder: Path) -> None:
     """Raise InputError where a result would overwrite an input."""
-    kinds = ("labels", "labels.png", "overlay.png", "overlay.mp4")
-    results = {(folder / f"{name}_{kind}").resolve() for name in names for kind in kinds}
+    results = set()
+    for path, name in zip(inputs, names):
+        for kind in ("labels", "overlay.mp4") if _is_video(path) else ("labels.png", "overlay.png"):
+            results.add(folded(os.path.realpath(folder / f"{name}_{kind}")))
     for path in inputs:
-        place = path.resolve()
-        if place in results or place.parent in results:
+        place = folded(os.path.realpath(path))
+        if not results.isdisjoint((place, os.path.dirname(place))):
             raise InputError(f"labelling would overwrite the input {path}", hint="-o with another folder")
 
 

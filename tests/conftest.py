@@ -26,6 +26,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # for tests that import onn
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # there is a worker for each core
 
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # as the command line does; it is read when FFmpeg is first used
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it puts in the background deaf to Ctrl-C, and whatever that starts is deaf too.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rtseg.calibration.image_set import ImageSet, picture_sha256
 from rtseg.calibration.table import PictureDigest
 from rtseg.datasets.pictures import Picture, PictureSource
-from rtseg.errors import CalibrationError
+from rtseg.errors import CalibrationError, ImageError
 from rtseg.frame.window import window_of
 from rtseg.observer import SILENT, Observer
 from rtseg.specs import ImageSpec
@@ -67,8 +67,9 @@ def select(
     """Return `count` pictures evenly spread over the source, all where it has fewer; each is read once.
 
     Raises CalibrationError where the source is empty, a picture is far smaller than the network's input, or none
-    shows anything.
+    shows anything, and what reading a picture raises.
     """
+    # One that cannot be read is not passed over: of fewer pictures the table is another one, and nobody would know.
     indices = evenly_spread(count, len(source))
     chosen, shown = [], False
     for done, index in enumerate(indices, 1):
@@ -91,18 +92,24 @@ def select_named(
 ) -> Selection:
     """Return exactly the pictures that the image set names.
 
-    They are looked for where select would have found them, then everywhere. Raises CalibrationError for a set of
-    another dataset, for a picture that is not in the source or has other pixels, and as select does.
+    They are looked for where select would have found them, then everywhere; what cannot be read on the way matters
+    only where a picture is not found. Raises CalibrationError for a set of another dataset, for a picture that is not
+    in the source or has other pixels, and as select does.
     """
     if image_set.data != data:
         raise CalibrationError("the image set is of another dataset", got=data, expected=image_set.data)
     wanted = dict(image_set.pictures)
     first = evenly_spread(len(wanted), len(source))
     chosen, shown = [], False
+    unreadable: ImageError | None = None
     for index in _each_once([*first, *range(len(source))]):
         if not wanted:
             break
-        picture = source[index]
+        try:
+            picture = source[index]
+        except ImageError as error:
+            unreadable = unreadable or error
+            continue
         expected = wanted.pop(picture.name, None)
         if expected is None:
             continue
@@ -117,6 +124,8 @@ def select_named(
         shown = shown or _shows_something(picture)
         chosen.append(Chosen(index, PictureDigest(picture.name, digest)))
         observer.progress(TASK, len(chosen), len(image_set.pictures))
+    if wanted and unreadable is not None:
+        raise unreadable
     if wanted:
         raise CalibrationError(
             f"{len(wanted)} of the {len(image_set.pictures)} pictures of the image set are missing",

@@ -22,7 +22,10 @@ def run(
 ) -> None:
     """Label images, folders of images and videos.
 
-    Writes an indexed label PNG and an overlay for each, and summary.json with pixel shares.
+    Writes NAME_labels.png, indexed, and NAME_overlay.png for each file, for a video NAME_labels/ and
+    NAME_overlay.mp4, and summary.json with pixel shares. NAME is the file's without its suffix; where
+    several files share it, with the suffix (0001.png_labels.png), or with the folder before it. Hidden
+    files are left out. What cannot be read is listed, costs nothing of the rest, and makes the exit code 1.
 
     \b
     Example: rtseg run affnet.onnx pictures/ clip.mp4 -o labelled/

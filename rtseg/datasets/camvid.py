@@ -44,7 +44,11 @@ class CamVid:
         self._pairs = [(image, root / f"{split}annot" / image.name) for image in images]
         missing = [labels for _, labels in self._pairs if not os.path.isfile(labels)]
         if missing:
-            raise DatasetError(f"{len(missing)} label files are missing", got=f"no {missing[0]}")
+            raise DatasetError(
+                f"{len(missing)} label files are missing",
+                got=f"no {missing[0]}",
+                hint=f"images:{root / split} where pictures without labels will do",
+            )
         stems = Counter(image.stem for image, _ in self._pairs)
         self._names = [image.stem if stems[image.stem] == 1 else image.name for image, _ in self._pairs]
         self._read = PictureReader(observer.warning)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,16 +44,19 @@ def read_labels(path: Path, classes: ClassSpec, *, void: int, any_palette: bool 
 def _require_own_palette(
     path: Path, stored: StoredLabels, used: set[int], classes: ClassSpec, any_palette: bool
 ) -> None:
-    if not used or _shows(stored, used, classes):
+    others = [other for other in KNOWN if other.palette != classes.palette]
+    # A palette is whole in most files; where it is not, the colours in use have to do.
+    owner = next((other for other in others if _begins_with(stored, other)), None)
+    if owner is None and (not used or _shows(stored, used, classes)):
         return
-    for other in KNOWN:
-        if other.palette != classes.palette and _shows(stored, used, other):
-            raise ImageError(
-                f"{path} has the palette of {other.dataset}",
-                got=", ".join(f"{index} for {other.names[index]}" for index in sorted(used)[:3]),
-                expected=f"the classes of {classes.dataset}: {_first(classes)}",
-                hint=f"--data {other.dataset}:PATH, or each index replaced by that of the class in {classes.dataset}",
-            )
+    owner = owner or next((other for other in others if _shows(stored, used, other)), None)
+    if owner is not None:
+        raise ImageError(
+            f"{path} has the palette of {owner.dataset}",
+            got=_named(owner, sorted(used)) or None,
+            expected=f"the classes of {classes.dataset}: {_first(classes)}",
+            hint=f"--data {owner.dataset}:PATH, or one 8-bit channel without a palette: indices of {classes.dataset}",
+        )
     if not any_palette:
         raise ImageError(
             f"{path} has a palette that is not {classes.dataset}'s",
@@ -66,6 +69,11 @@ def _require_own_palette(
 def _shows(stored: StoredLabels, used: Iterable[int], classes: ClassSpec) -> bool:
     """Return whether the palette gives each index that is used the colour that those classes give it."""
     return all(index < len(classes) and _colour(stored, index) == classes.palette[index] for index in used)
+
+
+def _begins_with(stored: StoredLabels, classes: ClassSpec) -> bool:
+    """Return whether the palette begins with all colours of those classes."""
+    return stored.palette[: len(classes)] == classes.palette
 
 
 def _colour(stored: StoredLabels, index: int) -> Colour | None:
@@ -115,3 +123,7 @@ def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
 
 def _first(classes: ClassSpec) -> str:
     return ", ".join(f"{index} {name}" for index, name in enumerate(classes.names[:3])) + ", ..."
+
+
+def _named(classes: ClassSpec, indices: Sequence[int]) -> str:
+    return ", ".join(f"{index} for {classes.names[index]}" for index in indices[:3] if index < len(classes))

@@ -54,14 +54,32 @@ def require_labels(
     it is known before a network has run; first is the first of them, where it has been read already. kind is a word
     for the pictures. Raises what reading them raises.
     """
-    total = len(dataset) if limit is None else min(limit, len(dataset))
+    if not any_labelled(dataset, limit=limit, first=first, observer=observer):
+        raise nothing_labelled(dataset, _total(dataset, limit), kind)
+
+
+def any_labelled(
+    dataset: LabelledDataset,
+    *,
+    limit: int | None = None,
+    first: LabelledImage | None = None,
+    observer: Observer = SILENT,
+) -> bool:
+    """Return whether any pixel of the dataset, or of its first limit pictures, is labelled; True where it is empty.
+
+    first is the first of them, where it has been read already. Raises what reading them raises.
+    """
+    total = _total(dataset, limit)
     for index in range(total):
         item = first if index == 0 and first is not None else dataset[index]
         if (item.labels != dataset.classes.ignore_index).any():
-            return
+            return True
         observer.progress("looking for labels", index + 1, total)
-    if total:
-        raise nothing_labelled(dataset, total, kind)
+    return total == 0
+
+
+def _total(dataset: LabelledDataset, limit: int | None) -> int:
+    return len(dataset) if limit is None else min(limit, len(dataset))
 
 
 def nothing_labelled(dataset: LabelledDataset, pictures: int, kind: str = "") -> DatasetError:
@@ -73,7 +91,7 @@ def nothing_labelled(dataset: LabelledDataset, pictures: int, kind: str = "") ->
         "another split, or label files that hold classes; images:FOLDER where agreement without labels will do"
     )
     return DatasetError(
-        f"no pixel of the {pictures} {kind}pictures is labelled",
+        f"no pixel of the {pictures} {kind}picture{'s' * (pictures != 1)} is labelled",
         got="label files that hold void alone",
         expected=f"some pixels of the {len(dataset.classes)} classes",
         hint=hint,

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from rtseg.datasets.labelled import Image, LabelledDataset
 from rtseg.errors import DatasetError
-from rtseg.images.files import IMAGE_SUFFIXES, PictureReader
+from rtseg.images.files import PictureReader
 from rtseg.images.folders import listed
+from rtseg.images.stored import IMAGE_SUFFIXES
 from rtseg.observer import SILENT, Observer
 
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from rtseg.artifacts.files import PathLike, written_atomically
 from rtseg.errors import ImageError
+from rtseg.images.decoding import decoded, memory_errors, memory_for
 from rtseg.images.headers import Header
-from rtseg.images.stored import IMAGE_SUFFIXES, no_picture, stored_picture
-
-__all__ = ["IMAGE_SUFFIXES", "PictureReader", "read_image", "resize_image", "write_image"]
+from rtseg.images.stored import stored_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -31,7 +30,7 @@ class PictureReader:
     def __init__(self, warn: Callable[[str], None] = LOGGER.warning) -> None:
         """warn receives what a person should not miss."""
         self._warn = warn
-        self._told: set[int] = set()
+        self._told = False
 
     def __call__(self, path: PathLike) -> Pixels:
         """Return the picture as uint8 (height, width, 3), RGB. Raises ImageError.
@@ -40,12 +39,14 @@ class PictureReader:
         guessed from the values: a dark frame would get another one than its neighbours, and a sequence would
         flicker. So a picture whose values leave the upper bits empty is read nearly black, and warned of.
         """
-        image, bits = _read(path)
-        if bits is not None and bits not in self._told:
-            self._told.add(bits)
+        with memory_for(path):
+            image, bits = _read(path)
+        if bits is not None and not self._told:
+            self._told = True
             self._warn(
                 f"{path} stores 16 bits and uses {bits} of them at most, so it is nearly black to a network; "
-                f"others may be too. Try: its values times {1 << 16 - bits}, in every picture of the source alike"
+                "others may be too. Try: every picture of the source multiplied alike, "
+                f"by {1 << 16 - bits} where {bits} bits are what the sensor gives"
             )
         return image
 
@@ -65,15 +66,10 @@ def _read(path: PathLike) -> tuple[Pixels, int | None]:
             expected="unsigned ones of 8 or 16 bits",
             hint="a PNG made of it, whose range you choose",
         )
-    full_range = header.maximum == 255
-    flags = cv2.IMREAD_COLOR if full_range else cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
-    try:
-        stored = cv2.cvtColor(decoded(path, data, flags), cv2.COLOR_BGR2RGB)
-        if full_range:
-            return stored.astype(np.uint8, copy=False), None
-        return _to_8_bits(stored, header), _used_bits(stored, header)
-    except MemoryError as error:
-        raise _too_little_memory(path) from error
+    if header.maximum == 255:
+        return decoded(path, data, cv2.IMREAD_COLOR).astype(np.uint8, copy=False), None
+    stored = decoded(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    return _to_8_bits(stored, header), _used_bits(stored, header)
 
 
 def _to_8_bits(stored: NDArray[Any], header: Header) -> Pixels:
@@ -98,32 +94,14 @@ def _used_bits(stored: NDArray[Any], header: Header) -> int | None:
     return next((bits for bits in CUSTOMARY_BITS if largest < 1 << bits), None)
 
 
-def decoded(path: PathLike, data: bytes, flags: int) -> NDArray[Any]:
-    """Return what OpenCV makes of the bytes of a picture. Raises ImageError."""
-    try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:  # OpenCV refuses some headers by raising instead of returning None
-        if error.code == cv2.Error.StsNoMem:
-            raise _too_little_memory(path) from error
-        picture = None
-    if picture is None:
-        raise no_picture(path)
-    return picture
-
-
-def _too_little_memory(path: PathLike) -> ImageError:
-    return ImageError(f"there is not enough memory to read {path}", hint="a smaller picture")
-
-
 def write_image(path: PathLike, image: Pixels) -> None:
-    """Write uint8 RGB (height, width, 3) or grey (height, width); the suffix names the format."""
-    try:
+    """Write uint8 RGB (height, width, 3) or grey (height, width); the suffix names the format.
+
+    Raises ImageError, MemoryError and WriteError.
+    """
+    with memory_errors():
         stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
         done, encoded = cv2.imencode(Path(path).suffix, stored)
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise MemoryError(f"encoding {path}") from error
-        raise
     if not done:
         raise ImageError(f"cannot encode {path}", got=f"{image.dtype} {image.shape}")
     with written_atomically(path) as part:

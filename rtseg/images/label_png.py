@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 from rtseg.artifacts.files import PathLike, written_atomically
 from rtseg.errors import ImageError
 from rtseg.frame.palette import colour_table
-from rtseg.images.files import decoded
+from rtseg.images.decoding import decoded, memory_for
 from rtseg.images.png_chunks import COLOUR, PALETTE, indices_as_grey, png_facts
 from rtseg.images.stored import stored_picture
 from rtseg.specs import ClassSpec, Colour
@@ -57,13 +57,17 @@ def read_stored_labels(path: PathLike) -> StoredLabels:
     Transparency is left aside. Values of fewer than 8 bits stay what they are, though a picture of them would be spread
     to full brightness.
     """
+    with memory_for(path):
+        return _read(path)
+
+
+def _read(path: PathLike) -> StoredLabels:
     data, header = stored_picture(path)
     if header.format != "PNG":
         raise ImageError(f"{path} is not a PNG", got=f"a {header.format}", expected="class indices in a PNG")
     _, colour_type, palette = png_facts(data)
     if colour_type & COLOUR and colour_type != PALETTE:
-        shown = decoded(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-        return StoredLabels(cv2.cvtColor(shown, cv2.COLOR_BGR2RGB), ())
+        return StoredLabels(decoded(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH), ())
     if colour_type not in (0, PALETTE):
         return StoredLabels(decoded(path, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH), ())
     values = decoded(path, indices_as_grey(data), cv2.IMREAD_UNCHANGED)

@@ -13,8 +13,8 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, COLOUR, PALETTE = 0, 2, 3
 """Colour types; with 4 added there is an alpha channel."""
 
-_UNPACKING = {b"tEXt", b"zTXt", b"iTXt", b"iCCP"}
-"""Chunks of text and profiles. Some are compressed, none changes a pixel."""
+_LEFT_OUT = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"acTL", b"fcTL", b"fdAT"}
+"""Chunks of text, profiles and animation. They unpack to what nobody asked for; the still picture is in none."""
 
 
 class Chunk(NamedTuple):
@@ -64,12 +64,12 @@ def png_facts(data: bytes) -> PngFacts:
     return PngFacts(Header("PNG", height, width, bits, 255 if bits <= 8 else 65535), colour_type, palette)
 
 
-def without_texts(data: bytes) -> bytes:
-    """Return a PNG of the same pixels without texts and profiles, which unpack to what nobody asked for."""
+def still_picture(data: bytes) -> bytes:
+    """Return a PNG of the same pixels without texts, profiles and animation."""
     found = list(chunks(data))
-    if not any(chunk.kind in _UNPACKING for chunk in found):
+    if not any(chunk.kind in _LEFT_OUT for chunk in found):
         return data
-    return b"".join([SIGNATURE, *(chunk.whole for chunk in found if chunk.kind not in _UNPACKING)])
+    return b"".join([SIGNATURE, *(chunk.whole for chunk in found if chunk.kind not in _LEFT_OUT)])
 
 
 def indices_as_grey(data: bytes) -> bytes:

@@ -24,8 +24,8 @@ def result_names(paths: Sequence[Path]) -> list[str]:
     levels = [0] * len(paths)
     while True:
         names = [form[level] for form, level in zip(forms, levels)]
-        number = Counter(map(_folded, names))
-        twice = [index for index, name in enumerate(names) if number[_folded(name)] > 1]
+        number = Counter(map(folded, names))
+        twice = [index for index, name in enumerate(names) if number[folded(name)] > 1]
         if not twice:
             return names
         longer = [index for index in twice if levels[index] + 1 < len(forms[index])]
@@ -40,10 +40,10 @@ def _forms(paths: Sequence[Path]) -> list[list[str]]:
     whole = [os.path.abspath(path) for path in paths]
     places: dict[str, list[str]] = {}
     for place in sorted(whole):
-        places.setdefault(_folded(place), []).append(place)
+        places.setdefault(folded(place), []).append(place)
     forms = []
     for path, place in zip(paths, whole):
-        before = places[_folded(place)].index(place)
+        before = places[folded(place)].index(place)
         number = f"-{before + 1}" if before else ""
         parts = Path(place).parts[1:]
         longer = ["-".join(parts[start:]) + number for start in range(len(parts) - 1, -1, -1)]
@@ -51,5 +51,6 @@ def _forms(paths: Sequence[Path]) -> list[list[str]]:
     return forms
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """Return what is equal of two names that some file system takes for one."""
     return unicodedata.normalize("NFC", name).casefold()

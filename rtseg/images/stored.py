@@ -11,7 +11,7 @@ from typing import NamedTuple
 from rtseg.artifacts.files import PathLike
 from rtseg.errors import ImageError, SpecError
 from rtseg.images.headers import DamagedError, Header, bmp_header, jpeg_header, pnm_header, webp_header
-from rtseg.images.png_chunks import SIGNATURE, png_facts, without_texts
+from rtseg.images.png_chunks import SIGNATURE, png_facts, still_picture
 from rtseg.images.tiff_header import tiff_header
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
@@ -78,7 +78,7 @@ def require_regular_file(path: PathLike) -> int:
     try:
         found = os.stat(path)
     except (OSError, ValueError) as error:
-        if os.path.islink(path):
+        if isinstance(error, FileNotFoundError) and os.path.islink(path):
             raise ImageError(f"cannot read {path}: it is a link to what is not there") from error
         raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     if stat.S_ISREG(found.st_mode):
@@ -91,15 +91,13 @@ def require_regular_file(path: PathLike) -> int:
 def require_few_pixels(path: PathLike, height: int, width: int, pixels: int | None = None) -> None:
     """Raise ImageError where a picture, or a frame of a video, has more pixels than may be."""
     number, most = pixels or height * width, max_pixels()
-    if number > most:
-        raise ImageError(
-            f"{path} has too many pixels",
-            got=f"{height}x{width}, {number} to decode" if number != height * width else f"{height}x{width} = {number}",
-            expected=f"at most {most}",
-            hint=f"a smaller picture, or {LIMIT}={number} if you trust the file and have the memory"
-            if number <= OPENCV_MAX_PIXELS
-            else "a smaller picture",
-        )
+    if number <= most:
+        return
+    got = f"{height}x{width} = {number}" if number == height * width else f"{height}x{width}, {number} to decode"
+    hint = "a smaller picture"
+    if number <= OPENCV_MAX_PIXELS:
+        hint += f", or {LIMIT}={number} if you trust the file and have the memory"
+    raise ImageError(f"{path} has too many pixels", got=got, expected=f"at most {most}", hint=hint)
 
 
 def stored_picture(path: PathLike) -> StoredPicture:
@@ -127,7 +125,7 @@ def stored_picture(path: PathLike) -> StoredPicture:
     if min(header.height, header.width) < 1:
         raise no_picture(path, f"a {header.format} of {header.height}x{header.width}")
     require_few_pixels(path, header.height, header.width, header.pixels)
-    return StoredPicture(without_texts(data) if header.format == "PNG" else data, header)
+    return StoredPicture(still_picture(data) if header.format == "PNG" else data, header)
 
 
 def no_picture(path: PathLike, got: str | None = None) -> ImageError:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rtseg.artifacts.files import PathLike, write_error, written_atomically
 from rtseg.errors import ImageError, WriteError
+from rtseg.images.decoding import memory_errors
 from rtseg.images.stored import require_few_pixels, require_regular_file
 from rtseg.images.video_containers import missing_part
 
@@ -68,7 +69,9 @@ class VideoReader:
                 if not read:
                     break
                 count += 1
-                yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+                with memory_errors():
+                    image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+                yield image.astype(np.uint8, copy=False)
         finally:
             capture.release()
         if not count:
@@ -118,7 +121,8 @@ class VideoWriter:
             self._writer = cv2.VideoWriter(str(self._path), codec, self._fps, (width, height))
             if not self._writer.isOpened():
                 raise _why_not_writable(self._path)
-        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+        with memory_errors():
+            self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
     def close(self) -> None:
         """Finish the file."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from rtseg.artifacts.artifact import ArtifactLike
 from rtseg.artifacts.files import PathLike
-from rtseg.errors import ImageError, RunnerError, SpecError
+from rtseg.errors import InputError, RunnerError, SpecError
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
@@ -211,14 +211,16 @@ def _plan(
 def _require_labels(dataset: LabelledDataset, observer: Observer) -> None:
     """Raise DatasetError where the data hold no labelled pixel, which would cost every row its mIoU.
 
-    Pictures that cannot be read are told where their accuracy is measured, and cost that alone.
+    Pictures that cannot be read, and labels out of range, are told where accuracy is measured, and cost that alone.
     """
-    from rtseg.datasets.labelled import require_labels
+    from rtseg.datasets.labelled import any_labelled, nothing_labelled
 
     try:
-        require_labels(dataset, observer=observer)
-    except ImageError:
+        found = any_labelled(dataset, observer=observer)
+    except InputError:
         return
+    if not found:
+        raise nothing_labelled(dataset, len(dataset))
 
 
 def _table(plan: TablePlan, contenders: Sequence[Contender], rows: Sequence[Row]) -> Mapping[str, Any]:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from rtseg.calibration.image_set import ImageSet, picture_sha256
 from rtseg.calibration.selection import Selection, evenly_spread, select, select_named
-from rtseg.datasets.pictures import Picture
-from rtseg.errors import CalibrationError
+from rtseg.datasets.pictures import FolderPictures, Picture
+from rtseg.errors import CalibrationError, ImageError
+from rtseg.images.files import write_image
 from rtseg.specs import ImageSpec
 
 SPEC = ImageSpec(64, 64)
@@ -172,3 +173,37 @@ def test_a_file_that_is_no_image_set_is_refused(tmp_path: Path, text: str, messa
 def test_a_set_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CalibrationError, match="No such file"):
         ImageSet.read(tmp_path / "set.json")
+
+
+# As folders lie on disks
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of three pictures, two of one stem, and what macOS keeps beside them."""
+    for seed, name in enumerate(("a.png", "a.bmp", "b.png")):
+        write_image(tmp_path / name, np.random.default_rng(seed).integers(0, 256, (64, 64, 3)).astype(np.uint8))
+        (tmp_path / f"._{name}").write_bytes(b"\0\5\x16\7")
+    return tmp_path
+
+
+def test_two_pictures_of_one_stem_are_two_of_a_set_and_hidden_files_are_none(folder: Path) -> None:
+    chosen = select(FolderPictures(folder), "images", "", SPEC, count=9).image_set()
+    assert sorted(chosen.pictures) == ["a.bmp", "a.png", "b.png"]
+    again = select_named(FolderPictures(folder), "images", chosen, SPEC)
+    assert again.image_set() == chosen
+
+
+def test_a_picture_that_cannot_be_read_is_refused_and_not_passed_over(folder: Path) -> None:
+    (folder / "c.png").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"c\.png is not a picture OpenCV can read; got an empty file"):
+        select(FolderPictures(folder), "images", "", SPEC, count=9)
+
+
+def test_a_picture_that_cannot_be_read_does_not_hide_those_that_a_set_names(folder: Path) -> None:
+    chosen = select(FolderPictures(folder), "images", "", SPEC, count=9).image_set()
+    (folder / "0.png").write_bytes(b"")
+    assert select_named(FolderPictures(folder), "images", chosen, SPEC).image_set() == chosen
+    (folder / "a.png").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"\.png is not a picture OpenCV can read; got an empty file"):
+        select_named(FolderPictures(folder), "images", chosen, SPEC)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from rtseg.datasets.streets.dataset import Streets
 from rtseg.errors import DatasetError, ImageError, WriteError
 from rtseg.specs import Resolution
 from rtseg.training.class_shares import class_shares
+from tests.observers import Recorder
 from tests.outside import outside
 
 REAL = outside("camvid")
@@ -194,9 +196,9 @@ class LabelsOnly(CamVid):
 
     def __getitem__(self, index: int):  # type: ignore[no-untyped-def]
         from rtseg.datasets.labelled import LabelledImage
-        from rtseg.images.files import read_label_map
+        from rtseg.images.label_png import read_label_png
 
-        labels = read_label_map(self._pairs[index][1])
+        labels = read_label_png(self._pairs[index][1])
         return LabelledImage("", np.empty(0, np.uint8), np.where(labels == 11, np.uint8(255), labels))
 
 
@@ -213,3 +215,44 @@ def test_the_real_pictures_are_read_as_rgb() -> None:
     mean = np.mean([dataset[index].image.mean((0, 1)) for index in range(0, 367, 10)], axis=0)
     assert mean == pytest.approx(TRAIN_MEAN_RGB, abs=2)
     assert mean[2] > mean[0]
+
+
+# As folders lie on disks
+
+
+def test_hidden_files_are_left_out_with_and_without_labels(tree: Path) -> None:
+    for folder in ("train", "trainannot"):
+        (tree / folder / "._0001.png").write_bytes(b"\0\5\x16\7")
+    (tree / "train" / "._0009.png").write_bytes(b"\0\5\x16\7")
+    (tree / "train" / ".DS_Store").touch()
+    (tree / "train" / "Thumbs.db").touch()
+    dataset = CamVid(tree, "train")
+    assert [dataset[index].name for index in range(len(dataset))] == ["0001", "0002", "0003"]
+
+
+def test_two_pictures_of_one_stem_have_two_names(tree: Path) -> None:
+    for folder in ("train", "trainannot"):
+        shutil.copy(tree / folder / "0002.png", tree / folder / "0001.PNG")
+    dataset = CamVid(tree, "train")
+    assert [dataset[index].name for index in range(len(dataset))] == ["0001.PNG", "0001.png", "0002", "0003"]
+    np.testing.assert_array_equal(dataset[0].image, dataset[2].image)
+
+
+def test_a_picture_that_is_none_has_its_place_and_is_an_error_in_it(tree: Path) -> None:
+    (tree / "train" / "0004.png").symlink_to("nowhere")
+    shutil.copy(tree / "trainannot" / "0001.png", tree / "trainannot" / "0004.png")
+    dataset = CamVid(tree, "train")
+    assert len(dataset) == 4
+    with pytest.raises(ImageError, match=r"0004\.png: it is a link to what is not there"):
+        dataset[3]
+
+
+def test_pictures_of_12_bits_in_16_are_warned_of_once(tree: Path) -> None:
+    recorder = Recorder()
+    for name in ("0001", "0002"):
+        image, _ = picture(0)
+        assert cv2.imwrite(str(tree / "train" / f"{name}.png"), image.astype(np.uint16) * 16 + 15)
+    dataset = CamVid(tree, "train", recorder)
+    for index in range(3):
+        _ = dataset[index]
+    assert len(recorder.warnings) == 1 and "uses 12 of them" in recorder.warnings[0]

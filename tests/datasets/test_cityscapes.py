@@ -177,3 +177,43 @@ def test_past_the_end_is_an_index_error(tmp_path: Path) -> None:
     put(tmp_path, "aachen_000000_000019", ALL_IDS)
     with pytest.raises(IndexError):
         Cityscapes(tmp_path, "train")[1]
+
+
+# As folders lie on disks
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "aachen_000000_000019", ALL_IDS)
+    for city in ("aachen", ".Trash"):
+        folder = tmp_path / "leftImg8bit" / "train" / city
+        folder.mkdir(exist_ok=True)
+        (folder / f"._{city}_000000_000019_leftImg8bit.png").write_bytes(b"\0\5\x16\7")
+    put(tmp_path, "aachen_000000_000019", ALL_IDS, city=".Trash")
+    dataset = Cityscapes(tmp_path, "train")
+    assert [dataset[index].name for index in range(len(dataset))] == ["aachen_000000_000019"]
+
+
+def test_pictures_of_one_name_in_two_cities_are_told_apart(tmp_path: Path) -> None:
+    for city in ("aachen", "bochum"):
+        put(tmp_path, "000000", ALL_IDS, city=city)
+    put(tmp_path, "000001", ALL_IDS, city="bochum")
+    dataset = Cityscapes(tmp_path, "train")
+    assert [dataset[index].name for index in range(len(dataset))] == ["aachen/000000", "bochum/000000", "000001"]
+
+
+def test_train_ids_under_the_name_of_label_ids_are_told_their_name(tmp_path: Path) -> None:
+    put(tmp_path, "a", np.array([[0, 18, 255]], np.uint8), image=IMAGE[:1, :3])
+    with pytest.raises(DatasetError, match=r"is not a labelIds file; got 255.*Try: .*NAME_gtFine_labelTrainIds\.png"):
+        Cityscapes(tmp_path, "train")[0]
+
+
+def test_label_ids_under_the_name_of_train_ids_are_told_their_name(tmp_path: Path) -> None:
+    put(tmp_path, "a", ALL_IDS, kind="labelTrainIds")
+    with pytest.raises(DatasetError, match=r"outside the class range.*Try: the name NAME_gtFine_labelIds\.png"):
+        Cityscapes(tmp_path, "train")[0]
+
+
+def test_instance_ids_under_the_name_of_label_ids_are_told_how_to_become_them(tmp_path: Path) -> None:
+    put(tmp_path, "a", np.array([[7, 26001, 24003]], np.uint16), image=IMAGE[:1, :3])
+    with pytest.raises(ImageError, match=r"one channel of 16 bits.*Try: NAME_gtFine_labelIds\.png; of an instance id"):
+        Cityscapes(tmp_path, "train")[0]

@@ -5,6 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
@@ -15,6 +18,7 @@ from rtseg.errors import ImageError
 from rtseg.images.files import write_image
 from rtseg.images.label_png import write_label_png
 from rtseg.specs import ClassSpec
+from tests.images.picture_files import png
 
 VOID = 255
 LABELS = np.random.default_rng(1).integers(0, 11, (9, 14)).astype(np.uint8)
@@ -56,7 +60,7 @@ def test_the_palette_of_another_dataset_is_named_with_the_way_on(
     for any_palette in (False, True):
         message = refusal(tmp_path / "x.png", classes, any_palette=any_palette)
         assert f"x.png has the palette of {other.dataset}; got 0 for {other.names[0]}" in message
-        assert f"Try: --data {other.dataset}:PATH, or each index replaced" in message
+        assert f"Try: --data {other.dataset}:PATH, or one 8-bit channel without a palette" in message
 
 
 def test_a_palette_of_nobody_is_refused_unless_any_will_do(tmp_path: Path) -> None:
@@ -125,3 +129,54 @@ def test_sixteen_bits_are_told_how_to_become_eight(tmp_path: Path, classes: Clas
     message = refusal(tmp_path / "x.png", classes)
     assert "is not a label map; got one channel of 16 bits" in message
     assert hint in message
+
+
+# Any labels in any encoding
+
+
+def encoded(path: Path, labels: np.ndarray, encoding: str, classes: ClassSpec, other: ClassSpec) -> str | None:
+    """Write labels; return None where they have to be read as they are, else words of the refusal."""
+    if encoding == "grey":
+        cv2.imwrite(str(path), labels)
+        return None
+    if encoding == "grey of 4 bits":
+        rows = b"".join(
+            b"\0" + np.packbits((row[:, None] >> np.arange(3, -1, -1) & 1).ravel()).tobytes() for row in labels
+        )
+        path.write_bytes(png(*labels.shape, bits=4, rows=rows))
+        return None
+    if encoding == "own palette":
+        write_label_png(path, labels, classes)
+        return None
+    if encoding == "grey with alpha":
+        Image.fromarray(np.dstack([labels, np.full_like(labels, 7)]), mode="LA").save(path)
+        return None
+    if encoding == "foreign palette":
+        write_label_png(path, labels, other)
+        return f"has the palette of {other.dataset}"
+    if encoding == "16 bits":
+        cv2.imwrite(str(path), labels.astype(np.uint16))
+        return "one channel of 16 bits; expected class indices"
+    write_image(path, np.array(classes.palette, np.uint8)[labels])
+    return "colours of 8 bits; expected class indices"
+
+
+@settings(deadline=None, max_examples=200, derandomize=True)
+@given(
+    arrays.arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=st.integers(0, 10)),
+    st.sampled_from(
+        ["grey", "grey of 4 bits", "own palette", "grey with alpha", "foreign palette", "16 bits", "colours"]
+    ),
+    st.permutations(ALL),
+)
+def test_labels_of_any_encoding_are_read_right_or_refused_with_the_way_on(
+    tmp_path_factory: pytest.TempPathFactory, labels: np.ndarray, encoding: str, order: list[ClassSpec]
+) -> None:
+    classes, other = order[:2]
+    path = tmp_path_factory.getbasetemp() / "encoded.png"
+    told = encoded(path, labels, encoding, classes, other)
+    if told is None:
+        np.testing.assert_array_equal(read_labels(path, classes, void=VOID, any_palette=True), labels)
+    else:
+        message = refusal(path, classes, any_palette=True)
+        assert told in message and ". Try: " in message

@@ -100,7 +100,7 @@ def test_the_name_of_a_source_leaves_out_where_it_lies() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=250, derandomize=True)
+@settings(deadline=None, max_examples=200, derandomize=True)
 @given(TREES)
 def test_of_any_folder_each_visible_picture_has_its_place_and_a_bad_one_is_an_error_in_it(
     tmp_path_factory: pytest.TempPathFactory, tree: dict[str, str]

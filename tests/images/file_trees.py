@@ -32,6 +32,7 @@ BAD = {
 SPECIAL: Mapping[str, Callable[[Path], object]] = {
     "folder": lambda path: path.mkdir(),
     "link": lambda path: path.symlink_to("nowhere"),
+    "loop": lambda path: path.symlink_to(path.name),
     "pipe": lambda path: os.mkfifo(path),
 }
 SUFFIXES = (".png", ".PNG", ".jpg", ".bmp", ".tif", ".webp")

@@ -45,7 +45,7 @@ def test_a_name_made_longer_takes_no_place_of_another() -> None:
     assert len(set(names)) == 3
 
 
-@settings(deadline=None, max_examples=300, derandomize=True)
+@settings(deadline=None, max_examples=200, derandomize=True)
 @given(PATHS)
 def test_no_two_results_share_a_name_on_any_file_system_and_the_order_does_not_matter(paths: list[Path]) -> None:
     paths = list(dict.fromkeys(paths))

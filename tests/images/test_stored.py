@@ -187,7 +187,7 @@ def test_what_lies_under_a_pictures_name_is_called_what_it_is(refused: Reading, 
     assert f"x.png is not a picture OpenCV can read; got {what}" in refused(content)
 
 
-@settings(deadline=None, max_examples=400, derandomize=True)
+@settings(deadline=None, max_examples=250, derandomize=True)
 @given(st.sampled_from(sorted(WHOLE)), st.data())
 def test_a_damaged_file_is_read_or_refused_and_never_anything_else(
     tmp_path_factory: pytest.TempPathFactory, kind: str, data: st.DataObject

@@ -39,7 +39,7 @@ def test_what_is_no_rate_is_25_frames_a_second(tmp_path: Path, rate: float) -> N
     assert VideoReader(written(tmp_path / "x.mp4", rate)).fps == 25
 
 
-@settings(deadline=None, max_examples=500, derandomize=True)
+@settings(deadline=None, max_examples=200, derandomize=True)
 @given(st.floats(allow_nan=True))
 def test_every_rate_becomes_a_fraction_of_two_small_numbers(rate: float) -> None:
     held = holdable_rate(rate)
@@ -56,7 +56,7 @@ def test_frames_that_an_mp4_cannot_hold_are_refused_and_leave_no_file(tmp_path: 
 
 def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
     with pytest.raises(WriteError, match="File name too long"):
-        written(tmp_path / ("n" * 250 + ".mp4"), 25)
+        written(tmp_path / ("n" * 252 + ".mp4"), 25)
 
 
 @pytest.mark.parametrize(

@@ -417,7 +417,7 @@ def test_an_empty_validation_split_is_refused_before_anything_is_trained(tmp_pat
 
 
 def test_a_validation_split_of_void_only_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no pixel of the 1 validation pictures is labelled"):
+    with pytest.raises(DatasetError, match="no pixel of the 1 validation picture is labelled"):
         fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 255), tmp_path / "out.safetensors")
 
 
