@@ -109,7 +109,7 @@ def _compared(
 
 def _changed(array: Array, factor: np.float32) -> Array:
     if array.dtype != np.uint8:
-        return (array * factor).astype(array.dtype)
+        return np.asarray(array * factor, array.dtype)
     random = np.random.default_rng(int(factor < 1))
     step = np.where(random.random(array.shape) < 0.2, 1 if factor > 1 else -1, 0)
     return np.clip(array + step, 0, 255).astype(np.uint8)
