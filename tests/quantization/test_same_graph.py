@@ -11,8 +11,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from rtseg.errors import QuantizationError
+from rtseg.graphs.view import GraphView
 from rtseg.quantization import files
-from rtseg.quantization.files import int8_graph, read_original, read_table, write_derived
+from rtseg.quantization.files import Original, int8_graph, read_original, read_table, write_derived
 from rtseg.quantization.fp16 import to_fp16
 from rtseg.quantization.same_graph import without_pairs
 from rtseg.specs import TARGETS
@@ -102,3 +103,31 @@ def test_the_comparison_is_made_before_the_file_gets_its_name(
     original = read_original(exported)
     write_derived(original, to_fp16(original.model).model, tmp_path / "x.onnx", precision="fp16")
     assert seen == [[]]
+
+
+def renamed(model: onnx.ModelProto, old: str, new: str) -> None:
+    """Give a constant another name, everywhere."""
+    for entry in model.graph.initializer:
+        if entry.name == old:
+            entry.name = new
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name == old:
+                node.input[index] = new
+
+
+@pytest.mark.parametrize("suffix", ["scale", "zero_point", "quantized", "dequantized"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_pairs_take_no_name_that_the_graph_has(exported: Path, calibrated: Path, target: str, suffix: str) -> None:
+    original = read_original(exported)
+    table = read_table(calibrated, original)
+    first = next(node for node in original.model.graph.node if node.op_type == "Conv")
+    model = onnx.ModelProto()
+    model.CopyFrom(original.model)
+    renamed(model, first.input[1], f"{first.input[0]}_{suffix}")
+    other = Original(original.artifact, GraphView(model))
+    made, _ = int8_graph(other, table, target=target)
+    tensors = [name for node in made.graph.node for name in node.output]
+    tensors += [entry.name for entry in made.graph.initializer]
+    assert len(set(tensors)) == len(tensors)
+    assert list(without_pairs(made, other.view, "x.onnx").graph.node) == list(model.graph.node)
