@@ -158,3 +158,13 @@ def first_line(error: BaseException) -> str:
     """Return the first line of a foreign exception's message that says something, at most 300 characters."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether an exception came of a Ctrl-C: what is interrupted while it is imported may raise ImportError."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, KeyboardInterrupt):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

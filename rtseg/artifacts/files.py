@@ -14,7 +14,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Union
+from typing import BinaryIO, Union
 
 from rtseg.errors import WriteError
 
@@ -40,10 +40,10 @@ def written_together(*paths: PathLike) -> Iterator[tuple[Path, ...]]:
     system refuses, where something other than a regular file is at one of the paths, and where one was left empty.
     """
     targets = [Path(path) for path in paths]
-    parts: list[_Part] = []
+    parts = [_Part(target) for target in targets]
     try:
-        for target in targets:
-            parts.append(_Part(target))
+        for part in parts:
+            part.create()
         yield tuple(part.path for part in parts)
         for part in parts:
             part.finish()
@@ -59,24 +59,36 @@ def written_together(*paths: PathLike) -> Iterator[tuple[Path, ...]]:
 class _Part:
     """A file on its way to a name."""
 
+    path: Path
+    """Where it lies, once it is created."""
+
     def __init__(self, target: Path) -> None:
-        """Create it, empty. Raises OSError."""
         self._target = target
-        self._mode = _replaceable(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
+        self._mode: int | None = None
+        self._stream: BinaryIO | None = None
+        self._candidate: Path | None = None
+
+    def create(self) -> None:
+        """Make it, empty. Raises OSError."""
+        self._target.parent.mkdir(parents=True, exist_ok=True)  # first: without it a name that is too long does not show
+        self._mode = _replaceable(self._target)
         # While it is written nobody may read it who may not read the one that it replaces.
         access = 0o666 if self._mode is None else 0o600
-        while True:
-            self.path = target.with_name(_part_name(target.stem, target.suffix))
+        while self._stream is None:
+            self._candidate = self._target.with_name(_part_name(self._target.stem, self._target.suffix))
             try:
                 # It stays open, so that no other file comes to have its number.
-                self._stream = open(self.path, "xb", opener=lambda path, flags: os.open(path, flags, access))  # noqa: SIM115
-                return
+                self._stream = open(  # noqa: SIM115
+                    self._candidate, "xb", opener=lambda path, flags: os.open(path, flags, access)
+                )
             except FileExistsError:
-                continue
+                self._candidate = None  # another's, to be left alone
+            else:
+                self.path = self._candidate
 
     def finish(self) -> None:
         """Flush it to disk. Raises OSError where it is not the file that was made here, or nothing was written."""
+        assert self._stream is not None
         described = os.lstat(self.path)
         if _identity(described) != _identity(os.fstat(self._stream.fileno())):
             raise OSError(f"{self.path} was exchanged while it was written")
@@ -86,16 +98,21 @@ class _Part:
 
     def replace(self) -> None:
         """Give it its name. Raises OSError."""
-        self._stream.close()
+        self._close()
         if self._mode is not None:
             os.chmod(self.path, self._mode)
         os.replace(self.path, self._target)
 
     def remove(self) -> None:
-        """Remove it where it is still there."""
-        self._stream.close()
-        with contextlib.suppress(OSError):
-            self.path.unlink()
+        """Remove it where it is still there, also one whose making was interrupted."""
+        self._close()
+        if self._candidate is not None:
+            with contextlib.suppress(OSError):
+                self._candidate.unlink()
+
+    def _close(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
 
 
 def _identity(described: os.stat_result) -> tuple[int, int]:
@@ -168,10 +185,13 @@ def require_replaceable(*paths: PathLike) -> None:
 def require_writable(*paths: PathLike) -> None:
     """Raise WriteError where no file could be written at one of the paths: for long work that ends with writing."""
     for path in map(Path, paths):
+        part = _Part(path)
         try:
-            _Part(path).remove()
+            part.create()
         except OSError as error:
             raise write_error(path, error) from error
+        finally:
+            part.remove()
 
 
 def write_text_atomically(path: PathLike, text: str) -> None:

@@ -145,7 +145,7 @@ def compile_engine(
     if plan is None:
         plan = _built(compiler, ready, settings, observer)
         kept = _kept(cache, key, plan, observer)
-    plan = replace(plan, notes=(*remarks, *plan.notes))
+    plan = replace(plan, notes=(*ready.notes, *remarks, *plan.notes))
     for note in plan.notes:
         observer.note(note)
     rtx = compiler.platform.runtime == RTX  # of which nothing but the proof speaks for an engine

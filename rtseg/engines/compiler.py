@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtseg.artifacts.files import PathLike
@@ -42,10 +43,12 @@ class Compiler(ABC):
 def ready_from(path: PathLike, precision: str, form: str, capabilities: Collection[Capability] = ()) -> ReadyGraph:
     """Return the file's graph lowered into a form of rtseg.engines.lowering, so that what builds it needs no onnx.
 
-    Raises MissingDependencyError without onnx, OnnxError for the file, and QuantizationError for a precision that the
-    file, or the form, does not have.
+    ONNX Runtime gives the same with both, or it is noted that it is not there. Raises MissingDependencyError without
+    onnx, OnnxError for the file, QuantizationError for a precision that the file, or the form, does not have, and
+    RunnerError where the lowered graph computes something else.
     """
     try:
+        from rtseg.engines.lowering.comparison import compared_with_file
         from rtseg.engines.lowering.lower import lower
         from rtseg.graphs.canonical import read_canonical
     except ModuleNotFoundError as error:
@@ -61,4 +64,5 @@ def ready_from(path: PathLike, precision: str, form: str, capabilities: Collecti
         lowered.source_sha256,
         lowered.sha256,
         lowered.products,
+        compared_with_file(lowered, Path(path)),
     )

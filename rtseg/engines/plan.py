@@ -16,7 +16,8 @@ class ReadyGraph:
     graph is a serialised ONNX model and sha256 its digest; source_sha256 is that of the file it was made from.
     precision is fp32, fp16 or int8. typed says that the graph holds the types; else builder_flags names the precision.
     account says in words what was done to the graph. products has, for TensorRT for RTX, the precision of each
-    convolution and matrix product by name: what the finished engine is held against.
+    convolution and matrix product by name: what the finished engine is held against. notes say what of the comparison
+    with the file is left open.
     """
 
     graph: bytes
@@ -27,6 +28,7 @@ class ReadyGraph:
     source_sha256: str
     sha256: str
     products: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

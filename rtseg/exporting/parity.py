@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rtseg.errors import ParityError, RunnerError
 from rtseg.frame.host_ends import HostEnds
 from rtseg.frame.protocol import Array, Runner
+from rtseg.runners.probes import LARGE, probe_inputs
 from rtseg.specs import ImageSpec, OutputSpec
 
 MAX_RELATIVE_DIFFERENCE = 1e-3
@@ -44,6 +45,13 @@ logits beyond MAX_RELATIVE_DIFFERENCE: a run is off by 1e-7 where none of them f
 file, by 3e-3 of its logits. Of 248 inputs, with nothing wrong with the file, the first run alone refused 29, nine runs
 together 2 and these none.
 """
+
+
+NEIGHBOURS = 4
+"""Of an input, on which a reference without FP64 is run."""
+
+NEAR_OVERFLOW = 1e37
+"""FP32 ends at 3.4e38: beyond this another order of summation may decide which side is infinite."""
 
 
 class Fp64Reference(Protocol):
@@ -116,12 +124,25 @@ class Fp64Parity:
 
 
 @dataclass(frozen=True)
+class NeighbourParity:
+    """How far the candidate is from the reference, and how far the reference is from itself on neighbouring inputs."""
+
+    candidate: Distance
+    reference: Distance
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the candidate is no further away than MAX_RATIO times the reference's own answers."""
+        return not self.candidate.exceeds(self.reference, MAX_RATIO)
+
+
+@dataclass(frozen=True)
 class InputParity:
     """How far two runners differ on one input.
 
     relative_difference is the largest one over the largest logit; outliers is the share of the logits beyond
     MAX_RELATIVE_DIFFERENCE. Both are 0 where labels are compared. fp64 is None where FP64 was not asked, and
-    fp64_failure says why it could not be where it should have been.
+    fp64_failure says why it could not be where it should have been. neighbours is None where they were not asked.
     """
 
     input: str
@@ -131,6 +152,7 @@ class InputParity:
     label_agreement: float
     fp64: Fp64Parity | None = None
     fp64_failure: str = ""
+    neighbours: NeighbourParity | None = None
 
     @property
     def is_finite(self) -> bool:
@@ -139,9 +161,11 @@ class InputParity:
 
     @property
     def passed(self) -> str:
-        """By what the input passes: "floors", "fp64" or, where it does not, an empty string."""
+        """By what the input passes: "floors", "fp64", "neighbours" or, where it does not, an empty string."""
         if self.is_finite and self.outliers <= MAX_OUTLIERS and self.label_agreement >= MIN_LABEL_AGREEMENT:
             return "floors"
+        if self.neighbours is not None and self.neighbours.agrees:
+            return "neighbours"
         return "fp64" if self.fp64 is not None and self.fp64.agrees else ""
 
     def to_json(self) -> dict[str, Any]:
@@ -198,33 +222,41 @@ def parity_of(
     fp64: Fp64Reference | None = None,
     seed: int = 0,
 ) -> ParityReport:
-    """Run both on one random input and on each picture, and return how far they differ.
+    """Run both on random inputs, one of them large and of both signs, and on each picture; return how far they differ.
 
-    fp64, the reference once more, is asked where an input is beyond the floors; without it nothing else is. Raises
+    Each side gets an input of its own: a network may write into the one it is given. Numbers that are not finite on
+    the large input are no difference where both sides have them.
+
+    fp64, the reference once more, is asked where an input is beyond the floors. Without it the large input alone has
+    a second chance: what the reference gives where each value of the input is moved to a neighbouring number. Raises
     ParityError for outputs of different shapes, and RunnerError.
     """
-    random = np.random.default_rng(seed)
-    shape = reference.input.shape
     ends = HostEnds(image, output)
-    cases: list[tuple[str, Array]] = [
-        ("random pixels", random.integers(0, 256, shape, np.uint8))
-        if ends.gives_labels
-        else ("random input", random.standard_normal(shape, np.float32))
-    ]
-    cases += [(f"picture {i + 1}", ends.graph_input(picture)) for i, picture in enumerate(images)]
+    cases = dict(probe_inputs(reference.input, seed=seed))
+    cases |= {f"picture {i + 1}": ends.graph_input(picture) for i, picture in enumerate(images)}
+    sides = _Sides(reference, candidate, fp64, ends)
     return ParityReport(
-        reference.backend,
-        candidate.backend,
-        tuple(_compared(name, array, reference, candidate, fp64, ends) for name, array in cases),
+        reference.backend, candidate.backend, tuple(_compared(name, array, sides) for name, array in cases.items())
     )
 
 
-def _compared(
-    name: str, array: Array, reference: Runner, candidate: Runner, fp64: Fp64Reference | None, ends: HostEnds
-) -> InputParity:
-    expected, got = reference.infer(array), candidate.infer(array)
-    if expected.shape != got.shape:
-        raise ParityError("the shapes of the outputs differ", got=got.shape, expected=expected.shape)
+@dataclass(frozen=True)
+class _Sides:
+    """What is compared, and how outputs become labels."""
+
+    reference: Runner
+    candidate: Runner
+    fp64: Fp64Reference | None
+    ends: HostEnds
+
+
+def _compared(name: str, array: Array, sides: _Sides) -> InputParity:
+    reference, fp64, ends = sides.reference, sides.fp64, sides.ends
+    raw, found = reference.infer(array.copy()), sides.candidate.infer(array.copy())
+    if raw.shape != found.shape:
+        raise ParityError("the shapes of the outputs differ", got=found.shape, expected=raw.shape)
+    counted = _counted(raw, found) if name == LARGE else None
+    expected, got = _with_zeros(raw, counted), _with_zeros(found, counted)
     agreement = float((_labels(ends, expected) == _labels(ends, got)).mean())
     if ends.gives_labels:
         entry = InputParity(name, 0.0, 0.0, 0.0, agreement)
@@ -232,16 +264,50 @@ def _compared(
         differences, largest = _differences(expected, got), float(np.abs(expected).max())
         difference = float(differences.max())
         entry = InputParity(name, difference, difference / (largest or 1.0), _outliers(differences, largest), agreement)
-    if fp64 is None or entry.passed or not entry.is_finite:
+    if entry.passed or not entry.is_finite:
         return entry
-    if not np.array_equal(expected, reference.infer(array)):  # else its whims would count as its rounding
+    if fp64 is None:
+        return replace(entry, neighbours=_neighbours(array, expected, got, counted, sides)) if name == LARGE else entry
+    if not np.array_equal(raw, reference.infer(array.copy()), equal_nan=True):  # else its whims would count
         return replace(entry, fp64_failure=f"{reference.backend} gives something else each time")
     try:
-        exact = fp64.infer_fp64(array)
+        exact = _with_zeros(fp64.infer_fp64(array.copy()), counted)
     except RunnerError as error:
         return replace(entry, fp64_failure=str(error))
-    moved = (fp64.infer_moved(array, run) for run in range(1, FP32_RUNS))
+    moved = (_with_zeros(fp64.infer_moved(array.copy(), run), counted) for run in range(1, FP32_RUNS))
     return replace(entry, fp64=_compared_with_fp64(_Exact(exact, ends), got, expected, moved))
+
+
+def _counted(expected: Array, got: Array) -> Array | None:
+    """Return which values count: not those that overflowed on both sides, or on one and nearly on the other.
+
+    None where all do, and where one side alone is not finite.
+    """
+    finite, found = np.isfinite(expected), np.isfinite(got)
+    if finite.all() and found.all():
+        return None
+    with np.errstate(invalid="ignore"):
+        near = (np.abs(expected) > NEAR_OVERFLOW) & (np.abs(got) > NEAR_OVERFLOW)
+    return finite & found if ((finite == found) | near).all() else None
+
+
+def _with_zeros(values: Array, counted: Array | None) -> Array:
+    """Return the values with zeros in place of those that do not count."""
+    return values if counted is None else np.where(counted, values, values.dtype.type(0))
+
+
+def _neighbours(array: Array, expected: Array, got: Array, counted: Array | None, sides: _Sides) -> NeighbourParity:
+    """Compare the candidate with what the reference itself gives for the neighbours of an input."""
+    exact = _Exact(expected, sides.ends)
+    values, labels = np.zeros(1), np.zeros((), bool)
+    random = np.random.default_rng(0)
+    for _ in range(NEIGHBOURS):
+        towards = np.where(random.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
+        result = _with_zeros(sides.reference.infer(np.nextafter(array, towards)), counted)
+        further, other = exact.differences(result)
+        if np.isfinite(further).all():  # one without bounds would excuse everything
+            values, labels = np.maximum(values, further), labels | other
+    return NeighbourParity(exact.distance(*exact.differences(got)), exact.distance(values, labels))
 
 
 def _compared_with_fp64(exact: _Exact, got: Array, expected: Array, moved: Iterator[Array]) -> Fp64Parity:

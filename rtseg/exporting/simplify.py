@@ -13,6 +13,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from rtseg.graphs.names import fresh_name, names_in
+
 Values = NDArray[np.float32]
 
 
@@ -46,6 +48,7 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
         for name in node.input:
             readers[name] = readers.get(name, 0) + 1
     folded_away: set[str] = set()
+    taken = names_in(model)
     for norm in [node for node in graph.node if node.op_type == "BatchNormalization"]:
         convolution = producers.get(norm.input[0])
         if convolution is None or convolution.op_type not in ("Conv", "ConvTranspose") or readers[norm.input[0]] > 1:
@@ -56,7 +59,7 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
         weight, bias = arrays[0], arrays[1] if len(convolution.input) > 2 else None
         epsilon = next((entry.f for entry in norm.attribute if entry.name == "epsilon"), 1e-5)
         folded = _folded(convolution, weight, bias, arrays[-4:], epsilon)
-        names = [f"{norm.output[0]}_{part}" for part in ("weight", "bias")]
+        names = [fresh_name(f"{norm.output[0]}_{part}", taken) for part in ("weight", "bias")]
         graph.initializer.extend(numpy_helper.from_array(v, name) for v, name in zip(folded, names))
         del convolution.input[1:]
         convolution.input.extend(names)
@@ -80,7 +83,7 @@ def _folded(
         grouped = weight.reshape(groups, -1, *weight.shape[1:])
         scale = factor.reshape(groups, 1, -1, *[1] * (weight.ndim - 2))
         kernel = (grouped * scale).reshape(weight.shape)
-    return kernel.astype(np.float32), (shifted * factor + beta).astype(np.float32)
+    return kernel.astype(weight.dtype), (shifted * factor + beta).astype(weight.dtype)
 
 
 def drop_unused(model: onnx.ModelProto) -> None:

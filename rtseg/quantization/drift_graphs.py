@@ -63,7 +63,8 @@ def common_tensors(reference: GraphView, other: GraphView) -> tuple[CommonTensor
 
 def part(view: GraphView, tensor: str, inputs: Collection[str]) -> onnx.ModelProto:
     """Return the operators that compute a tensor from the inputs, as a model of which no output is marked yet."""
-    nodes, _ = _walk(view, tensor, inputs)
+    chosen, _ = _walk(view, tensor, inputs)
+    nodes = [node for node in view.nodes if id(node) in chosen]
     constants = dict.fromkeys(name for node in nodes for name in node.input if name and view.is_constant(name))
     graph = helper.make_graph(
         nodes,
@@ -99,8 +100,8 @@ def _comparable(reference: GraphView, other: GraphView, name: str) -> bool:
     return shapes[0] == shapes[1] and all(shapes[0]) and all(each in _FLOATS for each in types)
 
 
-def _walk(view: GraphView, tensor: str, stops: Collection[str]) -> tuple[list[onnx.NodeProto], list[str]]:
-    """Return the operators that compute a tensor from those at which the walk stops, and which of these it met."""
+def _walk(view: GraphView, tensor: str, stops: Collection[str]) -> tuple[set[int], list[str]]:
+    """Return the operators, by id, that compute a tensor from those at which the walk stops; which of these it met."""
     chosen: set[int] = set()
     met: dict[str, None] = {}
     pending = [tensor]
@@ -114,4 +115,4 @@ def _walk(view: GraphView, tensor: str, stops: Collection[str]) -> tuple[list[on
                 met[name] = None
             elif name and not view.is_constant(name):
                 pending.append(name)
-    return [node for node in view.nodes if id(node) in chosen], list(met)
+    return chosen, list(met)

@@ -21,6 +21,7 @@ from rtseg.graphs.identity import structure_sha256
 from rtseg.graphs.view import GraphView
 from rtseg.quantization.census import Census, census_of
 from rtseg.quantization.insertion import ENCODINGS, with_pairs
+from rtseg.quantization.same_graph import require_same_results
 from rtseg.quantization.targets import placement_for
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 
@@ -102,9 +103,9 @@ def write_derived(
     precision: str,
     details: QuantizationDetails | None = None,
 ) -> Artifact:
-    """Write the graph and its manifest once ONNX Runtime has run it, and return both.
+    """Write the graph and its manifest once ONNX Runtime has run it and the original, and return both.
 
-    Raises QuantizationError where its result is not finite, RunnerError and WriteError.
+    Raises QuantizationError where its result is not finite or not the original's, RunnerError and WriteError.
     """
     kept = {original.path.resolve(), manifest_path(original.path).resolve()}
     if kept & {Path(path).resolve(), manifest_path(path).resolve()}:
@@ -112,6 +113,7 @@ def write_derived(
     with written_together(path, manifest_path(path)) as (part, sidecar):
         part.write_bytes(model.SerializeToString())
         _require_finite(part, str(path))
+        require_same_results(original.view, original.path, part, precision, str(path))
         manifest = replace(
             original.manifest,
             precision=precision,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
 from rtseg.errors import QuantizationError
+from rtseg.graphs.names import fresh_name, names_in
 from rtseg.graphs.view import GraphView, attribute, node_name
 
 Floats = NDArray[Any]
@@ -49,7 +50,7 @@ def with_unit_variance(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    view = GraphView(model)
+    view, taken = GraphView(model), names_in(model)
     for node in copy.graph.node:
         if node.op_type != "BatchNormalization" or not all(view.is_constant(name) for name in node.input[1:]):
             continue
@@ -59,7 +60,7 @@ def with_unit_variance(model: onnx.ModelProto) -> onnx.ModelProto:
         offset = bias - mean * scale / np.sqrt(variance + epsilon)
         parts = {"scale": factor, "bias": offset, "mean": np.zeros_like(mean), "variance": np.ones_like(variance)}
         for position, (part, values) in enumerate(parts.items(), start=1):
-            node.input[position] = f"{node_name(node)}_{part}"
+            node.input[position] = fresh_name(f"{node_name(node)}_{part}", taken)
             copy.graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), node.input[position]))
     return copy
 

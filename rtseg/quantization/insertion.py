@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from rtseg.calibration.table import TensorRange
+from rtseg.graphs.names import fresh_name, names_in
 from rtseg.graphs.view import GraphView, node_name
 from rtseg.quantization.placement import Placement, Use
 from rtseg.quantization.scales import (
@@ -68,6 +69,8 @@ class _Insertion:
         self._model = onnx.ModelProto()
         self._model.CopyFrom(view.model)
         self._initializers: list[onnx.TensorProto] = []
+        self._taken = names_in(view.model)
+        self._names: dict[str, str] = {}
         self._renamed: dict[Use, str] = {}
         self._weight_scales: dict[str, NDArray[np.float32]] = {}
 
@@ -97,8 +100,8 @@ class _Insertion:
         scale, zero = self._scale_and_zero(tensor)
         names = [self._constant(f"{tensor}_scale", np.array(scale)), self._constant(f"{tensor}_zero_point", zero)]
         for use in self._placement.uses[tensor]:
-            self._renamed[use] = f"{tensor}_dequantized"
-        return _pair(tensor, names)
+            self._renamed[use] = self._name(f"{tensor}_dequantized")
+        return self._pair_of(tensor, names)
 
     def _scale_and_zero(self, tensor: str) -> tuple[np.float32, NDArray[np.generic]]:
         if self._view.is_constant(tensor):
@@ -124,10 +127,10 @@ class _Insertion:
             zero = self._constant(f"{weight}_zero_point", np.zeros(len(scales), np.int8))
             if self._encoding.stored_weights:
                 stored = self._constant(f"{weight}_quantized", _quantized(self._view.constant(weight), scales, np.int8))
-                made.append(_dequantize(stored, [scale, zero], f"{weight}_dequantized", axis=0))
+                made.append(_dequantize(stored, [scale, zero], self._name(f"{weight}_dequantized"), axis=0))
             else:
-                made += _pair(weight, [scale, zero], axis=0)
-        self._renamed[Use(node_name(node), 1)] = f"{weight}_dequantized"
+                made += self._pair_of(weight, [scale, zero], axis=0)
+        self._renamed[Use(node_name(node), 1)] = self._name(f"{weight}_dequantized")
         if stores_bias:
             made.append(self._quantized_bias(node, self._weight_scales[weight]))
         return made
@@ -144,25 +147,32 @@ class _Insertion:
         name = f"{node_name(node)}_bias"
         stored = self._constant(f"{name}_quantized", _quantized(self._view.constant(node.input[2]), steps, np.int32))
         zero = self._constant(f"{name}_zero_point", np.zeros(len(steps), np.int32))
-        self._renamed[Use(node_name(node), 2)] = f"{name}_dequantized"
-        return _dequantize(stored, [self._constant(f"{name}_scale", steps), zero], f"{name}_dequantized", axis=0)
+        result = self._renamed[Use(node_name(node), 2)] = fresh_name(f"{name}_dequantized", self._taken)
+        return _dequantize(stored, [self._constant(f"{name}_scale", steps), zero], result, axis=0)
 
     def _constant(self, name: str, value: NDArray[np.generic]) -> str:
-        self._initializers.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
+        own = fresh_name(name, self._taken)
+        self._initializers.append(numpy_helper.from_array(np.asarray(value), own))
+        return own
+
+    def _name(self, wanted: str) -> str:
+        """Return the name of what is wanted to be called so, the same each time: another where the graph has it."""
+        if wanted not in self._names:
+            self._names[wanted] = fresh_name(wanted, self._taken)
+        return self._names[wanted]
+
+    def _pair_of(self, tensor: str, scale_and_zero: list[str], axis: int | None = None) -> list[onnx.NodeProto]:
+        whole, real = fresh_name(f"{tensor}_quantized", self._taken), self._name(f"{tensor}_dequantized")
+        quantize = helper.make_node("QuantizeLinear", [tensor, *scale_and_zero], [whole])
+        quantize.name = f"{tensor}_QuantizeLinear"
+        _set_axis(quantize, axis)
+        return [quantize, _dequantize(whole, scale_and_zero, real, axis)]
 
 
 def _quantized(values: NDArray[np.float32], scales: NDArray[np.float32], dtype: type) -> NDArray[np.generic]:
     shaped = scales.reshape(-1, *[1] * (values.ndim - 1))
     limit = SIGNED_STEPS if dtype is np.int8 else 2**31 - 1
     return np.clip(np.rint(values / shaped.astype(np.float64)), -limit, limit).astype(dtype)
-
-
-def _pair(tensor: str, scale_and_zero: list[str], axis: int | None = None) -> list[onnx.NodeProto]:
-    quantize = helper.make_node("QuantizeLinear", [tensor, *scale_and_zero], [f"{tensor}_quantized"])
-    quantize.name = f"{tensor}_QuantizeLinear"
-    _set_axis(quantize, axis)
-    return [quantize, _dequantize(f"{tensor}_quantized", scale_and_zero, f"{tensor}_dequantized", axis)]
 
 
 def _dequantize(source: str, scale_and_zero: list[str], result: str, axis: int | None) -> onnx.NodeProto:

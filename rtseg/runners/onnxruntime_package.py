@@ -8,10 +8,9 @@ The variable below keeps all that from happening, if it is set before the import
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
-from rtseg.errors import MissingDependencyError, RunnerError, first_line
+from rtseg.errors import MissingDependencyError, RunnerError, first_line, is_interrupt
 
 NAME = "onnxruntime"
 VARIABLE = "ORT_DISABLE_TELEMETRY"
@@ -35,7 +34,7 @@ def onnxruntime_package(purpose: str = "running an ONNX file") -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        if any(isinstance(cause, KeyboardInterrupt) for cause in _causes(error)):
+        if is_interrupt(error):
             raise KeyboardInterrupt from error
         if isinstance(error, ModuleNotFoundError) and error.name == NAME:
             raise MissingDependencyError(NAME, extra="cpu", purpose=purpose) from error
@@ -43,11 +42,3 @@ def onnxruntime_package(purpose: str = "running an ONNX file") -> Any:
             f"onnxruntime cannot be imported: {first_line(error)}", hint="pip install --force-reinstall onnxruntime"
         ) from error
     return onnxruntime
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give an exception and those that it came of."""
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__

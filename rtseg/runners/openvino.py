@@ -16,7 +16,7 @@ import numpy as np
 
 from rtseg.artifacts.files import PathLike
 from rtseg.artifacts.onnx_bytes import operator_types
-from rtseg.errors import MissingDependencyError, RunnerError
+from rtseg.errors import MissingDependencyError, RunnerError, is_interrupt
 from rtseg.frame.protocol import Array, Runner, Step, TensorSpec
 from rtseg.runners.openvino_quantization import join_quantization
 from rtseg.runners.reference_check import differences_from_onnxruntime
@@ -214,6 +214,8 @@ def _without_telemetry() -> ModuleType:
         try:
             import openvino  # noqa: F401
         except ImportError as error:
+            if is_interrupt(error):
+                raise KeyboardInterrupt from error
             raise MissingDependencyError("openvino", extra="openvino", purpose="running with OpenVINO") from error
         finally:
             if before is None:

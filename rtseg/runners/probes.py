@@ -12,6 +12,8 @@ import numpy as np
 
 from rtseg.frame.protocol import Array, TensorSpec
 
+LARGE = "large input of both signs"
+
 MAGNITUDE = 1e3
 """Pixels that nobody normalised reach 255, and what divides by a small deviation some times as much."""
 
@@ -27,7 +29,7 @@ def probe_inputs(source: TensorSpec, *, seed: int = 0) -> Iterator[tuple[str, Ar
     yield "random input", random.standard_normal(source.shape, np.float32).astype(dtype, copy=False)
     exponents = random.uniform(-1, np.log10(MAGNITUDE), source.shape)
     signs = np.where(random.random(source.shape) < 0.5, -1, 1)
-    yield "large input of both signs", (signs * 10**exponents).astype(dtype)
+    yield LARGE, (signs * 10**exponents).astype(dtype)
 
 
 def distance(expected: Array, got: Array) -> float:

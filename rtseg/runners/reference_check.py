@@ -24,7 +24,7 @@ from rtseg.artifacts.manifest import tool_versions
 from rtseg.errors import MissingDependencyError, RunnerError, WriteError
 from rtseg.frame.protocol import Array, Runner
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
-from rtseg.runners.probes import distance, probe_inputs
+from rtseg.runners.probes import LARGE, distance, probe_inputs
 
 VERDICTS = Cache("verdicts", ".json", keep=1024)
 FORMAT = "rtseg-verdict/1"
@@ -41,24 +41,35 @@ CHANGES = (np.float32(1.001), np.float32(0.999))
 
 
 def differences_from_onnxruntime(
-    path: Path, infer: Callable[[Array], Array], runner: str, tools: Mapping[str, str], *, threads: int = 0
+    path: Path,
+    infer: Callable[[Array], Array],
+    runner: str,
+    tools: Mapping[str, str],
+    *,
+    floor: float = FLOOR,
+    may_overflow: bool = False,
+    hint: str = "--runner onnxruntime",
+    threads: int = 0,
 ) -> str:
     """Compare what infer gives for the graph in a file with ONNX Runtime. Return what cannot be said of it.
 
     The return is empty where both agree. runner is the name of what infers, tools are the versions that decide what it
-    gives. The verdict is kept in the cache under the file's digest and the versions; without onnxruntime, or where it
-    does not take the file, there is none, and the return says so. Raises RunnerError where the two disagree.
+    gives. A distance up to floor needs no excuse; with may_overflow values that are not finite in what is inferred for
+    the large input do not count. hint is what to try where the two disagree.
+
+    The verdict is kept in the cache under the file's digest and the versions; without onnxruntime, or where it does not
+    take the file, there is none, and the return says so. Raises RunnerError where the two disagree.
     """
     installed = {name: version for name, version in tool_versions().items() if name.startswith("onnxruntime")}
-    key = [FORMAT, sha256_of(path), runner, dict(tools), installed]
+    key = [FORMAT, sha256_of(path), runner, dict(tools), floor, installed]
     with contextlib.suppress(WriteError):  # a user without any folder has it compared each time
         verdict = _kept(key)
         if verdict is not None:
-            _require_agreement(path, runner, verdict)
+            _require_agreement(path, runner, verdict, hint)
             return ""
     try:
         with OnnxRuntimeRunner(path, threads=threads, optimized=False) as reference:
-            verdict = _compared(reference, infer)
+            verdict = _compared(reference, infer, floor, may_overflow)
     except MissingDependencyError:
         return (
             f"{runner} is not compared with ONNX Runtime on this file, which is not installed: pip install 'rtseg[cpu]'"
@@ -67,7 +78,7 @@ def differences_from_onnxruntime(
         return f"{runner} is not compared with ONNX Runtime on this file: {error}"
     with contextlib.suppress(WriteError):
         VERDICTS.write(VERDICTS.path(key), json.dumps(verdict).encode("ascii"))
-    _require_agreement(path, runner, verdict)
+    _require_agreement(path, runner, verdict, hint)
     return ""
 
 
@@ -80,33 +91,37 @@ def _kept(key: object) -> dict[str, list[float]] | None:
     return None
 
 
-def _compared(reference: Runner, infer: Callable[[Array], Array]) -> dict[str, list[float]]:
+def _compared(
+    reference: Runner, infer: Callable[[Array], Array], floor: float, may_overflow: bool
+) -> dict[str, list[float]]:
     """Return by input how far apart the two are, and how far they may be. Each side gets an input of its own."""
     found: dict[str, list[float]] = {}
     for name, array in probe_inputs(reference.input):
         expected, got = reference.infer(array.copy()), infer(array.copy())
-        apart, allowed = distance(expected, got), FLOOR
+        counted = np.isfinite(got) if may_overflow and name == LARGE and expected.shape == got.shape else ...
+        apart, allowed = distance(expected[counted], got.astype(expected.dtype)[counted]), floor
         if not apart <= allowed:
             moved = [distance(expected, reference.infer(_changed(array, factor))) for factor in CHANGES]
-            allowed = max(FLOOR, TIMES * max(value for value in moved))
+            allowed = max(floor, TIMES * max(moved))
         found[name] = [min(value, 1e9) for value in (apart, allowed)]  # JSON has no infinity
     return found
 
 
 def _changed(array: Array, factor: np.float32) -> Array:
-    if array.dtype != np.uint8:
-        return (array * factor).astype(array.dtype)
-    random = np.random.default_rng(int(factor < 1))
-    step = np.where(random.random(array.shape) < 0.2, 1 if factor > 1 else -1, 0)
-    return np.clip(array + step, 0, 255).astype(np.uint8)
+    """Return the input a little larger or smaller; of pixels a fifth, by one."""
+    changed: Array = array * factor
+    if array.dtype == np.uint8:
+        some = np.random.default_rng(int(factor < 1)).random(array.shape) < 0.2
+        changed = np.clip(array + np.where(some, 1 if factor > 1 else -1, 0), 0, 255)
+    return changed.astype(array.dtype)
 
 
-def _require_agreement(path: Path, runner: str, verdict: Mapping[str, list[float]]) -> None:
+def _require_agreement(path: Path, runner: str, verdict: Mapping[str, list[float]], hint: str) -> None:
     for name, (apart, allowed) in verdict.items():
         if not apart <= allowed:
             raise RunnerError(
                 f"{runner} computes something else than {path} says: on a {name} it is not ONNX Runtime's result",
                 got=f"a distance of {apart:.3g}",
                 expected=f"at most {allowed:.3g}, which rounding explains",
-                hint="--runner onnxruntime",
+                hint=hint,
             )

@@ -92,8 +92,8 @@ class TorchRunner(Runner):
         return self._run(self._tensor(array)).cpu().numpy().copy()
 
     def _tensor(self, array: Array) -> torch.Tensor:
-        writeable = np.require(array, requirements=("C", "W"))  # PyTorch warns of arrays it must not write to
-        return torch.from_numpy(writeable).to(self._target)
+        # A copy: the module may write into what it is given.
+        return torch.from_numpy(np.array(array, order="C")).to(self._target)
 
     def _bind(self, array: Array) -> Step:
         return _BoundModule(self, array)

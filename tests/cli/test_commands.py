@@ -125,7 +125,8 @@ def test_export_records_the_parity_it_measured(run: Run, tmp_path: Path) -> None
         run("export", "affnet", "--resolution", "64x64", "--images", 3, "-o", tmp_path / "a.onnx", "--json")
     )
     inputs = printed["manifest"]["details"]["parity"]["inputs"]
-    assert [entry["input"] for entry in inputs] == ["random input", "picture 1", "picture 2", "picture 3"]
+    pictures = ["picture 1", "picture 2", "picture 3"]
+    assert [entry["input"] for entry in inputs] == ["random input", "large input of both signs", *pictures]
     assert all(entry["relative_difference"] < 1e-3 for entry in inputs)
 
 

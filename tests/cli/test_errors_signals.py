@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -72,3 +73,32 @@ def test_a_reader_that_goes_away_is_no_traceback(started: Started, command: tupl
     assert running.wait(timeout=60) == 1
     assert running.stderr.read() == ""
     running.stderr.close()
+
+
+INTERRUPTED = """
+import sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupt())
+"""
+"""Read by Python before the program: a Ctrl-C comes while that module is imported."""
+
+
+@pytest.mark.parametrize("name", ["rtseg.cli", "numpy", "onnxruntime"])
+def test_an_interrupt_while_modules_are_imported_exits_with_130_and_one_line(
+    name: str,
+    exported: Path,
+    picture: Path,
+    ended: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "sitecustomize.py").write_text(INTERRUPTED.format(name=name))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"), prepend=os.pathsep)
+    outcome = ended("run", exported, picture, "-o", tmp_path / "out")
+    assert (outcome.code, outcome.out, outcome.err.strip("\n")) == (130, "", "rtseg: error: interrupted")

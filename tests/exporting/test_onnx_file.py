@@ -105,7 +105,12 @@ def test_the_name_says_network_classes_size_and_interface() -> None:
 def test_pictures_given_to_the_export_are_compared_too(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
     report = export_onnx(prepared(Plain()), SIZE, tmp_path / "net.onnx", images=[picture, picture]).parity
-    assert [entry.input for entry in report.inputs] == ["random input", "picture 1", "picture 2"]
+    assert [entry.input for entry in report.inputs] == [
+        "random input",
+        "large input of both signs",
+        "picture 1",
+        "picture 2",
+    ]
     assert max(entry.relative_difference for entry in report.inputs) < 1e-5
 
 
@@ -129,7 +134,7 @@ def test_choices_that_rounding_decides_are_exported_and_the_manifest_tells_of_fp
 ) -> None:
     network = prepared(Choosing(rewritten=Choosing(scale=1.1)))
     exported = export_onnx(network, SIZE, tmp_path / "net.onnx", interface=interface)
-    [told] = json.loads(manifest_path(tmp_path / "net.onnx").read_text())["details"]["parity"]["inputs"]
+    told, _ = json.loads(manifest_path(tmp_path / "net.onnx").read_text())["details"]["parity"]["inputs"]
     assert told["passed"] == "fp64"
     reference, candidate = told["fp64"]["reference"], told["fp64"]["candidate"]
     assert 0.005 < reference["label_disagreement"] < candidate["label_disagreement"] * 2 < 0.1
@@ -155,7 +160,7 @@ def test_a_network_that_says_something_else_each_time_is_told_so(tmp_path: Path)
 def test_an_export_within_the_floors_does_not_ask_fp64(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(TorchRunner, "infer_fp64")
     exported = export_onnx(prepared(Plain()), SIZE, tmp_path / "net.onnx")
-    [told] = exported.artifact.manifest.details.parity["inputs"]
+    told, _ = exported.artifact.manifest.details.parity["inputs"]
     assert (told["passed"], told["fp64"]) == ("floors", None)
     assert "rounding decides" not in export_text(exported.artifact, "no pictures")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -114,11 +115,12 @@ def test_an_output_twice_as_far_from_fp64_as_fp32_is_agrees_and_both_distances_a
     fp64 = Runs(error_at(0, 0))
     report = report_with_fp64(error_at(SIDE, 5.0), error_at(2 * SIDE, 5.0, SIDE), fp64)
     report.require_agreement("x.onnx")
-    [told] = json.loads(json.dumps(report.to_json()))["inputs"]
+    told, large = json.loads(json.dumps(report.to_json()))["inputs"]
+    assert large["input"] == "large input of both signs"
     assert told["passed"] == "fp64"
     assert told["outliers"] == 3 / SIDE
     assert (told["fp64"]["reference"]["outliers"], told["fp64"]["candidate"]["outliers"]) == (1 / SIDE, 2 / SIDE)
-    assert told["fp64"]["runs"] == fp64.asked == 1
+    assert told["fp64"]["runs"] == 1 and fp64.asked == 2
 
 
 def test_an_output_further_from_fp64_than_twice_fp32_is_refused_after_every_run() -> None:
@@ -128,7 +130,7 @@ def test_an_output_further_from_fp64_than_twice_fp32_is_refused_after_every_run(
     with pytest.raises(ParityError, match=told):
         report.require_agreement("x.onnx")
     assert report.inputs[0].passed == ""
-    assert fp64.asked == FP32_RUNS
+    assert fp64.asked == 2 * FP32_RUNS, "on either input"
 
 
 def test_an_output_so_far_from_fp64_that_no_run_could_excuse_it_is_refused_after_the_first() -> None:
@@ -136,7 +138,7 @@ def test_an_output_so_far_from_fp64_that_no_run_could_excuse_it_is_refused_after
     report = report_with_fp64(error_at(4, 5.0), error_at(SIDE * SIDE, 5.0), fp64)
     with pytest.raises(ParityError, match=r"from FP64 100\.000% of the logits"):
         report.require_agreement("x.onnx")
-    assert fp64.asked == 1
+    assert fp64.asked == 2, "once on either input"
 
 
 def test_further_runs_in_fp32_count_together_until_they_suffice() -> None:
@@ -167,7 +169,8 @@ def test_labels_alone_are_held_against_those_of_fp64() -> None:
     with TorchRunner(modules[0], source) as reference:
         for module, passed in zip(modules[1:], ("fp64", "")):
             with TorchRunner(module, source) as candidate:
-                [entry] = parity_of(reference, candidate, IMAGE, output, [], fp64=reference).inputs
+                entry, extreme = parity_of(reference, candidate, IMAGE, output, [], fp64=reference).inputs
+            assert extreme.input == "black and white pixels"
             assert (entry.input, entry.passed) == ("random pixels", passed)
             assert entry.fp64 is not None and entry.fp64.reference.label_disagreement == 40 / SIDE**2
 
@@ -285,3 +288,73 @@ def test_a_moved_run_has_each_weight_at_a_neighbouring_number_and_zeros_where_th
         assert (((values == neighbours[0]) | (values == neighbours[1])) == (weight != 0)).all()
         assert values[2] == 0
     assert np.array_equal(moved[0], moved[2]) and not np.array_equal(moved[0], moved[1])
+
+
+# Both signs, large magnitude, and arrays of one's own
+
+
+class Computed(nn.Module):
+    """One channel beside a constant, computed by a function."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, image: Tensor) -> Tensor:
+        first = self.function(image)[:, :1]
+        return torch.cat([first, torch.zeros_like(first)], 1)
+
+
+def report_on(
+    reference: Callable[[Tensor], Tensor], candidate: Callable[[Tensor], Tensor], *, fp64: bool = False
+) -> ParityReport:
+    with TorchRunner(Computed(reference), SOURCE) as first, TorchRunner(Computed(candidate), SOURCE) as second:
+        return parity_of(first, second, IMAGE, OUTPUT, [], fp64=first if fp64 else None)
+
+
+def in_place(image: Tensor) -> Tensor:
+    return image.mul_(2)
+
+
+@pytest.mark.parametrize("fp64", [False, True])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda image: image.clamp(-20, 20),
+        lambda image: torch.where(image < -30, -image, image),
+        lambda image: torch.log1p(torch.exp(image)) + image,
+    ],
+    ids=["clips", "forgets a sign", "overflows"],
+)
+def test_what_differs_on_large_values_alone_is_refused(wrong: Callable[[Tensor], Tensor], fp64: bool) -> None:
+    right = torch.nn.functional.softplus if wrong(torch.tensor(100.0)).isinf() else torch.clone
+    report = report_on(lambda image: right(image) + (image if right is not torch.clone else 0), wrong, fp64=fp64)
+    assert [entry.passed for entry in report.inputs] == ["floors", ""]
+    with pytest.raises(ParityError, match="disagrees with torch on large input of both signs"):
+        report.require_agreement("x.onnx")
+
+
+@pytest.mark.parametrize("fp64", [False, True])
+def test_what_overflows_on_both_sides_is_no_difference(fp64: bool) -> None:
+    report = report_on(torch.exp, lambda image: torch.exp(image / 2) ** 2, fp64=fp64)
+    report.require_agreement("x.onnx")
+
+
+def test_neither_side_sees_what_the_other_wrote_into_its_input() -> None:
+    report = report_on(in_place, lambda image: image * 2, fp64=True)
+    assert [entry.relative_difference for entry in report.inputs] == [0, 0]
+    twice_too_large = report_on(in_place, lambda image: image * 4)
+    assert [entry.passed for entry in twice_too_large.inputs] == ["", ""]
+
+
+def chaotic(image: Tensor) -> Tensor:
+    """Choose by the last digits of large values."""
+    return image + torch.where(image.abs() > 10, torch.sin(image * 1e6), 0.0) * 100
+
+
+def test_without_fp64_the_references_own_answer_to_neighbouring_inputs_bounds_the_difference() -> None:
+    report = report_on(chaotic, lambda image: chaotic(torch.nextafter(image, image + 1)))
+    assert [entry.passed for entry in report.inputs] == ["floors", "neighbours"]
+    assert json.loads(json.dumps(report.to_json()))["inputs"][1]["neighbours"]["reference"]["outliers"] > 0.1
+    report = report_on(chaotic, lambda image: chaotic(image) + image.abs() * 2)
+    assert report.inputs[1].passed == ""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -132,3 +134,48 @@ def test_an_identity_that_gives_the_output_stays() -> None:
     model = model_of([helper.make_node("Identity", ["x"], ["y"])], {})
     without_identities(model)
     assert operators(model) == ["Identity"]
+
+
+def test_new_constants_take_no_name_that_the_graph_has() -> None:
+    model = normed_convolution("norm", "norm_weight", "norm_bias")
+    [expected] = computed(model)
+    fold_batch_norms(model)
+    onnx.checker.check_model(model, full_check=True)
+    names = [entry.name for entry in model.graph.initializer]
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Add"]
+    assert len(set(names)) == len(names)
+    np.testing.assert_allclose(computed(model)[0], expected, rtol=0, atol=1e-5)
+
+
+def test_weights_in_fp16_stay_so() -> None:
+    model = normed_convolution("norm", "w", "b", dtype=np.float16)
+    fold_batch_norms(model)
+    onnx.checker.check_model(model, full_check=True)
+    assert [node.op_type for node in model.graph.node] == ["Conv", "Add"]
+
+
+def normed_convolution(norm: str, weight: str, addend: str, *, dtype: Any = np.float32) -> onnx.ModelProto:
+    """Return a convolution, its normalisation, and a constant that is added, by these names."""
+    random = np.random.default_rng(0)
+    constants = {
+        weight: random.standard_normal((4, CHANNELS, 3, 3)),
+        "gamma": random.uniform(0.5, 2, 4),
+        "beta": random.standard_normal(4),
+        "mean": random.standard_normal(4),
+        "variance": random.uniform(0.5, 2, 4),
+        addend: random.standard_normal((1, 4, 1, 1)),
+    }
+    nodes = [
+        helper.make_node("Conv", ["x", weight], ["c"]),
+        helper.make_node("BatchNormalization", ["c", "gamma", "beta", "mean", "variance"], [norm]),
+        helper.make_node("Add", [norm, addend], ["y"]),
+    ]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", kind, [1, CHANNELS, 6, 7])],
+        [helper.make_tensor_value_info("y", kind, [1, 4, 4, 5])],
+        [numpy_helper.from_array(value.astype(dtype), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

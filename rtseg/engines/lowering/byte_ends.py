@@ -10,6 +10,7 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto, helper
 
+from rtseg.graphs.names import fresh_name, names_in
 from rtseg.graphs.view import GraphView, attribute, node_name
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
@@ -64,8 +65,9 @@ def _cast_from_float(model: onnx.ModelProto, view: GraphView) -> None:
             source = node.input[0]
             if view.element_type(source) in _FLOATS:
                 return
-            between = f"{source}_float"
-            cast = helper.make_node("Cast", [source], [between], f"{node_name(node)}_from_float", to=TensorProto.FLOAT)
+            taken = names_in(model)
+            between, name = (fresh_name(word, taken) for word in (f"{source}_float", f"{node_name(node)}_from_float"))
+            cast = helper.make_node("Cast", [source], [between], name, to=TensorProto.FLOAT)
             node.input[0] = between
             nodes.insert(index, cast)
             return

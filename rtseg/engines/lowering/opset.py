@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from rtseg.errors import OnnxError
 from rtseg.graphs.canonical import OPSET
+from rtseg.graphs.names import fresh_name, names_in
 from rtseg.graphs.view import attribute, node_name
 
 RAISED_OPSET = 19
@@ -39,29 +40,29 @@ SAME_MEANING = frozenset(
 )
 """Operators whose version at opset 19 only takes more: types, inputs or attributes that a graph of opset 17 lacks."""
 
-Rewriting = Callable[[onnx.NodeProto], "list[onnx.TensorProto]"]
-"""Changes a node in place; returns the constants it reads from now on."""
+Rewriting = Callable[[onnx.NodeProto, "set[str]"], "list[onnx.TensorProto]"]
+"""Changes a node in place; returns the constants it reads from now on, under names that are not taken."""
 
 
-def _axes_as_input(node: onnx.NodeProto) -> list[onnx.TensorProto]:
+def _axes_as_input(node: onnx.NodeProto, taken: set[str]) -> list[onnx.TensorProto]:
     """Reductions: the attribute axes became an input. Without one they still reduce over all axes."""
     axes = attribute(node, "axes", None)
     if axes is None:
         return []
     _drop(node, "axes")
-    name = f"{node.output[0]}_axes"
+    name = fresh_name(f"{node.output[0]}_axes", taken)
     node.input.append(name)
     return [helper.make_tensor(name, TensorProto.INT64, [len(axes)], axes)]
 
 
-def _number_of_outputs(node: onnx.NodeProto) -> list[onnx.TensorProto]:
+def _number_of_outputs(node: onnx.NodeProto, taken: set[str]) -> list[onnx.TensorProto]:
     """Split into equal parts: their number must be said."""
     if len(node.input) < 2 or not node.input[1]:
         node.attribute.append(helper.make_attribute("num_outputs", len(node.output)))
     return []
 
 
-def _without_ceiling(node: onnx.NodeProto) -> list[onnx.TensorProto]:
+def _without_ceiling(node: onnx.NodeProto, taken: set[str]) -> list[onnx.TensorProto]:
     """AveragePool: which windows count where the size is rounded up was changed; without that it is the same."""
     if attribute(node, "ceil_mode", 0):
         raise OnnxError(
@@ -92,9 +93,10 @@ def raised_to_19(model: onnx.ModelProto) -> onnx.ModelProto:
         raise OnnxError("only the canonical opset can be raised", got=opsets, expected={"ai.onnx": OPSET})
     raised = onnx.ModelProto()
     raised.CopyFrom(model)
+    taken = names_in(model)
     for node in raised.graph.node:
         if node.op_type in REWRITINGS:
-            raised.graph.initializer.extend(REWRITINGS[node.op_type](node))
+            raised.graph.initializer.extend(REWRITINGS[node.op_type](node, taken))
         elif not _is_same(node):
             raise OnnxError(
                 f"{node_name(node)} cannot be raised to opset {RAISED_OPSET}",
