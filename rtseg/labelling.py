@@ -154,8 +154,12 @@ def _label_image(
     labels, overlay = segmenter.with_overlay(read(path))
     classes = segmenter.output.classes
     results = {"labels": f"{name}_labels.png", "overlay": f"{name}_overlay.png"}
-    write_image(folder / results["overlay"], overlay)  # first, as its name is longer: neither is left alone
-    write_label_png(folder / results["labels"], labels, classes)
+    write_image(folder / results["overlay"], overlay)
+    try:
+        write_label_png(folder / results["labels"], labels, classes)
+    except WriteError:
+        (folder / results["overlay"]).unlink()  # neither is left alone
+        raise
     counts = np.bincount(labels.ravel(), minlength=256)
     summary.inputs.append(_entry(path, classes.names, counts, frames=1, results=results))
 

@@ -70,7 +70,7 @@ class _Part:
 
     def create(self) -> None:
         """Make it, empty. Raises OSError."""
-        self._target.parent.mkdir(parents=True, exist_ok=True)  # first: without it a name that is too long does not show
+        self._target.parent.mkdir(parents=True, exist_ok=True)  # first: without it no name is found to be too long
         self._mode = _replaceable(self._target)
         # While it is written nobody may read it who may not read the one that it replaces.
         access = 0o666 if self._mode is None else 0o600

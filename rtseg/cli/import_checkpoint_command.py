@@ -35,11 +35,11 @@ def import_checkpoint(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Turn weights that others wrote (.pth, .ckpt, .safetensors) into a checkpoint of rtseg.
+    """Turn weights that others wrote into a checkpoint of rtseg.
 
-    What training put around the names is taken off: an entry such as state_dict, a prefix such as module. or model.
-    Every key is accounted for: taken, renamed, or dropped because nothing computes with it; --verbose lists them.
-    A key that is missing or left over is an error. Code in the file is never run. --resolution is the size it was
+    FILE is what torch.save or safetensors wrote: .pth, .pt, .ckpt, .pth.tar, .safetensors. What training put around the
+    names is taken off: an entry such as state_dict, a prefix such as module. or model. Every key is accounted for:
+    taken, renamed, or dropped because nothing computes with it; --verbose lists them. A key that is missing or left over is an error. Code in the file is never run. --resolution is the size it was
     trained at, and is only noted.  [512x1024]
 
     \b
