@@ -35,12 +35,13 @@ def import_checkpoint(
     verbose: bool,
     as_json: bool,
 ) -> None:
-    """Turn weights that others wrote into a checkpoint of rtseg.
+    """Make a checkpoint of weights that others wrote.
 
     FILE is what torch.save or safetensors wrote: .pth, .pt, .ckpt, .pth.tar, .safetensors. What training put around the
     names is taken off: an entry such as state_dict, a prefix such as module. or model. Every key is accounted for:
-    taken, renamed, or dropped because nothing computes with it; --verbose lists them. A key that is missing or left over is an error. Code in the file is never run. --resolution is the size it was
-    trained at, and is only noted.  [512x1024]
+    taken, renamed, or dropped because nothing computes with it; --verbose lists them. A key that is missing or left
+    over is an error. Code in the file is never run. --resolution is the size it was trained at, and is only noted.
+    [512x1024]
 
     \b
     Example: rtseg import-checkpoint espnet espnet_p_2_q_8_camvid.pth --classes camvid+void
