@@ -15,7 +15,8 @@ from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import OnnxError, first_line
 from rtseg.exporting.foreign_contract import ContractOptions, foreign_contract
-from rtseg.exporting.parity import ParityReport, parity_of
+from rtseg.exporting.parity import parity_of
+from rtseg.exporting.parity_report import ParityReport
 from rtseg.exporting.static_graph import static_copy
 from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.frame.protocol import TensorSpec

@@ -21,7 +21,8 @@ from rtseg.artifacts.files import PathLike, name_part, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import NetworkError, OnnxError
 from rtseg.exporting.interfaces import interface_module
-from rtseg.exporting.parity import ParityReport, parity_of
+from rtseg.exporting.parity import parity_of
+from rtseg.exporting.parity_report import ParityReport
 from rtseg.exporting.static_graph import static_copy
 from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.frame.protocol import TensorSpec
