@@ -36,7 +36,7 @@ MEASURED = (
     "rtseg/native/frame_ends.cu",
     "rtseg/networks",
     "rtseg/runners",
-    "rtseg/specs.py",
+    "rtseg/specs",
 )
 """What decides the result of a task: when it changes, the task is done again."""
 

@@ -228,7 +228,7 @@ def _stored_graph(store: CaseFolder, path: Path, interface: str, precision: str,
         skeleton=store.put(parts.skeleton),
         constants=tuple((offset, store.put(content)) for offset, content in parts.constants),
         parent=read_manifest(path, kind="onnx").to_json(),
-        **{name: value for name, value in asdict(ready).items() if name not in ("graph", "products")},
+        **{name: value for name, value in asdict(ready).items() if name not in ("graph", "products", "notes")},
     )
 
 

@@ -37,7 +37,7 @@ def written_together(*paths: PathLike) -> Iterator[tuple[Path, ...]]:
     Each has a name of its own that nobody could foresee, so several may write one path at once, the last to end stays,
     and no link that lies in wait is followed. All are flushed to disk before the first is renamed, and removed after an
     error. A file that is replaced hands on its mode. Missing folders are made. Raises WriteError for anything the file
-    system refuses, where something other than a regular file is at one of the paths, and where one was left empty.
+    system refuses, where something other than a regular file is at one of the paths, and where one was never written.
     """
     targets = [Path(path) for path in paths]
     parts = [_Part(target) for target in targets]
@@ -85,6 +85,8 @@ class _Part:
                 self._candidate = None  # another's, to be left alone
             else:
                 self.path = self._candidate
+        os.utime(self.path, (0, 0))
+        self._untouched = os.lstat(self.path).st_mtime_ns
 
     def finish(self) -> None:
         """Flush it to disk. Raises OSError where it is not the file that was made here, or nothing was written."""
@@ -92,7 +94,7 @@ class _Part:
         described = os.lstat(self.path)
         if _identity(described) != _identity(os.fstat(self._stream.fileno())):
             raise OSError(f"{self.path} was exchanged while it was written")
-        if not described.st_size:
+        if not described.st_size and described.st_mtime_ns == self._untouched:  # which opening it to write changes
             raise OSError("nothing was written into it")
         os.fsync(self._stream.fileno())
 

@@ -22,7 +22,8 @@ from rtseg.exporting.foreign_contract import ContractOptions, contract_of_ends, 
 from rtseg.exporting.foreign_ends import ForeignEnds, foreign_ends, takes_floats, with_plain_ends
 from rtseg.exporting.one_size import settle_at
 from rtseg.exporting.opset_lowering.opset import known_opset, with_canonical_opset
-from rtseg.exporting.parity import MIN_LABEL_AGREEMENT, ParityReport, parity_of
+from rtseg.exporting.parity import parity_of
+from rtseg.exporting.parity_report import MIN_LABEL_AGREEMENT, ParityReport
 from rtseg.exporting.static_graph import static_copy
 from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.exporting.training_mode import require_evaluation

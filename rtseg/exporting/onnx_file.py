@@ -23,7 +23,8 @@ from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import NetworkError, OnnxError
 from rtseg.exporting.folding import fold_constants
 from rtseg.exporting.interfaces import interface_module
-from rtseg.exporting.parity import ParityReport, parity_of
+from rtseg.exporting.parity import parity_of
+from rtseg.exporting.parity_report import ParityReport
 from rtseg.exporting.static_graph import static_copy
 from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.exporting.written_out import WrittenOut

@@ -26,7 +26,7 @@ from rtseg.pipeline.results import Result
 from rtseg.specs import Normalization
 
 if TYPE_CHECKING:
-    from rtseg.exporting.parity import ParityReport
+    from rtseg.exporting.parity_report import ParityReport
 
 
 @dataclass(frozen=True, repr=False)

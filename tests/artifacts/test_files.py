@@ -73,7 +73,11 @@ def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path: Path, name
     assert os.listdir(tmp_path) == [name]
 
 
-def test_an_empty_file_is_none(tmp_path: Path) -> None:
+def test_a_file_that_nobody_wrote_is_told_from_one_without_content(tmp_path: Path) -> None:
+    with written_atomically(tmp_path / "empty") as part:
+        part.write_bytes(b"")
+    assert (tmp_path / "empty").read_bytes() == b""
+    (tmp_path / "empty").unlink()
     with pytest.raises(WriteError, match="nothing was written into it"), written_atomically(tmp_path / "x"):
         pass
     assert os.listdir(tmp_path) == []

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from rtseg.errors import ParityError, RunnerError
-from rtseg.exporting.parity import FP32_RUNS, ParityReport, parity_of
+from rtseg.exporting.parity import FP32_RUNS, parity_of
+from rtseg.exporting.parity_report import ParityReport
 from rtseg.frame.protocol import Array, TensorSpec
 from rtseg.runners.torch import TorchRunner
 from rtseg.specs import ClassSpec, ImageSpec, OutputSpec

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import onnx
+from numpy.typing import NDArray
 
 from rtseg.engines.lowering.lower import Lowered
 from rtseg.errors import OnnxError, first_line
-from rtseg.frame.protocol import Array
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.reference_check import differences_from_onnxruntime
+
+Array = NDArray[Any]
 
 FLOORS = {"fp32": 1e-3, "fp16": 0.25, "int8": 0.25}
 """Distances that the precision explains. INT8 goes with FP16, whose rounding moves values over the middle of a step."""

@@ -187,9 +187,6 @@ def front(
     Raises SpecError for what the kernels do not take.
     """
     height, width = _require_size("image", size)
-    numbers = np.array([spec.scale, *spec.mean, *spec.std], np.float32)
-    if not (np.isfinite(numbers).all() and numbers[0] > 0 and (numbers[4:] > 0).all()):
-        raise SpecError("scale, mean or std is no usable float32", got=(spec.scale, spec.mean, spec.std))
     given = (
         *(image, height, width, _row_bytes(row_bytes, width), _swap(colour_order, spec.colour_order)),
         *(tensor, spec.height, spec.width),
