@@ -5,6 +5,7 @@ What is heavy is imported by the fixture that needs it: tests/gpu runs where Num
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -144,6 +145,20 @@ def ended() -> Callable[..., Outcome]:
 def refused_process() -> Refused:
     """Run a command as a process of its own that has to fail with one line; return its message."""
     return lambda *arguments, **settings: error_of(outcome_of(process(*arguments, **settings)))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def scenes_are_drawn_once() -> Iterator[None]:
+    """Let each worker draw each scene of the streets once: they are the same every time, and half of many tests."""
+    try:
+        from rtseg.datasets.streets import dataset
+    except ImportError:  # a host of tests/gpu, where nothing is drawn
+        yield
+        return
+    drawn = functools.lru_cache(maxsize=128)(dataset.render_scene)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dataset, "render_scene", lambda *asked: tuple(array.copy() for array in drawn(*asked)))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -65,7 +65,7 @@ def test_an_interrupt_exits_with_130_and_one_line_and_leaves_nothing(
     assert files_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("command", [("--help",), ("networks", "--json")], ids=" ".join)
+@pytest.mark.parametrize("command", [("--help",), ("networks", "affnet", "--json")], ids=" ".join)
 def test_a_reader_that_goes_away_is_no_traceback(started: Started, command: tuple[str, ...]) -> None:
     running = started(*command)
     assert running.stdout is not None and running.stderr is not None
