@@ -33,6 +33,9 @@ OF_THE_PAPERS = ("affnet", "haff", "mlff", "s2fpn18")
 OF_EACH_STRIDE = ("affnet", "enet", "espnetv2", "fast_scnn", "haff", "mlff", "unet")
 """Networks of each stride and rule of upsampling: all that the interfaces beside the logits depend on."""
 
+DEEPER = ("s2fpn34", "s2fpn34m")
+"""s2fpn18 with a deeper trunk: the same code, many more weights, and so in the slow lane."""
+
 PAPERS_SIZES = ("512x512", "512x1024", "1024x2048")
 
 RELATIVE_TOLERANCE = 2e-4
@@ -44,7 +47,10 @@ SAME_LABELS = 0.999
 SHAPE_OPERATORS = {"Shape", "Size", "Gather", "NonZero", "If", "Loop", "Scan"}
 
 
-@pytest.fixture(scope="module", params=network_names())
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow) if name in DEEPER else name for name in network_names()],
+)
 def network(request: pytest.FixtureRequest) -> PreparedNetwork:
     """The network with random weights, none of them zero, so that every part has a say in the output."""
     prepared = network_with_random_weights(request.param, CLASSES, seed=1)
