@@ -29,7 +29,8 @@ class _End:
 def import_command(path: str | os.PathLike[str]) -> str:
     """Return the command `rtseg import-onnx PATH ...` for an ONNX file; what nobody can see in it is left to choose.
 
-    Of a file that cannot be read, or is no ONNX file, that is the command without options.
+    Of a file that cannot be read, or is no ONNX file, that is the command without options. It can be pasted once N and
+    HxW are numbers; imagenet and --no-align-corners are what most networks have.
     """
     command = f"rtseg import-onnx {os.fspath(path)}"
     try:
@@ -48,10 +49,10 @@ def _options(source: _End, result: _End) -> Iterator[str]:
     last = source.sides[-1:] == (RGB,) and source.sides[1:2] != (RGB,)
     size = source.sides[1:3] if last else source.sides[2:4]
     yield f"--classes {_classes(result, last)}"
-    yield "--normalization imagenet|unit"
+    yield "--normalization imagenet"
     given = result.sides[1:3] if last else result.sides[2:4]
     if result.element in _FLOATS and len(given) == 2 and all(given) and given != size:
-        yield "--align-corners|--no-align-corners"
+        yield "--no-align-corners"
     if not all(size):
         yield "--resolution HxW"
 

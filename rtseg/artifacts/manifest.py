@@ -206,7 +206,7 @@ def _where_from(path: PathLike) -> str:
     together = "copy both; file and manifest travel together"
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
-        return f"{import_command(path)}, if another exporter wrote it; else {together}"
+        return f"{import_command(path)} (or what its author says), if another exporter wrote it; else {together}"
     if suffix in (".pth", ".pt", ".ckpt", ".tar", ".bin"):
         return f"rtseg import-checkpoint NETWORK {path} --classes NAME|N"
     return together

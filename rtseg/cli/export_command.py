@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rtseg.cli.console import print_json, say, watched
 from rtseg.cli.options import ANY_PATH, json_option, named_network, network_options, resolution_option
+from rtseg.cli.preprocessing_options import preprocessing, preprocessing_options
 from rtseg.specs import INTERFACES, Resolution
 
 
@@ -17,6 +19,7 @@ from rtseg.specs import INTERFACES, Resolution
 @click.option("--interface", type=click.Choice(INTERFACES), default="logits", show_default=True)
 @click.option("--output", "head", metavar="NAME|INDEX", help="Which output of your own network holds the logits.")
 @click.option("--threshold", type=float, help="Of its one channel for two classes.  [0.5 for probabilities, else 0]")
+@preprocessing_options
 @click.option("-o", "output", type=ANY_PATH, help="The file.  [NETWORK-CLASSES-HxW.onnx]")
 @click.option("--data", default="streets", show_default=True, help="Whose pictures the parity check runs on.")
 @click.option("--split", default="val", show_default=True)
@@ -39,6 +42,7 @@ def export(
     split: str,
     images: int,
     as_json: bool,
+    **pixels: Any,
 ) -> None:
     """Write a network as ONNX, proven equal to PyTorch.
 
@@ -51,6 +55,7 @@ def export(
 
     \b
     Example: rtseg export affnet --resolution 512x1024 -o affnet.onnx
+    Example: rtseg export --module mine:net --checkpoint mine.pth --classes 5 --resolution 512x1024 --normalization unit
     """
     import rtseg
     from rtseg.cli.show.export_text import export_text
@@ -67,6 +72,7 @@ def export(
             interface=interface,
             head=head,
             threshold=threshold,
+            **preprocessing(**pixels),
             data=data,
             split=split,
             images=images,

@@ -32,7 +32,12 @@ from rtseg.specs import TARGETS
 @click.option("--split", default="val", show_default=True)
 @click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
 @onnx_runner_option
-@click.option("-o", "output", type=ANY_PATH, help="The file.  [NAME.int8.onnx or NAME.fp16.onnx, beside ONNX]")
+@click.option(
+    "-o",
+    "output",
+    type=ANY_PATH,
+    help="The file.  [beside ONNX: NAME.fp16.onnx, NAME.int8.onnx, NAME.int8-openvino.onnx]",
+)
 @threads_option
 @json_option
 def quantize(

@@ -103,6 +103,8 @@ def network_from_checkpoint(
     return replace(
         network,
         normalization=manifest.image.normalization,
+        fit=manifest.image.fit,
+        padding=manifest.image.padding,
         weights=manifest.weights,
         parent_sha256=manifest.sha256,
     )

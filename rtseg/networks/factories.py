@@ -144,7 +144,9 @@ def _imported(reference: str) -> Factory:
     try:
         factory: Factory = getattr(importlib.import_module(home), attribute)
     except (ImportError, AttributeError) as error:
-        raise NetworkError(f"cannot import {reference}: {error}", hint="run from the folder that holds it") from error
+        named = home.removesuffix(".py").replace("/", ".") if home.endswith(".py") else ""
+        hint = f"{named}:{attribute}" if named else "run from the folder that holds it"
+        raise NetworkError(f"cannot import {reference}: {error}", hint=hint) from error
     except (Exception, SystemExit) as error:  # the user's own code raises what it likes
         raise NetworkError(f"importing {home} failed: {_told(error)}") from error
     return factory

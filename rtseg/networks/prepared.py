@@ -14,14 +14,15 @@ from torch import nn
 
 from rtseg.networks.registry import network_spec
 from rtseg.networks.spec import NetworkSpec, SegmentationNetwork
-from rtseg.specs import ClassSpec, ImageSpec, Normalization, OutputSpec, Resolution
+from rtseg.specs import FITS, PADDING, ClassSpec, ImageSpec, Normalization, OutputSpec, Resolution
 
 
 @dataclass(frozen=True)
 class PreparedNetwork:
     """A module with weights. weights says where they come from; spec is None for a user's own network.
 
-    threshold is of a module with one channel for its two classes; None where each class has its own.
+    threshold is of a module with one channel for its two classes; None where each class has its own. fit and padding
+    are those of ImageSpec.
     """
 
     name: str
@@ -33,11 +34,13 @@ class PreparedNetwork:
     spec: NetworkSpec | None = None
     parent_sha256: str | None = None
     threshold: float | None = None
+    fit: str = FITS[0]
+    padding: int = PADDING
 
     def image_spec(self, resolution: Resolution) -> ImageSpec:
         """Return the image contract at resolution. Raises SpecError where the strides do not fit."""
         resolution.require_multiple_of(self.module.multiple, self.name)
-        return ImageSpec.of(resolution, self.normalization)
+        return ImageSpec.of(resolution, self.normalization, fit=self.fit, padding=self.padding)
 
     def output_spec(self, interface: str) -> OutputSpec:
         """Return the output contract of one of the three interfaces."""

@@ -16,8 +16,8 @@ from torch import Tensor
 WRAPPERS = frozenset({"module", "_orig_mod", "model", "net", "network", "ema", "ema_model", "model_ema"})
 """What others call the attribute that holds a network. Names outside of one may be a loss's, and are left out."""
 
-COUNTERS = ("num_batches_tracked", "total_ops", "total_params")
-"""Last words of names that nothing computes with: training steps, and what profilers leave behind."""
+COUNTERS = ("num_batches_tracked", "n_averaged", "total_ops", "total_params")
+"""Last words of names that nothing computes with: training steps, averages taken, and what profilers leave behind."""
 
 _DEEPEST_ENTRY = 4
 _INSIDE = ("_orig_mod", "module")
@@ -43,7 +43,8 @@ class Reading:
         pieces += [f"prefix {self.prefix} taken off"] if self.prefix else []
         pieces += [f"{self.inside}. taken out of the names"] if self.inside else []
         if self.left_out:
-            pieces.append(f"{len(self.left_out)} names outside left out, such as {self.left_out[0]}")
+            names = "1 name" if len(self.left_out) == 1 else f"{len(self.left_out)} names"
+            pieces.append(f"{names} outside left out, such as {self.left_out[0]}")
         return ", ".join(pieces)
 
     @property

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Union
 
 from rtseg.artifacts.artifact import CHECKPOINT_SUFFIX, Artifact, ArtifactLike, is_of_rtseg
 from rtseg.errors import NetworkError, SpecError
 from rtseg.pipeline.packages import needed_for
-from rtseg.specs import ClassSpec, Resolution
+from rtseg.specs import ClassSpec, Normalization, Resolution
 
 if TYPE_CHECKING:
     from rtseg.networks.prepared import PreparedNetwork
@@ -122,6 +123,29 @@ def prepared_network(
         resolution=resolution,
         head=head,
         threshold=threshold,
+    )
+
+
+def with_preprocessing(
+    network: PreparedNetwork, normalization: Normalization | None, fit: str | None, padding: int | None
+) -> PreparedNetwork:
+    """Return the network for pictures prepared so, where something is said.
+
+    Raises NetworkError for a registered network, of which rtseg knows it.
+    """
+    if normalization is None and fit is None and padding is None:
+        return network
+    if network.spec is not None:
+        raise NetworkError(
+            f"how pictures become the input of {network.name} is known",
+            got="another preprocessing",
+            hint="without it, or --module for a network of your own",
+        )
+    return replace(
+        network,
+        normalization=normalization or network.normalization,
+        fit=fit or network.fit,
+        padding=network.padding if padding is None else padding,
     )
 
 

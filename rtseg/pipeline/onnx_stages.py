@@ -20,6 +20,7 @@ from rtseg.pipeline.arguments import (
     prepared_network,
     require_at_least,
     resolution_of,
+    with_preprocessing,
 )
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
@@ -68,6 +69,9 @@ def export(
     interface: str = "logits",
     head: str | int | None = None,
     threshold: float | None = None,
+    normalization: Normalization | None = None,
+    fit: str | None = None,
+    padding: int | None = None,
     data: str = "streets",
     split: str = "val",
     images: int = 2,
@@ -80,7 +84,8 @@ def export(
     where the weights of a named network are, a checkpoint or what torch.save or safetensors wrote, entry where in such
     a file ("ema"), by default wherever they fit; without one they are random, drawn with seed. head is the name or
     place of the output that holds the logits, where several of a network of your own could; threshold that of its one
-    channel for two classes, by default 0.5 where it gives probabilities and else 0.
+    channel for two classes, by default 0.5 where it gives probabilities and else 0. normalization, fit and padding are
+    how its pictures were prepared, by default as the module says, else ImageNet's numbers and stretched.
     classes are by default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores"
     (full resolution) or "labels" (uint8 in and out). The comparison runs on a random input and on `images` pictures of
     data. output is by default NETWORK-CLASSES-HxW.onnx in the current folder.
@@ -106,6 +111,7 @@ def export(
         head=head,
         threshold=threshold,
     )
+    prepared = with_preprocessing(prepared, normalization, fit, padding)
     pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
     path = Path(output) if output is not None else Path(default_name(prepared, size, interface))
     for written in (path, manifest_path(path)):

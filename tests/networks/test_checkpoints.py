@@ -145,7 +145,7 @@ def test_what_a_loss_keeps_beside_the_network_is_left_out_and_said(network: Prep
     found, report = network_from_weights(saved({"state_dict": content}, tmp_path / "a.ckpt"), network)
     assert holds(found, weights)
     assert report.left_out == ("criterion.weight",)
-    assert "1 names outside left out, such as criterion.weight" in found.weights
+    assert "1 name outside left out, such as criterion.weight" in found.weights
 
 
 def test_an_unknown_prefix_is_taken_off_where_every_name_has_it(network: PreparedNetwork, tmp_path: Path) -> None:

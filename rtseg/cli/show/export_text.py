@@ -7,6 +7,7 @@ from typing import Any
 
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import ExportDetails
+from rtseg.specs import IMAGENET_NORMALIZATION, ImageSpec
 
 
 def export_text(artifact: Artifact, pictures: str) -> str:
@@ -25,10 +26,18 @@ def export_text(artifact: Artifact, pictures: str) -> str:
     warning = f"\nTensorRT 8.5 does not parse: {', '.join(unsupported)}" if unsupported else ""
     return (
         f"{manifest.network} {manifest.image.resolution} {manifest.output.interface}, weights {manifest.weights}, "
-        f"{size:.1f} MB, opset 17, IR 8\n"
+        f"{size:.1f} MB, opset 17, IR 8\n{pixels_text(manifest.image)}\n"
         f"{parity['candidate']} equals {parity['reference']} on a random input and {pictures}: "
         f"{difference}{least:.4%} equal labels at worst{_told_by_fp64(parity)}{warning}"
     )
+
+
+def pixels_text(image: ImageSpec) -> str:
+    """Return in words how a picture becomes the input."""
+    mean, std = (" ".join(f"{value:g}" for value in values) for values in (image.mean, image.std))
+    fitted = "" if image.fit == "stretch" else f", {image.fit} with {image.padding}"
+    named = " (ImageNet's)" if image.normalization == IMAGENET_NORMALIZATION else ""
+    return f"takes {image.colour_order} pixels as (pixel * {image.scale:.6g} - [{mean}]) / [{std}]{named}{fitted}"
 
 
 def _told_by_fp64(parity: Mapping[str, Any]) -> str:

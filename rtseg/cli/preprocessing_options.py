@@ -1,0 +1,83 @@
+"""The options that say how a picture becomes a network's input, for what only its author knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rtseg.cli.options import Command
+from rtseg.specs import COLOUR_ORDERS, FITS, IMAGENET_NORMALIZATION, Normalization
+
+NORMALIZATIONS = {
+    "imagenet": IMAGENET_NORMALIZATION,
+    "unit": Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+}
+THREE = (float, float, float)
+
+
+def preprocessing_options(command: Command) -> Command:
+    """Add --normalization, --mean, --std, --scale, --colour-order, --resize and --pad-value."""
+    decorators = [
+        click.option(
+            "--normalization",
+            type=click.Choice(tuple(NORMALIZATIONS)),
+            help="How pixels become the input: ImageNet's mean and std, or 0 to 1.",
+        ),
+        click.option("--mean", type=THREE, metavar="3 NUMBERS", help="Of (pixel * scale - mean) / std."),
+        click.option("--std", type=THREE, metavar="3 NUMBERS"),
+        click.option(
+            "--scale", type=click.FloatRange(0, min_open=True), help="Such as 0.00392157, which is 1/255, or 1."
+        ),
+        click.option("--colour-order", type=click.Choice(COLOUR_ORDERS), help="Of the channels, mean and std.  [RGB]"),
+        click.option(
+            "--resize", "fit", type=click.Choice(FITS), help="How a picture is brought to its size.  [stretch]"
+        ),
+        click.option(
+            "--pad-value", "padding", type=click.IntRange(0, 255), help="Pixel value around a letterbox.  [114]"
+        ),
+    ]
+    for decorator in reversed(decorators):
+        command = decorator(command)
+    return command
+
+
+def preprocessing(
+    *,
+    normalization: str | None,
+    mean: tuple[float, float, float] | None,
+    std: tuple[float, float, float] | None,
+    scale: float | None,
+    colour_order: str | None,
+    fit: str | None,
+    padding: int | None,
+) -> dict[str, Any]:
+    """Return the arguments normalization, fit and padding of a stage; None is what nobody said."""
+    said = said_normalization(normalization, scale, mean, std, colour_order)
+    return {"normalization": said, "fit": fit, "padding": padding}
+
+
+def said_normalization(
+    name: str | None,
+    scale: float | None,
+    mean: tuple[float, float, float] | None,
+    std: tuple[float, float, float] | None,
+    colour_order: str | None,
+) -> Normalization | None:
+    """Return what the options say together, None where they say nothing."""
+    numbers = (scale, mean, std)
+    order = colour_order or COLOUR_ORDERS[0]
+    if name is not None:
+        if any(number is not None for number in numbers):
+            raise click.UsageError("--normalization already says --mean, --std and --scale")
+        chosen = NORMALIZATIONS[name]
+        mirrored = order != chosen.colour_order
+        means, deviations = (values[::-1] if mirrored else values for values in (chosen.mean, chosen.std))
+        return Normalization(order, chosen.scale, means, deviations)
+    if scale is not None and mean is not None and std is not None:
+        return Normalization(order, scale, mean, std)
+    if any(number is not None for number in numbers) or colour_order is not None:
+        raise click.UsageError(
+            "--mean, --std and --scale go together (--scale 0.00392157 is 1/255), or --normalization stands for them"
+        )
+    return None
