@@ -36,7 +36,7 @@ from rtseg.specs import TARGETS
     "-o",
     "output",
     type=ANY_PATH,
-    help="The file.  [beside ONNX: NAME.fp16.onnx, NAME.int8.onnx, NAME.int8-openvino.onnx]",
+    help="The file.  [NAME.fp16.onnx, NAME.int8.onnx or NAME.int8-TARGET.onnx]",
 )
 @threads_option
 @json_option

@@ -115,7 +115,8 @@ def class_spec(text: str) -> ClassSpec:
 
 def _numbered_classes(count: int) -> ClassSpec:
     if not 2 <= count <= 256:
-        raise SpecError("the number of classes is out of range", got=count, expected="2 to 256")
+        hint = "2, the background and the class, which one channel tells apart" if count == 1 else ""
+        raise SpecError("the number of classes is out of range", got=count, expected="2 to 256", hint=hint)
     return ClassSpec("", tuple(f"class {i}" for i in range(count)), tuple(voc_colour(i) for i in range(count)))
 
 

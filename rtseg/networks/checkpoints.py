@@ -165,11 +165,18 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
                 expected=tuple(own[key].shape),
                 hint="--classes with the number it was trained for (NAME+void has one more), or another --option",
             )
+    for key, value in given.items():
+        if value.is_complex() or own[key].is_floating_point() != value.is_floating_point():
+            raise CheckpointError(f"{source} holds other numbers: {key}", got=value.dtype, expected=own[key].dtype)
+    converted = {key: value.to(own[key].dtype) for key, value in given.items()}
+    if wild := [key for key, value in converted.items() if not bool(torch.isfinite(value).all())]:
+        raise CheckpointError(f"{source} holds values that are no finite float32", got=", ".join(wild[:3]))
     try:
-        converted = {key: value.to(own[key].dtype) for key, value in given.items()}
-        network.module.named_weights.load_state_dict(converted, strict=False)
-    except (RuntimeError, NotImplementedError) as error:  # a meta, sparse or quantised tensor
-        raise CheckpointError(f"{source} holds tensors that are no plain weights: {first_line(error)}") from error
+        lacking = network.module.named_weights.load_state_dict(converted, strict=False)
+    except Exception as error:  # a network of the user's own may load them as it likes
+        raise CheckpointError(f"{network.name} does not take the weights of {source}: {first_line(error)}") from error
+    if lacking is not None and (left := {*lacking.unexpected_keys, *lacking.missing_keys} & set(converted)):
+        raise CheckpointError(f"{network.name} left out weights of {source}", got=", ".join(sorted(left)[:3]))
 
 
 def _own_tensors(network: PreparedNetwork) -> dict[str, Tensor]:
@@ -195,10 +202,16 @@ def _entries_of(path: PathLike) -> dict[str, dict[str, Tensor]]:
 
 def _readings_of(path: PathLike, own: Mapping[str, Tensor], entry: str | None) -> list[Reading]:
     entries = _entries_of(path)
-    found = [reading for place, tensors in entries.items() for reading in readings(tensors, own, place)]
+    chosen_by_user = entry is not None
+    found = [
+        reading
+        for place, tensors in entries.items()
+        for reading in readings(tensors, own, place, any_prefix=chosen_by_user)
+    ]
     if entry is None:
         return found
-    chosen = [reading for reading in found if entry in (reading.entry, reading.name)]
+    chosen = [reading for reading in found if reading.name == entry]
+    chosen = chosen or [reading for reading in found if reading.entry == entry or reading.prefix.rstrip(".") == entry]
     if not chosen:
         known = ", ".join(dict.fromkeys(reading.name for reading in found if reading.name)) or "none"
         raise CheckpointError(f"{path} has no entry of that name with tensors", got=repr(entry), expected=known)

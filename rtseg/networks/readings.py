@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
+import torch
 from torch import Tensor
 
 WRAPPERS = frozenset({"module", "_orig_mod", "model", "net", "network", "ema", "ema_model", "model_ema"})
@@ -20,8 +21,15 @@ COUNTERS = ("num_batches_tracked", "n_averaged", "total_ops", "total_params")
 """Last words of names that nothing computes with: training steps, averages taken, and what profilers leave behind."""
 
 _DEEPEST_ENTRY = 4
-_INSIDE = ("_orig_mod", "module")
-"""Wrappers of a part of the network: they stand within the names."""
+_INSIDE = (
+    ("_orig_mod",),
+    ("module",),
+    ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"),
+)
+"""Wrappers of a part of the network: they stand within the names, alone or together."""
+
+_OF_TRAINING = ("criterion", "loss", "metric", "iou", "accuracy")
+"""Beginnings of what a training module keeps beside its network."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ class Reading:
     def __str__(self) -> str:
         pieces = [f"entry {self.entry}"] if self.entry else []
         pieces += [f"prefix {self.prefix} taken off"] if self.prefix else []
-        pieces += [f"{self.inside}. taken out of the names"] if self.inside else []
+        pieces += [f"{self.inside} taken out of the names"] if self.inside else []
         if self.left_out:
             names = "1 name" if len(self.left_out) == 1 else f"{len(self.left_out)} names"
             pieces.append(f"{names} outside left out, such as {self.left_out[0]}")
@@ -64,33 +72,48 @@ def entries_of(loaded: Mapping[str, object]) -> dict[str, dict[str, Tensor]]:
 
 
 def _entries(mapping: Mapping[Any, object], place: str, depth: int) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    tensors = {key: value for key, value in mapping.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    tensors = {key: value for key, value in mapping.items() if isinstance(key, str) and _is_plain(value)}
     if tensors:
         yield place, tensors
     for key, value in mapping.items():
-        if depth and isinstance(key, str) and isinstance(value, Mapping):
+        if depth and isinstance(key, str) and isinstance(value, Mapping) and "optim" not in key:
             yield from _entries(value, f"{place}.{key}" if place else key, depth - 1)
 
 
-def readings(tensors: Mapping[str, Tensor], names: Collection[str], entry: str = "") -> list[Reading]:
+def _is_plain(value: object) -> TypeGuard[Tensor]:
+    """Return whether a value is a tensor of numbers one beside the other, which can be copied into a network."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_nested or value.is_quantized or value.is_meta)
+    )
+
+
+def readings(
+    tensors: Mapping[str, Tensor], names: Collection[str], entry: str = "", *, any_prefix: bool = False
+) -> list[Reading]:
     """Return the readings of one entry of a file by which a network's names might be there, the plainest first.
 
-    names are those of the network. A prefix is taken off where every name has it, or where it is made of WRAPPERS.
+    names are those of the network. A prefix is taken off where every name has it but those of a loss or a metric, where
+    it is made of WRAPPERS, and with any_prefix wherever the network's names stand behind it.
     """
-    found = list(_with_prefixes(tensors, names, entry, ""))
-    for inside in _INSIDE:
-        outer = {_without(name, inside): tensor for name, tensor in tensors.items()}
+    found = list(_with_prefixes(tensors, names, entry, "", any_prefix))
+    for wrappers in _INSIDE:
+        outer = {_without(name, wrappers): tensor for name, tensor in tensors.items()}
         if len(outer) == len(tensors) and set(outer) != set(tensors):
-            found += _with_prefixes(outer, names, entry, inside)
+            inside = " and ".join(f"{wrapper}." for wrapper in wrappers if any(wrapper in name for name in tensors))
+            found += _with_prefixes(outer, names, entry, inside, any_prefix)
     return found
 
 
-def _with_prefixes(tensors: Mapping[str, Tensor], names: Collection[str], entry: str, inside: str) -> Iterator[Reading]:
+def _with_prefixes(
+    tensors: Mapping[str, Tensor], names: Collection[str], entry: str, inside: str, any_prefix: bool
+) -> Iterator[Reading]:
     yield Reading(tensors, entry, "", inside)
     for prefix in sorted(_prefixes(tensors, names), key=len):
         state = {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
         left_out = tuple(name for name in tensors if not name.startswith(prefix) and not is_counter(name))
-        if not left_out or set(prefix[:-1].split(".")) <= WRAPPERS:
+        if any_prefix or all(map(_is_of_training, left_out)) or set(prefix[:-1].split(".")) <= WRAPPERS:
             yield Reading(state, entry, prefix, inside, left_out)
 
 
@@ -112,5 +135,10 @@ def _prefixes(tensors: Mapping[str, Tensor], names: Collection[str]) -> set[str]
     return found
 
 
-def _without(name: str, wrapper: str) -> str:
-    return ".".join(piece for piece in name.split(".") if piece != wrapper)
+def _is_of_training(name: str) -> bool:
+    """Return whether a name is that of a loss or a metric beside the network, such as train_loss.weight."""
+    return name.partition(".")[0].lower().rpartition("_")[2].startswith(_OF_TRAINING)
+
+
+def _without(name: str, wrappers: Collection[str]) -> str:
+    return ".".join(piece for piece in name.split(".") if piece not in wrappers)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import io
 import pickle
-import sys
 import zipfile
 from _compat_pickle import IMPORT_MAPPING  # the names of Python 2, which pickles still use
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,18 @@ from rtseg.artifacts.files import PathLike
 from rtseg.errors import CheckpointError
 
 _ONLY_WEIGHTS = "torch.save(network.state_dict(), ...) in a program you trust"
-_DATA_MODULES = frozenset({"argparse", "collections", "datetime", "decimal", "enum", "pathlib", "types", "uuid"})
-"""Of Python's own modules those whose objects people keep beside weights. Any other one is no place for data."""
+_PROGRAM_NAMES = (
+    "builtins os posix nt io sys subprocess commands shutil socket importlib runpy ctypes pty pickle marshal code "
+    "codeop webbrowser multiprocessing threading asyncio urllib http ftplib smtplib tempfile signal atexit gc inspect"
+)
+_PROGRAMS = frozenset(_PROGRAM_NAMES.split())
+"""Modules of Python whose functions are no data, and have no place beside weights."""
 
-_PLAIN = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, slice, object)
+_PLAIN = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, slice, object, getattr)
 _DATA_TYPES = frozenset(f"builtins.{kind.__name__}" for kind in _PLAIN)
+
+_MAPPINGS = ("dict", "Dict", "CfgNode", "DictConfig", "Munch", "Box")
+_LISTS = ("deque", "List", "ListConfig")
 
 _MOST_MODULES = 100_000
 _ZIP = b"PK\x03\x04"
@@ -140,7 +147,7 @@ def _unpickled(content: bytes, path: PathLike) -> Any:
         else:
             names = list(_NUMPY_NAMES)
         _require_data(names, path)
-        stand_ins = [(type("StandIn", (StandIn,), {"pickled": name}), name) for name in names]
+        stand_ins = [(_stand_in(name), name) for name in names]
         stream.seek(0)
         with torch.serialization.safe_globals(stand_ins):  # type: ignore[arg-type]  # pairs with a name are taken too
             return torch.load(stream, map_location="cpu", weights_only=True)
@@ -175,12 +182,21 @@ def _require_stored(content: bytes, path: PathLike) -> None:
 
 
 def _require_data(names: list[str], path: PathLike) -> None:
-    """Raise CheckpointError where a pickle names something of Python itself that is no data, such as eval."""
-    python = {"builtins", *IMPORT_MAPPING, *sys.stdlib_module_names} - _DATA_MODULES
-    if programs := sorted({name for name in names if name.partition(".")[0] in python} - _DATA_TYPES):
+    """Raise CheckpointError where a pickle names something of Python that is no data, such as eval."""
+    modules = {name: IMPORT_MAPPING.get(root := name.partition(".")[0].lstrip("_"), root) for name in names}
+    if programs := sorted(name for name in names if modules[name] in _PROGRAMS and name not in _DATA_TYPES):
         raise CheckpointError(
             f"{path} holds more than weights; nothing in it was run",
             got=", ".join(programs),
             expected="a state_dict of tensors",
             hint=_ONLY_WEIGHTS,
         )
+
+
+def _stand_in(name: str) -> type:
+    """Return what takes the place of a name: PyTorch fills dictionaries and lists of its own kinds alone."""
+    if name.endswith(_MAPPINGS):
+        return type("DictStandIn", (), {"__new__": lambda cls, *given: OrderedDict()})
+    if name.endswith(_LISTS):
+        return type("ListStandIn", (), {"__new__": lambda cls, *given: []})
+    return type("StandIn", (StandIn,), {"pickled": name})

@@ -224,3 +224,50 @@ def test_a_checkpoint_of_a_users_network_has_the_users_names(network: PreparedNe
     plain = nn.Sequential(nn.Conv2d(3, 4, 3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 5, 1))
     names = {name for name in plain.state_dict() if not name.endswith("num_batches_tracked")}
     assert set(__import__("safetensors.torch").torch.load_file(path)) == names
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda value: value.to(torch.complex64), "holds other numbers: 0.weight; got torch.complex64"),
+        (lambda value: value.to(torch.int8), "holds other numbers: 0.weight; got torch.int8"),
+        (lambda value: value * float("nan"), "holds values that are no finite float32; got 0.weight"),
+        (lambda value: value.double() + 1e300, "holds values that are no finite float32; got 0.weight"),
+    ],
+    ids=["complex", "integers", "NaN", "too large"],
+)
+def test_numbers_that_a_network_cannot_have_are_refused(
+    change: Any, words: str, network: PreparedNetwork, tmp_path: Path
+) -> None:
+    weights = weights_of(network, 1)
+    weights["0.weight"] = change(weights["0.weight"])
+    with pytest.raises(CheckpointError) as refused:
+        network_from_weights(saved(weights, tmp_path / "a.pth"), network)
+    assert words in str(refused.value)
+
+
+def test_a_network_beside_a_loss_is_found_under_any_name(network: PreparedNetwork, tmp_path: Path) -> None:
+    weights = weights_of(network, 1)
+    content = {f"unet.{name}": value for name, value in weights.items()} | {"train_loss.weight": torch.ones(5)}
+    assert holds(network_from_weights(saved({"state_dict": content}, tmp_path / "a.ckpt"), network)[0], weights)
+
+
+def test_a_part_of_a_larger_network_is_taken_where_the_user_names_it(network: PreparedNetwork, tmp_path: Path) -> None:
+    weights = weights_of(network, 1)
+    content = {f"head.{name}": value for name, value in weights.items()} | {"stem.w": torch.ones(3)}
+    path = saved(content, tmp_path / "a.pth")
+    assert holds(network_from_weights(path, network, entry="head")[0], weights)
+
+
+def test_the_plain_set_beside_a_prefixed_one_can_be_picked(network: PreparedNetwork, tmp_path: Path) -> None:
+    first, second = weights_of(network, 1), weights_of(network, 2)
+    path = saved({"state_dict": {**first, **{f"ema.{n}": v for n, v in second.items()}}}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="has several sets of weights"):
+        network_from_weights(path, network)
+    assert holds(network_from_weights(path, network, entry="state_dict.ema")[0], second)
+
+
+def test_moments_of_an_optimizer_are_no_weights(network: PreparedNetwork, tmp_path: Path) -> None:
+    weights = weights_of(network, 1)
+    content = {"model": weights, "optimizer": {"exp_avg": weights_of(network, 2)}}
+    assert holds(network_from_weights(saved(content, tmp_path / "a.pth"), network)[0], weights)
