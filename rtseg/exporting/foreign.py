@@ -10,30 +10,26 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import inliner
 
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import OnnxImportDetails
 from rtseg.artifacts.files import PathLike, sha256_of, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.artifacts.onnx_bytes import external_files
-from rtseg.errors import OnnxError, ParityError, SpecError, first_line
-from rtseg.exporting.foreign_contract import ContractOptions, contract_of_ends, contract_of_labels
-from rtseg.exporting.foreign_ends import ForeignEnds, foreign_ends, takes_floats, with_plain_ends
-from rtseg.exporting.one_size import settle_at
-from rtseg.exporting.opset_lowering.opset import known_opset, with_canonical_opset
+from rtseg.errors import OnnxError, ParityError, first_line
+from rtseg.exporting.foreign_contract import ContractOptions
+from rtseg.exporting.foreign_graph import ForeignGraph
+from rtseg.exporting.opset_lowering.opset import with_canonical_opset
 from rtseg.exporting.parity import parity_of
 from rtseg.exporting.parity_report import MIN_LABEL_AGREEMENT, ParityReport
 from rtseg.exporting.static_graph import static_copy
 from rtseg.exporting.tensorrt_operators import unsupported_operators
-from rtseg.exporting.training_mode import require_evaluation
 from rtseg.exporting.untouched import UntouchedFile
-from rtseg.frame.protocol import Runner, TensorSpec
+from rtseg.frame.protocol import TensorSpec
 from rtseg.graphs.canonical import IR_VERSION, read_canonical, read_graph, require_canonical
 from rtseg.graphs.contract import graph_ends, graph_precision, stated_contract, stated_manifest
-from rtseg.graphs.names import graph_inputs
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
-from rtseg.specs import ImageSpec, OutputSpec, contract_metadata
+from rtseg.specs import contract_metadata
 
 
 @dataclass(frozen=True)
@@ -59,14 +55,13 @@ def canonical_import(
     """
     origin = Path(source)
     sidecar = manifest_path(origin)
+    model = read_graph(origin)
     scattered = bool(external_files(origin))
     if sidecar.exists() and not scattered:
         raise OnnxError(
             f"{sidecar} is there already: every command takes {origin} as it is", hint="without importing it"
         )
-    model = read_graph(origin)
-    require_evaluation(model, str(origin))
-    foreign = _Foreign.of(model, said or ContractOptions(), str(origin))
+    foreign = ForeignGraph.of(model, said or ContractOptions(), str(origin))
     if output is None and not scattered and _is_canonical(model, str(origin)):
         return _with_manifest(origin)
     path = Path(output) if output is not None else origin.with_name(f"{origin.stem}.canonical.onnx")
@@ -77,7 +72,7 @@ def canonical_import(
     with foreign.reference(origin) as reference, written_together(path, manifest_path(path)) as (part, sidecar):
         part.write_bytes(canonical.SerializeToString())
         read_canonical(part, label=str(path))
-        with OnnxRuntimeRunner(part) as candidate:
+        with OnnxRuntimeRunner(part, optimized=False) as candidate:
             report = parity_of(reference, candidate, foreign.image, foreign.output, ())
         report.require_agreement(str(path))
         if isinstance(reference, UntouchedFile):
@@ -97,58 +92,7 @@ def canonical_import(
     return ImportedOnnx(Artifact(path, manifest), account, report)
 
 
-@dataclass(frozen=True)
-class _Foreign:
-    """A file's graph as it was read, and at one size with the ends of rtseg; ends is None where it had them."""
-
-    model: onnx.ModelProto
-    settled: onnx.ModelProto
-    image: ImageSpec
-    output: OutputSpec
-    changes: tuple[str, ...] = ()
-    ends: ForeignEnds | None = None
-
-    @classmethod
-    def of(cls, model: onnx.ModelProto, said: ContractOptions, label: str) -> _Foreign:
-        stated = stated_contract(model, label)
-        if stated is not None:
-            if said != ContractOptions():
-                raise SpecError(f"{label} states its contracts in its metadata", hint="the same without options")
-            return cls(model, _inlined(model), *stated)
-        settled = _inlined(model)
-        known_opset(settled, label)
-        changes = settle_at(settled, said.resolution, label)
-        if not takes_floats(settled, label):
-            return cls(model, settled, *contract_of_labels(settled, said, label), tuple(changes))
-        classes = None if said.classes is None else len(said.classes)
-        ends = foreign_ends(settled, label, classes=classes, head=said.head, threshold=said.threshold)
-        image, output = contract_of_ends(ends, said, label)
-        with_plain_ends(settled, ends)
-        return cls(model, settled, image, output, (*changes, *ends.changes()), ends)
-
-    def reference(self, origin: Path) -> Runner:
-        """Return what runs the untouched file, as float32 NCHW to scores."""
-        if self.ends is None:
-            return OnnxRuntimeRunner(origin)
-        made = {name for node in self.model.graph.node for name in node.output}
-        whole = self.model if self.ends.scores.tensor in made else _inlined(self.model)
-        return UntouchedFile(whole, self.ends, str(origin))
-
-
-def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy without functions of its own, whose inputs are no constants, as IR 3 wants them to be."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    if copy.functions:
-        copy = inliner.inline_local_functions(copy)
-    inputs = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in graph_inputs(copy)]
-    del copy.graph.input[:]
-    copy.graph.input.extend(inputs)
-    copy.ir_version = max(copy.ir_version, 4)
-    return copy
-
-
-def _canonical_copy(foreign: _Foreign, label: str) -> tuple[onnx.ModelProto, list[str]]:
+def _canonical_copy(foreign: ForeignGraph, label: str) -> tuple[onnx.ModelProto, list[str]]:
     """Return the graph in the canonical opset and IR version, simplified, and in words what was changed.
 
     Whether it computes the same is for the caller to prove. Raises OnnxError for an opset that cannot be brought there,
@@ -167,7 +111,7 @@ def _canonical_copy(foreign: _Foreign, label: str) -> tuple[onnx.ModelProto, lis
         raise OnnxError(f"{label} is not valid ONNX: {first_line(error)}") from error
 
 
-def _require_same_decision(reference: UntouchedFile, foreign: _Foreign, label: str) -> None:
+def _require_same_decision(reference: UntouchedFile, foreign: ForeignGraph, label: str) -> None:
     """Raise ParityError unless the labels that a file makes of its scores are those that rtseg makes of them."""
     if foreign.ends is None or not foreign.ends.scores.decided:
         return

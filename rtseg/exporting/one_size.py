@@ -27,6 +27,9 @@ def settle_at(model: onnx.ModelProto, resolution: Resolution | None, label: str)
             got=stated,
             expected="1x3xHxW, or 1xHxWx3",
         )
+    for side in sides:
+        if side.HasField("dim_value") and side.dim_value <= 0:  # how some say that it is open
+            side.ClearField("dim_value")
     channel = 3 if sides[3].dim_value == RGB and sides[1].dim_value != RGB else 1
     places = (1, 2) if channel == 3 else (2, 3)
     changes = []

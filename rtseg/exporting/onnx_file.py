@@ -84,6 +84,8 @@ def export_onnx(
         if interface == "logits":
             _require_stride(network, resolution, reference.output)
         traced = _traced(rewritten, source)
+        if not traced.graph.input:
+            raise NetworkError(f"{network.name} does not depend on the picture", expected="logits computed from it")
         fold_constants(traced, str(path))
         model = static_copy(traced, reference.output, contract_metadata(image, output))
         observer.progress(TASK, 1, 2, "traced")

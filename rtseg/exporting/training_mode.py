@@ -7,9 +7,13 @@ import onnx
 from rtseg.errors import OnnxError
 from rtseg.graphs.view import GraphView, attribute, node_name
 
+_DRAWS = frozenset(
+    {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
+)
+
 
 def require_evaluation(model: onnx.ModelProto, label: str) -> None:
-    """Raise OnnxError, naming the node, for a BatchNormalization or Dropout in training mode.
+    """Raise OnnxError, naming the node, for a BatchNormalization or Dropout in training mode, or a random draw.
 
     The first would normalise by the statistics of the picture at hand instead of those that were learned, the second
     drops values at random.
@@ -22,6 +26,12 @@ def require_evaluation(model: onnx.ModelProto, label: str) -> None:
         elif node.op_type == "Dropout":
             mode = node.input[2] if len(node.input) > 2 else ""
             trains = bool(mode) and view.is_constant(mode) and bool(view.constant(mode).all())
+        elif node.op_type in _DRAWS:
+            raise OnnxError(
+                f"{label} draws at random: {node_name(node)} is a {node.op_type}",
+                expected="the same result each time",
+                hint="an export without it",
+            )
         else:
             continue
         if trains:

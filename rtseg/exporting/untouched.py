@@ -50,7 +50,9 @@ class UntouchedFile(Runner):
         """Return the scores, and the labels that the file itself made of them, uint8 (height, width)."""
         raw, given = self._run(array, [self._ends.scores.tensor, self._ends.output])
         scores = self._plain(raw)
-        return scores, given[:1].astype(np.uint8).reshape(scores.shape[2:])
+        height, width = scores.shape[2:]
+        flat = np.asarray(given).reshape(-1)  # whatever axes it has: the first picture's labels come first
+        return scores, flat[: height * width].astype(np.uint8).reshape(height, width)
 
     def _load(self) -> None:
         copy = onnx.ModelProto()
@@ -75,5 +77,9 @@ class UntouchedFile(Runner):
         return self._session.run(names, {self._ends.input: np.ascontiguousarray(given)})
 
     def _plain(self, scores: Array) -> Array:
-        turned = scores[:1].transpose(TO_FIRST) if self._ends.scores.channels_last else scores[:1]
-        return np.ascontiguousarray(turned, np.float32)
+        first = scores[:1]
+        if self._ends.scores.flat:
+            first = first[:, None]
+        elif self._ends.scores.channels_last:
+            first = first.transpose(TO_FIRST)
+        return np.ascontiguousarray(first, np.float32)

@@ -33,13 +33,25 @@ def stride_of(shape: Shape, classes: int | None, resolution: Resolution) -> int 
     return fitting[0] if fitting else None
 
 
-def head_of(shapes: Mapping[str, Shape], classes: int | None, resolution: Resolution, head: Head, label: str) -> str:
+def head_of(
+    shapes: Mapping[str, Shape],
+    classes: int | None,
+    resolution: Resolution,
+    head: Head,
+    label: str,
+    words: Mapping[str, str] | None = None,
+) -> str:
     """Return the name of the output that holds the logits: that which head picks, by name or place, or by the rule.
 
-    Raises NetworkError where there is none, where several could be meant, and where the one picked cannot be.
+    words describe outputs that hold no logits, whose shape is (). Raises NetworkError where there is none, where
+    several could be meant, and where the one picked cannot be.
     """
-    words = (f"{name or 'the output'} {shape or 'of an unknown shape'}" for name, shape in shapes.items())
-    listed = ", ".join(words) or "no tensor"
+    told = words or {}
+    each = (
+        f"{name or 'the output'} {shape}" if shape else told.get(name, f"{name} of an unknown shape")
+        for name, shape in shapes.items()
+    )
+    listed = ", ".join(each) or "no tensor"
     expected = f"(1, {classes or 'CLASSES'}, {resolution.height}/s, {resolution.width}/s) with a stride s of 1 to 32"
     if head is not None:
         names = [name for place, name in enumerate(shapes) if str(head) in (name, str(place))][:1]

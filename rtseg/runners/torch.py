@@ -89,7 +89,10 @@ class TorchRunner(Runner):
         pass
 
     def _infer(self, array: Array) -> Array:
-        return self._run(self._tensor(array)).cpu().numpy().copy()
+        try:
+            return self._run(self._tensor(array)).cpu().numpy().copy()
+        except Exception as error:  # a network of the user's own raises what it likes, on some pictures alone
+            raise RunnerError(f"PyTorch fails on a picture: {type(error).__name__}: {first_line(error)}") from error
 
     def _tensor(self, array: Array) -> torch.Tensor:
         # A copy: the module may write into what it is given.

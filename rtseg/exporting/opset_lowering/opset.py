@@ -56,7 +56,14 @@ def known_opset(model: onnx.ModelProto, label: str) -> int:
     """Return the model's opset. Raises OnnxError for one that cannot become canonical, and for foreign operators."""
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in OWN_DOMAINS})
     if foreign:
-        raise OnnxError(f"{label} has operators that are not ONNX's own", got=", ".join(foreign), expected="none")
+        quantised = any("QLinear" in name for name in foreign)
+        hint = (
+            "quant_format=QuantFormat.QDQ where it was quantised, or the float file and rtseg quantize"
+            if quantised
+            else ""
+        )
+        what = f"{label} has operators that are not ONNX's own"
+        raise OnnxError(what, got=", ".join(foreign), expected="none", hint=hint)
     opset = max((entry.version for entry in model.opset_import if entry.domain in OWN_DOMAINS), default=1)
     newest = onnx.defs.onnx_opset_version()
     if opset < OLDEST_OPSET:

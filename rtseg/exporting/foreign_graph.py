@@ -1,0 +1,151 @@
+"""Somebody's graph, as it was read and at one size with the ends of rtseg, and what runs it untouched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import inliner
+
+from rtseg.errors import NetworkError, OnnxError, SpecError
+from rtseg.exporting.foreign_contract import ContractOptions, contract_of_ends, contract_of_labels
+from rtseg.exporting.foreign_ends import ForeignEnds, foreign_ends, takes_floats, with_plain_ends
+from rtseg.exporting.one_size import only_input, settle_at
+from rtseg.exporting.opset_lowering.opset import known_opset
+from rtseg.exporting.training_mode import require_evaluation
+from rtseg.exporting.untouched import UntouchedFile
+from rtseg.frame.protocol import Runner
+from rtseg.graphs.contract import stated_contract
+from rtseg.graphs.names import graph_inputs
+from rtseg.runners.onnxruntime import InMemoryModel, OnnxRuntimeRunner
+from rtseg.specs import ImageSpec, OutputSpec
+
+LOUD = 100
+"""Times the standard deviation of a normalised picture: so far apart logits leave 0 to 1."""
+
+
+@dataclass(frozen=True)
+class ForeignGraph:
+    """A file's graph as it was read, and settled: at one size, with the ends and the contracts of rtseg.
+
+    changes are what that took, in words. ends is None where the file had those of rtseg. folded is the graph at one
+    size before its ends were turned: in it stand tensors that were inside a branch of the file.
+    """
+
+    model: onnx.ModelProto
+    settled: onnx.ModelProto
+    image: ImageSpec
+    output: OutputSpec
+    changes: tuple[str, ...] = ()
+    ends: ForeignEnds | None = None
+    folded: onnx.ModelProto | None = None
+
+    @classmethod
+    def of(cls, model: onnx.ModelProto, said: ContractOptions, label: str) -> ForeignGraph:
+        """Return the graph of a file by what somebody said of it. Raises OnnxError, NetworkError and SpecError."""
+        if not model.graph.output or not graph_inputs(model):
+            raise OnnxError(f"{label} has no input, or no output", expected="one picture in, its scores or labels out")
+        plain = _inlined(model)
+        require_evaluation(plain, label)
+        stated = stated_contract(model, label)
+        if stated is not None:
+            if said != ContractOptions():
+                raise SpecError(f"{label} states its contracts in its metadata", hint="the same without options")
+            return cls(model, plain, *stated)
+        known_opset(plain, label)
+        batch = _batch(plain, label)
+        changes = settle_at(plain, said.resolution, label)
+        if not takes_floats(plain, label):
+            return cls(model, plain, *contract_of_labels(plain, said, label), tuple(changes))
+        folded = _copy(plain)
+        classes = None if said.classes is None else len(said.classes)
+        try:
+            ends = foreign_ends(plain, label, classes=classes, head=said.head, threshold=said.threshold)
+        except NetworkError as error:
+            if batch <= 1:
+                raise
+            raise OnnxError(
+                f"{label} has its batch of {batch} in the sizes that it computes with: {error}",
+                hint="an export with a batch of 1",
+            ) from error
+        if ends.scores.shape[1] == 1 and ends.scores.threshold is None:
+            measured = _measured_threshold(_untouched(model, folded, ends, label), label)
+            ends = replace(ends, scores=replace(ends.scores, threshold=measured))
+        image, output = contract_of_ends(ends, said, label)
+        with_plain_ends(plain, ends)
+        return cls(model, plain, image, output, (*changes, *ends.changes()), ends, folded)
+
+    def reference(self, origin: Path) -> Runner:
+        """Return what runs the untouched file, as float32 NCHW to scores. Raises OnnxError where nothing can."""
+        if self.ends is None:
+            return OnnxRuntimeRunner(origin, optimized=False)
+        assert self.folded is not None
+        return _untouched(self.model, self.folded, self.ends, str(origin))
+
+
+def _untouched(model: onnx.ModelProto, folded: onnx.ModelProto, ends: ForeignEnds, label: str) -> UntouchedFile:
+    wanted = {ends.scores.tensor, ends.output} - {ends.input}
+    for whole in (model, _inlined(model)):
+        if wanted <= {name for node in whole.graph.node for name in node.output}:
+            return UntouchedFile(whole, ends, label)
+    _require_same_outputs(_inlined(model), folded, ends, label)
+    return UntouchedFile(folded, ends, label)
+
+
+def _measured_threshold(untouched: UntouchedFile, label: str) -> float:
+    """Return 0.5 where the one channel holds probabilities, 0 where it holds logits, by what loud pictures give.
+
+    Raises OnnxError where it holds neither.
+    """
+    noise = np.random.default_rng(0).standard_normal((3, *untouched.input.shape)).astype(np.float32)
+    with untouched:
+        given = [untouched.infer(picture * np.float32(scale)) for picture, scale in zip(noise, (1, LOUD, -LOUD))]
+    lowest, highest = float(np.min(given)), float(np.max(given))
+    if lowest < 0 < highest:
+        return 0.0
+    if 0 <= lowest < highest <= 1:
+        return 0.5
+    raise OnnxError(
+        f"the one channel of {label} holds neither logits nor probabilities",
+        got=f"values from {lowest:g} to {highest:g}",
+        expected="of both signs, or from 0 to 1",
+        hint="--threshold with the value above which a pixel is of the class",
+    )
+
+
+def _require_same_outputs(model: onnx.ModelProto, folded: onnx.ModelProto, ends: ForeignEnds, label: str) -> None:
+    """Raise OnnxError unless the file and its graph at one size, of other names, give the same."""
+    sides = [side.dim_value for side in only_input(folded, label).type.tensor_type.shape.dim]
+    picture = np.random.default_rng(0).standard_normal(sides).astype(np.float32)
+    first, second = (
+        InMemoryModel(each.SerializeToString(), label).run([ends.output], {ends.input: picture})[0]
+        for each in (model, folded)
+    )
+    if not np.allclose(first, second, rtol=1e-4, atol=1e-4, equal_nan=True):
+        raise OnnxError(f"{label} gives something else once its sizes are constants")
+
+
+def _batch(model: onnx.ModelProto, label: str) -> int:
+    """Return the batch that a graph is made for, 0 where it is open."""
+    sides = only_input(model, label).type.tensor_type.shape.dim
+    return max(0, int(sides[0].dim_value)) if sides else 0
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    return copy
+
+
+def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy without functions of its own, whose inputs are no constants, as IR 3 wants them to be."""
+    copy = _copy(model)
+    if copy.functions:
+        copy = inliner.inline_local_functions(copy)
+    inputs = [onnx.ValueInfoProto.FromString(value.SerializeToString()) for value in graph_inputs(copy)]
+    del copy.graph.input[:]
+    copy.graph.input.extend(inputs)
+    copy.ir_version = max(copy.ir_version, 4)
+    return copy
