@@ -7,7 +7,7 @@ import importlib
 import inspect
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Callable
 
@@ -54,13 +54,16 @@ class FactoryNetwork(SegmentationNetwork):
 
     @property
     def named_weights(self) -> nn.Module:
-        """The user's module."""
-        return self.module
+        """The user's module, without DataParallel around it."""
+        inner = self.module.module if isinstance(self.module, nn.DataParallel) else self.module
+        assert isinstance(inner, nn.Module)
+        return inner
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the output that holds the logits."""
         outputs = named_outputs(self.module(images))
-        return outputs[self._main(outputs, images)]
+        logits = outputs[self._main(outputs, images)]
+        return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
     def training_logits(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the logits, then every other output that has a channel for each class, at any stride."""
@@ -86,6 +89,8 @@ def named_outputs(outputs: object) -> dict[str, Tensor]:
     """Return the tensors of what a module gave, by name: "out", "1", "1.0" in a list inside a tuple, "" alone."""
     if isinstance(outputs, Tensor):
         return {"": outputs}
+    if is_dataclass(outputs) and not isinstance(outputs, Mapping):
+        outputs = vars(outputs)
     if isinstance(outputs, Mapping):
         items = [(str(key), value) for key, value in outputs.items()]
     elif isinstance(outputs, (list, tuple)):
@@ -119,6 +124,9 @@ def network_from_factory(
     """
     factory = _imported(reference)
     module = _built(factory, reference, classes, seed)
+    if any(nn.parameter.is_lazy(weight) for weight in module.parameters()):
+        with torch.no_grad():  # which gives them their shapes
+            _outputs(module, torch.zeros(1, 3, *_sides(resolution)), reference)
     tried = _copy_of(module, lambda: _built(factory, reference, classes, seed))
     trial = _trial(tried, len(classes), resolution or TRIED_AT, head, threshold, reference)
     network = _behind_the_contract(module, len(classes), trial, reference)
@@ -187,12 +195,12 @@ def _trial(
 ) -> Trial:
     image = torch.zeros(1, 3, resolution.height, resolution.width)
     outputs = _run(module, image, label)
-    floats = {name: tensor for name, tensor in outputs.items() if tensor.dtype == torch.float32}
+    floats = {name: tensor for name, tensor in outputs.items() if tensor.is_floating_point()}
     if not floats:
         raise NetworkError(
             f"{label} gives no logits",
             got=", ".join(f"{tensor.dtype} {tuple(tensor.shape)}" for tensor in outputs.values()) or "no tensor",
-            expected="a float32 tensor, or several in a list, tuple or mapping",
+            expected="a floating-point tensor, or several in a list, tuple or mapping",
         )
     shapes = {name: tuple(tensor.shape) for name, tensor in floats.items()}
     chosen = head_of(shapes, classes, resolution, head, label)
@@ -208,11 +216,20 @@ def _trial(
     return Trial(chosen, stride, threshold)
 
 
+def _sides(resolution: Resolution | None) -> tuple[int, int]:
+    size = resolution or TRIED_AT
+    return size.height, size.width
+
+
 def _run(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:
+    with torch.inference_mode():
+        return _outputs(module, image, label)
+
+
+def _outputs(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:
     try:
-        with torch.inference_mode():
-            return named_outputs(module.eval()(image))
-    except Exception as error:  # a network of the user's own raises what it likes
+        return named_outputs(module.eval()(image))
+    except (Exception, SystemExit) as error:  # a network of the user's own raises what it likes
         raise NetworkError(
             f"{label} fails on a float32 {tuple(image.shape)} image: {_told(error)}",
             hint="--resolution with a size that it is made for",

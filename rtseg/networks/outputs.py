@@ -67,7 +67,9 @@ def head_of(
             f"{label} gives another shape than logits",
             got=listed,
             expected=expected,
-            hint="a network with that many output channels, or --classes with another number",
+            hint="an export that ends in scores, or in ArgMax of them"
+            if told
+            else "a network with that many output channels, or --classes with another number",
         )
     full = [name for name in fitting if shapes[name][1] == classes]
     named = [name for name in full or fitting if name in MAIN_NAMES]

@@ -72,11 +72,6 @@ class GivesLabels(Around):
         return self.inner(image).argmax(1)
 
 
-class GivesFloat16(Around):
-    def forward(self, image):
-        return self.inner(image).half()
-
-
 class BranchesOnValues(Around):
     def forward(self, image):
         logits = self.inner(image)
@@ -176,7 +171,6 @@ def test_a_network_of_ones_own_is_exported_and_run(
         ("mine:GivesText", "mine:GivesText gives no logits; got no tensor"),
         ("mine:GivesNothing", "mine:GivesNothing gives no logits; got no tensor"),
         ("mine:GivesLabels", "mine:GivesLabels gives no logits; got torch.int64"),
-        ("mine:GivesFloat16", "mine:GivesFloat16 gives no logits; got torch.float16"),
         ("mine:WrongNormalization", "mine:WrongNormalization offers a normalization of another type; got str"),
         ("mine:WrongStride", "mine:WrongStride states another stride than its logits have; got 8; expected 4"),
         ("mine:BranchesOnValues", "mine-BranchesOnValues-camvid-64x64.onnx disagrees with torch on"),

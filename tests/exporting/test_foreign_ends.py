@@ -180,3 +180,102 @@ def test_another_size_than_that_of_the_file_is_refused(resolution: Resolution, t
     onnx.save(heads(y=(5, 4)), tmp_path / "a.onnx")
     with pytest.raises(OnnxError, match="is made for one"):
         canonical_import(tmp_path / "a.onnx", said=said(5, resolution=resolution))
+
+
+CLIP = {"low": np.array(-10, np.float32), "high": np.array(10, np.float32), "many": np.array(255, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("tail", "threshold"),
+    [
+        ([NODE("Clip", ["map", "low", "high"], ["y"])], 0.0),
+        ([SIGMOID, NODE("Mul", ["s", "one"], ["y"])], 0.5),
+        ([SIGMOID, NODE("MaxPool", ["s"], ["y"], kernel_shape=[3, 3], pads=[1] * 4)], 0.5),
+        ([SIGMOID, NODE("Sub", ["one", "s"], ["y"])], 0.5),
+    ],
+)
+def test_whether_one_channel_holds_probabilities_is_measured(
+    tail: list[onnx.NodeProto], threshold: float, tmp_path: Path
+) -> None:
+    onnx.save(single(*tail, constants=NUMBER | CLIP), tmp_path / "a.onnx")
+    assert canonical_import(tmp_path / "a.onnx", said=said(2)).artifact.manifest.output.threshold == threshold
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [[SIGMOID, NODE("Mul", ["s", "many"], ["y"])], [NODE("Relu", ["map"], ["y"])]],
+    ids=["0 to 255", "no negative value"],
+)
+def test_one_channel_of_neither_needs_a_threshold(tail: list[onnx.NodeProto], tmp_path: Path) -> None:
+    onnx.save(single(*tail, constants=CLIP), tmp_path / "a.onnx")
+    with pytest.raises(OnnxError, match=r"holds neither logits nor probabilities.*Try: --threshold"):
+        canonical_import(tmp_path / "a.onnx", said=said(2))
+    assert canonical_import(tmp_path / "a.onnx", said=said(2, threshold=9)).artifact.manifest.output.threshold == 9
+
+
+LABELS = NODE("ArgMax", ["map"], ["labels"], axis=1)
+SIZES = {"sizes": np.array([1, 1, HEIGHT, WIDTH])}
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        [LABELS, NODE("Cast", ["labels"], ["f"], to=1), NODE("Resize", ["f", "", "", "sizes"], ["y"], mode="nearest")],
+        [LABELS, NODE("Cast", ["labels"], ["f"], to=1), NODE("Mul", ["f", "many"], ["y"])],
+        [NODE("Softmax", ["map"], ["p"], axis=1), NODE("ReduceMax", ["p"], ["y"], axes=[1])],
+        [NODE("Cast", ["map"], ["y"], to=TensorProto.UINT8)],
+    ],
+    ids=["labels resized", "labels times 255", "a confidence", "scores in whole numbers"],
+)
+def test_what_only_looks_like_scores_is_refused(tail: list[onnx.NodeProto], tmp_path: Path) -> None:
+    model = single(*tail, channels=5, constants=CLIP | SIZES)
+    if tail[-1].op_type == "Cast":
+        model.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8
+    onnx.save(model, tmp_path / "a.onnx")
+    for classes in (2, 5):
+        with pytest.raises(
+            NetworkError, match=r"gives another shape than logits.*ends in scores, or in ArgMax of them"
+        ):
+            canonical_import(tmp_path / "a.onnx", said=said(classes))
+
+
+@pytest.mark.parametrize("axes", [[0, 1], [1]])
+def test_labels_without_their_first_axes_are_cut_all_the_same(axes: list[int], tmp_path: Path) -> None:
+    model = single(LABELS, NODE("Squeeze", ["labels", "axes"], ["y"]), channels=5, constants={"axes": np.array(axes)})
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT64
+    onnx.save(model, tmp_path / "a.onnx")
+    assert "ArgMax and Squeeze at the end cut off" in canonical_import(tmp_path / "a.onnx", said=said(5)).account
+
+
+def test_one_channel_without_its_axis_gets_it_back(tmp_path: Path) -> None:
+    tail = [NODE("Squeeze", ["map", "axes"], ["flat"]), NODE("Sigmoid", ["flat"], ["y"])]
+    onnx.save(single(*tail, constants={"axes": np.array([1])}), tmp_path / "a.onnx")
+    made = canonical_import(tmp_path / "a.onnx", said=said(2))
+    assert made.artifact.manifest.output.threshold == 0.5
+    assert run(str(made.artifact.path), np.ones((1, 3, HEIGHT, WIDTH), np.float32))[0].shape == (1, 1, HEIGHT, WIDTH)
+
+
+def test_labels_beside_probabilities_are_left_aside(tmp_path: Path) -> None:
+    model = single(LABELS, NODE("Softmax", ["map"], ["y"], axis=1), channels=3)
+    model.graph.output.insert(0, helper.make_tensor_value_info("labels", TensorProto.INT64, None))
+    onnx.save(model, tmp_path / "a.onnx")
+    assert "cut off" not in canonical_import(tmp_path / "a.onnx", said=said(3)).account
+
+
+def test_a_file_whose_scores_stand_in_a_branch_is_taken(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info("inside", TensorProto.FLOAT, None)
+    branches = [
+        helper.make_graph([NODE(name, ["map"], ["before"]), NODE("Neg", ["before"], ["inside"])], name, [], [value])
+        for name in ("Abs", "Exp")
+    ]
+    choice = NODE("If", ["yes"], ["y"], then_branch=branches[0], else_branch=branches[1])
+    onnx.save(single(choice, channels=3, constants={"yes": np.array(True)}), tmp_path / "a.onnx")
+    made = canonical_import(tmp_path / "a.onnx", said=said(3))
+    assert run(str(made.artifact.path), np.ones((1, 3, HEIGHT, WIDTH), np.float32))[0].max() <= 0
+
+
+def test_a_graph_that_draws_at_random_is_refused_by_name(tmp_path: Path) -> None:
+    tail = [NODE("RandomNormalLike", ["map"], ["noise"]), NODE("Add", ["map", "noise"], ["y"])]
+    onnx.save(single(*tail, channels=3), tmp_path / "a.onnx")
+    with pytest.raises(OnnxError, match="draws at random: noise is a RandomNormalLike"):
+        canonical_import(tmp_path / "a.onnx", said=said(3))

@@ -95,6 +95,46 @@ class Silent(Mask):
 """
 
 
+SOURCE += """
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Given:
+    loss: object
+    logits: torch.Tensor
+
+
+class InADataclass(Base):
+    def forward(self, x):
+        return Given(None, self.head(self.stem(x)))
+
+
+class Half(Base):
+    def forward(self, x):
+        return self.head(self.stem(x)).half()
+
+
+class Lazy(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.stem, self.head = nn.LazyConv2d(4, 3, 4, 1), nn.LazyConv2d(classes, 1)
+
+    def forward(self, x):
+        return self.head(self.stem(x))
+
+
+class Leaves(Base):
+    def forward(self, x):
+        raise SystemExit(3)
+
+
+def parallel(classes):
+    return nn.DataParallel(ByAnotherName(classes))
+"""
+
+
 @pytest.fixture(autouse=True)
 def on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "users_factories.py").write_text(SOURCE)
@@ -194,3 +234,19 @@ def test_one_channel_is_no_network_of_three_classes() -> None:
 def test_a_channel_for_each_class_has_no_threshold() -> None:
     with pytest.raises(NetworkError, match="has a channel for each class"):
         mask("ByAnotherName", 0.5, "5")
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules:UserWarning")
+@pytest.mark.parametrize("factory", ["InADataclass", "Half", "Lazy", "parallel"])
+def test_a_network_however_it_is_built_gives_float32_logits(factory: str) -> None:
+    logits = prepared(factory).module(torch.zeros(1, 3, 64, 128))
+    assert (logits.shape, logits.dtype) == ((1, 5, 16, 32), torch.float32)
+
+
+def test_checkpoints_use_the_names_without_data_parallel() -> None:
+    assert not any(name.startswith("module.") for name in prepared("parallel").module.named_weights.state_dict())
+
+
+def test_a_network_that_leaves_the_process_is_refused() -> None:
+    with pytest.raises(NetworkError, match=r"fails on .* image: SystemExit: 3"):
+        prepared("Leaves")
