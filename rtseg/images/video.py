@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rtseg.artifacts.files import PathLike, write_error, written_atomically
 from rtseg.errors import ImageError, WriteError
 from rtseg.images.decoding import memory_errors
-from rtseg.images.stored import require_few_pixels, require_regular_file
+from rtseg.images.stored import require_few_pixels, stored_size
 from rtseg.images.video_containers import missing_part
 
 Pixels = NDArray[np.uint8]
@@ -78,7 +78,7 @@ class VideoReader:
             raise ImageError(f"{self.path} holds no frame that OpenCV can decode")
 
     def _opened(self) -> cv2.VideoCapture:
-        if not require_regular_file(self.path):
+        if not stored_size(self.path):
             raise self._no_video("an empty file")
         try:
             with open(self.path, "rb"):
