@@ -11,6 +11,7 @@ from rtseg.errors import ImageError, SpecError
 from rtseg.images.headers import DamagedError, Header, bmp_header, jpeg_header, pnm_header, webp_header
 from rtseg.images.png_chunks import SIGNATURE, png_facts, still_picture
 from rtseg.images.tiff_header import tiff_header
+from rtseg.images.tiff_pixels import require_whole_pixels
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
@@ -118,6 +119,11 @@ def stored_picture(path: PathLike) -> StoredPicture:
     if min(header.height, header.width) < 1:
         raise no_picture(path, f"a {header.format} of {header.height}x{header.width}")
     require_few_pixels(path, header.height, header.width, header.pixels)
+    if header.format == "TIFF":
+        try:
+            require_whole_pixels(data, header)
+        except DamagedError as error:
+            raise no_picture(path, str(error)) from error
     return StoredPicture(still_picture(data) if header.format == "PNG" else data, header)
 
 
