@@ -17,6 +17,7 @@ from rtseg.errors import ImageError, InputError, WriteError
 from rtseg.frame.segmenter import Segmenter
 from rtseg.images.files import PictureReader, write_image
 from rtseg.images.folders import listed
+from rtseg.images.frame_folder import frame_name, frames_written_to
 from rtseg.images.label_png import write_label_png
 from rtseg.images.result_names import folded, result_names
 from rtseg.images.stored import IMAGE_SUFFIXES
@@ -170,12 +171,15 @@ def _label_video(segmenter: Segmenter, path: Path, folder: Path, name: str, summ
     counts = np.zeros(256, np.int64)
     frames = 0
     results = {"labels": f"{name}_labels", "overlay": f"{name}_overlay.mp4"}
-    with video_written_to(folder / results["overlay"], video.fps) as writer:
+    with (
+        frames_written_to(folder / results["labels"]) as frame_folder,
+        video_written_to(folder / results["overlay"], video.fps) as writer,
+    ):
         for frames, image in enumerate(video, 1):
             labels, overlay = segmenter.with_overlay(image)
             writer.add(overlay)
             counts += np.bincount(labels.ravel(), minlength=256)
-            write_label_png(folder / results["labels"] / f"{frames - 1:06d}.png", labels, classes)
+            write_label_png(frame_folder / frame_name(frames - 1), labels, classes)
     summary.inputs.append(_entry(path, classes.names, counts, frames=frames, results=results))
     if video.missing is not None:
         error = ImageError(f"{path} ends early: {video.missing} are there; the {frames} frames in them are labelled")

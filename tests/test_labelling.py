@@ -195,6 +195,12 @@ def test_a_video_gives_a_label_png_for_each_frame_and_an_overlay_video(segmenter
     assert names(tmp_path / "out") == [*frames, "drive_overlay.mp4"]
 
 
+def test_a_shorter_video_leaves_no_frame_of_an_earlier_longer_one(segmenter: Segmenter, tmp_path: Path) -> None:
+    label_files(segmenter, [save_video(tmp_path / "drive.mp4")], tmp_path / "out")
+    label_files(segmenter, [save_video(tmp_path / "drive.mp4", frames=2)], tmp_path / "out")
+    assert names(tmp_path / "out") == ["drive_labels/000000.png", "drive_labels/000001.png", "drive_overlay.mp4"]
+
+
 def test_the_labels_of_a_video_are_those_of_its_frames(segmenter: Segmenter, tmp_path: Path) -> None:
     path = save_video(tmp_path / "drive.mp4")
     label_files(segmenter, [path], tmp_path / "out")
