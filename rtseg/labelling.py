@@ -100,9 +100,9 @@ def label_files(
 
     A video gives NAME_labels/000000.png, ... and NAME_overlay.mp4. NAME is the file's without its suffix, or longer
     where several would share it (rtseg.images.result_names); the summary has the names of all results. An input that
-    cannot be read, is too large for the memory, or has too long a name is recorded, behind those failures that are
-    known before, and the rest goes on. Raises InputError where a result would overwrite one of the inputs, and
-    WriteError.
+    cannot be read, is too large for the memory, has too long a name, or finds something else in the place of a result
+    (a folder, a device) is recorded, behind those failures that are known before, and the rest goes on. Raises
+    InputError where a result would overwrite one of the inputs, and WriteError.
     """
     names = result_names(inputs)
     _require_kept(inputs, names, folder)
@@ -120,10 +120,12 @@ def label_files(
             too_large = ImageError(f"there is not enough memory to label {path}", hint="a smaller picture")
             summary.failures.append(_failure(path, too_large))
         except WriteError as error:
-            if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
-                raise
-            too_long = ImageError(f"the name of {path} is too long for its results", hint="a shorter one")
-            summary.failures.append(_failure(path, too_long))
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in (None, errno.ENAMETOOLONG):
+                raise  # what no other input could write either
+            why: InputError = ImageError(str(error))
+            if error.__cause__.errno is not None:
+                why = ImageError(f"the name of {path} is too long for its results", hint="a shorter one")
+            summary.failures.append(_failure(path, why))
         observer.progress("labelling", done, len(inputs))
     return summary
 
