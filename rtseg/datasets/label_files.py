@@ -80,10 +80,11 @@ def _require_own_palette(
             hint=f"--data {owner.dataset}:PATH, or one 8-bit channel without a palette: indices of {classes.dataset}",
         )
     if not any_palette:
+        other = next(index for index in sorted(used) if not _shows(stored, [index], classes))
         raise ImageError(
             f"{path} has a palette that is not {classes.dataset}'s",
-            got=", ".join(f"{_colour(stored, index)} for {index}" for index in sorted(used)[:3]),
-            expected=", ".join(f"{classes.palette[index]} for {index}" for index in range(3)),
+            got=f"{_colour(stored, other) or 'no colour'} for {other}",
+            expected=f"{classes.palette[other]} for {other}" if other < len(classes) else f"{_last(classes)} at most",
             hint=f"one 8-bit channel without a palette, where the indices are its classes: {_first(classes)}",
         )
 
@@ -145,6 +146,10 @@ def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
 
 def _first(classes: ClassSpec) -> str:
     return ", ".join(f"{index} {name}" for index, name in enumerate(classes.names[:3])) + ", ..."
+
+
+def _last(classes: ClassSpec) -> str:
+    return f"{len(classes) - 1} {classes.names[-1]}"
 
 
 def _named(classes: ClassSpec, indices: Sequence[int]) -> str:

@@ -73,6 +73,24 @@ def test_a_palette_of_nobody_is_refused_unless_any_will_do(tmp_path: Path) -> No
     np.testing.assert_array_equal(read_labels(tmp_path / "x.png", VOC_CLASSES, void=VOID, any_palette=True), LABELS)
 
 
+def test_the_first_colour_of_a_palette_that_differs_is_named(tmp_path: Path) -> None:
+    palette = [list(colour) for colour in CAMVID_CLASSES.palette]
+    palette[6] = [1, 2, 3]
+    labels = np.array([[0, 1, 5, 6, 7]], np.uint8)
+    picture = Image.fromarray(labels, mode="P")
+    picture.putpalette(bytes(np.array(palette, np.uint8)))
+    picture.save(tmp_path / "x.png")
+    message = refusal(tmp_path / "x.png", CAMVID_CLASSES)
+    assert f"got (1, 2, 3) for 6; expected {CAMVID_CLASSES.palette[6]} for 6" in message
+
+
+def test_an_index_in_a_palette_that_no_class_has_is_named(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[0, 1, 20]], np.uint8), mode="P")
+    picture.putpalette(bytes(np.array(CAMVID_CLASSES.palette, np.uint8)) + bytes([9] * 30))
+    picture.save(tmp_path / "x.png")
+    assert "got (9, 9, 9) for 20; expected 10 bicyclist at most" in refusal(tmp_path / "x.png", CAMVID_CLASSES)
+
+
 @pytest.mark.parametrize("classes", [CAMVID_CLASSES, VOC_CLASSES], ids=named)
 def test_the_datasets_own_colours_are_told_with_the_index_of_each(tmp_path: Path, classes: ClassSpec) -> None:
     message = refusal(colours(tmp_path / "x.png", classes), classes)
