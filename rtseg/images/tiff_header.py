@@ -18,6 +18,8 @@ _WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT = 256, 257, 258, 277, 339
 _COMPRESSION, _DEFLATED = 259, (8, 32946)
 _STRIPS, _TILES, _TILE_SIDES = (273, 279), (324, 325), (322, 323)
 _READ = {_WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT, _COMPRESSION, *_STRIPS, *_TILES, *_TILE_SIDES}
+_MOST_FIELDS = 65535
+"""What a TIFF may have, and no BigTIFF needs."""
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point"}
 
 
@@ -68,6 +70,8 @@ def _fields(data: bytes) -> dict[int, Integers]:
     at += 2 if version == 42 else 8
     entry = 4 + 2 * width
     require_room(data, at, number * entry, "the directory")
+    if number > _MOST_FIELDS:
+        raise DamagedError(f"a directory of {number} fields")
     fields = {}
     for place in range(at, at + number * entry, entry):
         tag, kind, values = unpacked(data, f"{order}HH{word}", place, "a field")
