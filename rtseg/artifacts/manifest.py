@@ -196,7 +196,7 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
         raise ManifestError(f"{sidecar} is not a manifest of rtseg (not UTF-8 text)") from error
     try:
         manifest = Manifest.from_json(json.loads(text, parse_constant=_refuse_constant))
-    except (ValueError, RecursionError, SpecError, ManifestError) as error:  # ValueError: not JSON
+    except (ValueError, RecursionError, OverflowError, SpecError, ManifestError) as error:  # ValueError: not JSON
         raise ManifestError(f"{sidecar} is not a manifest of rtseg ({error})") from error
     require_kind(path, manifest, kinds)
     return manifest

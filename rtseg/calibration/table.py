@@ -106,7 +106,7 @@ class CalibrationTable:
             raise CalibrationError(f"{path} is not a calibration table", expected=f"a JSON object of format {FORMAT}")
         try:
             return cls._from_json(data)
-        except (KeyError, TypeError, ValueError, AttributeError, SpecError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, SpecError) as error:
             raise CalibrationError(f"{path} is a damaged calibration table ({error})") from error
 
     @classmethod
