@@ -72,6 +72,8 @@ def _home(root: Path) -> Path:
 
 def _names_in(path: Path) -> list[str]:
     try:
+        if path.exists() and not path.is_file():  # reading a named pipe would wait for ever
+            raise DatasetError(f"cannot read the list {path}: it is not a file")
         lines = path.read_text(encoding="ascii").splitlines()
     except OSError as error:
         raise DatasetError(f"cannot read the list {path}: {error.strerror}") from error
