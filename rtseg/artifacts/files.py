@@ -24,8 +24,9 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 def sha256_of(path: PathLike) -> str:
     """Return the hexadecimal SHA-256 of the file's bytes. Raises OSError, also for what is no regular file."""
-    require_regular_file(path)
     digest = hashlib.sha256()
+    if not require_regular_file(path):  # reading what only says so may wait, see read_bytes
+        return digest.hexdigest()
     with open(path, "rb") as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
