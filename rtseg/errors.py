@@ -31,20 +31,28 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+_LONGEST_PART = 1000
+
+
+def _brief(part: object) -> str:
+    """Return a part of a message without its middle where it is long: a word of a damaged file may be millions."""
+    text = str(part)
+    return text if len(text) <= _LONGEST_PART else f"{text[: _LONGEST_PART - 300]} ... {text[-200:]}"
+
 
 class RtsegError(Exception):
     """Anything a user can cause and can mend."""
 
     def __init__(self, what: str, *, got: object = None, expected: object = None, hint: str = "") -> None:
         """Compose one message from the four things a reader needs; empty parts are left out."""
-        parts = [what]
+        parts = [_brief(what)]
         if got is not None:
-            parts.append(f"got {got}")
+            parts.append(f"got {_brief(got)}")
         if expected is not None:
-            parts.append(f"expected {expected}")
+            parts.append(f"expected {_brief(expected)}")
         message = "; ".join(parts)
         if hint:
-            message += f". Try: {hint}"
+            message += f". Try: {_brief(hint)}"
         super().__init__(message)
 
 

@@ -17,6 +17,7 @@ from rtseg.errors import ImageError, InputError, WriteError
 from rtseg.frame.segmenter import Segmenter
 from rtseg.images.files import PictureReader, write_image
 from rtseg.images.folders import listed
+from rtseg.images.frame_folder import frame_name, frames_written_to
 from rtseg.images.label_png import write_label_png
 from rtseg.images.result_names import folded, result_names
 from rtseg.images.stored import IMAGE_SUFFIXES
@@ -99,9 +100,9 @@ def label_files(
 
     A video gives NAME_labels/000000.png, ... and NAME_overlay.mp4. NAME is the file's without its suffix, or longer
     where several would share it (rtseg.images.result_names); the summary has the names of all results. An input that
-    cannot be read, is too large for the memory, or has too long a name is recorded, behind those failures that are
-    known before, and the rest goes on. Raises InputError where a result would overwrite one of the inputs, and
-    WriteError.
+    cannot be read, is too large for the memory, has too long a name, or finds something else in the place of a result
+    (a folder, a device) is recorded, behind those failures that are known before, and the rest goes on. Raises
+    InputError where a result would overwrite one of the inputs, and WriteError.
     """
     names = result_names(inputs)
     _require_kept(inputs, names, folder)
@@ -119,10 +120,12 @@ def label_files(
             too_large = ImageError(f"there is not enough memory to label {path}", hint="a smaller picture")
             summary.failures.append(_failure(path, too_large))
         except WriteError as error:
-            if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
-                raise
-            too_long = ImageError(f"the name of {path} is too long for its results", hint="a shorter one")
-            summary.failures.append(_failure(path, too_long))
+            if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in (None, errno.ENAMETOOLONG):
+                raise  # what no other input could write either
+            why: InputError = ImageError(str(error))
+            if error.__cause__.errno is not None:
+                why = ImageError(f"the name of {path} is too long for its results", hint="a shorter one")
+            summary.failures.append(_failure(path, why))
         observer.progress("labelling", done, len(inputs))
     return summary
 
@@ -170,12 +173,15 @@ def _label_video(segmenter: Segmenter, path: Path, folder: Path, name: str, summ
     counts = np.zeros(256, np.int64)
     frames = 0
     results = {"labels": f"{name}_labels", "overlay": f"{name}_overlay.mp4"}
-    with video_written_to(folder / results["overlay"], video.fps) as writer:
+    with (
+        frames_written_to(folder / results["labels"]) as frame_folder,
+        video_written_to(folder / results["overlay"], video.fps) as writer,
+    ):
         for frames, image in enumerate(video, 1):
             labels, overlay = segmenter.with_overlay(image)
             writer.add(overlay)
             counts += np.bincount(labels.ravel(), minlength=256)
-            write_label_png(folder / results["labels"] / f"{frames - 1:06d}.png", labels, classes)
+            write_label_png(frame_folder / frame_name(frames - 1), labels, classes)
     summary.inputs.append(_entry(path, classes.names, counts, frames=frames, results=results))
     if video.missing is not None:
         error = ImageError(f"{path} ends early: {video.missing} are there; the {frames} frames in them are labelled")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -195,6 +196,12 @@ def test_a_video_gives_a_label_png_for_each_frame_and_an_overlay_video(segmenter
     assert names(tmp_path / "out") == [*frames, "drive_overlay.mp4"]
 
 
+def test_a_shorter_video_leaves_no_frame_of_an_earlier_longer_one(segmenter: Segmenter, tmp_path: Path) -> None:
+    label_files(segmenter, [save_video(tmp_path / "drive.mp4")], tmp_path / "out")
+    label_files(segmenter, [save_video(tmp_path / "drive.mp4", frames=2)], tmp_path / "out")
+    assert names(tmp_path / "out") == ["drive_labels/000000.png", "drive_labels/000001.png", "drive_overlay.mp4"]
+
+
 def test_the_labels_of_a_video_are_those_of_its_frames(segmenter: Segmenter, tmp_path: Path) -> None:
     path = save_video(tmp_path / "drive.mp4")
     label_files(segmenter, [path], tmp_path / "out")
@@ -320,6 +327,31 @@ def test_an_input_is_never_overwritten(segmenter: Segmenter, tmp_path: Path) -> 
     with pytest.raises(InputError, match=r"would overwrite the input .*street_labels\.png"):
         label_files(segmenter, inputs, tmp_path)
     assert inputs[1].read_bytes() == truth
+
+
+@pytest.mark.parametrize("blocked", ["b_labels.png", "b_overlay.png", "c_labels", "c_overlay.mp4"])
+def test_something_else_in_the_place_of_a_result_is_that_inputs_failure(
+    segmenter: Segmenter, tmp_path: Path, blocked: str
+) -> None:
+    inputs = [save(tmp_path / "a.png"), save(tmp_path / "b.png"), save_video(tmp_path / "c.mp4", frames=2)]
+    inputs.append(save(tmp_path / "d.png"))
+    (tmp_path / "out" / blocked / "kept").mkdir(parents=True)
+    summary = label_files(segmenter, inputs, tmp_path / "out")
+    assert "".join(Path(entry["input"]).stem for entry in summary.inputs) == "abcd".replace(blocked[0], "")
+    (failure,) = summary.failures
+    assert failure["input"] == str(next(path for path in inputs if path.stem == blocked[0]))
+    assert f"cannot write {tmp_path / 'out' / blocked}" in failure["error"]
+    assert [path for path in os.listdir(tmp_path / "out") if path.startswith((blocked[0], "."))] == [blocked]
+    assert (tmp_path / "out" / blocked / "kept").is_dir()
+
+
+def test_frames_are_not_led_elsewhere_by_a_link(segmenter: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "c_labels").symlink_to(tmp_path / "elsewhere")
+    summary = label_files(segmenter, [save_video(tmp_path / "c.mp4", frames=2)], tmp_path / "out")
+    assert "c_labels is a link" in summary.failures[0]["error"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_a_write_error(segmenter: Segmenter, tmp_path: Path) -> None:

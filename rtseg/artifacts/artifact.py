@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Union
 
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, read_bytes
 from rtseg.artifacts.manifest import (
     KINDS,
     Manifest,
@@ -90,7 +90,7 @@ class Artifact:
     def content(self) -> bytes:
         """Return the bytes of the file, read once and verified. Raises ManifestError where they are others."""
         try:
-            content = self.path.read_bytes()
+            content = read_bytes(self.path)
         except OSError as error:
             raise ManifestError(f"cannot read {self.path}: {error.strerror}") from error
         require_digest(self.path, self.manifest, hashlib.sha256(content).hexdigest())

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, their digests, and words that become parts of their names.
+"""Files that are written whole or not at all, read whole, their digests, and words that become parts of names.
 
 What a path holds is replaced only where it is a regular file. A symbolic link is replaced itself, and what it points to
 stays as it is: the file there may be an artifact, whose manifest would tell of another one.
@@ -7,6 +7,7 @@ stays as it is: the file there may be an artifact, whose manifest would tell of 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -22,12 +23,46 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 
 def sha256_of(path: PathLike) -> str:
-    """Return the hexadecimal SHA-256 of the file's bytes."""
+    """Return the hexadecimal SHA-256 of the file's bytes. Raises OSError, also for what is no regular file."""
     digest = hashlib.sha256()
+    if not require_regular_file(path):  # reading what only says so may wait, see read_bytes
+        return digest.hexdigest()
     with open(path, "rb") as stream:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def require_regular_file(path: PathLike) -> int:
+    """Return the size of a file in bytes. Raises OSError for what is none, saying what it is.
+
+    Reading a named pipe would wait for ever, and a device may never end.
+    """
+    described = os.stat(path)
+    if not stat.S_ISREG(described.st_mode):
+        number = errno.EISDIR if stat.S_ISDIR(described.st_mode) else errno.EINVAL
+        raise OSError(number, f"it is {_kind(described.st_mode)}, not a file", os.fspath(path))
+    return described.st_size
+
+
+def read_bytes(path: PathLike) -> bytes:
+    """Return the content of a regular file, of which no more is read than its size says and one byte.
+
+    A file of a system's own (in /proc) may wait for what comes, but says that it is empty. Raises OSError.
+    """
+    size = require_regular_file(path)
+    if not size:
+        return b""
+    with open(path, "rb") as stream:
+        return stream.read(size + 1)
+
+
+def read_utf8(path: PathLike) -> str:
+    """Return the UTF-8 text of a regular file, lines ended by a line feed.
+
+    Raises OSError, and UnicodeDecodeError for what is not UTF-8.
+    """
+    return read_bytes(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
 @contextlib.contextmanager
@@ -140,6 +175,10 @@ _KINDS = (
 )
 
 
+def _kind(mode: int) -> str:
+    return next((words for is_kind, words in _KINDS if is_kind(mode)), "no regular file")
+
+
 def _replaceable(target: Path) -> int | None:
     """Return the mode of the regular file at target, None where there is none or a link to one.
 
@@ -159,7 +198,7 @@ def _replaceable(target: Path) -> int | None:
             return None
     if stat.S_ISREG(described.st_mode):
         return None if linked else stat.S_IMODE(described.st_mode)
-    kind = next((words for is_kind, words in _KINDS if is_kind(described.st_mode)), "no regular file")
+    kind = _kind(described.st_mode)
     raise OSError(f"{target} is {f'a link to {kind}' if linked else kind}")
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from rtseg.artifacts.details import Details, DetailsType, Digest, details_from_json, details_of_the_first_format
-from rtseg.artifacts.files import PathLike, sha256_of, write_text_atomically
+from rtseg.artifacts.files import PathLike, read_utf8, require_regular_file, sha256_of, write_text_atomically
 from rtseg.artifacts.import_command import import_command
 from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import ManifestError, SpecError, WriteError
@@ -181,6 +181,7 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
     """
     sidecar, kinds = manifest_path(path), (kind,) if isinstance(kind, str) else tuple(kind)
     try:
+        require_regular_file(path)
         with open(path, "rb"):
             pass
     except OSError as error:
@@ -188,14 +189,14 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
             f"cannot read {path}: {error.strerror}", hint=f"the path of a file of kind {' or '.join(kinds)}"
         ) from error
     try:
-        text = sidecar.read_text(encoding="utf-8")
+        text = read_utf8(sidecar)
     except OSError as error:
         raise ManifestError(f"cannot read {sidecar}: {error.strerror}", hint=_where_from(path)) from error
     except UnicodeDecodeError as error:
         raise ManifestError(f"{sidecar} is not a manifest of rtseg (not UTF-8 text)") from error
     try:
         manifest = Manifest.from_json(json.loads(text, parse_constant=_refuse_constant))
-    except (ValueError, RecursionError, SpecError, ManifestError) as error:  # ValueError: not JSON
+    except (ValueError, RecursionError, OverflowError, SpecError, ManifestError) as error:  # ValueError: not JSON
         raise ManifestError(f"{sidecar} is not a manifest of rtseg ({error})") from error
     require_kind(path, manifest, kinds)
     return manifest

@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Union
 
+from rtseg.artifacts.files import require_regular_file
+
 Content = Union[bytes, mmap.mmap]
 
 Field = tuple[int, int, int, int]
@@ -82,12 +84,11 @@ def operator_types(path: str | os.PathLike[str]) -> frozenset[str]:
 @contextlib.contextmanager
 def mapped(path: str | os.PathLike[str]) -> Iterator[Content]:
     """Give the bytes of a file without reading those that nobody asks for. Raises OSError."""
-    with open(path, "rb") as stream:
-        if not os.fstat(stream.fileno()).st_size:
-            yield b""
-            return
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            yield content
+    if not require_regular_file(path):
+        yield b""
+        return
+    with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield content
 
 
 def _messages(content: Content) -> Iterator[tuple[str, list[Field]]]:

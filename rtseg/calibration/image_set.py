@@ -6,12 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rtseg.artifacts.files import PathLike, write_text_atomically
+from rtseg.artifacts.files import PathLike, read_utf8, write_text_atomically
 from rtseg.errors import CalibrationError
 
 FORMAT = "rtseg-image-set/1"
@@ -34,7 +33,7 @@ class ImageSet:
     def read(cls, path: PathLike) -> ImageSet:
         """Return the set in a file. Raises CalibrationError where it is none, or names no picture."""
         try:
-            facts = json.loads(Path(path).read_text(encoding="utf-8"))
+            facts = json.loads(read_utf8(path))
         except OSError as error:
             raise CalibrationError(f"cannot read {path}: {error.strerror}", hint="--save-set writes one") from error
         except (ValueError, RecursionError) as error:

@@ -7,11 +7,10 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
 from typing import Any, Optional
 
 from rtseg.artifacts.details import Digest
-from rtseg.artifacts.files import PathLike, write_text_atomically
+from rtseg.artifacts.files import PathLike, read_utf8, write_text_atomically
 from rtseg.artifacts.manifest import Manifest
 from rtseg.errors import CalibrationError, SpecError
 from rtseg.specs import ImageSpec
@@ -98,7 +97,7 @@ class CalibrationTable:
     def read(cls, path: PathLike) -> CalibrationTable:
         """Return the table in a file. Raises CalibrationError where it is none."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            data = json.loads(read_utf8(path))
         except OSError as error:
             raise CalibrationError(f"cannot read {path}: {error.strerror}", hint="rtseg calibrate") from error
         except (ValueError, RecursionError) as error:
@@ -107,7 +106,7 @@ class CalibrationTable:
             raise CalibrationError(f"{path} is not a calibration table", expected=f"a JSON object of format {FORMAT}")
         try:
             return cls._from_json(data)
-        except (KeyError, TypeError, ValueError, AttributeError, SpecError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, SpecError) as error:
             raise CalibrationError(f"{path} is a damaged calibration table ({error})") from error
 
     @classmethod

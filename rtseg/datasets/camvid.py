@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
-from rtseg.datasets.label_files import read_labels
+from rtseg.datasets.label_files import read_labelled_picture, read_labels
 from rtseg.datasets.labelled import LabelledDataset, LabelledImage, checked
 from rtseg.errors import DatasetError
 from rtseg.images.files import PictureReader, write_image
@@ -61,7 +61,8 @@ class CamVid:
         image_path, labels_path = self._pairs[index]
         labels = read_labels(labels_path, self.classes, void=VOID_IN_FILES)
         labels = np.where(labels == VOID_IN_FILES, np.uint8(self.classes.ignore_index), labels)
-        return checked(LabelledImage(self._names[index], self._read(image_path), labels), self.classes)
+        image = read_labelled_picture(image_path, self._read)
+        return checked(LabelledImage(self._names[index], image, labels), self.classes)
 
 
 def _pictures_in(folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
-from rtseg.datasets.label_files import read_labels
+from rtseg.datasets.label_files import read_labelled_picture, read_labels
 from rtseg.datasets.labelled import LabelledImage, Labels, checked
 from rtseg.errors import DatasetError
 from rtseg.images.files import PictureReader
@@ -64,7 +64,7 @@ class Cityscapes:
         labels = read_labels(labels_path, self.classes, void=self.classes.ignore_index)
         if labels_path.name.endswith("labelIds.png"):
             labels = _train_ids(labels, labels_path)
-        item = LabelledImage(self._names[index], self._read(image_path), labels)
+        item = LabelledImage(self._names[index], read_labelled_picture(image_path, self._read), labels)
         return checked(item, self.classes, "the name NAME_gtFine_labelIds.png, if the values are label ids")
 
 

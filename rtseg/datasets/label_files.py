@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
-from rtseg.datasets.labelled import Labels
+from rtseg.datasets.labelled import Image, Labels
 from rtseg.datasets.voc_classes import VOC_CLASSES
-from rtseg.errors import ImageError
+from rtseg.errors import DatasetError, ImageError
+from rtseg.images.files import orientation
 from rtseg.images.label_png import StoredLabels, not_a_label_map, read_stored_labels
 from rtseg.specs import ClassSpec, Colour
 
@@ -21,6 +22,9 @@ KNOWN = (CAMVID_CLASSES, CITYSCAPES_CLASSES, VOC_CLASSES)
 
 VOID_COLOURS = {(0, 0, 0), (255, 255, 255), (224, 224, 192)}
 """Colours that datasets give to what they leave unlabelled."""
+
+_SIDES_SWAPPED = 5
+"""From this orientation on height and width change places."""
 
 
 def read_labels(path: Path, classes: ClassSpec, *, void: int, any_palette: bool = False) -> Labels:
@@ -41,6 +45,24 @@ def read_labels(path: Path, classes: ClassSpec, *, void: int, any_palette: bool 
     return labels
 
 
+def read_labelled_picture(path: Path, read: Callable[[Path], Image]) -> Image:
+    """Return a picture that has labels, uint8 RGB, as read gives it. Raises ImageError.
+
+    Raises DatasetError where the file says that it is to be turned and its size does not tell whether its labels,
+    which are never turned, were made of it as it is stored or as it is shown.
+    """
+    image = read(path)
+    turned = orientation(path)
+    if turned == 1 or (turned >= _SIDES_SWAPPED and image.shape[0] != image.shape[1]):
+        return image
+    raise DatasetError(
+        f"{path} is to be turned or mirrored when it is shown, and its labels may be or not",
+        got=f"EXIF orientation {turned}",
+        expected="a picture that is stored as it is shown",
+        hint="save it without EXIF data, turned as its labels are",
+    )
+
+
 def _require_own_palette(
     path: Path, stored: StoredLabels, used: set[int], classes: ClassSpec, any_palette: bool
 ) -> None:
@@ -58,10 +80,11 @@ def _require_own_palette(
             hint=f"--data {owner.dataset}:PATH, or one 8-bit channel without a palette: indices of {classes.dataset}",
         )
     if not any_palette:
+        other = next(index for index in sorted(used) if not _shows(stored, [index], classes))
         raise ImageError(
             f"{path} has a palette that is not {classes.dataset}'s",
-            got=", ".join(f"{_colour(stored, index)} for {index}" for index in sorted(used)[:3]),
-            expected=", ".join(f"{classes.palette[index]} for {index}" for index in range(3)),
+            got=f"{_colour(stored, other) or 'no colour'} for {other}",
+            expected=f"{classes.palette[other]} for {other}" if other < len(classes) else f"{_last(classes)} at most",
             hint=f"one 8-bit channel without a palette, where the indices are its classes: {_first(classes)}",
         )
 
@@ -123,6 +146,10 @@ def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
 
 def _first(classes: ClassSpec) -> str:
     return ", ".join(f"{index} {name}" for index, name in enumerate(classes.names[:3])) + ", ..."
+
+
+def _last(classes: ClassSpec) -> str:
+    return f"{len(classes) - 1} {classes.names[-1]}"
 
 
 def _named(classes: ClassSpec, indices: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ import os
 import re
 from pathlib import Path
 
-from rtseg.datasets.label_files import read_labels
+from rtseg.datasets.label_files import read_labelled_picture, read_labels
 from rtseg.datasets.labelled import LabelledImage, checked
 from rtseg.datasets.voc_classes import VOC_CLASSES
 from rtseg.errors import DatasetError
@@ -54,7 +54,8 @@ class VOC2012:
         name = self._names[index]
         path = self._labels / f"{name}.png"
         labels = read_labels(path, self.classes, void=self.classes.ignore_index, any_palette=True)
-        return checked(LabelledImage(name, self._read(self._pictures / f"{name}.jpg"), labels), self.classes)
+        image = read_labelled_picture(self._pictures / f"{name}.jpg", self._read)
+        return checked(LabelledImage(name, image, labels), self.classes)
 
 
 def _home(root: Path) -> Path:
@@ -71,6 +72,8 @@ def _home(root: Path) -> Path:
 
 def _names_in(path: Path) -> list[str]:
     try:
+        if path.exists() and not path.is_file():  # reading a named pipe would wait for ever
+            raise DatasetError(f"cannot read the list {path}: it is not a file")
         lines = path.read_text(encoding="ascii").splitlines()
     except OSError as error:
         raise DatasetError(f"cannot read the list {path}: {error.strerror}") from error

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, read_utf8
 from rtseg.engines.inspector import INSPECTOR, EngineLayers, parse_layers
 from rtseg.errors import EngineError
 
@@ -58,7 +58,7 @@ def read_layers(path: PathLike) -> EngineLayers:
 def read_json(path: Path, *, hint: str) -> Any:
     """Return the content of a JSON file as TensorRT's tools write it. Raises EngineError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_utf8(path)
     except OSError as error:
         raise EngineError(f"cannot read {path}: {error.strerror}", hint=hint) from error
     except UnicodeDecodeError as error:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, read_utf8
 from rtseg.errors import SpecError
 
 HARDWARE_COMPATIBILITIES = ("none", "ampere_plus", "same_compute_capability")
@@ -85,7 +84,7 @@ def read_settings(path: PathLike) -> BuildSettings:
             ) from error
 
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        data = tomllib.loads(read_utf8(path))
     except OSError as error:
         raise SpecError(f"cannot read the build settings {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or numbers and nesting without end

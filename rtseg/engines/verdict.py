@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts.files import PathLike, sha256_of
+from rtseg.artifacts.files import PathLike, read_utf8, sha256_of
 from rtseg.artifacts.manifest import manifest_path
 from rtseg.engines.formats import UNKNOWN
 from rtseg.engines.inspector import RTX_SCHEMA
@@ -129,7 +129,7 @@ def requested_precision(path: PathLike) -> str | None:
         return None
     sidecar = manifest_path(engine)
     try:
-        manifest = json.loads(sidecar.read_text(encoding="utf-8"))
+        manifest = json.loads(read_utf8(sidecar))
         precision, digest, details = manifest["precision"], manifest["sha256"], manifest.get("details", {})
         layers_digest = details["layers_sha256"] if details.get("runtime") == RTX else None
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import struct
 from pathlib import Path
 from typing import Any, Callable, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
-from rtseg.artifacts.files import PathLike, written_atomically
+from rtseg.artifacts.files import PathLike, read_bytes, written_atomically
 from rtseg.errors import ImageError
 from rtseg.images.decoding import decoded, memory_errors, memory_for
-from rtseg.images.headers import Header
+from rtseg.images.headers import DamagedError, Header
+from rtseg.images.png_chunks import SIGNATURE, chunks
 from rtseg.images.stored import stored_picture
 
 Pixels = NDArray[np.uint8]
@@ -22,6 +26,8 @@ LOGGER: Final = logging.getLogger("rtseg")
 
 CUSTOMARY_BITS = (10, 12, 14)
 """What sensors give and files of 16 bits hold; and what is warned of when a picture uses no more."""
+
+_ORIENTATION = 0x0112
 
 
 class PictureReader:
@@ -92,6 +98,24 @@ def _used_bits(stored: NDArray[Any], header: Header) -> int | None:
     if not largest:
         return None  # black is black in any range
     return next((bits for bits in CUSTOMARY_BITS if largest < 1 << bits), None)
+
+
+def orientation(path: PathLike) -> int:
+    """Return how a picture file says it is to be turned, as EXIF numbers it; 1 where it is shown as it is stored.
+
+    Reading a picture turns it so; label files are never turned.
+    """
+    try:
+        data = read_bytes(path)
+        if data.startswith(SIGNATURE):  # in which Pillow unpacks all pixels to find out
+            exif = PillowImage.Exif()
+            exif.load(next((bytes(chunk.content) for chunk in chunks(data) if chunk.kind == b"eXIf"), b""))
+        else:
+            exif = PillowImage.open(io.BytesIO(data)).getexif()
+        found = exif.get(_ORIENTATION, 1)
+    except (OSError, ValueError, SyntaxError, struct.error, DamagedError, PillowImage.DecompressionBombError):
+        return 1
+    return found if found in range(1, 9) else 1
 
 
 def write_image(path: PathLike, image: Pixels) -> None:

@@ -54,6 +54,9 @@ def unpacked(data: bytes, layout: str, start: int, what: str) -> tuple[int, ...]
 
 _ALONE = {0x01, *range(0xD0, 0xDA)}
 """Markers of JPEG without a length."""
+_MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
+"""A marker, behind any number of bytes that fill."""
+_MOST_SEGMENTS = 100_000
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG that begin a frame, whose size follows."""
 
@@ -61,14 +64,12 @@ _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 def jpeg_header(data: bytes) -> Header:
     """Return the claims of a JPEG: those of the frame, not of a thumbnail in it. Raises DamagedError."""
     at = 2
-    while True:
-        at = data.find(b"\xff", at)
-        if at < 0 or at + 2 > len(data):
+    for _ in range(_MOST_SEGMENTS):
+        begin = _MARKER.search(data, at)
+        if begin is None:
             raise DamagedError("a JPEG without a frame")
+        at = begin.end() - 2
         marker = data[at + 1]
-        if marker in (0x00, 0xFF):
-            at += 1
-            continue
         if marker in _ALONE:
             at += 2
             continue
@@ -80,6 +81,7 @@ def jpeg_header(data: bytes) -> Header:
             bits, height, width = unpacked(data, ">BHH", at + 4, "a frame")
             return Header("JPEG", height, width, bits)
         at += 2 + max(2, length)
+    raise DamagedError(f"a JPEG with more than {_MOST_SEGMENTS} segments before its frame")
 
 
 def webp_header(data: bytes) -> Header:

@@ -21,6 +21,8 @@ from rtseg.specs import ClassSpec, Colour
 
 Pixels = NDArray[np.uint8]
 
+_AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+
 
 def write_label_png(path: PathLike, labels: Pixels, classes: ClassSpec) -> None:
     """Write an indexed PNG: each pixel holds its class index, the palette holds the class colours.
@@ -54,8 +56,8 @@ class StoredLabels:
 def read_stored_labels(path: PathLike) -> StoredLabels:
     """Return the values of a PNG as they are stored: indices where it has a palette. Raises ImageError for other files.
 
-    Transparency is left aside. Values of fewer than 8 bits stay what they are, though a picture of them would be spread
-    to full brightness.
+    Transparency is left aside, and so is a note that the picture is to be turned. Values of fewer than 8 bits stay what
+    they are, though a picture of them would be spread to full brightness.
     """
     with memory_for(path):
         return _read(path)
@@ -67,9 +69,9 @@ def _read(path: PathLike) -> StoredLabels:
         raise ImageError(f"{path} is not a PNG", got=f"a {header.format}", expected="class indices in a PNG")
     _, colour_type, palette = png_facts(data)
     if colour_type & COLOUR and colour_type != PALETTE:
-        return StoredLabels(decoded(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH), ())
+        return StoredLabels(decoded(path, data, _AS_STORED | cv2.IMREAD_COLOR), ())
     if colour_type not in (0, PALETTE):
-        return StoredLabels(decoded(path, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH), ())
+        return StoredLabels(decoded(path, data, _AS_STORED | cv2.IMREAD_GRAYSCALE), ())
     values = decoded(path, indices_as_grey(data), cv2.IMREAD_UNCHANGED)
     if header.bits < 8:
         values //= 255 // ((1 << header.bits) - 1)

@@ -16,6 +16,9 @@ GREY, COLOUR, PALETTE = 0, 2, 3
 _LEFT_OUT = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"acTL", b"fcTL", b"fdAT"}
 """Chunks of text, profiles and animation. They unpack to what nobody asked for; the still picture is in none."""
 
+MOST_CHUNKS = 1 << 18
+"""Of the 8 kB that libpng puts into one these are 2 GB; millions of empty ones only cost time."""
+
 
 class Chunk(NamedTuple):
     """One chunk: its type, its content, and all of it as it stands in the file, length and checksum with it."""
@@ -34,10 +37,13 @@ class PngFacts(NamedTuple):
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
-    """Give the chunks up to the end of the picture. Raises DamagedError for one that is longer than the file."""
+    """Give the chunks up to the end of the picture.
+
+    Raises DamagedError for one that is longer than the file, and for more than any picture of an allowed size has.
+    """
     view = memoryview(data)
     at = len(SIGNATURE)
-    while True:
+    for _ in range(MOST_CHUNKS):
         (length,) = unpacked(data, ">I", at, "a chunk")
         kind = data[at + 4 : at + 8]
         end = at + length + 12
@@ -46,6 +52,7 @@ def chunks(data: bytes) -> Iterator[Chunk]:
         if kind == b"IEND":
             return
         at = end
+    raise DamagedError(f"a PNG of more than {MOST_CHUNKS} chunks")
 
 
 def png_facts(data: bytes) -> PngFacts:

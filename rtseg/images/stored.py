@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, read_bytes, require_regular_file
 from rtseg.errors import ImageError, SpecError
 from rtseg.images.headers import DamagedError, Header, bmp_header, jpeg_header, pnm_header, webp_header
 from rtseg.images.png_chunks import SIGNATURE, png_facts, still_picture
 from rtseg.images.tiff_header import tiff_header
+from rtseg.images.tiff_pixels import require_whole_pixels
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
@@ -73,19 +72,14 @@ def max_pixels() -> int:
     return int(text)
 
 
-def require_regular_file(path: PathLike) -> int:
+def stored_size(path: PathLike) -> int:
     """Return the size of a file in bytes. Raises ImageError for what is none: reading a pipe would wait for ever."""
     try:
-        found = os.stat(path)
+        return require_regular_file(path)
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and os.path.islink(path):
             raise ImageError(f"cannot read {path}: it is a link to what is not there") from error
         raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-    if stat.S_ISREG(found.st_mode):
-        return found.st_size
-    kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
-    kind = kinds.get(stat.S_IFMT(found.st_mode), "a device")
-    raise ImageError(f"cannot read {path}: it is {kind}", expected="a file")
 
 
 def require_few_pixels(path: PathLike, height: int, width: int, pixels: int | None = None) -> None:
@@ -105,12 +99,12 @@ def stored_picture(path: PathLike) -> StoredPicture:
 
     Raises ImageError for what is no file, no picture of a format that is read, or not whole, and for too many pixels.
     """
-    size = require_regular_file(path)
+    size = stored_size(path)
     most = max(SMALL_FILE, BYTES_A_PIXEL * max_pixels())
     if size > most:
         raise ImageError(f"{path} is too large for a picture", got=f"{size} bytes", expected=f"at most {most}")
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path)
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror}") from error
     if not data:
@@ -125,6 +119,11 @@ def stored_picture(path: PathLike) -> StoredPicture:
     if min(header.height, header.width) < 1:
         raise no_picture(path, f"a {header.format} of {header.height}x{header.width}")
     require_few_pixels(path, header.height, header.width, header.pixels)
+    if header.format == "TIFF":
+        try:
+            require_whole_pixels(data, header)
+        except DamagedError as error:
+            raise no_picture(path, str(error)) from error
     return StoredPicture(still_picture(data) if header.format == "PNG" else data, header)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,8 +15,11 @@ _TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
 """Types of a field that hold integers from 0, as NumPy writes them."""
 
 _WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT = 256, 257, 258, 277, 339
+_COMPRESSION, _DEFLATED = 259, (8, 32946)
 _STRIPS, _TILES, _TILE_SIDES = (273, 279), (324, 325), (322, 323)
-_READ = {_WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT, *_STRIPS, *_TILES, *_TILE_SIDES}
+_READ = {_WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT, _COMPRESSION, *_STRIPS, *_TILES, *_TILE_SIDES}
+_MOST_FIELDS = 65535
+"""What a TIFF may have, and no BigTIFF needs."""
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point"}
 
 
@@ -23,14 +28,28 @@ def tiff_header(data: bytes) -> Header:
     fields = _fields(data)
     width, height = (_one(fields, tag, 0) for tag in (_WIDTH, _HEIGHT))
     bits, samples = _one(fields, _BITS, 1), _one(fields, _SAMPLES, 1)
-    for starts, lengths in (_STRIPS, _TILES):
-        for start, length in zip(*(fields.get(tag, np.empty(0, np.int64)) for tag in (starts, lengths))):
-            require_room(data, int(start), int(length), "a strip or tile")
+    for start, length in _parts(fields):
+        require_room(data, start, length, "a strip or tile")
     tile = _one(fields, _TILE_SIDES[0], 0) * _one(fields, _TILE_SIDES[1], 0)
     numbers = _NUMBERS.get(_one(fields, _SAMPLE_FORMAT, 1), "other")
     block = max(tile, height * width) * max(1, samples // 4)  # of more than four samples all are decoded
     # What is packed in 10 to 14 bits OpenCV spreads over 16 by itself.
     return Header("TIFF", height, width, bits, 255 if bits <= 8 else 65535, block, numbers)
+
+
+def deflated_parts(data: bytes) -> Iterator[memoryview]:
+    """Give the content of each strip or tile of a TIFF that is deflated; of any other nothing. Raises DamagedError."""
+    fields = _fields(data)
+    if _one(fields, _COMPRESSION, 1) in _DEFLATED:
+        for start, length in _parts(fields):
+            yield memoryview(data)[start : start + length]
+
+
+def _parts(fields: dict[int, Integers]) -> Iterator[tuple[int, int]]:
+    """Give where each strip or tile begins, and its length."""
+    for starts, lengths in (_STRIPS, _TILES):
+        for start, length in zip(*(fields.get(tag, np.empty(0, np.int64)) for tag in (starts, lengths))):
+            yield int(start), int(length)
 
 
 def _one(fields: dict[int, Integers], tag: int, otherwise: int) -> int:
@@ -51,6 +70,8 @@ def _fields(data: bytes) -> dict[int, Integers]:
     at += 2 if version == 42 else 8
     entry = 4 + 2 * width
     require_room(data, at, number * entry, "the directory")
+    if number > _MOST_FIELDS:
+        raise DamagedError(f"a directory of {number} fields")
     fields = {}
     for place in range(at, at + number * entry, entry):
         tag, kind, values = unpacked(data, f"{order}HH{word}", place, "a field")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from rtseg.artifacts.files import PathLike, write_error, written_atomically
 from rtseg.errors import ImageError, WriteError
 from rtseg.images.decoding import memory_errors
-from rtseg.images.stored import require_few_pixels, require_regular_file
-from rtseg.images.video_containers import missing_part
+from rtseg.images.stored import require_few_pixels, stored_size
+from rtseg.images.video_containers import is_container, missing_part
 
 Pixels = NDArray[np.uint8]
 
@@ -78,13 +78,14 @@ class VideoReader:
             raise ImageError(f"{self.path} holds no frame that OpenCV can decode")
 
     def _opened(self) -> cv2.VideoCapture:
-        if not require_regular_file(self.path):
+        if not stored_size(self.path):
             raise self._no_video("an empty file")
         try:
-            with open(self.path, "rb"):
-                pass
+            held = is_container(self.path)
         except OSError as error:
             raise ImageError(f"cannot read {self.path}: {error.strerror}") from error
+        if not held:
+            raise self._no_video("no container of frames")
         if not _is_text(self.path):
             raise ImageError(f"OpenCV cannot open {self.path}", got="a name that is not UTF-8", hint="another name")
         capture = _captured(self.path)

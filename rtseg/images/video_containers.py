@@ -1,4 +1,4 @@
-"""Whether a video file is whole: what its container claims to hold, beside what the file has."""
+"""What holds a video: whether a file is a container at all, and whether all that it claims to hold is there."""
 
 from __future__ import annotations
 
@@ -9,6 +9,47 @@ from rtseg.artifacts.files import PathLike
 
 _SEGMENT = b"\x18\x53\x80\x67"
 """The element of Matroska and WebM that holds everything but the header."""
+
+_BOXES = {b"ftyp", b"styp", b"free", b"skip", b"wide", b"pnot", b"uuid", b"moof", b"sidx"}
+"""What an MP4 or QuickTime file may begin with, beside its index and its frames, which may be large."""
+_LARGE_BOXES = {b"moov", b"mdat"}
+_STARTS = (
+    b"\0\0\1",  # MPEG program streams, and MPEG or H.264 alone
+    b"\0\0\0\1",
+    b"OggS\0",
+    b"FLV\1",
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF
+)
+_PACKETS = 12
+"""So many packets of a transport stream have to begin where they should."""
+_PROBED = 1 << 20
+"""As far FFmpeg looks into a file to tell what it is."""
+
+
+def is_container(path: PathLike) -> bool:
+    """Return whether a file holds frames itself, by how it begins.
+
+    FFmpeg goes by the content too, and follows what is a list of other files or addresses (ffconcat, HLS, DASH, SDP)
+    whatever its name. Raises OSError.
+    """
+    with open(path, "rb") as stream:
+        data = stream.read(_PROBED)
+    text = data.partition(b"\0")[0]  # which is all that those who look for words go through
+    if b"c=IN IP" in text or b"<mpd" in text.lower():
+        return False
+    kind = data[4:8]
+    return (
+        (kind in _BOXES and data[0] == 0)
+        or kind in _LARGE_BOXES
+        or (data[:4] == b"RIFF" and data[8:11] == b"AVI")
+        or (data[:4] == b"\x1aE\xdf\xa3" and (b"matroska" in data[:4096] or b"webm" in data[:4096]))
+        or data.startswith(_STARTS)
+        or any(_is_transport_stream(data, first, size) for first, size in ((0, 188), (4, 192)))
+    )
+
+
+def _is_transport_stream(data: bytes, first: int, size: int) -> bool:
+    return len(data) >= _PACKETS * size and all(data[first + at * size] == 0x47 for at in range(_PACKETS))
 
 
 def missing_part(path: PathLike) -> str | None:

@@ -13,7 +13,6 @@ import zipfile
 from _compat_pickle import IMPORT_MAPPING  # the names of Python 2, which pickles still use
 from collections import OrderedDict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, read_bytes
 from rtseg.errors import CheckpointError
 
 _ONLY_WEIGHTS = "torch.save(network.state_dict(), ...) in a program you trust"
@@ -61,7 +60,7 @@ def read_weight_file(path: PathLike) -> Mapping[str, object]:
     Raises CheckpointError.
     """
     try:
-        content = Path(path).read_bytes()
+        content = read_bytes(path)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
     if _is_safetensors(content):

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, read_utf8
 from rtseg.errors import SpecError, UnknownNameError
 from rtseg.specs import Resolution
 
@@ -155,7 +155,7 @@ def paper_table(table_id: str) -> PaperTable:
 def read_tables(path: PathLike) -> list[PaperTable]:
     """Return the tables of a TOML file in its order. Raises SpecError, naming the table that is wrong."""
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"), parse_float=Decimal)
+        data = tomllib.loads(read_utf8(path), parse_float=Decimal)
     except OSError as error:
         raise SpecError(f"cannot read the tables {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

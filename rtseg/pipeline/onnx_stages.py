@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
-from rtseg.artifacts.files import PathLike, require_replaceable
+from rtseg.artifacts.files import PathLike, require_regular_file, require_replaceable
 from rtseg.artifacts.manifest import manifest_path, require_separate
+from rtseg.errors import OnnxError
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
@@ -162,5 +163,9 @@ def import_onnx(
         head,
         threshold,
     )
+    try:
+        require_regular_file(source)
+    except OSError as error:
+        raise OnnxError(f"cannot read {source}: {error.strerror}") from error
     imported = canonical_import(source, output, said=said)
     return OnnxImportResult(imported.artifact, imported.account, imported.parity)

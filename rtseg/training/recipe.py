@@ -6,10 +6,9 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
-from rtseg.artifacts.files import PathLike
+from rtseg.artifacts.files import PathLike, read_utf8
 from rtseg.datasets.patches import PatchGrid
 from rtseg.errors import SpecError
 from rtseg.specs import MAX_SEED, Resolution
@@ -122,7 +121,7 @@ def read_recipe(path: PathLike, *, network: str | None = None) -> TrainingRecipe
     SpecError, naming the field that is wrong.
     """
     try:
-        data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        data = tomllib.loads(read_utf8(path))
     except OSError as error:
         raise SpecError(f"cannot read the recipe {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or numbers and nesting without end

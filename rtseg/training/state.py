@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from rtseg.artifacts.files import written_atomically
+from rtseg.artifacts.files import require_regular_file, written_atomically
 from rtseg.errors import SpecError, TrainingError
 from rtseg.training.recipe import TrainingRecipe
 
@@ -60,6 +60,7 @@ def write_training_state(path: Path, recipe: TrainingRecipe, state: TrainingStat
 def read_training_state(path: Path, recipe: TrainingRecipe) -> TrainingState:
     """Return the state at path. Raises TrainingError when it is unreadable or of another recipe."""
     try:
+        require_regular_file(path)
         loaded = torch.load(path, weights_only=True)
         recorded = TrainingRecipe(**loaded.pop("recipe")).to_json()  # a field it lacks is younger: it had the default
         state = TrainingState(**loaded)

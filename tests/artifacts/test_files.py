@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,7 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtseg.artifacts.files import name_part, require_replaceable, require_writable, written_atomically
+from rtseg.artifacts.files import (
+    name_part,
+    read_bytes,
+    read_utf8,
+    require_regular_file,
+    require_replaceable,
+    require_writable,
+    sha256_of,
+    written_atomically,
+)
 from rtseg.errors import WriteError
 
 
@@ -116,3 +126,26 @@ def test_no_word_leads_to_another_folder(word: str) -> None:
     assert re.fullmatch(r"([A-Za-z0-9_+][A-Za-z0-9._+-]*)?", part)
     assert ".." not in part and Path(f"{part}.onnx").name == f"{part}.onnx"
     assert name_part(part) == part
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+@pytest.mark.parametrize("read", [read_bytes, read_utf8, sha256_of, require_regular_file])
+def test_what_is_no_file_is_not_read(read: Callable[[Path], object], tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name in ("pipe", "link"):
+        with pytest.raises(OSError, match="it is a named pipe, not a file"):
+            read(tmp_path / name)
+    with pytest.raises(IsADirectoryError, match="it is a folder, not a file"):
+        read(tmp_path)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/version"), reason="only Linux has such files")
+def test_a_file_of_the_system_that_says_it_is_empty_is_empty() -> None:
+    assert read_bytes("/proc/version") == b""
+    assert Path("/proc/version").read_bytes()
+
+
+def test_text_is_read_with_one_kind_of_line_end(tmp_path: Path) -> None:
+    (tmp_path / "x.txt").write_bytes("a\r\nb\rc\nä".encode())
+    assert read_utf8(tmp_path / "x.txt") == "a\nb\nc\nä"

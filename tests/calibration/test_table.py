@@ -83,11 +83,14 @@ def test_a_table_from_pictures_prepared_in_another_way_is_refused(table: Calibra
         {"ranges": {"image": [float("nan"), -1.0, 1.0]}},
         {"ranges": {"image": [1.0, 2.0, 1.0]}},
         {"ranges": {"image": [1.0, 0.0, float("inf")]}},
+        {"ranges": {"image": [1.0, 0.0, 10**400]}},
+        {"ranges": {"image": [10**400, 0.0, 1.0]}},
+        {"percentile": 10**400, "surplus": 1},
         {"image": {}},
         {"pictures": ["a"]},
         {"surplus": 1},
     ],
-    ids=str,
+    ids=lambda change: str(change)[:40],
 )
 def test_a_damaged_table_is_refused(table: CalibrationTable, tmp_path: Path, change: dict) -> None:
     table.write(tmp_path / "t.json")

@@ -102,7 +102,7 @@ def test_files_that_prove_nothing_are_refused_with_what_to_do(refused: Refused, 
     (tmp_path / "bare.engine").touch()
     assert "rtseg build" in refused("audit", tmp_path / "bare.engine")
     assert "No such file" in refused("audit", tmp_path / "none.json")
-    assert "Is a directory" in refused("audit", tmp_path)
+    assert "it is a folder" in refused("audit", tmp_path)
     assert "engine inspector" in refused("audit", DATA / "fp16-8.5.profile.json")
     assert "is not a profile" in refused("audit", DATA / "fp16-8.5.json", "--profile", DATA / "fp16-8.5.json")
     assert "no profile of this engine" in refused(

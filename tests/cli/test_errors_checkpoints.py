@@ -123,7 +123,7 @@ def test_a_checkpoint_that_does_not_exist_is_refused(
 
 
 def test_a_folder_is_no_checkpoint(export_refused: Callable[..., str], tmp_path: Path) -> None:
-    assert export_refused(tmp_path).startswith(f"cannot read {tmp_path}: Is a directory")
+    assert export_refused(tmp_path).startswith(f"cannot read {tmp_path}: it is a folder")
 
 
 def test_an_exported_file_is_no_checkpoint(export_refused: Callable[..., str], exported: Path) -> None:

@@ -165,6 +165,8 @@ def test_no_command_replaces_a_named_pipe(
         "train": ("train", "affnet", "--data", "streets:64x64", *settings, "-o", out / "x.safetensors"),
     }
     told = refused(*commands.get(name) or commands[name.partition(",")[0]])
+    if name in ("run", "run, its overlay"):  # a failure of that input alone
+        told = told.partition("picture.png: ")[2]
     assert told.startswith(f"cannot write {pipe}: {pipe} is a named pipe") or (
         name.startswith("train") and told.startswith(f"{pipe} ")  # it is there already, or what a run left
     )

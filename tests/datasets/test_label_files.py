@@ -12,10 +12,10 @@ from PIL import Image
 
 from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
-from rtseg.datasets.label_files import read_labels
+from rtseg.datasets.label_files import read_labelled_picture, read_labels
 from rtseg.datasets.voc_classes import VOC_CLASSES
-from rtseg.errors import ImageError
-from rtseg.images.files import write_image
+from rtseg.errors import DatasetError, ImageError
+from rtseg.images.files import read_image, write_image
 from rtseg.images.label_png import write_label_png
 from rtseg.specs import ClassSpec
 from tests.images.picture_files import png
@@ -71,6 +71,24 @@ def test_a_palette_of_nobody_is_refused_unless_any_will_do(tmp_path: Path) -> No
     assert "has a palette that is not camvid's; got (0, 255, 7) for 0" in message
     assert "Try: one 8-bit channel without a palette, where the indices are its classes: 0 sky" in message
     np.testing.assert_array_equal(read_labels(tmp_path / "x.png", VOC_CLASSES, void=VOID, any_palette=True), LABELS)
+
+
+def test_the_first_colour_of_a_palette_that_differs_is_named(tmp_path: Path) -> None:
+    palette = [list(colour) for colour in CAMVID_CLASSES.palette]
+    palette[6] = [1, 2, 3]
+    labels = np.array([[0, 1, 5, 6, 7]], np.uint8)
+    picture = Image.fromarray(labels, mode="P")
+    picture.putpalette(bytes(np.array(palette, np.uint8)))
+    picture.save(tmp_path / "x.png")
+    message = refusal(tmp_path / "x.png", CAMVID_CLASSES)
+    assert f"got (1, 2, 3) for 6; expected {CAMVID_CLASSES.palette[6]} for 6" in message
+
+
+def test_an_index_in_a_palette_that_no_class_has_is_named(tmp_path: Path) -> None:
+    picture = Image.fromarray(np.array([[0, 1, 20]], np.uint8), mode="P")
+    picture.putpalette(bytes(np.array(CAMVID_CLASSES.palette, np.uint8)) + bytes([9] * 30))
+    picture.save(tmp_path / "x.png")
+    assert "got (9, 9, 9) for 20; expected 10 bicyclist at most" in refusal(tmp_path / "x.png", CAMVID_CLASSES)
 
 
 @pytest.mark.parametrize("classes", [CAMVID_CLASSES, VOC_CLASSES], ids=named)
@@ -180,3 +198,35 @@ def test_labels_of_any_encoding_are_read_right_or_refused_with_the_way_on(
     else:
         message = refusal(path, classes, any_palette=True)
         assert told in message and ". Try: " in message
+
+
+def turned_picture(path: Path, orientation: int, height: int, width: int) -> Path:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels = np.random.default_rng(2).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+@pytest.mark.parametrize(
+    ("orientation", "height", "width"), [(2, 9, 14), (3, 9, 14), (4, 9, 14), (5, 9, 9), (6, 9, 9), (8, 9, 9)]
+)
+def test_a_labelled_picture_that_is_turned_where_no_size_tells_is_refused(
+    tmp_path: Path, suffix: str, orientation: int, height: int, width: int
+) -> None:
+    path = turned_picture(tmp_path / f"x{suffix}", orientation, height, width)
+    with pytest.raises(DatasetError, match=rf"x{suffix} is to be turned .*; got EXIF orientation {orientation};"):
+        read_labelled_picture(path, read_image)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_labelled_picture_whose_size_tells_is_read_as_it_is_shown(tmp_path: Path, suffix: str) -> None:
+    path = turned_picture(tmp_path / f"x{suffix}", 6, 9, 14)
+    assert read_labelled_picture(path, read_image).shape == (14, 9, 3)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".bmp"])
+def test_a_labelled_picture_that_is_stored_as_it_is_shown_is_read(tmp_path: Path, suffix: str) -> None:
+    path = turned_picture(tmp_path / f"x{suffix}", 1, 9, 14)
+    np.testing.assert_array_equal(read_labelled_picture(path, read_image), read_image(path))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
@@ -248,3 +249,12 @@ def test_a_damaged_picture_is_refused_by_name(home: Path) -> None:
 def test_past_the_end_is_an_index_error(home: Path) -> None:
     with pytest.raises(IndexError):
         VOC2012(home, "val")[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_a_list_that_is_no_file_is_refused_and_never_waited_for(home: Path) -> None:
+    path = write_list(home, "val", "x")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DatasetError, match=r"cannot read the list .*val\.txt: it is not a file"):
+        VOC2012(home, "val")

@@ -89,6 +89,18 @@ def test_transparency_beside_the_indices_is_left_aside(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_label_png(tmp_path / "x.png"), LABELS)
 
 
+@pytest.mark.parametrize("mode", ["L", "LA", "P"])
+@pytest.mark.parametrize("turned", range(2, 9))
+def test_labels_are_never_turned(tmp_path: Path, mode: str, turned: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    labels = Image.fromarray(LABELS, mode="P" if mode == "P" else "L")
+    if mode == "P":
+        labels.putpalette(range(256))
+    labels.convert(mode).save(tmp_path / "x.png", exif=exif)
+    np.testing.assert_array_equal(read_label_png(tmp_path / "x.png"), LABELS)
+
+
 def test_labels_in_another_format_are_refused(tmp_path: Path) -> None:
     Image.fromarray(LABELS).save(tmp_path / "x.png", format="BMP")
     with pytest.raises(ImageError, match=r"x\.png is not a PNG; got a BMP"):

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from rtseg.images.headers import DamagedError
-from rtseg.images.png_chunks import GREY, PALETTE, chunks, indices_as_grey, png_facts, still_picture
+from rtseg.images.png_chunks import GREY, MOST_CHUNKS, PALETTE, chunks, indices_as_grey, png_facts, still_picture
 from tests.images.picture_files import COLOUR, WHOLE, chunk, png, stored_by_pillow
 
 
@@ -60,6 +60,13 @@ def test_of_an_animation_the_still_picture_is_left() -> None:
     still = still_picture(written.getvalue())
     assert set(kinds(still)) == {b"IHDR", b"IDAT", b"IEND"}
     np.testing.assert_array_equal(pixels(still), COLOUR[..., ::-1])
+
+
+def test_a_file_of_countless_empty_chunks_is_refused() -> None:
+    data = png(3, 5, more=[chunk(b"teSt", b"") * MOST_CHUNKS])
+    with pytest.raises(DamagedError, match=f"a PNG of more than {MOST_CHUNKS} chunks"):
+        png_facts(data)
+    assert png_facts(png(3, 5, more=[chunk(b"teSt", b"") * 1000])).header.width == 5
 
 
 def test_a_file_without_such_chunks_is_given_as_it_is() -> None:

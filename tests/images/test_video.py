@@ -62,11 +62,14 @@ def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda path: os.mkfifo(path), "it is a named pipe; expected a file"),
-        (lambda path: path.mkdir(), "it is a folder; expected a file"),
+        (lambda path: os.mkfifo(path), "it is a named pipe, not a file"),
+        (lambda path: path.mkdir(), "it is a folder, not a file"),
         (lambda path: path.symlink_to("nowhere"), "it is a link to what is not there"),
         (lambda path: path.touch(), "is not a video OpenCV can read; got an empty file"),
-        (lambda path: path.write_text("words"), "is not a video OpenCV can read; expected .mp4"),
+        (
+            lambda path: path.write_text("words"),
+            "is not a video OpenCV can read; got no container of frames; expected .mp4",
+        ),
     ],
     ids=["pipe", "folder", "broken link", "empty", "text"],
 )

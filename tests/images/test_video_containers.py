@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from rtseg.images.video_containers import missing_part
+from rtseg.errors import ImageError
+from rtseg.images.video import VideoReader
+from rtseg.images.video_containers import is_container, missing_part
 
 CODECS = {"avi": "MJPG", "mp4": "mp4v", "mkv": "mp4v"}
 
@@ -59,3 +61,61 @@ def test_what_is_behind_the_end_is_left_alone(video: Path) -> None:
 def test_a_file_that_says_no_length_lacks_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
     assert missing_part(tmp_path / "x") is None
+
+
+def test_a_video_is_a_container(video: Path) -> None:
+    assert is_container(video)
+
+
+TRANSPORT = (b"\x47\x40\0\x10" + bytes(184)) * 12
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\0\0\0\x14ftypisom",
+        b"\x30\0\0\0mdat",
+        b"\0\0\0\x08wide\x30\0\0\0mdat",
+        b"\0\0\1\xba\x44",
+        b"\0\0\0\1\x67\x42",
+        TRANSPORT,
+        b"".join(bytes(4) + TRANSPORT[:188] for _ in range(12)),
+        b"OggS\0\2",
+        b"FLV\1\5",
+    ],
+    ids=["MP4", "QuickTime", "wide QuickTime", "program stream", "H.264", "transport stream", "M2TS", "Ogg", "FLV"],
+)
+def test_a_file_that_begins_as_a_container_is_one(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(content)
+    assert is_container(tmp_path / "x")
+
+
+SDP = b"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n"
+SCRIPTS = {
+    "ffconcat": b"ffconcat version 1.0\nfile other.mp4\n",
+    "HLS": b"#EXTM3U\n#EXTINF:1,\nother.mp4\n#EXT-X-ENDLIST\n",
+    "SDP": SDP,
+    "SDP that begins as an MP4": b"v=0\nftypjp2 \n" + SDP,
+    "SDP that begins as Matroska": b"\x1aE\xdf\xa3matroska\n" + SDP,
+    "SDP behind the bytes of a transport stream": (b"G" + b" " * 187) * 11 + b"G\n" + SDP + b" " * 188,
+    "DASH": b'<?xml version="1.0"?><MPD profiles="urn:mpeg:dash:profile:isoff-main:2011"></MPD>',
+    "words": b"words that are no video at all",
+    "WAV": b"RIFF\x10\0\0\0WAVEfmt ",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_names_other_files_or_holds_no_frames_is_no_container(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").write_bytes(SCRIPTS[name])
+    assert not is_container(tmp_path / "x.mp4")
+
+
+@pytest.mark.parametrize("name", ["ffconcat", "HLS"])
+def test_a_video_file_that_names_another_is_not_followed(name: str, tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "other.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (64, 48))
+    writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    (tmp_path / "x.mp4").write_bytes(SCRIPTS[name])
+    with pytest.raises(ImageError, match="no container of frames"):
+        VideoReader(tmp_path / "x.mp4")
