@@ -190,6 +190,8 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
         ) from error
     try:
         text = read_utf8(sidecar)
+    except FileNotFoundError as error:
+        raise ManifestError(f"{path} has no manifest beside it, {sidecar.name}", hint=_where_from(path)) from error
     except OSError as error:
         raise ManifestError(f"cannot read {sidecar}: {error.strerror}", hint=_where_from(path)) from error
     except UnicodeDecodeError as error:

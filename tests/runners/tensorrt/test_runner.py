@@ -372,7 +372,7 @@ def of_another_version_than_its_manifest_says(machine: EmulatedMachine, path: Pa
         (of_another_gpu, RunnerError, r"for another GPU; got NVIDIA H200 .*9\.0; expected 8\.7, .*Try: rtseg build"),
         (one_byte_altered, ManifestError, r"not the file its manifest tells of; got sha256 .*Try: rtseg build ONNX"),
         (truncated, ManifestError, r"not the file its manifest tells of; got sha256 .*Try: rtseg build ONNX"),
-        (without_its_manifest, ManifestError, r"cannot read .*logits\.engine\.json: No such file"),
+        (without_its_manifest, ManifestError, r"logits\.engine has no manifest beside it"),
         (refused_by_tensorrt, EngineError, r"refuses the engine: this is not an engine of TensorRT, or it is damaged"),
         (
             of_another_version_than_its_manifest_says,
