@@ -49,7 +49,7 @@ def test_a_mistyped_class_list_is_refused_with_the_closest_one(refused: Refused)
 
 @pytest.mark.parametrize("count", ["0", "1", "257", "9" * 30])
 def test_a_number_of_classes_out_of_range_is_refused(refused: Refused, count: str) -> None:
-    assert refused(*EXPORT, "--classes", count).endswith(f"out of range; got {count}; expected 2 to 256")
+    assert f"out of range; got {count}; expected 2 to 256" in refused(*EXPORT, "--classes", count)
 
 
 def test_a_mistyped_option_is_refused_with_the_closest_one(refused: Refused) -> None:
