@@ -132,7 +132,9 @@ def network_from_factory(
     require_field_types(Normalization, vars(normalization))
     attribute = reference.partition(":")[2]
     weights = f"as {attribute} built them"
-    return PreparedNetwork(reference, network.eval(), classes, normalization, weights, threshold=trial.threshold)
+    return PreparedNetwork(
+        reference, network.eval(), classes, normalization, weights, head=trial.head, threshold=trial.threshold
+    )
 
 
 def _imported(reference: str) -> Factory:
