@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,7 @@ from rtseg.cli.options import (
     resolution_option,
     threads_option,
 )
+from rtseg.cli.preprocessing_options import own_network_options, preprocessing
 from rtseg.runners.registry import runner_names
 from rtseg.specs import PRECISIONS, Resolution
 
@@ -37,6 +39,7 @@ CACHED = "what was made for it stays in the cache"
 @click.option("--tables", "list_tables", is_flag=True, help="List the papers' tables.")
 @click.option("--classes", metavar="NAME|N", help="Class list.  [cityscapes; with --table that of its dataset]")
 @resolution_option(required=False)
+@own_network_options
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
@@ -73,6 +76,8 @@ def bench(
     list_tables: bool,
     classes: str | None,
     resolution: Resolution | None,
+    head: str | None,
+    threshold: float | None,
     seconds: float,
     data: str | None,
     split: str,
@@ -81,6 +86,7 @@ def bench(
     threads: int,
     resume: bool,
     as_json: bool,
+    **pixels: Any,
 ) -> None:
     """Time networks, files or a paper's table.
 
@@ -134,6 +140,9 @@ def bench(
                 table=table_id,
                 classes=classes,
                 resolution=resolution,
+                head=head,
+                threshold=threshold,
+                **preprocessing(**pixels),
                 seconds=seconds,
                 data=data,
                 split=split,

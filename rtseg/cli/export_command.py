@@ -9,7 +9,7 @@ import click
 
 from rtseg.cli.console import print_json, say, watched
 from rtseg.cli.options import ANY_PATH, json_option, named_network, network_options, resolution_option
-from rtseg.cli.preprocessing_options import preprocessing, preprocessing_options
+from rtseg.cli.preprocessing_options import own_network_options, preprocessing
 from rtseg.specs import INTERFACES, Resolution
 
 
@@ -17,9 +17,7 @@ from rtseg.specs import INTERFACES, Resolution
 @network_options
 @resolution_option()
 @click.option("--interface", type=click.Choice(INTERFACES), default="logits", show_default=True)
-@click.option("--output", "head", metavar="NAME|INDEX", help="Which output of your own network holds the logits.")
-@click.option("--threshold", type=float, help="Of its one channel for two classes.  [0.5 for probabilities, else 0]")
-@preprocessing_options
+@own_network_options
 @click.option("-o", "output", type=ANY_PATH, help="The file.  [NETWORK-CLASSES-HxW.onnx]")
 @click.option("--data", default="streets", show_default=True, help="Whose pictures the parity check runs on.")
 @click.option("--split", default="val", show_default=True)

@@ -1,4 +1,4 @@
-"""The options that say how a picture becomes a network's input, for what only its author knows."""
+"""The options for what only a network's author knows: which output counts, and how a picture becomes the input."""
 
 from __future__ import annotations
 
@@ -14,6 +14,21 @@ NORMALIZATIONS = {
     "unit": Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
 }
 THREE = (float, float, float)
+PREPROCESSING = ("normalization", "mean", "std", "scale", "colour_order", "fit", "padding")
+"""The parameters that preprocessing_options adds to a command."""
+
+
+head_option = click.option(
+    "--output", "head", metavar="NAME|INDEX", help="Which output of your own network holds the logits."
+)
+threshold_option = click.option(
+    "--threshold", type=float, help="Of its one channel for two classes.  [0.5 for probabilities, else 0]"
+)
+
+
+def own_network_options(command: Command) -> Command:
+    """Add --output, --threshold and the options of preprocessing_options."""
+    return head_option(threshold_option(preprocessing_options(command)))
 
 
 def preprocessing_options(command: Command) -> Command:

@@ -9,11 +9,14 @@ import click
 
 from rtseg.cli.console import print_json, say, watched
 from rtseg.cli.options import ANY_PATH, KeyValueType, json_option
+from rtseg.cli.preprocessing_options import PREPROCESSING, head_option, preprocessing, preprocessing_options
 
 
 @click.command()
 @click.argument("network", required=False)
 @click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name.")
+@head_option
+@preprocessing_options
 @click.option("--recipe", "recipe_file", type=ANY_PATH, help="A TOML recipe; options override it.")
 @click.option("--data", help="camvid:PATH, cityscapes:PATH, voc:PATH or streets.")
 @click.option("--epochs", type=click.IntRange(1))
@@ -39,6 +42,7 @@ from rtseg.cli.options import ANY_PATH, KeyValueType, json_option
 def train(
     network: str | None,
     factory: str | None,
+    head: str | None,
     recipe_file: Path | None,
     data: str | None,
     options: tuple[tuple[str, str], ...],
@@ -80,6 +84,7 @@ def train(
         changes["options"] = dict(options)
     if data is not None:
         changes["data"] = data if data.startswith("streets") else data.partition(":")[0]
+    pixels = {name: changes.pop(name) for name in PREPROCESSING}
     lacking = [name for name in ("data", "epochs", "network") if changes.get(name) is None]
     if recipe_file is None and lacking:
         raise click.UsageError(f"without --recipe these are needed: {', '.join(lacking)}")
@@ -95,6 +100,8 @@ def train(
             workers=workers,
             precision=precision,
             heads=heads,
+            head=head,
+            **preprocessing(**pixels),
             resume=resume,
             observer=observer,
         )

@@ -59,7 +59,7 @@ def _path(network: PreparedNetwork, resolution: Resolution, interface: str) -> P
     decides = {
         "tools": {name: version for name, version in tool_versions().items() if name in _TOOLS},
         "torch": torch.__version__,  # which says of a build more than its package does
-        "network": [network.name, dict(network.options), network.weights, network.parent_sha256],
+        "network": [network.name, dict(network.options), network.weights, network.parent_sha256, network.head],
         "image": network.image_spec(resolution).to_json(),
         "output": network.output_spec(interface).to_json(),
         "weights": weights.hexdigest(),

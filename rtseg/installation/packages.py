@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
-from typing import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from rtseg.errors import CudaError, EngineError, MissingDependencyError, RtsegError
 from rtseg.installation.finding import Finding, failure
 from rtseg.runners.onnxruntime_package import onnxruntime_package
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
+
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def package_findings() -> list[Finding]:
@@ -23,9 +32,32 @@ def _native_core() -> Finding:
     from rtseg.frame.native_library import core, why_none
 
     if core() is None:
+        if (installed := _installed_elsewhere()) is not None:
+            seen = f"the source in {_PACKAGE.parent} is used instead of the installed copy in {installed.parent}"
+            mend = "start in another folder, without PYTHONPATH, or pip install -e . in this source"
+            return Finding("native core", False, f"NumPy does its work, several times slower: {seen}", mend)
         mend = "install a C++17 compiler, then pip install --force-reinstall --no-deps rtseg"
         return Finding("native core", False, f"NumPy does its work, several times slower: {why_none()}", mend)
     return Finding("native core", True, "the compiled two ends are in use")
+
+
+def _installed_elsewhere() -> Path | None:
+    """Return the folder of an installed rtseg that is not the imported one, as in the root of a clone."""
+    from importlib import metadata
+
+    for distribution in metadata.distributions(name="rtseg"):
+        folder = _folder_of(distribution)
+        if (folder / "__init__.py").is_file() and folder.resolve() != _PACKAGE:
+            return folder
+    return None
+
+
+def _folder_of(distribution: Distribution) -> Path:
+    """Return where the package of a distribution of rtseg lies: with pip install -e that is its source."""
+    origin = json.loads(distribution.read_text("direct_url.json") or "{}")
+    if origin.get("dir_info", {}).get("editable"):
+        return Path(url2pathname(urlsplit(origin["url"]).path), "rtseg")
+    return Path(str(distribution.locate_file("rtseg")))
 
 
 def _opencv() -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
@@ -24,8 +25,11 @@ from rtseg.specs.versioned_json import require_field_types
 TRIED_AT = Resolution(128, 128)
 """Where nobody says a size."""
 
-CLASSES_ARGUMENTS = ("classes", "num_classes", "n_classes", "nclass")
+CLASSES_ARGUMENTS = ("classes", "num_classes", "n_classes", "nclass", "num_labels", "nc")
 """What factories call the number of classes: ours first, then as model collections have it."""
+
+OF_ARGUMENTS = re.compile(r"unexpected keyword argument|required \w.*argument|takes .*arguments?")
+"""What Python says of a call whose arguments do not fit."""
 
 LOUD = 100
 """Times the standard deviation of a normalised picture: so far apart logits leave 0 to 1."""
@@ -114,13 +118,13 @@ def network_from_factory(
     head: Head = None,
     threshold: float | None = None,
 ) -> PreparedNetwork:
-    """Return the network that `package.module:factory` builds when called with classes=N, or num_classes=N.
+    """Return the network that `package.module:factory` builds when called with the number of classes.
 
-    The current folder is importable, as for `python -m`. The module may offer `normalization` (a
-    rtseg.specs.Normalization) and `align_corners`. It is tried out on a copy at the resolution, by default 128x128;
-    head is the name or place of the output that holds the logits where several could. threshold is that of a network
-    of two classes with one channel, by default 0.5 where it gives probabilities and 0 where it gives logits.
-    Raises NetworkError.
+    Its argument is one of CLASSES_ARGUMENTS. The current folder is importable, as for `python -m`. The module may offer
+    `normalization` (a rtseg.specs.Normalization) and `align_corners`. It is tried out on a copy at the resolution, by
+    default 128x128; head is the name or place of the output that holds the logits where several could. threshold is
+    that of a network of two classes with one channel, by default 0.5 where it gives probabilities and 0 where it gives
+    logits. Raises NetworkError.
     """
     factory = _imported(reference)
     module = _built(factory, reference, classes, seed)
@@ -140,7 +144,9 @@ def network_from_factory(
     require_field_types(Normalization, vars(normalization))
     attribute = reference.partition(":")[2]
     weights = f"as {attribute} built them"
-    return PreparedNetwork(reference, network.eval(), classes, normalization, weights, threshold=trial.threshold)
+    return PreparedNetwork(
+        reference, network.eval(), classes, normalization, weights, head=trial.head, threshold=trial.threshold
+    )
 
 
 def _imported(reference: str) -> Factory:
@@ -167,7 +173,14 @@ def _built(factory: Factory, reference: str, classes: ClassSpec, seed: int) -> n
         try:
             module = factory(**{name: len(classes)})
         except (Exception, SystemExit) as error:
-            raise NetworkError(f"{reference}({name}={len(classes)}) failed: {_told(error)}") from error
+            message = f"{reference}({name}={len(classes)}) failed: {_told(error)}"
+            if not isinstance(error, TypeError) or not OF_ARGUMENTS.search(str(error)):
+                raise NetworkError(message) from error
+            raise NetworkError(
+                message,
+                expected=f"a factory that takes the number of classes alone, as {', '.join(CLASSES_ARGUMENTS)}",
+                hint="a function of your own that takes classes and builds the network",
+            ) from error
     if not isinstance(module, nn.Module):
         raise NetworkError(f"{reference} built no module", got=type(module).__name__, expected="torch.nn.Module")
     return module

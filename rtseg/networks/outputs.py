@@ -17,6 +17,9 @@ STRIDES = (1, 2, 4, 8, 16, 32)
 MAIN_NAMES = ("out", "logits", "main")
 """What torchvision, transformers and others call the head that counts."""
 
+CHOICE = "--output NAME|INDEX (head= in Python)"
+"""How the user says which."""
+
 Shape = tuple[int, ...]
 Head = Optional[Union[str, int]]
 
@@ -57,7 +60,7 @@ def head_of(
         names = [name for place, name in enumerate(shapes) if str(head) in (name, str(place))][:1]
         names = [str(head)] if str(head) in shapes else names
         if not names:
-            raise NetworkError(f"{label} has no output {head}", got=listed, hint="--output NAME|INDEX of one of these")
+            raise NetworkError(f"{label} has no output {head}", got=listed, hint=f"{CHOICE} of one of these")
         if stride_of(shapes[names[0]], classes, resolution) is None:
             raise NetworkError(f"output {head} of {label} has another shape than logits", got=listed, expected=expected)
         return names[0]
@@ -79,6 +82,6 @@ def head_of(
             f"{label} has several outputs that could be its logits",
             got=listed,
             expected=f"one, or one of them named {', '.join(MAIN_NAMES)}",
-            hint=f"--output NAME|INDEX, such as --output {chosen[-1]}",
+            hint=f"{CHOICE}, such as --output {chosen[-1]}",
         )
     return chosen[0]

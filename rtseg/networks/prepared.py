@@ -21,8 +21,9 @@ from rtseg.specs import FITS, PADDING, ClassSpec, ImageSpec, Normalization, Outp
 class PreparedNetwork:
     """A module with weights. weights says where they come from; spec is None for a user's own network.
 
-    threshold is of a module with one channel for its two classes; None where each class has its own. fit and padding
-    are those of ImageSpec.
+    head is the name of the output that holds the logits, "" for a module that gives nothing else. threshold is of a
+    module with one channel for its two classes; None where each class has its own. fit and padding are those of
+    ImageSpec.
     """
 
     name: str
@@ -33,6 +34,7 @@ class PreparedNetwork:
     options: Mapping[str, str] = field(default_factory=dict)
     spec: NetworkSpec | None = None
     parent_sha256: str | None = None
+    head: str = ""
     threshold: float | None = None
     fit: str = FITS[0]
     padding: int = PADDING

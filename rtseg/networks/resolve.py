@@ -39,9 +39,8 @@ def resolve_network(
         raise NetworkError(
             "a network is named and a factory given", got=f"{name} and {factory}", expected="one of them"
         )
-    if factory is None and (head is not None or threshold is not None):
-        got = "--threshold" if head is None else f"--output {head}"
-        raise NetworkError("a registered network has one output, a channel for each class", got=got, hint="without it")
+    if factory is None:
+        _require_nothing_of_outputs(head, threshold)
     given = None if checkpoint is None else artifact_or_path(checkpoint)
     if name is not None and name not in network_names():
         raise UnknownNameError("network", name, network_names())
@@ -97,12 +96,20 @@ def network_to_fill(
     Raises UnknownNameError and NetworkError.
     """
     if ":" not in name:
+        _require_nothing_of_outputs(head, threshold)
         return build_network(name, classes, options=options, seed=seed)
     if options:
         raise NetworkError(
             "a network of your own has no options", got=", ".join(options), hint="a factory for each variant"
         )
     return network_from_factory(name, classes, seed=seed, resolution=resolution, head=head, threshold=threshold)
+
+
+def _require_nothing_of_outputs(head: Head, threshold: float | None) -> None:
+    """Raise NetworkError where an output or a threshold is picked of a registered network."""
+    if head is not None or threshold is not None:
+        got = "--threshold" if head is None else f"--output {head}"
+        raise NetworkError("a registered network has one output, a channel for each class", got=got, hint="without it")
 
 
 def _require_same(

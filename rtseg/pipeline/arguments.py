@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Union
 
@@ -79,6 +79,24 @@ def classes_of(classes: Classes) -> ClassSpec:
     return classes if isinstance(classes, ClassSpec) else class_spec(str(classes))
 
 
+@dataclass(frozen=True)
+class OwnNetwork:
+    """What only its author can say of a network of the user's own; None is what nobody said.
+
+    head is the name or place of the output that holds the logits, threshold that of one channel for two classes.
+    normalization, fit and padding are those of ImageSpec.
+    """
+
+    head: str | int | None = None
+    threshold: float | None = None
+    normalization: Normalization | None = None
+    fit: str | None = None
+    padding: int | None = None
+
+
+NOTHING_SAID = OwnNetwork()
+
+
 def prepared_network(
     network: NetworkLike | None,
     *,
@@ -88,14 +106,12 @@ def prepared_network(
     options: Mapping[str, str] | None = None,
     seed: int = 0,
     resolution: Resolution | None = None,
-    head: str | int | None = None,
-    threshold: float | None = None,
+    own: OwnNetwork = NOTHING_SAID,
 ) -> PreparedNetwork:
     """Return the network that a name, a factory "package.module:function" or a checkpoint, and a checkpoint describe.
 
-    A network of the user's own is tried out at the resolution; head picks its output, threshold is that of one
-    channel. Raises NetworkError for anything
-    else, and what resolve_network raises.
+    A network of the user's own is tried out at the resolution, and is what own says of it. Raises NetworkError for
+    anything else, and what resolve_network raises.
     """
     with needed_for("building a network", "export"):
         from rtseg.networks.resolve import resolve_network
@@ -112,7 +128,7 @@ def prepared_network(
     brings_classes = checkpoint is not None and is_of_rtseg(checkpoint)
     if classes is None and not brings_classes:
         classes = DEFAULT_CLASSES
-    return resolve_network(
+    prepared = resolve_network(
         network if factory is None else None,
         None if classes is None else classes_of(classes),
         factory=factory,
@@ -121,19 +137,18 @@ def prepared_network(
         options=options,
         seed=seed,
         resolution=resolution,
-        head=head,
-        threshold=threshold,
+        head=own.head,
+        threshold=own.threshold,
     )
+    return with_preprocessing(prepared, own)
 
 
-def with_preprocessing(
-    network: PreparedNetwork, normalization: Normalization | None, fit: str | None, padding: int | None
-) -> PreparedNetwork:
-    """Return the network for pictures prepared so, where something is said.
+def with_preprocessing(network: PreparedNetwork, own: OwnNetwork) -> PreparedNetwork:
+    """Return the network for pictures prepared as own says, where it says something.
 
     Raises NetworkError for a registered network, of which rtseg knows it.
     """
-    if normalization is None and fit is None and padding is None:
+    if own.normalization is None and own.fit is None and own.padding is None:
         return network
     if network.spec is not None:
         raise NetworkError(
@@ -143,9 +158,9 @@ def with_preprocessing(
         )
     return replace(
         network,
-        normalization=normalization or network.normalization,
-        fit=fit or network.fit,
-        padding=network.padding if padding is None else padding,
+        normalization=own.normalization or network.normalization,
+        fit=own.fit or network.fit,
+        padding=network.padding if own.padding is None else own.padding,
     )
 
 

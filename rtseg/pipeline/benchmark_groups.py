@@ -14,8 +14,10 @@ from rtseg.errors import ManifestError, RtsegError, RunnerError, SpecError
 from rtseg.observer import Observer
 from rtseg.pipeline.arguments import (
     DEFAULT_CLASSES,
+    NOTHING_SAID,
     Classes,
     NetworkLike,
+    OwnNetwork,
     classes_of,
     is_checkpoint,
     path_of,
@@ -79,7 +81,7 @@ class NetworkGroups:
     Those that are named are a group for each interface: all that have a boundary take turns, and a stopped run keeps
     the other boundaries. All registered networks, where none is named, are a group each, as so many at once would fill
     the memory. weights, where given, are taken instead of random ones. data_classes are those of labelled
-    data, None without any: the networks have them unless other ones are said.
+    data, None without any: the networks have them unless other ones are said. own is what is said of named ones.
     """
 
     names: Sequence[NetworkLike]
@@ -87,12 +89,13 @@ class NetworkGroups:
     classes: Classes | None
     data_classes: ClassSpec | None
     weights: TrainedWeights | None
+    own: OwnNetwork = NOTHING_SAID
 
     def groups(self, size: Resolution, contenders: Sequence[Contender], files: BenchmarkFiles) -> list[Group]:
         """Return the groups. A name, checkpoint or size that cannot be is refused now, not when its turn comes."""
         if not self.names and self.checkpoint is None:
             return self._registered(size, contenders, files)
-        networks = {name: self._network(name) for name in dict.fromkeys((*self.names,) or (None,))}
+        networks = {name: self._network(name, size) for name in dict.fromkeys((*self.names,) or (None,))}
         for network in networks.values():
             network.image_spec(size)
             self._require_classes_of_data(network.classes)
@@ -124,7 +127,7 @@ class NetworkGroups:
         self._require_classes_of_data(classes)
         for name in network_names():
             size.require_multiple_of(meta_network(network_spec(name), len(classes)).multiple, name)
-            network = partial(self._network, name)
+            network = partial(self._network, name, size)
             groups.append(Group(name, _makers(name, name, network, size, EVERY_BOUNDARY, contenders, files)))
         return groups
 
@@ -132,10 +135,10 @@ class NetworkGroups:
         if self.data_classes is not None:
             require_classes_of(self.data_classes, classes, "the networks are", "--classes")
 
-    def _network(self, name: NetworkLike | None) -> PreparedNetwork:
+    def _network(self, name: NetworkLike | None, size: Resolution) -> PreparedNetwork:
         brings_classes = self.checkpoint is not None or (name is not None and is_checkpoint(name))
         classes = self.classes or (None if brings_classes or self.data_classes is None else self.data_classes)
-        network = prepared_network(name, checkpoint=self.checkpoint, classes=classes)
+        network = prepared_network(name, checkpoint=self.checkpoint, classes=classes, resolution=size, own=self.own)
         if self.weights is None or not network.weights.startswith("random"):
             return network
         return trained_or_random(network, self.weights)

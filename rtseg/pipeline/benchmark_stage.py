@@ -15,6 +15,7 @@ from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
     NetworkLike,
+    OwnNetwork,
     Size,
     classes_of,
     listed,
@@ -25,7 +26,7 @@ from rtseg.pipeline.arguments import (
 from rtseg.pipeline.contenders import Contender, contenders_of
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
-from rtseg.specs import Resolution
+from rtseg.specs import Normalization, Resolution
 
 if TYPE_CHECKING:
     from rtseg.benchmarking.groups import Group
@@ -78,6 +79,11 @@ def bench(
     table: str | None = None,
     classes: Classes | None = None,
     resolution: Size | None = None,
+    head: str | int | None = None,
+    threshold: float | None = None,
+    normalization: Normalization | None = None,
+    fit: str | None = None,
+    padding: int | None = None,
     seconds: float = 10.0,
     data: str | None = None,
     split: str = "val",
@@ -99,6 +105,8 @@ def bench(
     calibrated on its training pictures. checkpoint is the weights of one network. checkpoints is a folder in which the
     weights of each network are looked for, by default, with data, that of the repository. Each row takes `seconds`.
 
+    head, threshold, normalization, fit and padding are those of `export` for the networks of your own that are named.
+
     What cannot be made, loaded or run is a row that says why. Ctrl-C raises BenchmarkInterrupted with what was done,
     and the same call with resume goes on from there: after the last network of all, size of a table, or interface of
     named networks that was finished.
@@ -112,8 +120,14 @@ def bench(
         raise SpecError("seconds is out of range", got=seconds, expected="more than 0")
     if table is not None and (sources or networks or checkpoint is not None):
         raise SpecError("a paper's table brings its own networks", hint="checkpoints, a folder of their weights")
-    own = networks or checkpoint is not None or checkpoints is not None or precisions
-    if sources and (own or resolution is not None or classes is not None):
+    own = OwnNetwork(head, threshold, normalization, fit, padding)
+    if own != OwnNetwork() and (sources or table is not None or not (networks or checkpoint is not None)):
+        raise SpecError(
+            "head, threshold and preprocessing are of a network of your own",
+            hint="--module PACKAGE.MODULE:FACTORY (networks= in Python), or without them",
+        )
+    brought = networks or checkpoint is not None or checkpoints is not None or precisions
+    if sources and (brought or resolution is not None or classes is not None):
         raise SpecError(
             "files bring their own network, classes, precision and resolution", expected="files or networks"
         )
@@ -145,14 +159,20 @@ def bench(
     with needed_for(PURPOSE, "export"):
         if table is None:
             assert size is not None
-            named = NetworkGroups(networks, checkpoint, classes, None if dataset is None else dataset.classes, weights)
+            data_classes = None if dataset is None else dataset.classes
+            named = NetworkGroups(networks, checkpoint, classes, data_classes, weights, own)
             groups, document = named.groups(size, contenders, files), _nothing_more
         else:
             plan = _plan(table, classes, size, dataset)
             groups, document = groups_of_table(plan, contenders, files, weights), partial(_table, plan, contenders)
     request: list[Any] = [asdict(session.rule), data, split, threads, str(classes), list(map(str, contenders))]
     request += [[group.name, list(group.makers)] for group in groups]
-    request += [weights and weights.key(), str(path_of(checkpoint)), 0 if dataset is None else len(dataset)]
+    request += [
+        asdict(own),
+        weights and weights.key(),
+        str(path_of(checkpoint)),
+        0 if dataset is None else len(dataset),
+    ]
     return _run(session, groups, request, document, resume, observer)
 
 

@@ -17,14 +17,17 @@ from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     DEFAULT_RESOLUTION,
     Classes,
+    OwnNetwork,
     Size,
     classes_of,
     prepared_network,
     require_at_least,
     resolution_of,
+    with_preprocessing,
 )
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
+from rtseg.specs import Normalization
 
 if TYPE_CHECKING:
     from rtseg.networks.official import KeyReport
@@ -64,6 +67,11 @@ def import_checkpoint(
     options: Mapping[str, str] | None = None,
     entry: str | None = None,
     resolution: Size = DEFAULT_RESOLUTION,
+    head: str | int | None = None,
+    threshold: float | None = None,
+    normalization: Normalization | None = None,
+    fit: str | None = None,
+    padding: int | None = None,
     precision: str = "fp32",
     observer: Observer = SILENT,
 ) -> CheckpointImportResult:
@@ -73,10 +81,12 @@ def import_checkpoint(
     safetensors wrote; entry is where in it the weights are ("ema"), by default wherever they fit.
 
     Every key is accounted for: taken, renamed, or dropped because nothing computes with it. resolution, the size it was
-    trained at, is only noted. precision "fp16" halves the file. output is by default NETWORK-CLASSES.safetensors.
+    trained at, is noted, and a network of your own is tried out at it; head, threshold, normalization, fit and padding
+    are those of `export` for such a network. precision "fp16" halves the file. output is by default
+    NETWORK-CLASSES.safetensors.
 
-    Raises MissingDependencyError, UnknownNameError, SpecError, CheckpointError for a file that does not fit, and
-    WriteError.
+    Raises MissingDependencyError, UnknownNameError, NetworkError, SpecError, CheckpointError for a file that does not
+    fit, and WriteError.
     """
     with needed_for("importing a checkpoint", "export"):
         from rtseg.networks.checkpoints import network_from_weights, save_checkpoint
@@ -87,7 +97,9 @@ def import_checkpoint(
     path = Path(output) if output is not None else Path(name)
     require_replaceable(path, manifest_path(path))
     size = resolution_of(resolution)
-    empty = network_to_fill(network, spec, options=options, resolution=size)
+    own = OwnNetwork(head, threshold, normalization, fit, padding)
+    filled = network_to_fill(network, spec, options=options, resolution=size, head=head, threshold=threshold)
+    empty = with_preprocessing(filled, own)
     prepared, keys = network_from_weights(source, empty, entry=entry)
     details = WeightImportDetails(Path(source).name, keys.to_json())
     artifact = save_checkpoint(path, prepared, size, precision=precision, details=details)
@@ -121,6 +133,10 @@ def train(
     workers: int = 0,
     precision: str = "fp32",
     heads: bool = True,
+    head: str | int | None = None,
+    normalization: Normalization | None = None,
+    fit: str | None = None,
+    padding: int | None = None,
     resume: bool = False,
     observer: Observer = SILENT,
 ) -> TrainingResult:
@@ -129,14 +145,17 @@ def train(
     data is the dataset with its folder ("camvid:DIR"), by default the recipe's own text. init are weights to start
     from, backbone is what the recipe's backbone asks for: a file of ImageNet weights, or the checkpoint of a network
     with the same backbone. device is by default a GPU that PyTorch sees, else "cpu". Without heads the checkpoint lacks
-    the auxiliary heads, which are for training alone. With resume a killed run goes on to the same weights as one
-    that was never killed. output is by default NETWORK-DATA.safetensors; a file that exists is never overwritten.
+    the auxiliary heads, which are for training alone. A network of your own is tried out at the recipe's crop; head,
+    normalization, fit and padding are those of `export` for such a network. With resume a killed run goes on to the
+    same weights as one that was never killed. output is by default NETWORK-DATA.safetensors; a file that exists is
+    never overwritten.
 
-    Raises MissingDependencyError, SpecError, UnknownNameError, DatasetError, CheckpointError, TrainingError and
-    WriteError.
+    Raises MissingDependencyError, SpecError, UnknownNameError, NetworkError, DatasetError, CheckpointError,
+    TrainingError and WriteError.
     """
     with needed_for("training a network", "train"):
-        from rtseg.training.fit import default_device, fit
+        from rtseg.training.fit import default_device
+        from rtseg.training.fit import fit as trained
     from rtseg.datasets.registry import open_dataset
     from rtseg.training.recipe import TrainingRecipe, read_recipe
 
@@ -146,13 +165,19 @@ def train(
     source = data or recipe.data
     train_split, val_split = open_dataset(source, "train"), open_dataset(source, "val")
     prepared = prepared_network(
-        recipe.network, classes=train_split.classes, checkpoint=init, options=recipe.options, seed=recipe.seed
+        recipe.network,
+        classes=train_split.classes,
+        checkpoint=init,
+        options=recipe.options,
+        seed=recipe.seed,
+        resolution=recipe.crop_resolution,
+        own=OwnNetwork(head, None, normalization, fit, padding),
     )
     name = f"{name_part(recipe.network)}-{name_part(recipe.data.partition(':')[0])}.safetensors"
     path = Path(output) if output is not None else Path(name)
     if os.path.exists(path):  # never raises, as Path.exists does where a folder may not be entered
         raise TrainingError(f"{path} exists already", hint="-o with another name")
-    artifact = fit(
+    artifact = trained(
         prepared,
         recipe,
         train_split,

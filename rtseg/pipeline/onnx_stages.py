@@ -15,13 +15,13 @@ from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
     NetworkLike,
+    OwnNetwork,
     Size,
     classes_of,
     path_of,
     prepared_network,
     require_at_least,
     resolution_of,
-    with_preprocessing,
 )
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
@@ -109,10 +109,8 @@ def export(
         options=options,
         seed=seed,
         resolution=size,
-        head=head,
-        threshold=threshold,
+        own=OwnNetwork(head, threshold, normalization, fit, padding),
     )
-    prepared = with_preprocessing(prepared, normalization, fit, padding)
     pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
     path = Path(output) if output is not None else Path(default_name(prepared, size, interface))
     for written in (path, manifest_path(path)):

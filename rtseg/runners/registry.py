@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from rtseg.artifacts.artifact import Artifact
+from rtseg.artifacts.details import QuantizationDetails
 from rtseg.artifacts.manifest import Manifest
 from rtseg.errors import RunnerError, UnknownNameError
 from rtseg.frame.protocol import Runner
@@ -16,7 +17,20 @@ from rtseg.runners.tensorrt.preflight import runtime_of
 def _onnxruntime(graph: Artifact, threads: int) -> Runner:
     from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 
-    return OnnxRuntimeRunner(graph.path, threads=threads)
+    runner = OnnxRuntimeRunner(graph.path, threads=threads)
+    runner.notes = tuple(filter(None, [_note_on_placement(graph.manifest)]))
+    return runner
+
+
+def _note_on_placement(manifest: Manifest) -> str:
+    """Return what to do about an INT8 file placed for TensorRT: ONNX Runtime's CPU kernels fuse little of it."""
+    details = manifest.details
+    if manifest.precision != "int8" or not isinstance(details, QuantizationDetails) or details.target != "tensorrt":
+        return ""
+    return (
+        "its INT8 is placed for tensorrt and may run slower than FP32 with onnxruntime: "
+        "rtseg quantize --target onnxruntime makes a file for it, --runner openvino runs this one"
+    )
 
 
 def _onnxruntime_cuda(graph: Artifact, threads: int) -> Runner:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import rtseg
 from rtseg.errors import CudaError
 from rtseg.installation.packages import package_findings
 from rtseg.runners.cuda.protocol import DeviceInfo
@@ -122,3 +127,57 @@ def test_without_pycuda_its_extra_is_told(monkeypatch: pytest.MonkeyPatch, modul
     monkeypatch.setitem(sys.modules, "pycuda", module)
     found = finding("pycuda")
     assert (found["works"], found["mend"]) == (False, "pip install 'rtseg[pycuda]'")
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a clone, in which nothing was built."""
+    root = tmp_path_factory.mktemp("clone")
+    package = Path(rtseg.__file__).parent
+    shutil.copytree(package, root / "rtseg", ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    return root
+
+
+def native_core_in(clone: Path, *installed: Path) -> dict[str, Any]:
+    """Return what a new process, started in the clone, finds of the native core; installed are folders of packages."""
+    code = "import json; from rtseg.installation import packages; print(json.dumps(vars(packages._native_core())))"
+    paths = os.pathsep.join(map(str, installed))
+    environment = {**os.environ, "PYTHONPATH": paths, "RTSEG_CORE": ""}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=clone, env=environment, capture_output=True, check=True)
+    found: dict[str, Any] = json.loads(ran.stdout)
+    return found
+
+
+def distribution_in(folder: Path, origin: dict[str, Any] | None = None) -> None:
+    """Let the folder have an installed rtseg, with pip install -e where origin says so."""
+    about = folder / "rtseg-99.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: rtseg\nVersion: 99\n")
+    if origin is not None:
+        (about / "direct_url.json").write_text(json.dumps(origin))
+
+
+@pytest.mark.parametrize("editable", [False, True])
+def test_in_a_clone_the_installed_copy_that_is_hidden_is_named_as_the_cause(
+    clone: Path, tmp_path: Path, editable: bool
+) -> None:
+    package = tmp_path / ("source of it" if editable else "site") / "rtseg"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    origin = {"dir_info": {"editable": True}, "url": package.parent.as_uri()} if editable else None
+    distribution_in(tmp_path / "site", origin)
+    found = native_core_in(clone, tmp_path / "site")
+    assert found["works"] is False
+    assert f"the source in {clone} is used instead of the installed copy in {package.parent}" in found["seen"]
+    assert found["mend"].startswith("start in another folder") and "pip install -e ." in found["mend"]
+
+
+def test_where_the_imported_copy_is_the_installed_one_a_compiler_is_what_lacks(clone: Path, tmp_path: Path) -> None:
+    distribution_in(tmp_path / "site", {"dir_info": {"editable": True}, "url": clone.as_uri()})
+    code = "import json; from importlib import metadata; from rtseg.installation import packages\n"
+    code += "first = next(iter(metadata.distributions(name='rtseg')))\n"
+    code += "metadata.distributions = lambda **_: [first]\n"  # this test's own environment has another one
+    code += "print(json.dumps(vars(packages._native_core())))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "RTSEG_CORE": ""}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=clone, env=environment, capture_output=True, check=True)
+    assert "C++17 compiler" in json.loads(ran.stdout)["mend"]

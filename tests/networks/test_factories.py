@@ -10,7 +10,7 @@ import torch
 
 from rtseg.datasets.registry import class_spec
 from rtseg.errors import NetworkError, SpecError
-from rtseg.networks.factories import FactoryNetwork, named_outputs, network_from_factory
+from rtseg.networks.factories import CLASSES_ARGUMENTS, FactoryNetwork, named_outputs, network_from_factory
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.specs import Resolution
 
@@ -134,6 +134,24 @@ def parallel(classes):
     return nn.DataParallel(ByAnotherName(classes))
 """
 
+ODD_ARGUMENTS = """
+
+def of_nothing():
+    return ByAnotherName(5)
+
+
+def of_a_depth_too(classes, depth):
+    return ByAnotherName(classes)
+
+
+def of_outputs(outputs):
+    return ByAnotherName(outputs)
+
+
+def of_what_it_passes_on(**settings):
+    return ByAnotherName(**settings)
+"""
+
 
 @pytest.fixture(autouse=True)
 def on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,6 +197,28 @@ def test_heads_that_training_adds_come_after_the_logits() -> None:
 
 def test_a_class_whose_argument_is_called_num_classes_is_a_factory() -> None:
     assert prepared("ByAnotherName").module(torch.zeros(1, 3, 64, 128)).shape == (1, 5, 16, 32)
+
+
+@pytest.mark.parametrize("name", CLASSES_ARGUMENTS)
+def test_the_number_of_classes_goes_by_the_names_that_collections_have(name: str, tmp_path: Path) -> None:
+    with (tmp_path / "users_factories.py").open("a") as source:
+        source.write(f"\n\ndef named({name}):\n    return ByAnotherName({name})\n")
+    assert prepared("named").module(torch.zeros(1, 3, 64, 128)).shape == (1, 5, 16, 32)
+
+
+@pytest.mark.parametrize("factory", ["of_nothing", "of_a_depth_too", "of_outputs", "of_what_it_passes_on"])
+def test_a_call_that_fails_for_an_argument_leads_on(factory: str, tmp_path: Path) -> None:
+    with (tmp_path / "users_factories.py").open("a") as source:
+        source.write(ODD_ARGUMENTS)
+    with pytest.raises(NetworkError, match=r"TypeError.*as classes, num_classes, .*, nc\. Try: a function of your own"):
+        prepared(factory)
+
+
+def test_a_type_error_of_another_kind_is_told_as_it_is(tmp_path: Path) -> None:
+    with (tmp_path / "users_factories.py").open("a") as source:
+        source.write("\n\ndef adds(classes):\n    return classes + 'five'\n")
+    with pytest.raises(NetworkError, match=r"adds\(classes=5\) failed: TypeError: unsupported operand[^.]*$"):
+        prepared("adds")
 
 
 def test_a_size_that_is_no_multiple_of_the_stride_is_refused_with_one_that_is() -> None:

@@ -3,14 +3,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import cv2
+import numpy as np
 import onnxruntime as ort
 import pytest
 
+import rtseg
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.manifest import KINDS, Manifest
 from rtseg.errors import RunnerError, UnknownNameError
 from rtseg.runners.registry import DEFAULT_RUNNERS, RUNNABLE, file_runner, runner_names
 from rtseg.specs import ClassSpec, ImageSpec, OutputSpec
+from tests.observers import Recorder
 
 OUTPUT = OutputSpec(ClassSpec("", ("a", "b"), ((0, 0, 0), (1, 2, 3))), "logits", 8, False)
 GPU = {"onnxruntime-cuda": "CUDA", "onnxruntime-tensorrt": "Tensorrt"}
@@ -66,3 +70,37 @@ def test_a_name_gives_a_runner_of_engines_without_touching_the_file(name: str) -
 def test_an_unknown_name_is_refused_with_the_closest_one() -> None:
     with pytest.raises(UnknownNameError, match=r"unknown runner; got 'openvin'.*Try: 'openvino'"):
         file_runner("openvin", missing("onnx"))
+
+
+@pytest.fixture(scope="module")
+def placed(exported: Path, calibrated: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Quantised files by target, and one in FP16."""
+    folder = tmp_path_factory.mktemp("placed")
+    files = {name: folder / f"{name}.onnx" for name in ("tensorrt", "onnxruntime", "fp16")}
+    for name in ("tensorrt", "onnxruntime"):
+        rtseg.quantize(exported, calibrated, files[name], to="int8", target=name)
+    rtseg.quantize(exported, None, files["fp16"], to="fp16", target="tensorrt")
+    return files
+
+
+def test_int8_placed_for_tensorrt_says_how_it_runs_faster_with_onnxruntime(
+    placed: dict[str, Path], tmp_path: Path
+) -> None:
+    told = Recorder()
+    rtseg.bench(placed["tensorrt"], runners="onnxruntime", seconds=0.05, observer=told)
+    notes = [note for note in told.notes if "placed for tensorrt" in note]
+    assert len(notes) == 1 and "--target onnxruntime" in notes[0] and "--runner openvino" in notes[0]
+    cv2.imwrite(str(tmp_path / "picture.png"), np.zeros((64, 64, 3), np.uint8))
+    told = Recorder()
+    rtseg.run(placed["tensorrt"], tmp_path / "picture.png", tmp_path / "out", observer=told)
+    assert len([note for note in told.notes if "--target onnxruntime" in note]) == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "runner"), [("onnxruntime", "onnxruntime"), ("fp16", "onnxruntime"), ("tensorrt", "openvino")]
+)
+def test_a_file_that_suits_its_runner_has_no_note_on_its_placement(
+    placed: dict[str, Path], file: str, runner: str
+) -> None:
+    with file_runner(runner, Artifact.open(placed[file])) as opened:
+        assert not any("placed for" in note for note in opened.notes)
