@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rtseg.accuracy.confusion import AccuracyResult, ConfusionMatrix
 from rtseg.datasets.labelled import LabelledDataset, require_labels
+from rtseg.datasets.registry import dataset_names
 from rtseg.errors import DatasetError
 from rtseg.frame.segmenter import Segmenter
 from rtseg.observer import SILENT, Observer
@@ -46,5 +47,15 @@ def require_same_classes(segmenter: Segmenter, classes: ClassSpec) -> None:
             "the artifact and the dataset speak of different classes",
             got=f"{classes.dataset} with {len(classes)} classes",
             expected=f"{ours.dataset or 'a list'} with {len(ours)} classes",
-            hint=f"--data {ours.dataset or 'DATASET'}:PATH",
+            hint=_data_for(ours, classes),
         )
+
+
+def _data_for(ours: ClassSpec, refused: ClassSpec) -> str:
+    """Return what data an artifact of these classes may be held against; rtseg reads labels of known lists alone."""
+    if ours.dataset in dataset_names() and ours.dataset != refused.dataset:
+        return f"--data {ours.dataset}:PATH"
+    return (
+        "rtseg validate FILE --against OTHER --data images:FOLDER, which needs no labels: "
+        "rtseg has no dataset of these classes"
+    )

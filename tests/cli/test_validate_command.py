@@ -246,6 +246,18 @@ def test_a_dataset_of_other_classes_is_refused(refused: Refused, camvid: Path, t
     path = export(tmp_path / "voc.onnx", "--classes", "voc", "--resolution", "64x64")
     message = refused("validate", path, "--against", path, "--data", f"camvid:{camvid}")
     assert message.startswith("the artifact and the dataset speak of different classes; got camvid with 11 classes")
+    assert message.endswith("Try: --data voc:PATH")
+
+
+def test_for_classes_of_no_dataset_the_hint_is_what_works(
+    cli: Cli, refused: Refused, exported: Path, camvid: Path, tmp_path: Path
+) -> None:
+    path = export(tmp_path / "three.onnx", "--classes", "3", "--resolution", "64x64")
+    message = refused("validate", path, "--data", f"camvid:{camvid}")
+    assert message.startswith("the artifact and the dataset speak of different classes; got camvid with 11 classes")
+    assert "Try: rtseg validate FILE --against OTHER --data images:FOLDER" in message
+    assert message.endswith("rtseg has no dataset of these classes")
+    assert cli("validate", path, "--against", path, "--data", f"images:{camvid / 'val'}").code == 0
 
 
 @pytest.mark.parametrize("name", [name for name in runner_names("onnx") if not name.startswith("onnxruntime-")])

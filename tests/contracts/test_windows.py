@@ -53,6 +53,10 @@ HARMLESS = {
         "rtseg/runners/cuda/nvcc.py",
         "/usr/local/cuda",
     ): "a place to look for nvcc, behind CUDA_PATH, which its installer sets",
+    (
+        "rtseg/installation/packages.py",
+        "read_text() without an encoding",
+    ): "that of importlib.metadata, which reads UTF-8 and takes no encoding",
     ("rtseg/runners/tensorrt/module.py", "libnvinfer.so"): "a word of a message, beside the one for Windows",
     ("rtseg/runners/tensorrt/module.py", "libtensorrt_rtx.so"): "a word of a message, beside the one for Windows",
 }
