@@ -86,7 +86,7 @@ def test_an_onnx_file_without_contracts_is_told_the_command_and_its_options(
     onnx.save(model, export_copy)
     told = build_refused(export_copy)
     assert "has no manifest, and its metadata states no contract. Try: rtseg import-onnx" in told
-    assert all(option in told for option in ("--classes 11", "--normalization", "--align-corners"))
+    assert all(option in told for option in ("--classes 11", "--normalization", "--no-align-corners"))
 
 
 def test_an_output_that_cannot_be_written_is_told_before_the_build(
