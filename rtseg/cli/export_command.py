@@ -53,7 +53,7 @@ def export(
 
     \b
     Example: rtseg export affnet --resolution 512x1024 -o affnet.onnx
-    Example: rtseg export --module mine:net --checkpoint mine.pth --classes 5 --resolution 512x1024 --normalization unit
+    Example: rtseg export --module mine:net --checkpoint mine.pth --classes 5 --resolution 512x1024
     """
     import rtseg
     from rtseg.cli.show.export_text import export_text

@@ -20,7 +20,7 @@ from rtseg.specs import Resolution
 @click.option("--align-corners/--no-align-corners", default=None, help="The rule by which its logits are upsampled.")
 @resolution_option(required=False)
 @click.option("--output", "head", metavar="NAME|INDEX", help="Which of several outputs scores the classes.")
-@click.option("--threshold", type=float, help="Of one channel: class 1 above it.  [0.5 behind a sigmoid, else 0]")
+@click.option("--threshold", type=float, help="Of one channel: class 1 above it.  [a mask's own, else measured]")
 @click.option("-o", "output", type=ANY_PATH, help="The file.  [NAME.canonical.onnx, beside ONNX]")
 @json_option
 def import_onnx(

@@ -139,8 +139,8 @@ def import_onnx(
     Size, interface and stride are read off the graph; labels and masks at its end are cut off. classes, normalization,
     align_corners, and fit and padding of ImageSpec are what it cannot show. resolution is for a graph that leaves its
     size open, head the name or place of the output that scores the classes where several could, threshold that of a
-    single channel (by default a mask's own, 0.5 behind a sigmoid, else 0). A file of rtseg that lost its manifest needs
-    none of them. output is by default NAME.canonical.onnx beside source.
+    single channel (by default a mask's own, else 0.5 or 0 by what it is measured to hold). A file of rtseg that
+    lost its manifest needs none of them. output is by default NAME.canonical.onnx beside source.
 
     Raises MissingDependencyError, OnnxError, NetworkError where several outputs could be the scores, SpecError naming
     what has to be said, ParityError, RunnerError and WriteError.
