@@ -19,11 +19,9 @@ from rtseg.exporting.untouched import UntouchedFile
 from rtseg.frame.protocol import Runner
 from rtseg.graphs.contract import stated_contract
 from rtseg.graphs.names import graph_inputs
+from rtseg.networks.outputs import LOUD, threshold_of_values
 from rtseg.runners.onnxruntime import InMemoryModel, OnnxRuntimeRunner
 from rtseg.specs import ImageSpec, OutputSpec
-
-LOUD = 100
-"""Times the standard deviation of a normalised picture: so far apart logits leave 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -95,24 +93,11 @@ def _untouched(model: onnx.ModelProto, folded: onnx.ModelProto, ends: ForeignEnd
 
 
 def _measured_threshold(untouched: UntouchedFile, label: str) -> float:
-    """Return 0.5 where the one channel holds probabilities, 0 where it holds logits, by what loud pictures give.
-
-    Raises OnnxError where it holds neither.
-    """
+    """Return the threshold of the one channel, by what loud pictures give. Raises NetworkError where it has none."""
     noise = np.random.default_rng(0).standard_normal((3, *untouched.input.shape)).astype(np.float32)
     with untouched:
         given = [untouched.infer(picture * np.float32(scale)) for picture, scale in zip(noise, (1, LOUD, -LOUD))]
-    lowest, highest = float(np.min(given)), float(np.max(given))
-    if lowest < 0 < highest:
-        return 0.0
-    if 0 <= lowest < highest <= 1:
-        return 0.5
-    raise OnnxError(
-        f"the one channel of {label} holds neither logits nor probabilities",
-        got=f"values from {lowest:g} to {highest:g}",
-        expected="of both signs, or from 0 to 1",
-        hint="--threshold with the value above which a pixel is of the class",
-    )
+    return threshold_of_values(float(np.min(given)), float(np.max(given)), label)
 
 
 def _require_same_outputs(model: onnx.ModelProto, folded: onnx.ModelProto, ends: ForeignEnds, label: str) -> None:

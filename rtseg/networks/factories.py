@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from rtseg.errors import NetworkError
-from rtseg.networks.outputs import Head, head_of, stride_of
+from rtseg.networks.outputs import LOUD, Head, head_of, stride_of, threshold_of_values
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
 from rtseg.specs import ClassSpec, Normalization, Resolution
@@ -30,9 +30,6 @@ CLASSES_ARGUMENTS = ("classes", "num_classes", "n_classes", "nclass", "num_label
 
 OF_ARGUMENTS = re.compile(r"unexpected keyword argument|required \w.*argument|takes .*arguments?")
 """What Python says of a call whose arguments do not fit."""
-
-LOUD = 100
-"""Times the standard deviation of a normalised picture: so far apart logits leave 0 to 1."""
 
 Factory = Callable[..., object]
 
@@ -128,11 +125,12 @@ def network_from_factory(
     """
     factory = _imported(reference)
     module = _built(factory, reference, classes, seed)
+    size = resolution or TRIED_AT
     if any(nn.parameter.is_lazy(weight) for weight in module.parameters()):
         with torch.no_grad():  # which gives them their shapes
-            _outputs(module, torch.zeros(1, 3, *_sides(resolution)), reference)
+            _outputs(module, torch.zeros(1, 3, size.height, size.width), reference)
     tried = _copy_of(module, lambda: _built(factory, reference, classes, seed))
-    trial = _trial(tried, len(classes), resolution or TRIED_AT, head, threshold, reference)
+    trial = _trial(tried, len(classes), size, head, threshold, reference)
     network = _behind_the_contract(module, len(classes), trial, reference)
     normalization = getattr(module, "normalization", Normalization())
     if not isinstance(normalization, Normalization):
@@ -225,13 +223,9 @@ def _trial(
         return Trial(chosen, stride)
     if threshold is None:
         noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)) * LOUD
-        threshold = _usual_threshold(_run(module, noise, label)[chosen], label)
+        channel = _run(module, noise, label)[chosen]
+        threshold = threshold_of_values(float(channel.min()), float(channel.max()), label)
     return Trial(chosen, stride, threshold)
-
-
-def _sides(resolution: Resolution | None) -> tuple[int, int]:
-    size = resolution or TRIED_AT
-    return size.height, size.width
 
 
 def _run(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:
@@ -247,19 +241,6 @@ def _outputs(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:
             f"{label} fails on a float32 {tuple(image.shape)} image: {_told(error)}",
             hint="--resolution with a size that it is made for",
         ) from error
-
-
-def _usual_threshold(channel: Tensor, label: str) -> float:
-    """Return 0.5 for a channel of probabilities and 0 for one of logits, told by what a loud picture gives."""
-    lowest, highest = float(channel.min()), float(channel.max())
-    if lowest == highest:
-        raise NetworkError(
-            f"{label} gives one channel that does not depend on the picture",
-            got=f"{lowest:g} everywhere",
-            expected="logits or probabilities",
-            hint="--threshold 0 for logits, 0.5 behind a sigmoid",
-        )
-    return 0.5 if lowest >= 0 and highest <= 1 else 0.0
 
 
 def _behind_the_contract(module: nn.Module, classes: int, trial: Trial, label: str) -> SegmentationNetwork:

@@ -20,6 +20,9 @@ MAIN_NAMES = ("out", "logits", "main")
 CHOICE = "--output NAME|INDEX (head= in Python)"
 """How the user says which."""
 
+LOUD = 100
+"""Times the standard deviation of a normalised picture: so far apart logits leave 0 to 1."""
+
 Shape = tuple[int, ...]
 Head = Optional[Union[str, int]]
 
@@ -85,3 +88,20 @@ def head_of(
             hint=f"{CHOICE}, such as --output {chosen[-1]}",
         )
     return chosen[0]
+
+
+def threshold_of_values(lowest: float, highest: float, label: str) -> float:
+    """Return 0.5 where one channel holds probabilities and 0 where it holds logits, by what it gives for loud pictures.
+
+    Raises NetworkError where it holds neither.
+    """
+    if lowest < 0 < highest:
+        return 0.0
+    if 0 <= lowest < highest <= 1:
+        return 0.5
+    raise NetworkError(
+        f"the one channel of {label} holds neither logits nor probabilities",
+        got=f"values from {lowest:g} to {highest:g}",
+        expected="of both signs, or from 0 to 1",
+        hint="--threshold with the value above which a pixel is of the class: 0 for logits, 0.5 for probabilities",
+    )

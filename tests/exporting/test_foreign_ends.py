@@ -208,7 +208,7 @@ def test_whether_one_channel_holds_probabilities_is_measured(
 )
 def test_one_channel_of_neither_needs_a_threshold(tail: list[onnx.NodeProto], tmp_path: Path) -> None:
     onnx.save(single(*tail, constants=CLIP), tmp_path / "a.onnx")
-    with pytest.raises(OnnxError, match=r"holds neither logits nor probabilities.*Try: --threshold"):
+    with pytest.raises(NetworkError, match=r"holds neither logits nor probabilities.*Try: --threshold"):
         canonical_import(tmp_path / "a.onnx", said=said(2))
     assert canonical_import(tmp_path / "a.onnx", said=said(2, threshold=9)).artifact.manifest.output.threshold == 9
 

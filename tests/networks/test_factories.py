@@ -89,6 +89,11 @@ class Probability(Mask):
         return torch.sigmoid(self.head(self.stem(x)))
 
 
+class Positive(Mask):
+    def forward(self, x):
+        return torch.relu(self.head(self.stem(x)))
+
+
 class Silent(Mask):
     def forward(self, x):
         return 0 * self.head(self.stem(x))
@@ -261,9 +266,15 @@ def test_one_channel_is_two_classes_by_what_its_values_are(factory: str, thresho
 
 
 def test_one_channel_that_shows_nothing_needs_a_threshold() -> None:
-    with pytest.raises(NetworkError, match="Try: --threshold 0 for logits"):
+    with pytest.raises(NetworkError, match="holds neither logits nor probabilities; got values from 0 to 0"):
         mask("Silent")
     assert mask("Silent", 0.5).threshold == 0.5
+
+
+def test_one_channel_of_neither_needs_a_threshold() -> None:
+    with pytest.raises(NetworkError, match="holds neither logits nor probabilities"):
+        mask("Positive")
+    assert mask("Positive", 1.0).threshold == 1.0
 
 
 def test_one_channel_is_no_network_of_three_classes() -> None:
