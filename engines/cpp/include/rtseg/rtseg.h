@@ -1,0 +1,227 @@
+/* rtseg: labels from a frame, in C.
+ *
+ * A model is a file of rtseg with its manifest beside it: an ONNX file, a model of OpenVINO or an engine of TensorRT.
+ * It is opened once, does not change, and serves any number of threads. A session is one thread's: it owns the
+ * buffers and threads that labelling a frame needs, so a frame allocates nothing once the first is done.
+ *
+ * A complete program, which labels a picture of one colour:
+ *
+ *     #include <rtseg/rtseg.h>
+ *     #include <stdio.h>
+ *     #include <stdlib.h>
+ *
+ *     static void require(rtseg_status status) {
+ *         if (status == RTSEG_STATUS_OK) return;
+ *         fprintf(stderr, "%s\n", rtseg_last_message());
+ *         exit(1);
+ *     }
+ *
+ *     int main(int argc, char** argv) {
+ *         static uint8_t pixels[480 * 640 * 3], labels[480 * 640];
+ *         const rtseg_image image = {pixels, 480, 640, 640 * 3, RTSEG_PIXELS_BGR};
+ *         const rtseg_label_map label_map = {labels, 480, 640, 640};
+ *         rtseg_model* model;
+ *         rtseg_session* session;
+ *         if (argc != 2) return 2;
+ *         require(rtseg_model_open(argv[1], NULL, &model));
+ *         require(rtseg_session_open(model, NULL, &session));
+ *         require(rtseg_session_run(session, &image, &label_map));
+ *         printf("%s\n", rtseg_model_class_name(model, labels[0]));
+ *         require(rtseg_session_close(session));
+ *         require(rtseg_model_close(model));
+ *         return 0;
+ *     }
+ *
+ * Labels. The label map has the image's own size. Preprocessing, the network and the tail are those of rtseg in
+ * Python, to the bit on the same backend: the image is fitted to the network's input by the rule in the manifest, and
+ * the logits are interpolated straight to the image's size.
+ *
+ * Errors. Every function that can fail returns a status. rtseg_last_message then gives one line: what is wrong, what
+ * was found, what was expected, what to try. It belongs to the calling thread and stays until that thread's next
+ * failure. On failure nothing is written to the arguments, except that a label map may be incomplete where the status
+ * is RTSEG_STATUS_BACKEND.
+ *
+ * Threads. Any thread may call any function. A model may be used by any number of threads at once. A session runs one
+ * call at a time: a second thread gets RTSEG_STATUS_BUSY, at once. A handle that was closed, or never was one, gives
+ * RTSEG_STATUS_INVALID_ARGUMENT. A model may be closed while it has sessions; they keep what they need.
+ * After fork() the child must not use what its parent opened.
+ *
+ * Memory. The caller owns images and label maps; a call reads or writes them and keeps no pointer. What a function
+ * returns as a string stays valid until its model is closed.
+ */
+
+#ifndef RTSEG_RTSEG_H
+#define RTSEG_RTSEG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32) && defined(RTSEG_SHARED)
+#if defined(RTSEG_BUILDING)
+#define RTSEG_EXPORT __declspec(dllexport)
+#else
+#define RTSEG_EXPORT __declspec(dllimport)
+#endif
+#elif defined(__GNUC__)
+#define RTSEG_EXPORT __attribute__((visibility("default")))
+#else
+#define RTSEG_EXPORT
+#endif
+
+/* Grows whenever a declaration below changes its meaning. Fields are added to the end of structs, whose size the
+ * default functions write down, so a program that was compiled before goes on. */
+#define RTSEG_ABI_VERSION 1
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum rtseg_status {
+    RTSEG_STATUS_OK = 0,
+    RTSEG_STATUS_INVALID_ARGUMENT = 1, /* NULL, a size or stride that cannot be, a closed handle */
+    RTSEG_STATUS_FILE = 2,             /* a file that is missing or cannot be read */
+    RTSEG_STATUS_MANIFEST = 3,         /* no manifest, one that cannot be read, or a file that it does not describe */
+    RTSEG_STATUS_UNSUPPORTED = 4,      /* a file that this backend or this version does not run */
+    RTSEG_STATUS_MISSING = 5,          /* a backend or a library that is not installed, or an unknown backend */
+    RTSEG_STATUS_BACKEND = 6,          /* what a backend reports while it loads or runs a file */
+    RTSEG_STATUS_BUSY = 7,             /* another thread is using the session */
+    RTSEG_STATUS_NO_MEMORY = 8,
+    RTSEG_STATUS_INTERNAL = 9 /* a fault of rtseg */
+} rtseg_status;
+
+/* How the bytes of a pixel are to be read. Alpha is left aside; grey counts as equal red, green and blue. */
+typedef enum rtseg_pixel_format {
+    RTSEG_PIXELS_RGB = 0,
+    RTSEG_PIXELS_BGR = 1,
+    RTSEG_PIXELS_RGBA = 2,
+    RTSEG_PIXELS_BGRA = 3,
+    RTSEG_PIXELS_GREY = 4
+} rtseg_pixel_format;
+
+/* An image in the caller's memory: `height` rows of `width` pixels. The next row begins `row_bytes` further on, which is
+ * negative for an image stored bottom up, whose data is then its top row. */
+typedef struct rtseg_image {
+    const uint8_t* data;
+    int height, width;
+    ptrdiff_t row_bytes;
+    rtseg_pixel_format format;
+} rtseg_image;
+
+/* Where labels go: `height` rows of `width` bytes, each a class index. */
+typedef struct rtseg_label_map {
+    uint8_t* data;
+    int height, width;
+    ptrdiff_t row_bytes;
+} rtseg_label_map;
+
+/* Where an image goes that the library draws: RGB or BGR. */
+typedef struct rtseg_canvas {
+    uint8_t* data;
+    int height, width;
+    ptrdiff_t row_bytes;
+    rtseg_pixel_format format;
+} rtseg_canvas;
+
+/* A network's input or output in host memory: contiguous, batch axis first. */
+typedef struct rtseg_tensor {
+    const void* data;
+    int rank;
+    int64_t shape[4];
+    int is_uint8; /* else float32 */
+} rtseg_tensor;
+
+typedef struct rtseg_model rtseg_model;
+typedef struct rtseg_session rtseg_session;
+
+typedef struct rtseg_model_options {
+    size_t struct_size;
+    const char* backend;         /* "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx"; NULL: by the kind of file */
+    const char* backend_folder;  /* where the backends lie; NULL: beside this library, or $RTSEG_BACKENDS */
+    int threads;                 /* most cores that the backend uses; 0 is all */
+} rtseg_model_options;
+
+typedef struct rtseg_session_options {
+    size_t struct_size;
+    int threads; /* most cores that preprocessing and tail use; 0 is as many as the model's */
+} rtseg_session_options;
+
+/* What a model is. Strings are valid until the model is closed. */
+typedef struct rtseg_model_info {
+    size_t struct_size;
+    const char* network;
+    const char* precision; /* "fp32", "fp16" or "int8" */
+    const char* dataset;   /* whose classes the labels are */
+    const char* backend;
+    const char* device;
+    int height, width;     /* of the network's input; images may have any size */
+    int classes;
+    int ignore_index;      /* the label of pixels without a class in labelled data; no network gives it */
+} rtseg_model_info;
+
+/* Return the library's version, such as "0.1.0". Cannot fail. */
+RTSEG_EXPORT const char* rtseg_version(void);
+
+/* Return RTSEG_ABI_VERSION as it was when the library was built. Cannot fail. */
+RTSEG_EXPORT int rtseg_abi_version(void);
+
+/* Return a status in words, such as "invalid argument". Cannot fail. */
+RTSEG_EXPORT const char* rtseg_status_name(rtseg_status status);
+
+/* Return the line about this thread's last failure; empty where there was none. Cannot fail. */
+RTSEG_EXPORT const char* rtseg_last_message(void);
+
+/* Fill in the defaults. NULL is left aside. */
+RTSEG_EXPORT void rtseg_model_options_default(rtseg_model_options* options);
+RTSEG_EXPORT void rtseg_session_options_default(rtseg_session_options* options);
+
+/* Open the file at `path`, whose manifest is `path`.json: compare its digest, load it with a backend, compare the
+ * contracts that graph and manifest state. options: NULL for the defaults. */
+RTSEG_EXPORT rtseg_status rtseg_model_open(const char* path, const rtseg_model_options* options, rtseg_model** model);
+
+/* Close a model. NULL is left aside. */
+RTSEG_EXPORT rtseg_status rtseg_model_close(rtseg_model* model);
+
+/* Fill in what a model is. `info->struct_size` must be sizeof(rtseg_model_info). */
+RTSEG_EXPORT rtseg_status rtseg_model_get_info(const rtseg_model* model, rtseg_model_info* info);
+
+/* Return the name of a class; NULL for a number that is none, or a model that is none. */
+RTSEG_EXPORT const char* rtseg_model_class_name(const rtseg_model* model, int index);
+
+/* Write the colour of a label: red, green, blue. Labels that are no class are black. */
+RTSEG_EXPORT rtseg_status rtseg_model_class_colour(const rtseg_model* model, int index, uint8_t rgb[3]);
+
+/* Open a session. options: NULL for the defaults. */
+RTSEG_EXPORT rtseg_status rtseg_session_open(const rtseg_model* model, const rtseg_session_options* options,
+                                             rtseg_session** session);
+
+/* Close a session. NULL is left aside. RTSEG_STATUS_BUSY while another thread uses it, which then stays open. */
+RTSEG_EXPORT rtseg_status rtseg_session_close(rtseg_session* session);
+
+/* Label an image: any size, and a label map of the same size. */
+RTSEG_EXPORT rtseg_status rtseg_session_run(rtseg_session* session, const rtseg_image* image,
+                                            const rtseg_label_map* labels);
+
+/* The three parts of rtseg_session_run, for programs that measure them or want logits. Where a backend does the whole
+ * frame on its own device (tensorrt), they use the host instead, with the same result. */
+RTSEG_EXPORT rtseg_status rtseg_session_write_input(rtseg_session* session, const rtseg_image* image);
+RTSEG_EXPORT rtseg_status rtseg_session_infer(rtseg_session* session);
+RTSEG_EXPORT rtseg_status rtseg_session_read_labels(rtseg_session* session, const rtseg_label_map* labels);
+
+/* Point at the network's input, and at what it gave. The data belongs to the session. */
+RTSEG_EXPORT rtseg_status rtseg_session_get_input(rtseg_session* session, rtseg_tensor* tensor);
+RTSEG_EXPORT rtseg_status rtseg_session_get_output(rtseg_session* session, rtseg_tensor* tensor);
+
+/* Lay the colours of the classes over an image. opacity: from 0, the image, to 1, the colours. All three have one size;
+ * the canvas may be the image's own memory if the format is the same. */
+RTSEG_EXPORT rtseg_status rtseg_draw_overlay(const rtseg_model* model, const rtseg_image* image,
+                                             const rtseg_label_map* labels, double opacity, const rtseg_canvas* canvas);
+
+/* Set *region to a part of an image, without a copy. */
+RTSEG_EXPORT rtseg_status rtseg_image_region(const rtseg_image* image, int top, int left, int height, int width,
+                                             rtseg_image* region);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
