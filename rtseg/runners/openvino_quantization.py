@@ -10,7 +10,7 @@ Multiply. Its low-precision passes (seen in 2026.4.1) get two things wrong, with
   a zero point of 0, the same values in the same steps; for others the average is taken of real values.
 
 engines/cpp/backends/openvino/quantization.cpp does the same in C++, for programs without Python: tests/embedding
-compares the models that both leave, byte for byte. So new nodes are given names, which OpenVINO would number by process.
+compares the models that both leave, byte for byte. So new nodes are given names, which OpenVINO would make up.
 """
 
 from __future__ import annotations
