@@ -12,7 +12,7 @@ from rtseg.artifacts.manifest import read_manifest
 from rtseg.frame import native_library
 from rtseg.frame.host_ends import HostEnds
 from rtseg.runners.loading import load
-from rtseg.specs import COLOUR_ORDERS, FITS, INTERFACES
+from rtseg.specs import COLOUR_ORDERS, FITS, INTERFACES, tensor_shapes
 from tests.embedding import plain_reading
 from tests.embedding.golden_format import (
     GOLDEN,
@@ -23,6 +23,7 @@ from tests.embedding.golden_format import (
     numbered_classes,
     read_cases,
     rows_with_gaps,
+    written_in,
 )
 from tests.embedding.golden_vectors import write
 from tests.native.test_rtseg_core import CC, CXX, NATIVE, needs_compilers
@@ -121,13 +122,21 @@ def test_a_model_gives_its_labels_whatever_runs_it(model: str, runner: str) -> N
             assert labels == case.content("labels"), case.name
 
 
+@pytest.mark.usefixtures("core")
+def test_the_kept_output_of_a_model_becomes_the_label_map_of_its_case() -> None:
+    for case in cases_of("model"):
+        manifest = read_manifest(GOLDEN / case["model"], kind="onnx")
+        ends, (_, shape) = HostEnds(manifest.image, manifest.output), tensor_shapes(manifest.image, manifest.output)
+        kept = np.frombuffer(case.content("output"), np.uint8 if ends.gives_labels else "<f4").reshape(shape)
+        assert labels_of(case, ends, kept) == case.content("labels"), case.name
+
+
 def test_the_tracked_files_are_what_the_writer_writes(tmp_path: Path) -> None:
     write(tmp_path)
-    tracked = {path.name: path for path in GOLDEN.iterdir() if path.suffix != ".md"}
-    assert sorted(tracked) == sorted(path.name for path in tmp_path.iterdir())
-    differing = [name for name, path in tracked.items() if path.read_bytes() != (tmp_path / name).read_bytes()]
-    assert set(differing) <= {PACKS["output"]}  # which is of the machine that it was made on
-    assert len(tracked[PACKS["output"]].read_bytes()) == (tmp_path / PACKS["output"]).stat().st_size
+    assert written_in(tmp_path) == written_in(GOLDEN)
+    differing = {name for name in written_in(GOLDEN) if (GOLDEN / name).read_bytes() != (tmp_path / name).read_bytes()}
+    assert differing <= {PACKS["output"]}  # which is of the machine that it was made on
+    assert (GOLDEN / PACKS["output"]).stat().st_size == (tmp_path / PACKS["output"]).stat().st_size
 
 
 def test_the_files_are_small() -> None:
