@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Callable
 
@@ -79,7 +80,7 @@ class HostFrameStep(FrameStep):
         self.image = np.array(image, order="C")
         self.labels = np.empty(image.shape[:2], np.uint8)
         self._graph = graph
-        self._ends = ends
+        self._ends = dataclasses.replace(ends)  # workspaces of its own, which know its sizes from the first call on
         self._lay_over: Callable[[], object] | None = None
         if opacity is not None:
             made = self.overlay = np.empty_like(self.image)

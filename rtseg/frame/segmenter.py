@@ -103,8 +103,9 @@ class Segmenter:
         return self._frames.bind_device(image, labels, overlay=overlay, size=size)
 
     def close(self) -> None:
-        """Free the runner."""
+        """Free the runner, and the threads of the host's ends."""
         self.runner.close()
+        self._ends.workspaces.free()
 
     def __enter__(self) -> Segmenter:
         return self

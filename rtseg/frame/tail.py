@@ -17,6 +17,7 @@ from rtseg.frame.bilinear import MAX_SIDE
 from rtseg.frame.native_tail import native_labels
 from rtseg.frame.numpy_tail import numpy_labels
 from rtseg.frame.window import Window
+from rtseg.frame.workspaces import Workspaces
 from rtseg.specs import MAX_CLASSES, MAX_LOGIT
 
 __all__ = ["labels_from_logits"]
@@ -31,6 +32,7 @@ def labels_from_logits(
     threshold: float | None = None,
     window: Window | None = None,
     threads: int = 0,
+    workspaces: Workspaces | None = None,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the label map, uint8 (height, width), that the logits stand for.
@@ -48,8 +50,9 @@ def labels_from_logits(
     window is the part of the network's input that the image covers; None is all of it. The logits are of all of it,
     the labels of the image alone: those of the whole upsampled as far, of which the image's part is cut out.
 
-    threads bounds the cores used; 0 is all. out, uint8 (height, width) and C-contiguous, is filled
-    and returned instead of a new array. Safe to call from several threads at once.
+    threads bounds the cores used; 0 is all. workspaces, whose own bound counts then, lend the memory and the threads
+    for it; without them both are taken and given back. out, uint8 (height, width) and C-contiguous, is filled and
+    returned instead of a new array. Safe to call from several threads at once.
 
         labels = labels_from_logits(logits, height=1024, width=2048, align_corners=False)
 
@@ -73,6 +76,7 @@ def labels_from_logits(
             threads=threads,
             threshold=threshold,
             window=window,
+            workspaces=workspaces,
         )
     return labels
 
