@@ -9,13 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 
 import rtseg
 from rtseg.runners import openvino
 from rtseg.runners.openvino_quantization import join_quantization
 from tests.embedding.programs import compiled
-from tests.runners.quantized_graphs import KINDS, Encoding, write_quantized
+from tests.runners.quantized_graphs import KINDS, Encoding, Network, write_quantized
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPARED = "2026.4.1-1234-abcdef"
@@ -25,6 +27,45 @@ pytestmark = [
     pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed"),
     pytest.mark.filterwarnings("ignore"),  # of onnxruntime.quantization
 ]
+
+SELDOM = """
+<ir_version: 8, opset_import: ["" : 17]>
+graph (float[1, 4, 6, 6] x) => (float[1, 4, 6, 6] y)
+<
+    float step = {0.05}, float[4] steps = {0.05, 0.1, 0.02, 0.03}, float wide = {0.5},
+    uint8 middle = {120}, int8 none = {0}, int8[4] offsets = {0, -3, 5, 0}, uint8[4] bottoms = {0, 3, 5, 0},
+    int8[6, 6] left = {1, 2, 3, -4, 5, 6, 1, 2, -3, 4, 5, 6, 1, 2, 3, 4, 5, 6, 1, -2, 3, 4, 5, 6, 1, 2, 3, 4, -5, 6,
+        1, 2, 3, 4, 5, 6},
+    int8[1, 4, 1, 1] added = {1, -2, 3, 4}, float[1, 4, 1, 1] no_sign = {0.0, 1.0, 2.0, 0.0},
+    float[1, 4, 1, 1] signs = {-1.0, 1.0, 2.0, -3.0}, float[4] gamma = {1.0, -1.0, 2.0, 3.0},
+    float[4] beta = {1.0, 2.0, 3.0, 4.0}, float[4] spread = {1.0, 2.0, 1.0, 2.0}
+>
+{
+    whole = QuantizeLinear(x, step, middle)
+    given = DequantizeLinear(whole, step, middle)
+    given_wide = DequantizeLinear(whole, wide, middle)
+    left_real = DequantizeLinear(left, step, none)
+    product = MatMul(left_real, given)
+    summed = Add(product, given_wide)
+    added_real = DequantizeLinear<axis = 1>(added, steps, offsets)
+    shifted = Add(summed, added_real)
+    channels = QuantizeLinear<axis = 1>(shifted, steps, bottoms)
+    channels_real = DequantizeLinear<axis = 1>(channels, steps, bottoms)
+    kept = Mul(channels_real, no_sign)
+    turned = Mul(signs, kept)
+    rest = Sub(signs, turned)
+    parts = Div(rest, signs)
+    normal = BatchNormalization(parts, gamma, beta, beta, spread)
+    positive = Relu(normal)
+    positive_whole = QuantizeLinear<axis = 1>(positive, steps, bottoms)
+    positive_real = DequantizeLinear<axis = 1>(positive_whole, steps, bottoms)
+    signed = QuantizeLinear(positive_real, step, none)
+    signed_real = DequantizeLinear(signed, step, none)
+    y = AveragePool<kernel_shape = [3, 3], pads = [1, 1, 1, 1], count_include_pad = 1>(signed_real)
+}
+"""
+"""What the tool of quantized_graphs seldom makes: constants on the left, activations with a scale per channel, a tensor
+of whole numbers that is read with two scales."""
 
 Correct = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -74,14 +115,17 @@ def require_same(correct: Correct, paths: Iterable[Path], *, corrected: bool = T
     return [by_cpp.read_text(encoding="utf-8") for _, _, by_cpp in pairs]
 
 
+def random_kinds(random: np.random.Generator) -> list[str]:
+    return [str(kind) for kind in random.choice(KINDS, random.integers(1, 7))]
+
+
 def random_graphs(folder: Path, count: int, seed: int) -> Iterable[Path]:
     """Write quantised files of a few operators each, in every encoding."""
     random = np.random.default_rng(seed)
     for number in range(count):
         activations, weights = [("QUInt8", "QInt8"), ("QUInt8", "QUInt8"), ("QInt8", "QInt8")][random.integers(3)]
         encoding = Encoding(activations, weights, *(bool(choice) for choice in random.integers(0, 2, 4)))
-        kinds = [str(kind) for kind in random.choice(KINDS, random.integers(1, 7))]
-        yield write_quantized(folder / f"{number}.onnx", kinds, encoding, seed=number)
+        yield write_quantized(folder / f"{number}.onnx", random_kinds(random), encoding, seed=number)
 
 
 def test_quantised_graphs_are_corrected_the_same_way(correct: Correct, tmp_path: Path) -> None:
@@ -115,6 +159,22 @@ def test_the_shipped_networks_in_int8_are_corrected_the_same_way(
     made = rtseg.quantize(fp32, table, tmp_path / "int8.onnx", target=target)
     (model,) = require_same(correct, [made.artifact.path])
     assert '/top"' in model or '/least"' in model
+
+
+def test_what_the_tool_seldom_makes_is_corrected_the_same_way(correct: Correct, tmp_path: Path) -> None:
+    onnx.save(onnx.parser.parse_model(SELDOM), tmp_path / "x.onnx")
+    (model,) = require_same(correct, [tmp_path / "x.onnx"])
+    assert '/folded"' in model and '/least"' in model and '/hidden"' in model
+
+
+def test_graphs_in_floating_point_stay_as_they_are(correct: Correct, tmp_path: Path) -> None:
+    random = np.random.default_rng(2)
+    for number in range(20):
+        network = Network(number)
+        for kind in (*random_kinds(random), "average with padding", "Neg"):
+            network.grow(kind)
+        network.write(tmp_path / f"{number}.onnx")
+    require_same(correct, sorted(tmp_path.glob("*.onnx")), corrected=False)
 
 
 def test_a_network_in_floating_point_stays_as_it_is(correct: Correct, exported: Path, tmp_path: Path) -> None:
