@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +25,7 @@ from tests.embedding.golden_format import (
     written_in,
 )
 from tests.embedding.golden_vectors import write
-from tests.native.test_rtseg_core import CC, CXX, NATIVE, needs_compilers
 
-PROGRAMS = GOLDEN.parent
-HEADERS = (f"-I{NATIVE}", f"-I{PROGRAMS.parent / 'include'}")
-STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 CASES = list(read_cases())
 MODELS = sorted(path.name for path in GOLDEN.glob("*.onnx"))
 
@@ -177,24 +172,3 @@ def test_pictures_lie_in_memory_in_every_way() -> None:
         }
         upturned, region = (True, False, True), (False, True, True)
         assert laid_out >= {(False, False, False), (False, True, False), upturned, region}
-
-
-@needs_compilers
-def test_a_c_program_finds_the_same_through_the_core_alone(tmp_path: Path) -> None:
-    assert CC is not None and CXX is not None
-    for source in ("golden_cases.c", "golden_ends.c"):
-        subprocess.run([CC, "-std=c99", *STRICT, *HEADERS, "-c", PROGRAMS / source], cwd=tmp_path, check=True)
-    sources = [NATIVE / name for name in ("tail.cpp", "preprocess.cpp")]
-    options = ["-std=c++17", "-O1", "-ffp-contract=off", "-pthread"]
-    objects = ["golden_cases.o", "golden_ends.o"]
-    subprocess.run([CXX, *options, *objects, *sources, "-lm", "-o", "golden_ends"], cwd=tmp_path, check=True)
-    done = subprocess.run([tmp_path / "golden_ends", GOLDEN], capture_output=True, text=True)
-    counts = f"{len(cases_of('input'))} inputs, {len(cases_of('labels'))} label maps, 0 wrong\n"
-    assert (done.returncode, done.stdout, done.stderr) == (0, counts, "")
-
-
-@needs_compilers
-def test_the_c_program_for_whole_models_keeps_to_the_header(tmp_path: Path) -> None:
-    assert CC is not None
-    command = [CC, "-std=c99", *STRICT, *HEADERS, "-c", PROGRAMS / "golden_models.c"]
-    subprocess.run(command, cwd=tmp_path, check=True)
