@@ -102,7 +102,7 @@ def _native_tensor(
 ) -> None:
     height, width, _ = image.shape
     if image.strides[1:] != (3, 1) or abs(image.strides[0]) < 3 * width:
-        image = np.ascontiguousarray(image)
+        image = image.copy(order="C")  # NumPy calls one row or column contiguous whatever its strides are
     mean, std = (np.array(values, np.float32) for values in (spec.mean, spec.std))
     given = (image.ctypes.data, height, width, image.strides[0])
     made = (spec.scale, mean.ctypes.data, std.ctypes.data, tensor.ctypes.data)
