@@ -63,22 +63,20 @@ class Crew {
     // std::bad_alloc before any task is begun.
     template <class Body>
     void run(int tasks, int workers, const Body& body) {
-        const Work work{&body, [](const void* of, int task, int worker) {
-                            (*static_cast<const Body*>(of))(task, worker);
-                        }};
-        run(tasks, workers, work);
+        run({&body, [](const void* of, int task, int worker) { (*static_cast<const Body*>(of))(task, worker); }, tasks},
+            workers);
     }
 
   private:
     struct Work {
         const void* body;
         void (*call)(const void* body, int task, int worker);
+        int tasks;
     };
 
-    void run(int tasks, int workers, const Work& work) {
-        const int helpers = std::min(hire(workers - 1), tasks - 1);
+    void run(const Work& work, int workers) {
+        const int helpers = hire(workers - 1);
         next_.store(0, std::memory_order_relaxed);
-        tasks_ = tasks;
         {
             const std::lock_guard<std::mutex> lock(mutex_);
             work_ = &work;
@@ -93,7 +91,7 @@ class Crew {
     }
 
     void take_tasks(const Work& work, int worker) {
-        for (int task = next_.fetch_add(1, std::memory_order_relaxed); task < tasks_;
+        for (int task = next_.fetch_add(1, std::memory_order_relaxed); task < work.tasks;
              task = next_.fetch_add(1, std::memory_order_relaxed))
             work.call(work.body, task, worker);
     }
@@ -132,10 +130,8 @@ class Crew {
     std::vector<std::thread> helpers_;
     std::mutex mutex_;
     std::condition_variable wake_, left_;
-    // Written by the caller before it takes the lock to offer the work, read by those who took the work under it.
-    std::atomic<int> next_{0};
-    int tasks_ = 0;
-    // Under the lock.
+    std::atomic<int> next_{0};  // the task to be taken; set before the work is offered under the lock
+    // Under the lock: what is offered, for how many helpers, how many took it, and how many of those are still at it.
     const Work* work_ = nullptr;
     int places_ = 0, taken_ = 0, busy_ = 0;
     bool ending_ = false;

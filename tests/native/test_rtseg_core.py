@@ -43,6 +43,18 @@ def test_the_headers_example_compiles_as_c_and_prints_what_it_says(tmp_path: Pat
     assert ran.stdout == promised + "\n"
 
 
+@needs_compilers
+@pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
+@pytest.mark.parametrize("static", [False, True], ids=["by itself", "in another library"])
+def test_a_library_that_takes_in_the_sources_can_hide_the_functions(static: bool, tmp_path: Path) -> None:
+    options = ["-std=c++17", "-O0", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread"]
+    options += ["-DRTSEG_CORE_STATIC"] if static else []
+    subprocess.run([CXX, *options, NATIVE / "workspace.cpp", "-o", "library.so"], cwd=tmp_path, check=True)
+    table = subprocess.run(["nm", "-D", "library.so"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    shown = set(re.findall(r" T (rtseg_\w+)", table))
+    assert shown == (set() if static else {"rtseg_workspace_create", "rtseg_workspace_destroy"})
+
+
 def test_python_expects_the_headers_abi_version(library) -> None:
     assert defined("RTSEG_CORE_ABI_VERSION") == native_library.ABI_VERSION == library.rtseg_core_abi_version()
 
