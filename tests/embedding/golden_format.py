@@ -166,6 +166,11 @@ def read_cases(folder: Path = GOLDEN) -> Iterator[Case]:
             fields[key] = value
 
 
+def written_in(folder: Path) -> set[str]:
+    """Return the names of the files in the folder, but for what explains them and what git is told of them."""
+    return {path.name for path in folder.iterdir() if path.suffix != ".md" and not path.name.startswith(".")}
+
+
 @dataclass
 class Writer:
     """Cases and their bytes, collected, then written at once."""
@@ -199,13 +204,12 @@ class Writer:
         self.lines += ["", f"case {name}", f"kind {kind}", *(f"{key} {value}" for key, value in fields.items()), "end"]
 
     def write(self, folder: Path) -> None:
-        """Write everything into the folder, from which other files go, but for what explains it."""
+        """Write everything into the folder, from which what was written before goes."""
         index = ("\n".join(self.lines) + "\n").encode("ascii")
         files = {INDEX: index, **self.files, **{PACKS[key]: bytes(pack) for key, pack in self._packs.items()}}
         folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            if old.name not in files and old.suffix != ".md":
-                old.unlink()
+        for name in written_in(folder) - set(files):
+            (folder / name).unlink()
         for name, content in files.items():
             (folder / name).write_bytes(content)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from rtseg.artifacts.manifest import read_manifest
 from rtseg.frame import native_library
 from rtseg.frame.host_ends import HostEnds
 from rtseg.runners.loading import load
-from rtseg.specs import COLOUR_ORDERS, FITS, INTERFACES
+from rtseg.specs import COLOUR_ORDERS, FITS, INTERFACES, tensor_shapes
 from tests.embedding import plain_reading
 from tests.embedding.golden_format import (
     GOLDEN,
@@ -23,13 +22,10 @@ from tests.embedding.golden_format import (
     numbered_classes,
     read_cases,
     rows_with_gaps,
+    written_in,
 )
 from tests.embedding.golden_vectors import write
-from tests.native.test_rtseg_core import CC, CXX, NATIVE, needs_compilers
 
-PROGRAMS = GOLDEN.parent
-HEADERS = (f"-I{NATIVE}", f"-I{PROGRAMS.parent / 'include'}")
-STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 CASES = list(read_cases())
 MODELS = sorted(path.name for path in GOLDEN.glob("*.onnx"))
 
@@ -121,13 +117,21 @@ def test_a_model_gives_its_labels_whatever_runs_it(model: str, runner: str) -> N
             assert labels == case.content("labels"), case.name
 
 
+@pytest.mark.usefixtures("core")
+def test_the_kept_output_of_a_model_becomes_the_label_map_of_its_case() -> None:
+    for case in cases_of("model"):
+        manifest = read_manifest(GOLDEN / case["model"], kind="onnx")
+        ends, (_, shape) = HostEnds(manifest.image, manifest.output), tensor_shapes(manifest.image, manifest.output)
+        kept = np.frombuffer(case.content("output"), np.uint8 if ends.gives_labels else "<f4").reshape(shape)
+        assert labels_of(case, ends, kept) == case.content("labels"), case.name
+
+
 def test_the_tracked_files_are_what_the_writer_writes(tmp_path: Path) -> None:
     write(tmp_path)
-    tracked = {path.name: path for path in GOLDEN.iterdir() if path.suffix != ".md"}
-    assert sorted(tracked) == sorted(path.name for path in tmp_path.iterdir())
-    differing = [name for name, path in tracked.items() if path.read_bytes() != (tmp_path / name).read_bytes()]
-    assert set(differing) <= {PACKS["output"]}  # which is of the machine that it was made on
-    assert len(tracked[PACKS["output"]].read_bytes()) == (tmp_path / PACKS["output"]).stat().st_size
+    assert written_in(tmp_path) == written_in(GOLDEN)
+    differing = {name for name in written_in(GOLDEN) if (GOLDEN / name).read_bytes() != (tmp_path / name).read_bytes()}
+    assert differing <= {PACKS["output"]}  # which is of the machine that it was made on
+    assert (GOLDEN / PACKS["output"]).stat().st_size == (tmp_path / PACKS["output"]).stat().st_size
 
 
 def test_the_files_are_small() -> None:
@@ -168,24 +172,3 @@ def test_pictures_lie_in_memory_in_every_way() -> None:
         }
         upturned, region = (True, False, True), (False, True, True)
         assert laid_out >= {(False, False, False), (False, True, False), upturned, region}
-
-
-@needs_compilers
-def test_a_c_program_finds_the_same_through_the_core_alone(tmp_path: Path) -> None:
-    assert CC is not None and CXX is not None
-    for source in ("golden_cases.c", "golden_ends.c"):
-        subprocess.run([CC, "-std=c99", *STRICT, *HEADERS, "-c", PROGRAMS / source], cwd=tmp_path, check=True)
-    sources = [NATIVE / name for name in ("tail.cpp", "preprocess.cpp")]
-    options = ["-std=c++17", "-O1", "-ffp-contract=off", "-pthread"]
-    objects = ["golden_cases.o", "golden_ends.o"]
-    subprocess.run([CXX, *options, *objects, *sources, "-lm", "-o", "golden_ends"], cwd=tmp_path, check=True)
-    done = subprocess.run([tmp_path / "golden_ends", GOLDEN], capture_output=True, text=True)
-    counts = f"{len(cases_of('input'))} inputs, {len(cases_of('labels'))} label maps, 0 wrong\n"
-    assert (done.returncode, done.stdout, done.stderr) == (0, counts, "")
-
-
-@needs_compilers
-def test_the_c_program_for_whole_models_keeps_to_the_header(tmp_path: Path) -> None:
-    assert CC is not None
-    command = [CC, "-std=c99", *STRICT, *HEADERS, "-c", PROGRAMS / "golden_models.c"]
-    subprocess.run(command, cwd=tmp_path, check=True)

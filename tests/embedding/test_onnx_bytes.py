@@ -11,12 +11,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from rtseg.artifacts.onnx_bytes import external_files, operator_types
-from tests.embedding.programs import compiled
+from tests.embedding.cpp_library import CppLibrary
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compiled(tmp_path_factory.mktemp("program"), ["tests/list_onnx_contents.cpp", "src/onnx_bytes.cpp"])
+def program(cpp_library: CppLibrary) -> Path:
+    return cpp_library.test_program("list_onnx_contents")
 
 
 def listed(program: Path, paths: list[Path]) -> list[tuple[set[str], set[str]]]:

@@ -16,7 +16,7 @@ import pytest
 import rtseg
 from rtseg.runners import openvino
 from rtseg.runners.openvino_quantization import join_quantization
-from tests.embedding.programs import compiled
+from tests.embedding.cpp_library import CppLibrary
 from tests.runners.quantized_graphs import KINDS, Encoding, Network, write_quantized
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,23 +71,9 @@ Correct = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="module")
-def correct(tmp_path_factory: pytest.TempPathFactory) -> Correct:
+def correct(cpp_library: CppLibrary) -> Correct:
     """Have the library correct pairs of files, IN.onnx and OUT.xml, with the release of OpenVINO that it is told."""
-    package = Path(openvino._without_telemetry().__file__).parent
-    library = next((package / "libs").glob("libopenvino.so.*"), None)
-    if library is None:
-        pytest.skip(f"no C++ library in {package.name}: not the wheel of Linux")
-    program = compiled(
-        tmp_path_factory.mktemp("program"),
-        [
-            "tests/correct_models.cpp",
-            "backends/openvino/quantization.cpp",
-            "backends/openvino/quantized_files.cpp",
-            "src/onnx_bytes.cpp",
-        ],
-        *("-isystem", str(package / "include"), str(library)),
-        *("-Wl,--disable-new-dtags", f"-Wl,-rpath,{library.parent}"),
-    )
+    program = cpp_library.test_program("correct_models")
     return lambda *pairs, release=COMPARED: subprocess.run([program, release, *pairs], capture_output=True, text=True)
 
 

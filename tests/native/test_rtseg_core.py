@@ -22,14 +22,6 @@ CODES = {name: int(code) for name, code in re.findall(r"^    (RTSEG_\w+) = (-?\d
 needs_compilers = pytest.mark.skipif(CC is None or CXX is None, reason="no C and C++ compilers (cc, c++)")
 
 
-@pytest.fixture(scope="module")
-def library():
-    found = native_library.core()
-    if found is None:
-        pytest.skip(native_library.why_none())
-    return found
-
-
 def defined(name: str) -> int:
     match = re.search(rf"^#define {name} (\d+)$", HEADER, re.MULTILINE)
     assert match, name

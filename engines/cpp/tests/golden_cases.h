@@ -6,6 +6,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { GOLDEN_WORD = 64, GOLDEN_GAP = 165 };
 
 /* Bytes of a pack. */
@@ -50,5 +54,9 @@ int golden_pixel(const char* format, int channel[3]);
 
 /* Return 1 if both are equal; else write to stderr which byte of what is not, and return 0. */
 int golden_equal(const golden_case* of, const char* what, const void* got, const void* expected, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
