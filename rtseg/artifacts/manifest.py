@@ -248,6 +248,9 @@ def _where_from(path: PathLike) -> str:
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return f"{import_command(path)} (or what its author says), if another exporter wrote it; else {together}"
+    graph = Path(path).with_suffix(".xml")
+    if suffix == ".bin" and manifest_path(graph).exists():
+        return f"{graph}, whose constants these are"
     if suffix in (".pth", ".pt", ".ckpt", ".tar", ".bin"):
         return f"rtseg import-checkpoint NETWORK {path} --classes NAME|N"
     return together

@@ -96,6 +96,12 @@ def test_a_model_without_its_constants_is_refused(export_copy: Path) -> None:
             opened(stored.path)
 
 
+def test_who_names_the_constants_is_told_the_name_of_the_graph(export_copy: Path) -> None:
+    stored = build_openvino(export_copy)
+    with pytest.raises(ManifestError, match=r"has no manifest beside it.* Try: .*\.xml, whose constants these are"):
+        rtseg.load(weights_path(stored.path))
+
+
 def test_a_model_whose_graph_states_another_contract_is_refused(export_copy: Path) -> None:
     stored = build_openvino(export_copy)
     text = stored.path.read_text(encoding="utf-8")
