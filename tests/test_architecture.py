@@ -23,7 +23,7 @@ OWNERS = {
     "safetensors": ("networks",),
     "onnx": ("graphs", "exporting", "calibration", "quantization", "engines/lowering", "installation/probe.py"),
     "onnxruntime": ("runners/onnxruntime.py", "runners/onnxruntime_package.py"),
-    "openvino": ("runners/openvino.py", "installation"),
+    "openvino": ("runners/openvino_package.py", "installation"),
     "polygraphy": ("quantization/drift_runs.py",),
     "matplotlib": ("cli/show",),
     "tensorrt": ("engines", "runners/tensorrt"),

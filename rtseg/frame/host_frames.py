@@ -23,10 +23,13 @@ class HostFrames(Frames):
         self._runner = runner
         self._ends = ends
 
-    def __call__(self, image: Pixels) -> Pixels:
-        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError."""
+    def __call__(self, image: Pixels, *, out: Pixels | None = None) -> Pixels:
+        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError.
+
+        out, of the result's type and shape and C-contiguous, is filled and returned instead of a new array.
+        """
         result = self._runner.infer(self._ends.graph_input(image, self._runner.input.dtype))
-        return self._ends.labels(result, height=image.shape[0], width=image.shape[1])
+        return self._ends.labels(result, height=image.shape[0], width=image.shape[1], out=out)
 
     def with_overlay(self, image: Pixels, opacity: float) -> tuple[Pixels, Pixels]:
         """Return the label map of an image, and the image with the class colours laid over it, both new arrays.

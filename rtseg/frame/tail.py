@@ -65,7 +65,7 @@ def labels_from_logits(
     if threads < 0:
         raise SpecError("the number of threads is negative", got=threads, expected="0 (all cores) or more")
     labels = np.empty((height, width), np.uint8) if out is None else out
-    _require_labels(labels, height, width)
+    require_label_map(labels, height, width)
     library = native_library.core()
     if library is None:
         numpy_labels(logits, labels, align_corners=align_corners, threshold=threshold, window=window)
@@ -103,7 +103,8 @@ def _require_logits(logits: NDArray[np.float32], threshold: float | None) -> Non
         )
 
 
-def _require_labels(labels: NDArray[np.uint8], height: int, width: int) -> None:
+def require_label_map(labels: NDArray[np.uint8], height: int, width: int) -> None:
+    """Raise SpecError unless a label map of that size can be written into the array."""
     if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != (height, width):
         raise SpecError("out cannot hold the label map", got=_described(labels), expected=f"uint8 ({height}, {width})")
     if not (labels.flags.c_contiguous and labels.flags.writeable):
