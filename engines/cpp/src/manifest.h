@@ -41,6 +41,7 @@ struct BuildDetails {
     std::string runtime, release, lowering, weights_sha256;
     std::vector<std::string> compute_capabilities;
     bool portable = false;
+    std::string hardware_compatibility;  // of the build's settings, such as "ampere_plus"; empty where they say none
 };
 
 struct Manifest {

@@ -1,0 +1,346 @@
+"""The backend `tensorrt`, compiled against the headers of each product and version, and run without a GPU.
+
+With doubles of the driver and of TensorRT's library (cuda_double.cpp, tensorrt_double.cpp) a frame takes its whole
+way: page-locked memory, the kernels' own source, a captured graph, the strides of the logits. What the doubles cannot
+show is that NVIDIA's driver runs the machine code, and that TensorRT does what its headers promise. The refusals at the
+end are met with the real library of 8.5.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rtseg.datasets.registry import class_spec
+from rtseg.frame.host_ends import HostEnds
+from rtseg.specs import ClassSpec, ImageSpec, OutputSpec
+from tests.contracts.tensorrt_bundle import has_driver
+from tests.embedding.tensorrt_modules import Conversation, Module, built_module, doubles_for, engine_file
+from tests.outside import outside, why_not
+
+pytestmark = pytest.mark.slow
+
+RELEASES = ("8.5.3", "8.6.1", "10.3", "10.16", "11.1", "rtx-1.4", "rtx-1.5", "rtx-1.6")
+SCALE = 1 / 256
+GPU = "8.9"
+RGB, BGR, RGBA, BGRA, GREY = range(5)
+CHANNELS = {RGB: (0, 1, 2), BGR: (2, 1, 0), RGBA: (0, 1, 2), BGRA: (2, 1, 0), GREY: (0, 0, 0)}
+"""Of the pixel formats of rtseg.h: where red, green and blue are."""
+
+UNSUPPORTED, MISSING, BACKEND, NO_MEMORY, MANIFEST = 4, 5, 6, 8, 3
+
+
+@dataclass(frozen=True)
+class Network:
+    """What an engine of TensorRT's double computes, and how it stores it."""
+
+    image: ImageSpec
+    output: OutputSpec
+    half: bool = False
+    multiple: int = 0
+
+    @property
+    def ends(self) -> HostEnds:
+        """Both ends as the host keeps them."""
+        return HostEnds(self.image, self.output)
+
+    @property
+    def text(self) -> str:
+        """The engine."""
+        kind = "f16" if self.half else "f32"
+        shape = f"{self.output.channels} {self.image.height} {self.image.width} {self.output.stride}"
+        return f"double {shape} {kind} {self.multiple} 1"
+
+    def logits(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the double makes of an input (1, 3, height, width)."""
+        kind = np.float16 if self.half else np.float32
+        seen = tensor.astype(kind).astype(np.float32)[:, :, :: self.output.stride, :: self.output.stride]
+        classes = np.arange(self.output.channels)
+        by_class = seen[:, classes % 3] * ((classes + 1) / 4).astype(np.float32)[:, None, None]
+        made = by_class - (classes / 8).astype(np.float32)[:, None, None]
+        return made.astype(kind).astype(np.float32)
+
+    def labels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what Python makes of an RGB image."""
+        tensor = self.ends.graph_input(np.ascontiguousarray(pixels))
+        height, width = pixels.shape[:2]
+        return self.ends.labels(self.logits(tensor), height=height, width=width)
+
+
+def network(**changes: object) -> Network:
+    image = ImageSpec(32, 64, scale=SCALE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    output = OutputSpec(class_spec("camvid"), "logits", 4, False)
+    return replace(Network(image, output), **changes)
+
+
+PLAIN = network()
+NETWORKS = {
+    "plain": PLAIN,
+    "float16, classes together": network(half=True, multiple=8),
+    "classes together without padding": network(multiple=1),
+    "letterboxed, BGR": network(image=replace(PLAIN.image, fit="letterbox", padding=7, colour_order="BGR")),
+    "aligned corners": network(output=replace(PLAIN.output, align_corners=True)),
+    "mask": network(
+        output=OutputSpec(
+            ClassSpec("two", ("road", "rest"), ((1, 2, 3), (4, 5, 6)), 255), "logits", 4, False, threshold=0.1
+        )
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def module(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Module:
+    folder = f"tensorrt_headers/{request.param}"
+    if reason := why_not((folder,)):
+        pytest.skip(reason)
+    return built_module(outside(folder), tmp_path_factory.mktemp("module"))
+
+
+@pytest.fixture(scope="module")
+def doubles(module: Module) -> Path:
+    return doubles_for(module)
+
+
+@pytest.fixture
+def talk(module: Module, doubles: Path) -> Iterator[Conversation]:
+    with module.opened(doubles) as conversation:
+        yield conversation
+
+
+def describe(talk: Conversation, module: Module, known: Network, **changes: object) -> None:
+    fields = {
+        "runtime": "tensorrt-rtx" if module.is_rtx else "tensorrt",
+        "release": module.release,
+        "capability": GPU,
+        "height": known.image.height,
+        "width": known.image.width,
+        "bgr": known.image.colour_order == "BGR",
+        "letterbox": known.image.fit == "letterbox",
+        "padding": known.image.padding,
+        "classes": len(known.output.classes),
+        "stride": known.output.stride,
+        "align_corners": known.output.align_corners,
+    }
+    if known.output.threshold is not None:
+        fields["threshold"] = known.output.threshold
+    talk.describe({**fields, **changes})
+
+
+def framed(
+    talk: Conversation, folder: Path, image: NDArray[np.uint8], form: int, *, gap: int = 0, upward: bool = False
+):
+    """Return the labels of an image whose rows, and those of its labels, lie with a gap, or from the last one up."""
+    height, width = image.shape[:2]
+    rows = image.reshape(height, -1)
+    stored = np.full((height, rows.shape[1] + gap), 0x55, np.uint8)
+    stored[:, : rows.shape[1]] = rows[::-1] if upward else rows
+    stored.tofile(folder / "image")
+    pitch = stored.shape[1]
+    skip = (height - 1) * pitch if upward else 0
+    answer = talk.ask(
+        *(
+            "frame",
+            folder / "image",
+            height,
+            width,
+            -pitch if upward else pitch,
+            skip,
+            form,
+            folder / "labels",
+            width + gap,
+        )
+    )
+    assert answer == "ok 1"
+    labels = np.fromfile(folder / "labels", np.uint8).reshape(height, width + gap)
+    assert (labels[:, width:] == 0xEE).all()
+    return labels[:, :width]
+
+
+def pixels_of(height: int, width: int, channels: int = 3) -> NDArray[np.uint8]:
+    made = np.random.default_rng(height * width).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return made
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_frame_has_the_labels_of_the_hosts_ends(talk, module: Module, tmp_path: Path, name: str) -> None:
+    known = NETWORKS[name]
+    describe(talk, module, known)
+    assert talk.ask("open", engine_file(module, tmp_path / "engine", known.text)).startswith("ok GPU (A GPU on the CPU")
+    for size in ((32, 64), (45, 70), (7, 5), (32, 64)):
+        image = pixels_of(*size)
+        expected = known.labels(image)
+        assert len(np.unique(expected)) > 1
+        for _ in range(2):
+            np.testing.assert_array_equal(framed(talk, tmp_path, image, RGB), expected)
+    assert talk.ask("close") == "ok 0 8"
+
+
+def test_every_pixel_format_is_read_from_rows_with_gaps(talk, module: Module, tmp_path: Path) -> None:
+    describe(talk, module, PLAIN)
+    talk.ask("open", engine_file(module, tmp_path / "engine", PLAIN.text))
+    for form, (red, green, blue) in CHANNELS.items():
+        image = pixels_of(19, 33, {RGBA: 4, BGRA: 4, GREY: 1}.get(form, 3))
+        expected = PLAIN.labels(image[..., [red, green, blue]])
+        np.testing.assert_array_equal(framed(talk, tmp_path, image, form, gap=5), expected)
+        np.testing.assert_array_equal(framed(talk, tmp_path, image, form, gap=2, upward=True), expected)
+
+
+def test_more_sizes_than_are_kept_are_labelled_and_nothing_is_left(talk, module: Module, tmp_path: Path) -> None:
+    describe(talk, module, PLAIN)
+    talk.ask("open", engine_file(module, tmp_path / "engine", PLAIN.text))
+    for width in (*range(20, 28), *range(20, 28)):
+        image = pixels_of(9, width)
+        np.testing.assert_array_equal(framed(talk, tmp_path, image, RGB), PLAIN.labels(image))
+    assert talk.ask("close") == "ok 0 16"
+
+
+@pytest.mark.parametrize("name", ["plain", "float16, classes together", "classes together without padding"])
+def test_the_staged_run_gives_plain_logits(talk, module: Module, tmp_path: Path, name: str) -> None:
+    known = NETWORKS[name]
+    describe(talk, module, known)
+    talk.ask("open", engine_file(module, tmp_path / "engine", known.text))
+    for seed in range(2):
+        tensor = np.random.default_rng(seed).uniform(-3, 3, (1, 3, 32, 64)).astype(np.float32)
+        tensor.tofile(tmp_path / "input")
+        assert talk.ask("stage", tmp_path / "input", tmp_path / "output") == "ok"
+        expected = known.logits(tensor)
+        np.testing.assert_array_equal(np.fromfile(tmp_path / "output", np.float32).reshape(expected.shape), expected)
+    assert talk.ask("close") == "ok 0 2"
+
+
+def refusal(talk: Conversation, module: Module, path: Path, **changes: object) -> str:
+    describe(talk, module, PLAIN, **changes)
+    return talk.ask("open", path)
+
+
+def test_bytes_that_are_no_engine_are_refused_in_tensorrts_words(talk, module: Module, tmp_path: Path) -> None:
+    answer = refusal(talk, module, engine_file(module, tmp_path / "engine", "altered 1 2 3"))
+    words = "TensorRT for RTX" if module.is_rtx else "TensorRT"
+    assert answer == (
+        f"error {BACKEND} {words} refuses the engine: this is not an engine of TensorRT, or it is damaged: got from "
+        "TensorRT: Serialization (Serialization assertion magicTagRead == kMAGIC_TAG failed. Magic tag does not match)"
+        "; try: rtseg build again"
+    )
+    assert talk.ask("close") == "ok 0 0"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "double 11 32 64 4 f32 0 2",
+            f"{UNSUPPORTED} the engine has another number of inputs and outputs: got 2 and 1",
+        ),
+        (
+            "double 11 32 32 4 f32 0 1",
+            f"{MANIFEST} the graph's input is not what its manifest says: got (1, 3, 32, 32), exp",
+        ),
+        (
+            "double 19 32 64 4 f32 0 1",
+            f"{MANIFEST} the graph's output is not what its manifest says: got (1, 19, 8, 16), e",
+        ),
+    ],
+)
+def test_an_engine_other_than_its_manifest_is_refused(
+    talk, module: Module, tmp_path: Path, text: str, message: str
+) -> None:
+    answer = refusal(talk, module, engine_file(module, tmp_path / "engine", text))
+    assert answer.startswith(f"error {message}")
+    assert talk.ask("close") == "ok 0 0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"runtime": "onnxruntime"}, "the engine is not one of TensorRT"),
+        ({"release": "7.2.3"}, "the engine is of another version of TensorRT"),
+        ({"release": "unknown"}, "the manifest does not say which TensorRT"),
+        ({"capability": "none"}, "the manifest does not say which GPU"),
+    ],
+)
+def test_what_the_manifest_rules_out_is_refused_before_tensorrt(
+    talk, module, tmp_path: Path, changes, message: str
+) -> None:
+    answer = refusal(talk, module, tmp_path / "no such file", **changes)
+    assert answer.startswith(f"error {UNSUPPORTED} {message}") or "in its bytes 24 to 26" in answer
+    assert talk.ask("close").startswith("ok 0")
+
+
+def test_an_engine_of_another_gpu_is_refused(module: Module, doubles: Path, tmp_path: Path) -> None:
+    path = engine_file(module, tmp_path / "engine", PLAIN.text)
+    with module.opened(doubles) as talk:
+        describe(talk, module, PLAIN, capability="7.5")
+        answer = talk.ask("open", path)
+    assert answer.startswith(f"error {UNSUPPORTED} ")
+    assert "for" in answer and "rtseg build" in answer
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (
+            {"CUDA_DOUBLE_INIT": "100"},
+            f"{MISSING} CUDA cannot start: got CUDA_ERROR_NO_DEVICE (100); try: a machine with",
+        ),
+        (
+            {"CUDA_DOUBLE_VERSION": "11030"},
+            f"{MISSING} CUDA cannot be used here: got a driver of CUDA 11.3, expected one",
+        ),
+        ({"CUDA_DOUBLE_MEMORY": "9000"}, f"{NO_MEMORY} not enough GPU memory for the engine's input: got 1.0 MiB free"),
+    ],
+)
+def test_what_the_driver_lacks_is_told(module: Module, doubles: Path, tmp_path: Path, variables, message: str) -> None:
+    with module.opened(doubles, **variables) as talk:
+        assert refusal(talk, module, engine_file(module, tmp_path / "engine", PLAIN.text)).startswith(
+            f"error {message}"
+        )
+
+
+def test_without_the_library_the_missing_file_is_named(module: Module) -> None:
+    with module.opened() as talk:
+        answer = refusal(talk, module, Path("engine"))
+    library = "libtensorrt_rtx.so" if module.is_rtx else "libnvinfer.so"
+    assert answer.startswith(f"error {MISSING} TensorRT") and f"expected {library}" in answer
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Module, Path]:
+    if reason := why_not(("tensorrt_headers/8.5.3", "trt85")):
+        pytest.skip(reason)
+    libraries = sorted(outside("trt85").rglob("libnvinfer.so.8"))
+    assert libraries
+    return built_module(outside("tensorrt_headers/8.5.3"), tmp_path_factory.mktemp("real")), libraries[0].parent
+
+
+def test_the_real_library_of_8_5_3_tells_its_release_and_an_engine_of_another_is_refused(real) -> None:
+    module, libraries = real
+    with module.opened(libraries) as talk:
+        answer = refusal(talk, module, Path("engine"), release="8.6.1.6")
+    assert answer == (
+        f"error {UNSUPPORTED} the engine is of another version of TensorRT: got 8.6.1.6 in its manifest, expected 8.5.3"
+        ", which is installed here; try: rtseg build ONNX --precision fp16, on this machine"
+    )
+
+
+@pytest.mark.skipif(has_driver(), reason="there is a driver")
+def test_without_a_driver_the_real_library_is_asked_nothing(real) -> None:
+    module, libraries = real
+    with module.opened(libraries) as talk:
+        answer = refusal(talk, module, Path("engine"), release="8.5.3.1")
+    assert answer.startswith(f"error {MISSING} CUDA cannot be used here: got no NVIDIA driver: libcuda.so.1")
+
+
+def test_a_runtime_that_the_real_library_cannot_start_is_told_in_its_words(real, tmp_path: Path) -> None:
+    module, libraries = real
+    (tmp_path / "libcuda.so.1").symlink_to(doubles_for(module) / "libcuda.so.1")
+    with module.opened(tmp_path, libraries) as talk:
+        answer = refusal(talk, module, Path("engine"), release="8.5.3.1")
+        assert talk.ask("close") == "ok 0 0"
+    assert answer.startswith(
+        f"error {BACKEND} TensorRT cannot start its runtime: CUDA cannot be used here: got from TensorRT: CUDA init"
+    )
