@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.outside import outside
+
 CPP = Path(__file__).resolve().parents[2] / "engines" / "cpp"
 
 GOLDEN = CPP / "tests" / "golden"
@@ -54,6 +56,30 @@ def openvino_folder() -> Path:
     return Path(found.origin).parent
 
 
+def onnxruntime_headers() -> Path | None:
+    """Return the folder of ONNX Runtime's C header: Debian's, or one of the tests' data. None where there is none."""
+    places = (Path("/usr/include/onnxruntime"), outside("onnxruntime"))
+    return next((folder for folder in places if (folder / "onnxruntime_c_api.h").exists()), None)
+
+
+def onnxruntime_library() -> Path:
+    """Return the library in the package onnxruntime. Skips where there is none."""
+    found = importlib.util.find_spec("onnxruntime")
+    folder = Path(found.origin).parent / "capi" if found is not None and found.origin is not None else Path()
+    library = next(folder.glob("libonnxruntime.so*"), None)
+    if library is None:
+        pytest.skip("onnxruntime is not installed, or has no library")
+    return library
+
+
+def _onnxruntime_options() -> list[str]:
+    headers = onnxruntime_headers()
+    if headers is None:
+        return []
+    library = onnxruntime_library()
+    return ["-DRTSEG_ONNXRUNTIME=ON", f"-DRTSEG_ONNXRUNTIME_ROOT={headers}", f"-DRTSEG_ONNXRUNTIME_LIBRARY={library}"]
+
+
 def configure(build: Path, *options: str) -> None:
     """Configure the library in a folder; every warning is an error. Skips without cmake and what engines/cpp needs."""
     if shutil.which("cmake") is None:
@@ -91,6 +117,7 @@ def built_once(folder: Path) -> CppLibrary:
                 f"-DCMAKE_INSTALL_PREFIX={library.prefix}",
                 "-DCMAKE_BUILD_TYPE=None",
                 "-DRTSEG_TESTS=ON",
+                *_onnxruntime_options(),
             )
             make(library.build, "all", "install")
             (folder / "done").touch()

@@ -16,19 +16,13 @@ import pytest
 import rtseg
 from rtseg.frame.protocol import Array
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
-from tests.embedding.programs import compiled
-from tests.outside import outside
+from tests.embedding.cpp_library import CppLibrary, onnxruntime_headers, onnxruntime_library
 from tests.runners.quantized_graphs import Encoding, write_quantized
 
-HEADER = "onnxruntime_c_api.h"
-PLACES = (Path("/usr/include/onnxruntime"), outside("onnxruntime"))
-"""Where Debian's libonnxruntime-dev puts the header, and where a folder of test data has it."""
-
-HERE = next((folder for folder in PLACES if (folder / HEADER).exists()), None)
 STATUS_UNSUPPORTED, STATUS_MISSING, STATUS_BACKEND = 4, 5, 6
 
 pytestmark = [
-    pytest.mark.skipif(HERE is None, reason=f"no {HEADER}: apt install libonnxruntime-dev"),
+    pytest.mark.skipif(onnxruntime_headers() is None, reason="no onnxruntime_c_api.h: apt install libonnxruntime-dev"),
     pytest.mark.filterwarnings("ignore"),  # of onnxruntime.quantization
 ]
 
@@ -49,21 +43,11 @@ graph (float[1, 1, 8, 8] x) => (float[1, 1, 8, 8] y)
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def library() -> Path:
-    return next((Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so*"))
-
-
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(cpp_library: CppLibrary) -> Run:
     """Run a file on an input by the backend, in a process without any variable but those given."""
-    folder = tmp_path_factory.mktemp("programs")
-    backend = "backends/onnxruntime"
-    module = compiled(
-        folder,
-        [f"{backend}/onnxruntime_backend.cpp", f"{backend}/onnxruntime_library.cpp"],
-        *("-shared", "-fPIC", "-fvisibility=hidden", "-isystem", str(HERE), "-ldl"),
-    )
-    program = compiled(folder, ["tests/run_backend.cpp"], "-ldl", "-pthread")
+    module = cpp_library.build / "lib" / "librtseg_backend_onnxruntime.so"
+    program = cpp_library.test_program("run_backend")
 
     def ran(
         model: Path, array: Array | None = None, *, threads: int = 1, sessions: int = 1, **variables: str
@@ -72,7 +56,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         given.write_bytes(b"" if array is None else array.tobytes())
         return subprocess.run(
             [program, module, model, given, result, str(threads), str(sessions)],
-            env={"RTSEG_ONNXRUNTIME": str(library()), **variables},
+            env={"RTSEG_ONNXRUNTIME": str(onnxruntime_library()), **variables},
             capture_output=True,
             text=True,
         )
@@ -217,7 +201,7 @@ def test_a_library_that_is_older_than_the_headers_is_told(run: Run, fp32: Path, 
 
 
 def test_the_loader_finds_the_library_where_no_variable_names_it(run: Run, fp32: Path, tmp_path: Path) -> None:
-    (tmp_path / "libonnxruntime.so.1").symlink_to(library())
+    (tmp_path / "libonnxruntime.so.1").symlink_to(onnxruntime_library())
     array = np.zeros((1, 3, 64, 64), np.float32)
     assert run(fp32, array, RTSEG_ONNXRUNTIME="", LD_LIBRARY_PATH=str(tmp_path)).returncode == 0
     assert run(fp32, array, RTSEG_ONNXRUNTIME="").returncode == 3

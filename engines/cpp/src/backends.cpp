@@ -28,8 +28,8 @@ const std::map<std::string, Entry>& entries() {
     static const std::map<std::string, Entry> known = {
         {"openvino", {{"onnx", "openvino"}, "pip install openvino, and -DRTSEG_OPENVINO=ON when rtseg is configured"}},
         {"onnxruntime", {{"onnx"}, "pip install onnxruntime, and -DRTSEG_ONNXRUNTIME=ON when rtseg is configured"}},
-        {"tensorrt", {{"engine"}, "TensorRT and CUDA, and -DRTSEG_TENSORRT=ON when rtseg is configured"}},
-        {"tensorrt-rtx", {{"engine"}, "TensorRT for RTX and CUDA, and -DRTSEG_TENSORRT_RTX=ON when rtseg is configured"}},
+        {"tensorrt", {{"engine"}, "TensorRT and CUDA, and -DTENSORRT_ROOT when rtseg is configured"}},
+        {"tensorrt-rtx", {{"engine"}, "TensorRT for RTX and CUDA, and -DTENSORRT_RTX_ROOT when rtseg is configured"}},
     };
     return known;
 }
