@@ -107,9 +107,13 @@ std::shared_ptr<ov::Model> read_openvino(const ModelSource& source) {
     if (sha256_of(weights) != source.manifest.build.weights_sha256)
         throw Error(RTSEG_STATUS_MANIFEST, path + " does not hold the weights that the manifest tells of", "", "",
                     "a fresh copy of all three files");
+    const std::string xml(source.content.begin(), source.content.end());
+    if (xml.rfind("<?xml", 0) != 0)  // of which OpenVINO would try other formats, and print their complaints
+        throw Error(RTSEG_STATUS_UNSUPPORTED, source.path + " is no model of OpenVINO", "", "XML",
+                    "rtseg build ONNX --runtime openvino");
     ov::Tensor held(ov::element::u8, ov::Shape{weights.size()});
     std::copy(weights.begin(), weights.end(), static_cast<char*>(held.data()));
-    return core().read_model(std::string(source.content.begin(), source.content.end()), held);
+    return core().read_model(xml, held);
 }
 
 TensorSpec spec_of(const ov::Output<const ov::Node>& port) {
