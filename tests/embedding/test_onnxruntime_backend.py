@@ -200,9 +200,16 @@ def test_a_library_that_is_older_than_the_headers_is_told(run: Run, fp32: Path, 
     assert ended.stderr.startswith(expected) and ended.stderr.count("\n") == 1
 
 
-def test_the_library_that_was_found_on_building_serves_where_no_variable_names_one(run: Run, fp32: Path) -> None:
+def test_without_a_variable_the_library_is_the_one_that_was_configured(run: Run, fp32: Path) -> None:
+    assert run(fp32, np.zeros((1, 3, 64, 64), np.float32), RTSEG_ONNXRUNTIME="").returncode == 0
+
+
+def test_a_name_without_a_folder_is_looked_for_by_the_loader(run: Run, fp32: Path, tmp_path: Path) -> None:
+    (tmp_path / "libonnxruntime.so.7").symlink_to(onnxruntime_library())
     array = np.zeros((1, 3, 64, 64), np.float32)
-    assert run(fp32, array, RTSEG_ONNXRUNTIME="").returncode == 0
+    named = {"RTSEG_ONNXRUNTIME": "libonnxruntime.so.7"}
+    assert run(fp32, array, **named, LD_LIBRARY_PATH=str(tmp_path)).returncode == 0
+    assert run(fp32, array, **named).returncode == 3
 
 
 def test_running_a_file_writes_nothing_into_the_users_folders(run: Run, fp32: Path, tmp_path: Path) -> None:

@@ -79,14 +79,15 @@ def correct(cpp_library: CppLibrary) -> Correct:
 
 def write_corrected(path: Path, result: Path, *, corrected: bool = True) -> None:
     """Write what Python makes of an ONNX file, its nodes named by place as correct_models names them."""
-    reader = openvino_package().frontend.FrontEndManager().load_by_framework("onnx")
+    package = openvino_package()
+    reader = package.frontend.FrontEndManager().load_by_framework("onnx")
     model = reader.convert(reader.load(str(path)))
     model.set_friendly_name("model")
     for place, node in enumerate(model.get_ordered_ops()):
         node.set_friendly_name(f"node {place}")
     if corrected:
-        join_quantization(model, openvino_package())
-    openvino_package().serialize(model, result)
+        join_quantization(model, package)
+    package.serialize(model, result)
 
 
 def require_same(correct: Correct, paths: Iterable[Path], *, corrected: bool = True) -> list[str]:

@@ -88,7 +88,8 @@ void OnnxRuntimeLibrary::require(OrtStatus* status, const char* what) const {
     if (status == nullptr) return;
     const Owned<OrtStatus> owned(status, api_->ReleaseStatus);
     const std::string message = api_->GetErrorMessage(status);
-    throw Error(RTSEG_STATUS_BACKEND, std::string(what) + ": " + message.substr(0, message.find('\n')).substr(0, 300));
+    const std::string line = message.substr(0, message.find('\n'));
+    throw Error(RTSEG_STATUS_BACKEND, std::string(what) + ": " + line.substr(0, 300));
 }
 
 }  // namespace rtseg_internal
