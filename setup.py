@@ -38,10 +38,13 @@ setup(
     ext_modules=[
         Extension(
             "rtseg.native.rtseg_core",
-            sources=[str(NATIVE / name) for name in ("tail.cpp", "preprocess.cpp", "magnitudes.cpp")],
+            sources=[str(NATIVE / name) for name in ("tail.cpp", "preprocess.cpp", "workspace.cpp", "magnitudes.cpp")],
             depends=[
                 str(NATIVE / name)
-                for name in ("rtseg_core.h", "bilinear.h", "lanes.h", "parallel.h", "target.h", "window.h")
+                for name in (
+                    *("rtseg_core.h", "bilinear.h", "crew.h", "lanes.h"),
+                    *("parallel.h", "target.h", "window.h", "workspace.h"),
+                )
             ],
             define_macros=[("RTSEG_CORE_BUILDING_DLL", None)],  # which says something on Windows only
             language="c++",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Union
 
+from rtseg.artifacts.details import OpenVinoDetails
 from rtseg.artifacts.files import PathLike, read_bytes
 from rtseg.artifacts.manifest import (
     KINDS,
@@ -18,6 +19,9 @@ from rtseg.artifacts.manifest import (
     read_sidecar,
     require_digest,
     require_kind,
+    require_weights_digest,
+    unreadable_weights,
+    weights_path,
 )
 from rtseg.errors import ManifestError, SpecError
 
@@ -34,7 +38,7 @@ class Made(Protocol):
 
 @dataclass(frozen=True, repr=False)
 class Artifact:
-    """A checkpoint, an ONNX file or an engine with its manifest.
+    """A checkpoint, an ONNX file, an engine or a model of OpenVINO with its manifest.
 
     `Artifact.open` compares the file's digest with the manifest's. A stage that gets an Artifact does not read the file
     for that again, unless the file was changed since; a path is opened.
@@ -94,6 +98,19 @@ class Artifact:
         except OSError as error:
             raise ManifestError(f"cannot read {self.path}: {error.strerror}") from error
         require_digest(self.path, self.manifest, hashlib.sha256(content).hexdigest())
+        return content
+
+    def weights(self) -> bytes:
+        """Return the constants of a model of OpenVINO, which lie beside it, read once and verified.
+
+        Raises ManifestError where they are others, and for another kind of artifact.
+        """
+        self.manifest.details_as(OpenVinoDetails)
+        try:
+            content = read_bytes(weights_path(self.path))
+        except OSError as error:
+            raise unreadable_weights(self.path, self.manifest, error) from error
+        require_weights_digest(self.path, self.manifest, hashlib.sha256(content).hexdigest())
         return content
 
     def to_json(self) -> dict[str, Any]:

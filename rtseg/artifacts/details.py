@@ -153,6 +153,30 @@ class EngineDetails(Details):
     grandparent_sha256: Digest = None
 
 
+@dataclass(frozen=True)
+class OpenVinoDetails(Details):
+    """What stored a model of OpenVINO, and what was proven of it.
+
+    runtime is "openvino", release its version. weights_sha256 is of the file of constants beside the graph. target
+    names the runtime that INT8 is placed for, "" for other precisions. identical_on are the inputs on which the stored
+    model gave the same bits as the ONNX file. compared_with is what quantised values were compared with, "" where there
+    are none and where it is not installed, which notes say. grandparent_sha256 is the parent of the ONNX file, which is
+    the manifest's parent.
+    """
+
+    made_by: ClassVar[str] = "OpenVINO build"
+
+    runtime: str = ""
+    release: str = ""
+    weights_sha256: str = ""
+    target: str = ""
+    identical_on: tuple[str, ...] = ()
+    compared_with: str = ""
+    notes: tuple[str, ...] = ()
+    build_seconds: float = 0.0
+    grandparent_sha256: Digest = None
+
+
 _TYPES: tuple[type[Details], ...] = (
     Details,
     TrainingDetails,
@@ -161,6 +185,7 @@ _TYPES: tuple[type[Details], ...] = (
     OnnxImportDetails,
     QuantizationDetails,
     EngineDetails,
+    OpenVinoDetails,
 )
 _BY_MAKER = {details.made_by: details for details in _TYPES}
 

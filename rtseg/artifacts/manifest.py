@@ -18,7 +18,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rtseg.artifacts.details import Details, DetailsType, Digest, details_from_json, details_of_the_first_format
+from rtseg.artifacts.details import (
+    Details,
+    DetailsType,
+    Digest,
+    OpenVinoDetails,
+    details_from_json,
+    details_of_the_first_format,
+)
 from rtseg.artifacts.files import PathLike, read_utf8, require_regular_file, sha256_of, write_text_atomically
 from rtseg.artifacts.import_command import import_command
 from rtseg.artifacts.onnx_bytes import external_files
@@ -27,7 +34,7 @@ from rtseg.specs import ImageSpec, OutputSpec
 from rtseg.specs.versioned_json import require_field_types
 
 FORMAT, FIRST_FORMAT = "rtseg/2", "rtseg/1"
-KINDS = ("checkpoint", "onnx", "engine")
+KINDS = ("checkpoint", "onnx", "engine", "openvino")
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,11 @@ def manifest_path(path: PathLike) -> Path:
     return Path(f"{os.fspath(path)}.json")
 
 
+def weights_path(path: PathLike) -> Path:
+    """Return where the constants of a model of OpenVINO lie: NAME.bin beside NAME.xml."""
+    return Path(path).with_suffix(".bin")
+
+
 def require_separate(output: PathLike, *inputs: PathLike | None) -> None:
     """Raise WriteError where writing output would overwrite one of the inputs, or an input's manifest."""
     for given in inputs:
@@ -154,13 +166,39 @@ def read_manifest(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
 
     Raises ManifestError when the file or its sidecar is missing or unreadable, describes another kind of artifact, or
     carries another digest than the file has, and for an ONNX file whose weights lie in other files: no digest of it
-    tells that they are still the same.
+    tells that they are still the same. Of a model of OpenVINO the file of its constants is compared too.
     """
     manifest = read_sidecar(path, kind=kind)
     require_digest(path, manifest, sha256_of(path))
     if manifest.kind == "onnx":
         require_own_weights(path)
+    if manifest.kind == "openvino":
+        try:
+            digest = sha256_of(weights_path(path))
+        except OSError as error:
+            raise unreadable_weights(path, manifest, error) from error
+        require_weights_digest(path, manifest, digest)
     return manifest
+
+
+def unreadable_weights(path: PathLike, manifest: Manifest, error: OSError) -> ManifestError:
+    """Return what to raise where the constants of a model of OpenVINO cannot be read."""
+    return ManifestError(
+        f"cannot read {weights_path(path)}, the constants of {path}: {error.strerror}",
+        hint=f"all three files: they travel together; or {_remake_command(manifest)}",
+    )
+
+
+def require_weights_digest(path: PathLike, manifest: Manifest, digest: str) -> None:
+    """Raise ManifestError unless the digest is that of the constants that the manifest of a model of OpenVINO names."""
+    expected = manifest.details_as(OpenVinoDetails).weights_sha256
+    if expected != digest:
+        raise ManifestError(
+            f"{weights_path(path)} is not the file that the manifest of {path} tells of",
+            got=f"sha256 {digest[:12]}",
+            expected=f"sha256 {expected[:12]}",
+            hint=_remake_command(manifest),
+        )
 
 
 def require_own_weights(path: PathLike) -> None:
@@ -210,6 +248,9 @@ def _where_from(path: PathLike) -> str:
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return f"{import_command(path)} (or what its author says), if another exporter wrote it; else {together}"
+    graph = Path(path).with_suffix(".xml")
+    if suffix == ".bin" and manifest_path(graph).exists():
+        return f"{graph}, whose constants these are"
     if suffix in (".pth", ".pt", ".ckpt", ".tar", ".bin"):
         return f"rtseg import-checkpoint NETWORK {path} --classes NAME|N"
     return together
@@ -241,6 +282,8 @@ def _remake_command(manifest: Manifest) -> str:
         return f"a fresh copy, or rtseg train {manifest.network}"
     if manifest.kind == "engine":
         return f"rtseg build ONNX --precision {manifest.precision}"
+    if manifest.kind == "openvino":
+        return "rtseg build ONNX --runtime openvino"
     return f"rtseg export {manifest.network} --resolution {manifest.image.resolution}"
 
 

@@ -9,13 +9,18 @@ import click
 from rtseg.cli.console import print_json, say, watched
 from rtseg.cli.options import ANY_PATH, file_argument, json_option
 from rtseg.runners.cuda.registry import DEFAULT, DRIVERS
+from rtseg.runners.openvino_package import OPENVINO
 from rtseg.runners.tensorrt.module import RUNTIMES
 from rtseg.specs import PRECISIONS
 
 
 @click.command()
 @file_argument("artifact", metavar="ONNX")
-@click.option("--runtime", type=click.Choice(RUNTIMES), help="Whose engine.  [tensorrt with a GPU, else tensorrt-rtx]")
+@click.option(
+    "--runtime",
+    type=click.Choice((*RUNTIMES, OPENVINO)),
+    help="What it is built for.  [tensorrt with a GPU, else tensorrt-rtx]",
+)
 @click.option(
     "--compute-capability",
     "capabilities",
@@ -25,7 +30,7 @@ from rtseg.specs import PRECISIONS
 )
 @click.option("--settings", "settings_path", type=ANY_PATH, help="How hard TensorRT searches: engines/NAME.toml.")
 @click.option("--precision", type=click.Choice(PRECISIONS), help="What the engine computes in.  [the file's own]")
-@click.option("-o", "output", type=ANY_PATH, help="The engine.  [NAME.PRECISION.RELEASE-GPU.engine, beside ONNX]")
+@click.option("-o", "output", type=ANY_PATH, help="The engine.  [NAME.PRECISION.RELEASE-GPU.engine; NAME.openvino.xml]")
 @click.option("--keep-graph", type=ANY_PATH, metavar="F", help="Write the ONNX graph that the compiler is given to F.")
 @click.option("--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Most scratch memory of a layer.")
 @click.option("--cuda", type=click.Choice(DRIVERS), default=DEFAULT, show_default=True, help="How TensorRT calls CUDA.")
@@ -46,9 +51,9 @@ def build(
     keep_anyway: bool,
     as_json: bool,
 ) -> None:
-    """Build an engine for NVIDIA GPUs.
+    """Build an engine for NVIDIA GPUs, or a model of OpenVINO.
 
-    Its precision is proven before it gets its name.
+    The precision of an engine is proven before it gets its name.
 
     TensorRT builds for the GPU of this machine. TensorRT for RTX builds without a GPU, for RTX cards from Ampere on,
     or for those named by --compute-capability: 7.5 Turing, 8.6 Ampere, 8.9 Ada, 12.0 Blackwell. An engine for 7.5 is
@@ -61,13 +66,19 @@ def build(
     engine stays in the cache and is not written, unless with --keep-anyway. rtseg import-onnx makes a file of any
     other ONNX.
 
+    --runtime openvino stores what the runner openvino compiles, INT8 said so that OpenVINO computes it right, as
+    NAME.openvino.xml with its constants in NAME.openvino.bin, for the CPU, in ONNX's own precision. It gets its name
+    once it gives the same bits as ONNX. Every command and the C and C++ library take it as they take an engine.
+
     \b
     Example: rtseg build affnet.onnx --precision fp16
     Example: rtseg build affnet.onnx --runtime tensorrt-rtx --compute-capability 8.9 --precision fp16
+    Example: rtseg build affnet.int8.onnx --runtime openvino
     Example: rtseg build affnet.int8.onnx --settings engines/fastest.toml -o affnet.engine
     """
     import rtseg
-    from rtseg.cli.show.build_text import built_text, next_commands
+    from rtseg.cli.show.build_text import built_text, next_commands, stored_text, uses_of_stored
+    from rtseg.pipeline.engine_stages import OpenVinoBuildResult
 
     with watched() as observer:
         result = rtseg.build(
@@ -85,9 +96,13 @@ def build(
         )
     if as_json:
         print_json(result.to_json())
+    elif isinstance(result, OpenVinoBuildResult):
+        say(stored_text(result.artifact.manifest))
+        click.echo(result.artifact.path)
+        say(uses_of_stored(result.artifact))
     else:
         say(built_text(result.artifact.manifest, from_cache=result.from_cache))
         click.echo(result.artifact.path)
         say(next_commands(result.artifact, artifact))
-    if result.verdict.failures:
+    if not isinstance(result, OpenVinoBuildResult) and result.verdict.failures:
         result.verdict.require()

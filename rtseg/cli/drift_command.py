@@ -46,7 +46,7 @@ def drift(
     A is the reference, such as the FP32 file, and B its twin in FP16 or INT8. Each layer of B is run on A's values too:
     what it then gives is what it adds to the error by itself, and the layers that add most come first. Errors are the
     root mean square of the difference over that of A's values. The layers run on the CPU with ONNX Runtime; where A or
-    B is an engine, which takes a GPU, only the outputs are compared. Needs rtseg[report].
+    B is an engine, which takes a GPU, or a model of OpenVINO, only the outputs are compared. Needs rtseg[report].
 
     \b
     Example: rtseg drift affnet.onnx affnet.int8.onnx --data camvid:CamVid

@@ -101,7 +101,7 @@ def resolution_option(*, required: bool = True) -> Callable[[Command], Command]:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of a table.")
 runner_option = click.option(
-    "--runner", type=click.Choice(runner_names()), help="What runs the file.  [onnxruntime; what built an engine]"
+    "--runner", type=click.Choice(runner_names()), help="What runs the file.  [onnxruntime; what built the file]"
 )
 onnx_runner_option = click.option(
     "--runner",

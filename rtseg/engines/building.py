@@ -72,7 +72,7 @@ def build_engine(
     compile_engine raise, ManifestError for the file, and OnnxError for one that states no contracts.
     """
     require_replaceable(*(given for given in (output, keep_graph) if given is not None))
-    path, manifest = _opened(source, observer)
+    path, manifest = opened_source(source, observer)
     precision = precision or manifest.precision
     compiler = chosen_compiler(runtime, capabilities, cuda, observer)
     ready = compiler.ready(path, precision)
@@ -164,8 +164,11 @@ def _keep_graph(ready: ReadyGraph, path: Path, source: Path, engine: Path) -> No
         part.write_bytes(ready.graph)
 
 
-def _opened(given: ArtifactLike, observer: Observer) -> tuple[Path, Manifest]:
-    """Return path and manifest of the file; where it has no manifest, the one that its metadata states."""
+def opened_source(given: ArtifactLike, observer: Observer) -> tuple[Path, Manifest]:
+    """Return path and manifest of an ONNX file; where it has no manifest, the one that its metadata states.
+
+    Raises ManifestError, OnnxError for a file that states no contracts, and MissingDependencyError without onnx.
+    """
     source = artifact_or_path(given)
     if isinstance(source, Artifact) or manifest_path(source).exists() or not source.is_file():
         artifact = Artifact.open(source, kind="onnx")

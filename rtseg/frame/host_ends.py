@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from rtseg.frame.preprocess import resized_image, tensor_from_image
 from rtseg.frame.protocol import Array, Pixels
 from rtseg.frame.tail import labels_from_logits
 from rtseg.frame.window import window_of
+from rtseg.frame.workspaces import Workspaces
 from rtseg.specs import ImageSpec, OutputSpec, tensor_shapes
 
 
@@ -21,12 +22,17 @@ class HostEnds:
         ends = HostEnds(manifest.image, manifest.output)
         labels = ends.labels(runner.infer(ends.graph_input(image)), height=image.shape[0], width=image.shape[1])
 
-    Holds nothing else, so several threads may use one at once.
+    Several threads may use one at once. What the C++ core works with is kept in workspaces, from call to call; a copy
+    by dataclasses.replace has its own.
     """
 
     image: ImageSpec
     output: OutputSpec
     threads: int = 0
+    workspaces: Workspaces = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "workspaces", Workspaces(self.threads))
 
     @property
     def gives_labels(self) -> bool:
@@ -47,11 +53,11 @@ class HostEnds:
             out = np.empty(shape, np.uint8 if self.gives_labels else dtype)
         made = out[0]
         if self.gives_labels:
-            resized_image(image, self.image, threads=self.threads, out=made)
+            resized_image(image, self.image, threads=self.threads, workspaces=self.workspaces, out=made)
         elif made.dtype == np.float32 and made.flags.c_contiguous:
-            tensor_from_image(image, self.image, threads=self.threads, out=made)
+            tensor_from_image(image, self.image, threads=self.threads, workspaces=self.workspaces, out=made)
         else:
-            made[...] = tensor_from_image(image, self.image, threads=self.threads)
+            made[...] = tensor_from_image(image, self.image, threads=self.threads, workspaces=self.workspaces)
         return out
 
     def labels(self, result: Array, *, height: int, width: int, out: Pixels | None = None) -> Pixels:
@@ -75,5 +81,6 @@ class HostEnds:
             threshold=self.output.threshold,
             window=window,
             threads=self.threads,
+            workspaces=self.workspaces,
             out=out,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Callable
 
@@ -22,10 +23,13 @@ class HostFrames(Frames):
         self._runner = runner
         self._ends = ends
 
-    def __call__(self, image: Pixels) -> Pixels:
-        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError."""
+    def __call__(self, image: Pixels, *, out: Pixels | None = None) -> Pixels:
+        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError.
+
+        out, of the result's type and shape and C-contiguous, is filled and returned instead of a new array.
+        """
         result = self._runner.infer(self._ends.graph_input(image, self._runner.input.dtype))
-        return self._ends.labels(result, height=image.shape[0], width=image.shape[1])
+        return self._ends.labels(result, height=image.shape[0], width=image.shape[1], out=out)
 
     def with_overlay(self, image: Pixels, opacity: float) -> tuple[Pixels, Pixels]:
         """Return the label map of an image, and the image with the class colours laid over it, both new arrays.
@@ -79,7 +83,7 @@ class HostFrameStep(FrameStep):
         self.image = np.array(image, order="C")
         self.labels = np.empty(image.shape[:2], np.uint8)
         self._graph = graph
-        self._ends = ends
+        self._ends = dataclasses.replace(ends)  # workspaces of its own, which know its sizes from the first call on
         self._lay_over: Callable[[], object] | None = None
         if opacity is not None:
             made = self.overlay = np.empty_like(self.image)

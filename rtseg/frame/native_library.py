@@ -10,12 +10,12 @@ import functools
 import importlib.machinery
 import os
 import threading
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from rtseg.frame.window import Window
 
-ABI_VERSION = 3
+ABI_VERSION = 4
 """Of native/rtseg_core.h. A library of another version is left aside."""
 
 NO_MEMORY = -5
@@ -33,6 +33,19 @@ class CoreWindow(ctypes.Structure):
 
     _fields_ = tuple(
         (name, ctypes.c_int) for name in ("canvas_height", "canvas_width", "top", "left", "height", "width")
+    )
+
+
+class CorePixels(ctypes.Structure):
+    """rtseg_pixels of the same."""
+
+    _fields_ = (
+        ("data", ctypes.c_void_p),
+        ("height", ctypes.c_int),
+        ("width", ctypes.c_int),
+        ("row_bytes", ctypes.c_ssize_t),
+        ("pixel_bytes", ctypes.c_int),
+        ("channel", ctypes.c_int * 3),
     )
 
 
@@ -92,7 +105,10 @@ def _search() -> _Found:
 
 def core_window(window: Window | None) -> CoreWindow | None:
     """Return the window as the library takes it, by reference; None is the whole."""
-    return None if window is None else CoreWindow(*astuple(window))
+    if window is None:
+        return None
+    canvas = window.canvas_height, window.canvas_width
+    return CoreWindow(*canvas, window.top, window.left, window.height, window.width)
 
 
 def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
@@ -132,6 +148,37 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         *(integer, integer),  # out_height, out_width
         *(ctypes.c_float, pointer, pointer),  # scale, mean, std
         *(pointer, integer),  # tensor, threads
+    ]
+    library.rtseg_workspace_create.restype = integer
+    library.rtseg_workspace_create.argtypes = [integer, ctypes.POINTER(pointer)]  # threads, workspace
+    library.rtseg_workspace_destroy.restype = None
+    library.rtseg_workspace_destroy.argtypes = [pointer]
+    library.rtseg_workspace_tensor.restype = integer
+    library.rtseg_workspace_tensor.argtypes = [
+        *(pointer, ctypes.POINTER(CorePixels), window, integer),  # workspace, image, window, padding
+        *(ctypes.c_float, pointer, pointer, pointer),  # scale, mean, std, tensor
+    ]
+    library.rtseg_workspace_labels.restype = integer
+    library.rtseg_workspace_labels.argtypes = [
+        *(pointer, pointer, integer, integer, integer, window),  # workspace, logits, classes, h, w, window
+        *(
+            pointer,
+            integer,
+            integer,
+            ctypes.c_ssize_t,
+            integer,
+        ),  # labels, height, width, label_row_bytes, align_corners
+    ]
+    library.rtseg_workspace_mask.restype = integer
+    library.rtseg_workspace_mask.argtypes = [
+        *(pointer, pointer, integer, integer, ctypes.c_float, window),  # workspace, logits, h, w, threshold, window
+        *(
+            pointer,
+            integer,
+            integer,
+            ctypes.c_ssize_t,
+            integer,
+        ),  # labels, height, width, label_row_bytes, align_corners
     ]
     library.rtseg_value_range.restype = integer
     library.rtseg_value_range.argtypes = [

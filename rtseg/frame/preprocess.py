@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from rtseg.errors import ImageError, SpecError
 from rtseg.frame import native_library
 from rtseg.frame.bilinear import MAX_SIDE, Axis
-from rtseg.frame.native_library import core_window, require_done
+from rtseg.frame.native_library import CorePixels, CoreWindow, core_window, require_done
 from rtseg.frame.window import Window, window_of
+from rtseg.frame.workspaces import Workspaces
 from rtseg.specs import COLOUR_ORDERS, ImageSpec
 
 Pixels = NDArray[np.uint8]
@@ -23,7 +24,13 @@ ROWS_AT_ONCE = 32
 
 
 def tensor_from_image(
-    image: Pixels, spec: ImageSpec, *, colour_order: str = "RGB", threads: int = 0, out: Tensor | None = None
+    image: Pixels,
+    spec: ImageSpec,
+    *,
+    colour_order: str = "RGB",
+    threads: int = 0,
+    workspaces: Workspaces | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Return the network's input, float32 (3, spec.height, spec.width), of an image of any size.
 
@@ -32,7 +39,8 @@ def tensor_from_image(
     not interpolated: each value is exactly (pixel * scale - mean) / std in float32. Nor is a letterboxed image that
     needs no scaling.
 
-    threads bounds the cores used; 0 is all. out, of the result's type and shape and C-contiguous, is
+    threads bounds the cores used; 0 is all. workspaces, whose own bound counts then, lend the memory and the threads
+    for it; without them both are taken and given back. out, of the result's type and shape and C-contiguous, is
     filled and returned instead of a new array. Safe to call from several threads at once.
 
         tensor = tensor_from_image(image, spec)[None]
@@ -48,17 +56,24 @@ def tensor_from_image(
     if library is None:
         _numpy_tensor(image[..., ::-1] if swap else image, spec, tensor, window)
     else:
-        _native_tensor(library, image, spec, tensor, window, swap=swap, threads=threads)
+        _native_tensor(library, image, spec, tensor, window, swap=swap, threads=threads, workspaces=workspaces)
     return tensor
 
 
 def resized_image(
-    image: Pixels, spec: ImageSpec, *, colour_order: str = "RGB", threads: int = 0, out: Pixels | None = None
+    image: Pixels,
+    spec: ImageSpec,
+    *,
+    colour_order: str = "RGB",
+    threads: int = 0,
+    workspaces: Workspaces | None = None,
+    out: Pixels | None = None,
 ) -> Pixels:
     """Return uint8 (spec.height, spec.width, 3) in the spec's colour order, resized but not normalised.
 
     For graphs that normalise themselves. An image of the spec's size keeps its values; others are rounded to the
-    nearest, halves to even. Never the image itself: a new array, or out, of the result's type and shape, filled.
+    nearest, halves to even. threads and workspaces are as in tensor_from_image. Never the image itself: a new array, or
+    out, of the result's type and shape, filled.
 
     Raises ImageError for what is no such image, SpecError for what else cannot be.
     """
@@ -69,7 +84,7 @@ def resized_image(
         np.copyto(resized, image if colour_order == spec.colour_order else image[..., ::-1])
         return resized
     plain = replace(spec, scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    tensor = tensor_from_image(image, plain, colour_order=colour_order, threads=threads)
+    tensor = tensor_from_image(image, plain, colour_order=colour_order, threads=threads, workspaces=workspaces)
     np.copyto(resized, np.rint(tensor, out=tensor).astype(np.uint8).transpose(1, 2, 0))
     return resized
 
@@ -83,17 +98,21 @@ def _native_tensor(
     *,
     swap: bool,
     threads: int,
+    workspaces: Workspaces | None,
 ) -> None:
     height, width, _ = image.shape
     if image.strides[1:] != (3, 1) or abs(image.strides[0]) < 3 * width:
-        image = np.ascontiguousarray(image)
+        image = image.copy(order="C")  # NumPy calls one row or column contiguous whatever its strides are
     mean, std = (np.array(values, np.float32) for values in (spec.mean, spec.std))
-    given = (image.ctypes.data, height, width, image.strides[0], int(swap))
-    made = (spec.scale, mean.ctypes.data, std.ctypes.data, tensor.ctypes.data, threads)
-    if window is None:
-        code = library.rtseg_tensor_from_image(*given, spec.height, spec.width, *made)
+    given = (image.ctypes.data, height, width, image.strides[0])
+    made = (spec.scale, mean.ctypes.data, std.ctypes.data, tensor.ctypes.data)
+    place = core_window(window) or CoreWindow(spec.height, spec.width, 0, 0, spec.height, spec.width)
+    if workspaces is None:
+        code = library.rtseg_letterbox_from_image(*given, int(swap), place, spec.padding, *made, threads)
     else:
-        code = library.rtseg_letterbox_from_image(*given, core_window(window), spec.padding, *made)
+        pixels = CorePixels(*given, 3, (2, 1, 0) if swap else (0, 1, 2))
+        with workspaces.lent(library) as workspace:
+            code = library.rtseg_workspace_tensor(workspace, pixels, place, spec.padding, *made)
     require_done(library, code)
 
 

@@ -94,8 +94,11 @@ class Frames(ABC):
     """Whole frames behind a runner, of images of any size. Safe to call from several threads at once."""
 
     @abstractmethod
-    def __call__(self, image: Pixels) -> Pixels:
-        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError."""
+    def __call__(self, image: Pixels, *, out: Pixels | None = None) -> Pixels:
+        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError.
+
+        out, of the result's type and shape and C-contiguous, is filled and returned instead of a new array.
+        """
 
     @abstractmethod
     def with_overlay(self, image: Pixels, opacity: float) -> tuple[Pixels, Pixels]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import overload
 
 from rtseg.errors import RtsegError, RunnerError
+from rtseg.frame.arrays import Buffer, ImageLike, host_image, host_labels
 from rtseg.frame.host_ends import HostEnds
 from rtseg.frame.host_frames import HostFrames
 from rtseg.frame.palette import OPACITY
+from rtseg.frame.preprocess import require_image
 from rtseg.frame.protocol import Array, Frames, FrameStep, Pixels, ResidentStep, Runner
 from rtseg.specs import ImageSpec, OutputSpec, tensor_shapes
 
@@ -43,32 +46,51 @@ class Segmenter:
             f"Segmenter({self.image.resolution}, {len(classes)} classes, {self.runner.backend} on {self.runner.device})"
         )
 
-    def __call__(self, image: Pixels) -> Pixels:
+    @overload
+    def __call__(self, image: ImageLike) -> Pixels: ...
+
+    @overload
+    def __call__(self, image: ImageLike, *, out: Buffer) -> Buffer: ...
+
+    def __call__(self, image: ImageLike, *, out: object = None) -> object:
         """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image of any size.
 
         Labels come at the image's own size: logits and scores are interpolated straight to it, a
-        graph that gives labels itself has them resized to the nearest. Raises ImageError.
-        """
-        return self._frames(image)
+        graph that gives labels itself has them resized to the nearest.
 
-    def with_overlay(self, image: Pixels, opacity: float = OPACITY) -> tuple[Pixels, Pixels]:
+        The image is a NumPy array, or a tensor of torch, JAX or another library in host memory: whatever has
+        __dlpack__ or __array__, of which no copy is made. out, uint8 (height, width) and C-contiguous, one of these
+        too, is filled and returned instead of a new array.
+
+            labels = await asyncio.to_thread(segmenter, image)  # the interpreter is free meanwhile
+
+        Raises ImageError for what is no such image, and SpecError for an out that cannot hold the labels.
+        """
+        given = host_image(image)
+        if out is None:
+            return self._frames(given)
+        require_image(given)
+        self._frames(given, out=host_labels(out, *given.shape[:2]))
+        return out
+
+    def with_overlay(self, image: ImageLike, opacity: float = OPACITY) -> tuple[Pixels, Pixels]:
         """Return the label map of an image, and the image with each class's colour laid over it, uint8 RGB.
 
         opacity is from 0, the image, to 1, the colours. The labels are those of a plain call, both are new arrays, and
         the runner's device does all of it where it does the frame. Raises ImageError, and SpecError for an opacity out
         of range.
         """
-        return self._frames.with_overlay(image, opacity)
+        return self._frames.with_overlay(host_image(image), opacity)
 
-    def tensor(self, image: Pixels) -> Array:
+    def tensor(self, image: ImageLike) -> Array:
         """Return what the graph takes for that image, batch axis included. Raises ImageError."""
-        return self._ends.graph_input(image, self.runner.input.dtype)
+        return self._ends.graph_input(host_image(image), self.runner.input.dtype)
 
     def labels(self, result: Array, *, height: int, width: int) -> Pixels:
         """Return the label map, uint8 (height, width), of a graph's result for one image."""
         return self._ends.labels(result, height=height, width=width)
 
-    def bind(self, image: Pixels, *, overlay: float | None = None) -> FrameStep:
+    def bind(self, image: ImageLike, *, overlay: float | None = None) -> FrameStep:
         """Return the whole frame as a step: that image in host memory in, its label map out.
 
         With overlay, the opacity of the class colours from 0 to 1, the step lays them over the image too. All buffers
@@ -76,7 +98,7 @@ class Segmenter:
 
         Raises ImageError, and SpecError for an opacity out of range.
         """
-        return self._frames.bind(image, overlay=overlay)
+        return self._frames.bind(host_image(image), overlay=overlay)
 
     def bind_device(
         self,
@@ -103,8 +125,9 @@ class Segmenter:
         return self._frames.bind_device(image, labels, overlay=overlay, size=size)
 
     def close(self) -> None:
-        """Free the runner."""
+        """Free the runner, and the threads of the host's ends."""
         self.runner.close()
+        self._ends.workspaces.free()
 
     def __enter__(self) -> Segmenter:
         return self

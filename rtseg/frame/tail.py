@@ -17,6 +17,7 @@ from rtseg.frame.bilinear import MAX_SIDE
 from rtseg.frame.native_tail import native_labels
 from rtseg.frame.numpy_tail import numpy_labels
 from rtseg.frame.window import Window
+from rtseg.frame.workspaces import Workspaces
 from rtseg.specs import MAX_CLASSES, MAX_LOGIT
 
 __all__ = ["labels_from_logits"]
@@ -31,6 +32,7 @@ def labels_from_logits(
     threshold: float | None = None,
     window: Window | None = None,
     threads: int = 0,
+    workspaces: Workspaces | None = None,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the label map, uint8 (height, width), that the logits stand for.
@@ -48,8 +50,9 @@ def labels_from_logits(
     window is the part of the network's input that the image covers; None is all of it. The logits are of all of it,
     the labels of the image alone: those of the whole upsampled as far, of which the image's part is cut out.
 
-    threads bounds the cores used; 0 is all. out, uint8 (height, width) and C-contiguous, is filled
-    and returned instead of a new array. Safe to call from several threads at once.
+    threads bounds the cores used; 0 is all. workspaces, whose own bound counts then, lend the memory and the threads
+    for it; without them both are taken and given back. out, uint8 (height, width) and C-contiguous, is filled and
+    returned instead of a new array. Safe to call from several threads at once.
 
         labels = labels_from_logits(logits, height=1024, width=2048, align_corners=False)
 
@@ -62,7 +65,7 @@ def labels_from_logits(
     if threads < 0:
         raise SpecError("the number of threads is negative", got=threads, expected="0 (all cores) or more")
     labels = np.empty((height, width), np.uint8) if out is None else out
-    _require_labels(labels, height, width)
+    require_label_map(labels, height, width)
     library = native_library.core()
     if library is None:
         numpy_labels(logits, labels, align_corners=align_corners, threshold=threshold, window=window)
@@ -73,6 +76,7 @@ def labels_from_logits(
             threads=threads,
             threshold=threshold,
             window=window,
+            workspaces=workspaces,
         )
     return labels
 
@@ -99,7 +103,8 @@ def _require_logits(logits: NDArray[np.float32], threshold: float | None) -> Non
         )
 
 
-def _require_labels(labels: NDArray[np.uint8], height: int, width: int) -> None:
+def require_label_map(labels: NDArray[np.uint8], height: int, width: int) -> None:
+    """Raise SpecError unless a label map of that size can be written into the array."""
     if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != (height, width):
         raise SpecError("out cannot hold the label map", got=_described(labels), expected=f"uint8 ({height}, {width})")
     if not (labels.flags.c_contiguous and labels.flags.writeable):

@@ -20,19 +20,47 @@ struct Part {
 // The whole, of any canvas: with two samples it has corners that differ.
 constexpr Part kWhole{2, 0, 2};
 
+inline bool operator==(const Part& one, const Part& other) {
+    return one.canvas == other.canvas && one.begin == other.begin && one.length == other.length;
+}
+
 // Output sample i is near_weight[i] * input[near[i]] + far_weight[i] * input[far[i]].
 struct Axis {
+    // Beyond the last output sample this many more weights, 0, may be read in vain.
+    static constexpr size_t kSpare = 8;
+
     std::vector<int> near, far;
     std::vector<float> near_weight, far_weight;
 
-    // Beyond the last output sample there are `padding` more weights, 0, that may be read in vain.
-    Axis(int inputs, int outputs, bool align_corners, int padding = 0, Part part = kWhole) {
+    size_t outputs() const { return near.size(); }
+
+    // Make it that of `part` of so many input samples, and so many output samples; return whether it was another before.
+    bool fit(int inputs, int outputs, bool align_corners, Part part = kWhole) {
+        if (part.length == part.canvas) part = kWhole;
+        if (inputs == inputs_ && static_cast<size_t>(outputs) == near.size() && align_corners == align_corners_ &&
+            part == part_)
+            return false;
+        inputs_ = 0;  // none, should memory run out below
+        compute(inputs, outputs, align_corners, part);
+        inputs_ = inputs;
+        align_corners_ = align_corners;
+        part_ = part;
+        return true;
+    }
+
+  private:
+    int inputs_ = 0;
+    bool align_corners_ = false;
+    Part part_ = kWhole;
+
+    void compute(int inputs, int outputs, bool align_corners, const Part& part) {
         const size_t count = static_cast<size_t>(outputs);
         near.resize(count);
         far.resize(count);
-        near_weight.resize(count + static_cast<size_t>(padding));
-        far_weight.resize(count + static_cast<size_t>(padding));
-        if (part.length == part.canvas) part = kWhole;
+        for (std::vector<float>* weights : {&near_weight, &far_weight}) {
+            weights->resize(count + kSpare);
+            std::fill(weights->begin() + outputs, weights->end(), 0.0f);
+        }
         // Products of two sizes are exact in double, and so its quotients round to the float that one division in
         // float32 gives for the whole: torch's own.
         const int less = align_corners ? 1 : 0;

@@ -14,6 +14,10 @@ namespace rtseg {
 #if defined(__GLIBCXX__) && !defined(_GLIBCXX_HAS_GTHREADS)
 
 // A libstdc++ without threads, as that of mingw's win32 threads before GCC 13: the caller's thread does all.
+#define RTSEG_NO_THREADS
+
+inline int processors() { return 1; }
+
 inline int worker_count(int, int, double) { return 1; }
 
 template <class Body>
@@ -23,11 +27,13 @@ void parallel_for(int tasks, int, const Body& body) {
 
 #else
 
+inline int processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
+
 // How many threads a call uses: what was asked for (0: one per processor), never more than there are
 // tasks, and one where the work is too small to pay for starting more.
 inline int worker_count(int threads, int tasks, double work_items) {
     constexpr double kItemsPerThread = 32 * 1024;
-    const int wanted = threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    const int wanted = threads > 0 ? threads : processors();
     const double useful = std::min(work_items / kItemsPerThread, static_cast<double>(tasks));
     return std::max(1, static_cast<int>(std::min<double>(wanted, useful)));
 }

@@ -8,21 +8,31 @@
 #include <vector>
 
 #include "bilinear.h"
-#include "parallel.h"
 #include "rtseg_core.h"
 #include "target.h"
 #include "window.h"
+#include "workspace.h"
 
 namespace rtseg {
 namespace {
 
 constexpr int kRowsPerTask = 32;
 
+// rtseg_pixels, whose fields were found to be good.
 struct Image {
     const uint8_t* data;
     int height, width;
     ptrdiff_t row_bytes;
+    int pixel_bytes;
     int channel[3];  // where the tensor's channel i lies in a pixel
+
+    explicit Image(const rtseg_pixels& of)
+        : data(of.data),
+          height(of.height),
+          width(of.width),
+          row_bytes(of.row_bytes),
+          pixel_bytes(of.pixel_bytes),
+          channel{of.channel[0], of.channel[1], of.channel[2]} {}
 
     const uint8_t* row(int y) const { return data + static_cast<ptrdiff_t>(y) * row_bytes; }
 };
@@ -55,8 +65,9 @@ struct Lookup {
     }
 };
 
-void look_up_row(const uint8_t* row, const int channel[3], int width, const Lookup& lookup, float* __restrict tensor,
-                 size_t plane) {
+template <ptrdiff_t kPixelBytes>
+void look_up_pixels(const uint8_t* row, const int channel[3], int width, const Lookup& lookup, float* __restrict tensor,
+                    size_t plane) {
     const float* __restrict table0 = lookup.value[0];
     const float* __restrict table1 = lookup.value[1];
     const float* __restrict table2 = lookup.value[2];
@@ -64,19 +75,14 @@ void look_up_row(const uint8_t* row, const int channel[3], int width, const Look
     const uint8_t* from1 = row + channel[1];
     const uint8_t* from2 = row + channel[2];
     for (int x = 0; x < width; ++x) {
-        tensor[x] = table0[from0[3 * x]];
-        tensor[plane + static_cast<size_t>(x)] = table1[from1[3 * x]];
-        tensor[2 * plane + static_cast<size_t>(x)] = table2[from2[3 * x]];
+        tensor[x] = table0[from0[kPixelBytes * x]];
+        tensor[plane + static_cast<size_t>(x)] = table1[from1[kPixelBytes * x]];
+        tensor[2 * plane + static_cast<size_t>(x)] = table2[from2[kPixelBytes * x]];
     }
 }
 
-// An image row brought to the tensor's width, channels apart: 3 x width.
-struct WideRow {
-    int y = -1;
-    std::vector<float> values;
-};
-
-void widen_row(const uint8_t* row, const int channel[3], const Axis& columns, int width, float* __restrict values) {
+template <ptrdiff_t kPixelBytes>
+void widen_pixels(const uint8_t* row, const int channel[3], const Axis& columns, int width, float* __restrict values) {
     const int* near = columns.near.data();
     const int* far = columns.far.data();
     const float* near_weight = columns.near_weight.data();
@@ -86,12 +92,27 @@ void widen_row(const uint8_t* row, const int channel[3], const Axis& columns, in
     float* __restrict to1 = values + width;
     float* __restrict to2 = values + 2 * static_cast<ptrdiff_t>(width);
     for (int x = 0; x < width; ++x) {
-        const ptrdiff_t a = 3 * static_cast<ptrdiff_t>(near[x]), b = 3 * static_cast<ptrdiff_t>(far[x]);
+        const ptrdiff_t a = kPixelBytes * near[x], b = kPixelBytes * far[x];
         const float p = near_weight[x], q = far_weight[x];
         to0[x] = p * from[0][a] + q * from[0][b];
         to1[x] = p * from[1][a] + q * from[1][b];
         to2[x] = p * from[2][a] + q * from[2][b];
     }
+}
+
+// Compiled for each size of a pixel: the distance between two of them is a constant.
+void look_up_row(const Image& image, int y, const Lookup& lookup, float* tensor, size_t plane) {
+    const auto of_pixels = image.pixel_bytes == 3   ? look_up_pixels<3>
+                           : image.pixel_bytes == 4 ? look_up_pixels<4>
+                                                    : look_up_pixels<1>;
+    of_pixels(image.row(y), image.channel, image.width, lookup, tensor, plane);
+}
+
+void widen_row(const Image& image, int y, const Axis& columns, int width, float* values) {
+    const auto of_pixels = image.pixel_bytes == 3   ? widen_pixels<3>
+                           : image.pixel_bytes == 4 ? widen_pixels<4>
+                                                    : widen_pixels<1>;
+    of_pixels(image.row(y), image.channel, columns, width, values);
 }
 
 RTSEG_TARGET_CLONES
@@ -106,65 +127,64 @@ void blend_rows(const float* __restrict near, const float* __restrict far, float
     }
 }
 
-// The two widened rows around the output row at hand.
-class RowPair {
-  public:
-    explicit RowPair(int width) {
-        for (WideRow& row : rows_) row.values.resize(3 * static_cast<size_t>(width));
-    }
+// Return row y of the image, widened: the one that is held, or else made in the place of that which is not row `kept`.
+const float* widened(TensorScratch::Rows& rows, const Image& image, int y, int kept, const Axis& columns, int width) {
+    for (const WideRow& held : rows.row)
+        if (held.y == y) return held.values.data();
+    WideRow& free = rows.row[rows.row[0].y == kept ? 1 : 0];
+    widen_row(image, y, columns, width, free.values.data());
+    free.y = y;
+    return free.values.data();
+}
 
-    const float* row(const Image& image, int y, int kept, const Axis& columns, int width) {
-        for (const WideRow& held : rows_)
-            if (held.y == y) return held.values.data();
-        WideRow& free = rows_[0].y == kept ? rows_[1] : rows_[0];
-        widen_row(image.row(y), image.channel, columns, width, free.values.data());
-        free.y = y;
-        return free.values.data();
-    }
+int tasks_of(int height) { return (height + kRowsPerTask - 1) / kRowsPerTask; }
 
-  private:
-    WideRow rows_[2];
-};
-
-void resize(const Image& image, const Normalization& normalize, const Target& target, int threads) {
+void resize(const Image& image, const Normalization& normalize, const Target& target, rtseg_workspace& workspace) {
     const int height = target.height, width = target.width;
-    const Axis rows(image.height, height, false);
-    const Axis columns(image.width, width, false);
-    const int tasks = (height + kRowsPerTask - 1) / kRowsPerTask;
-    const int workers = worker_count(threads, tasks, static_cast<double>(height) * width);
-    std::vector<RowPair> scratch(static_cast<size_t>(workers), RowPair(width));
-    parallel_for(tasks, workers, [&](int task, int worker) {
-        RowPair& pair = scratch[static_cast<size_t>(worker)];
+    TensorScratch& scratch = workspace.tensor;
+    scratch.rows.fit(image.height, height, false);
+    scratch.columns.fit(image.width, width, false);
+    const int tasks = tasks_of(height);
+    const int workers = workspace.workers.count(tasks, static_cast<double>(height) * width);
+    make_room(scratch.of_worker, static_cast<size_t>(workers));
+    for (int worker = 0; worker < workers; ++worker) {
+        for (WideRow& row : scratch.of_worker[static_cast<size_t>(worker)].row) {
+            make_room(row.values, 3 * static_cast<size_t>(width));
+            row.y = -1;
+        }
+    }
+    const Axis& rows = scratch.rows;
+    const Axis& columns = scratch.columns;
+    workspace.workers.run(tasks, workers, [&](int task, int worker) {
+        TensorScratch::Rows& held = scratch.of_worker[static_cast<size_t>(worker)];
         const int end = std::min(height, (task + 1) * kRowsPerTask);
         for (int i = task * kRowsPerTask; i < end; ++i) {
             const size_t y = static_cast<size_t>(i);
-            const float* near = pair.row(image, rows.near[y], rows.far[y], columns, width);
-            const float* far = pair.row(image, rows.far[y], rows.near[y], columns, width);
+            const float* near = widened(held, image, rows.near[y], rows.far[y], columns, width);
+            const float* far = widened(held, image, rows.far[y], rows.near[y], columns, width);
             blend_rows(near, far, rows.near_weight[y], rows.far_weight[y], width, normalize, target.at(i),
                        target.plane);
         }
     });
 }
 
-void look_up(const Image& image, const Normalization& normalize, const Target& target, int threads) {
+void look_up(const Image& image, const Normalization& normalize, const Target& target, Workers& workers) {
     const Lookup lookup(normalize);
-    const int tasks = (image.height + kRowsPerTask - 1) / kRowsPerTask;
-    const int workers = worker_count(threads, tasks, static_cast<double>(image.height) * image.width);
-    parallel_for(tasks, workers, [&](int task, int) {
+    const int tasks = tasks_of(image.height);
+    const int count = workers.count(tasks, static_cast<double>(image.height) * image.width);
+    workers.run(tasks, count, [&](int task, int) {
         const int end = std::min(image.height, (task + 1) * kRowsPerTask);
-        for (int y = task * kRowsPerTask; y < end; ++y)
-            look_up_row(image.row(y), image.channel, image.width, lookup, target.at(y), target.plane);
+        for (int y = task * kRowsPerTask; y < end; ++y) look_up_row(image, y, lookup, target.at(y), target.plane);
     });
 }
 
 // Write the value around the window, whose four sides may each have nothing beyond them.
-void pad(float* tensor, const rtseg_window& window, const Normalization& normalize, int padding, int threads) {
+void pad(float* tensor, const rtseg_window& window, const Normalization& normalize, int padding, Workers& workers) {
     const int height = window.canvas_height, width = window.canvas_width;
     const int bottom = window.top + window.height, right = window.left + window.width;
     const size_t across = static_cast<size_t>(width);
-    const int tasks = (height + kRowsPerTask - 1) / kRowsPerTask;
-    const int workers = worker_count(threads, tasks, static_cast<double>(height) * width);
-    parallel_for(tasks, workers, [&](int task, int) {
+    const int tasks = tasks_of(height);
+    workers.run(tasks, workers.count(tasks, static_cast<double>(height) * width), [&](int task, int) {
         const int end = std::min(height, (task + 1) * kRowsPerTask);
         for (int c = 0; c < 3; ++c) {
             const float value = normalize(static_cast<float>(padding), c);
@@ -194,6 +214,49 @@ bool is_usable(const Normalization& normalize) {
     return usable;
 }
 
+bool is_pixel(const rtseg_pixels& image) {
+    bool good = image.pixel_bytes == 1 || image.pixel_bytes == 3 || image.pixel_bytes == 4;
+    for (int channel : image.channel) good = good && channel >= 0 && channel < image.pixel_bytes;
+    return good;
+}
+
+// A job whose pointers are not NULL.
+struct Job {
+    const rtseg_pixels& image;
+    const rtseg_window& window;
+    int padding;
+    Normalization normalize;
+    float* tensor;
+
+    // Return RTSEG_OK, or what is wrong with it.
+    int refusal() const {
+        if (!is_side(image.height) || !is_side(image.width) || !is_inside(window)) return RTSEG_BAD_SIZE;
+        if (!is_pixel(image)) return RTSEG_BAD_VALUE;
+        const ptrdiff_t row = static_cast<ptrdiff_t>(image.pixel_bytes) * image.width;
+        if (image.row_bytes < row && image.row_bytes > -row) return RTSEG_BAD_SIZE;
+        return padding < 0 || padding > 255 || !is_usable(normalize) ? RTSEG_BAD_VALUE : RTSEG_OK;
+    }
+
+    int done_in(rtseg_workspace& workspace) const {
+        const Image source(image);
+        const size_t across = static_cast<size_t>(window.canvas_width);
+        const size_t before = static_cast<size_t>(window.top) * across + static_cast<size_t>(window.left);
+        const Target target{tensor + before, window.height, window.width, across,
+                            static_cast<size_t>(window.canvas_height) * across};
+        try {
+            if (image.height == target.height && image.width == target.width) {
+                look_up(source, normalize, target, workspace.workers);
+            } else {
+                resize(source, normalize, target, workspace);
+            }
+            if (!parts_of(&window).are_whole()) pad(tensor, window, normalize, padding, workspace.workers);
+        } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
+            return RTSEG_NO_MEMORY;
+        }
+        return RTSEG_OK;
+    }
+};
+
 }  // namespace
 }  // namespace rtseg
 
@@ -212,28 +275,24 @@ int rtseg_letterbox_from_image(const uint8_t* image, int height, int width, ptrd
                                const float std[3], float* tensor, int threads) {
     if (image == nullptr || window == nullptr || mean == nullptr || std == nullptr || tensor == nullptr)
         return RTSEG_NULL_POINTER;
-    if (!is_side(height) || !is_side(width) || !is_inside(*window)) return RTSEG_BAD_SIZE;
-    const ptrdiff_t row = 3 * static_cast<ptrdiff_t>(width);
-    if (row_bytes < row && row_bytes > -row) return RTSEG_BAD_SIZE;
-    const Normalization normalize{scale, {mean[0], mean[1], mean[2]}, {std[0], std[1], std[2]}};
-    if (threads < 0 || padding < 0 || padding > 255 || !is_usable(normalize)) return RTSEG_BAD_VALUE;
     const int first = swap_channels != 0 ? 2 : 0;
-    const Image source{image, height, width, row_bytes, {first, 1, 2 - first}};
-    const size_t across = static_cast<size_t>(window->canvas_width);
-    const size_t before = static_cast<size_t>(window->top) * across + static_cast<size_t>(window->left);
-    const Target target{tensor + before, window->height, window->width, across,
-                        static_cast<size_t>(window->canvas_height) * across};
-    try {
-        if (height == target.height && width == target.width) {
-            look_up(source, normalize, target, threads);
-        } else {
-            resize(source, normalize, target, threads);
-        }
-        if (!parts_of(window).are_whole()) pad(tensor, *window, normalize, padding, threads);
-    } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
-        return RTSEG_NO_MEMORY;
-    }
-    return RTSEG_OK;
+    const rtseg_pixels pixels{image, height, width, row_bytes, 3, {first, 1, 2 - first}};
+    const Job job{pixels, *window, padding, {scale, {mean[0], mean[1], mean[2]}, {std[0], std[1], std[2]}}, tensor};
+    const int refusal = job.refusal();
+    if (refusal != RTSEG_OK) return refusal;
+    if (threads < 0) return RTSEG_BAD_VALUE;
+    rtseg_workspace workspace(threads, Lifetime::kOneCall);
+    return job.done_in(workspace);
+}
+
+int rtseg_workspace_tensor(rtseg_workspace* workspace, const rtseg_pixels* image, const rtseg_window* window,
+                           int padding, float scale, const float mean[3], const float std[3], float* tensor) {
+    if (workspace == nullptr || image == nullptr || image->data == nullptr || window == nullptr || mean == nullptr ||
+        std == nullptr || tensor == nullptr)
+        return RTSEG_NULL_POINTER;
+    const Job job{*image, *window, padding, {scale, {mean[0], mean[1], mean[2]}, {std[0], std[1], std[2]}}, tensor};
+    const int refusal = job.refusal();
+    return refusal != RTSEG_OK ? refusal : job.done_in(*workspace);
 }
 
 int rtseg_letterbox_window(int height, int width, int canvas_height, int canvas_width, rtseg_window* window) {

@@ -41,19 +41,30 @@
  * rtseg_letterbox_from_image writes the tensor, and rtseg_labels_in_window takes the same window. A network
  * with one channel for its two classes: rtseg_mask_from_logits, with that window or none.
  *
- * Building. The library is tail.cpp, preprocess.cpp and magnitudes.cpp: C++17, the standard library
- * and its threads, nothing else. A program that calibrates nothing can leave out magnitudes.cpp. Compile
+ * A program that labels one image after another keeps a workspace: rtseg_workspace_create once, then
+ * rtseg_workspace_tensor and rtseg_workspace_labels or rtseg_workspace_mask for each image.
+ *
+ * Building. The library is tail.cpp, preprocess.cpp, workspace.cpp and magnitudes.cpp: C++17, the standard
+ * library and its threads, nothing else. A program that calibrates nothing can leave out magnitudes.cpp. Compile
  * with -O3 -ffp-contract=off: without fused multiply-adds every machine gives the same bits. On x86 with
  * GCC and glibc the hot loops are compiled for several instruction sets and chosen when the library is
- * loaded; -DRTSEG_NO_TARGET_CLONES turns that off. On Windows, define RTSEG_CORE_BUILDING_DLL to make a DLL.
+ * loaded; -DRTSEG_NO_TARGET_CLONES turns that off. On Windows, define RTSEG_CORE_BUILDING_DLL to make a DLL. Define
+ * RTSEG_CORE_STATIC in a library that takes in the sources for itself: its own options say what it exports.
  *
- * Threads. There is no state: every function may be called from any number of threads at once, as
- * long as no two calls write to the same output. A call starts its threads, uses them and joins them
- * before it returns; small work stays on the caller's thread. The result does not depend on how many
- * there are. After fork() the child may call as usual.
+ * Threads. There is no state but in workspaces: every function may be called from any number of threads at
+ * once, as long as no two calls write to the same output or use the same workspace. The result does not
+ * depend on how many threads there are; small work stays on the caller's. Where the system refuses a thread, the
+ * others do its work. A call without a workspace starts its threads, uses them and joins them before it returns.
+ * The threads of a workspace are started by the first call that has work for them, and sleep between calls,
+ * with the program's signals blocked; a thread that was refused is not asked for again.
  *
- * Memory. Nothing is kept: all pointers may be freed when a call returns. Inputs are only read;
- * outputs must not overlap inputs. A call takes a few rows of scratch per thread and returns them.
+ * fork(). The child may call as usual, with workspaces of its own and with those it inherits: it starts new
+ * threads for them. Only a workspace that was in use while another thread forked is lost to the child.
+ *
+ * Memory. All pointers but that of a workspace may be freed when a call returns. Inputs are only read;
+ * outputs must not overlap inputs. A call takes a few rows of scratch per thread. Without a workspace it returns
+ * them. A workspace keeps them, as many as its largest call took, and also what it knows of the last sizes: once it
+ * has done a call, the next one of the same sizes allocates nothing and starts no thread.
  */
 
 #ifndef RTSEG_CORE_H
@@ -62,7 +73,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
+#if defined(RTSEG_CORE_STATIC)
+#define RTSEG_API
+#elif defined(_WIN32)
 #if defined(RTSEG_CORE_BUILDING_DLL)
 #define RTSEG_API __declspec(dllexport)
 #else
@@ -75,7 +88,7 @@
 #endif
 
 /* Grows whenever a declaration below changes its meaning or its arguments, or one is added. */
-#define RTSEG_CORE_ABI_VERSION 3
+#define RTSEG_CORE_ABI_VERSION 4
 
 #define RTSEG_MIN_CLASSES 2
 #define RTSEG_MAX_CLASSES 256
@@ -99,7 +112,7 @@ enum {
                                 a window that is not inside its canvas */
     RTSEG_BAD_CLASSES = -3,  /* classes outside RTSEG_MIN_CLASSES..RTSEG_MAX_CLASSES */
     RTSEG_BAD_VALUE = -4,    /* threads below 0; scale or std not positive and finite; mean not finite; threshold;
-                                padding; exponent */
+                                padding; exponent; the layout of a pixel */
     RTSEG_NO_MEMORY = -5,    /* the scratch could not be allocated */
     RTSEG_NOT_FINITE = -6    /* a value is NaN or infinite */
 };
@@ -111,6 +124,22 @@ typedef struct rtseg_window {
     int top, left;
     int height, width;
 } rtseg_window;
+
+/* An image: `height` rows of `width` pixels of `pixel_bytes` bytes, 1, 3 or 4. The next row begins `row_bytes` further on;
+ * negative for an image stored bottom up, whose `data` then points at the top row. |row_bytes| >= pixel_bytes * width.
+ * channel: which byte of a pixel the tensor's channel i is made of. For a tensor in RGB that is 0, 1, 2 of an image in
+ * RGB or RGBA, 2, 1, 0 of one in BGR or BGRA, and 0, 0, 0 of one in grey. */
+typedef struct rtseg_pixels {
+    const uint8_t* data;
+    int height, width;
+    ptrdiff_t row_bytes;
+    int pixel_bytes;
+    int channel[3];
+} rtseg_pixels;
+
+/* Scratch memory and threads that are kept from call to call. For one call at a time: two at once in one workspace
+ * are undefined behaviour, and nothing checks it. */
+typedef struct rtseg_workspace rtseg_workspace;
 
 #ifdef __cplusplus
 extern "C" {
@@ -210,6 +239,53 @@ RTSEG_API int rtseg_letterbox_window(int height, int width, int canvas_height, i
 RTSEG_API int rtseg_letterbox_from_image(const uint8_t* image, int height, int width, ptrdiff_t row_bytes,
                                          int swap_channels, const rtseg_window* window, int padding, float scale,
                                          const float mean[3], const float std[3], float* tensor, int threads);
+
+/* Set *workspace to a new workspace, which rtseg_workspace_destroy frees. No thread is started yet.
+ *
+ * threads: the most that its calls use, the caller's among them; 0 means one per processor.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER, RTSEG_BAD_VALUE or RTSEG_NO_MEMORY.
+ */
+RTSEG_API int rtseg_workspace_create(int threads, rtseg_workspace** workspace);
+
+/* End the threads of a workspace and free it. NULL is left aside. Cannot fail. No call may be using it. */
+RTSEG_API void rtseg_workspace_destroy(rtseg_workspace* workspace);
+
+/* Write the network's input of an image that covers a window of it, as rtseg_letterbox_from_image does and with
+ * its bits: those of the image with 3 bytes to a pixel that its channels make.
+ *
+ * window: the canvas is the tensor; never NULL. For an image that covers all of it, {height, width, 0, 0, height, width}.
+ *     An image of the window's size is not interpolated.
+ * padding: 0 to 255; what is around the window.
+ * tensor: 3 x canvas_height x canvas_width, contiguous, channels first.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER, RTSEG_BAD_SIZE, RTSEG_BAD_VALUE or RTSEG_NO_MEMORY.
+ */
+RTSEG_API int rtseg_workspace_tensor(rtseg_workspace* workspace, const rtseg_pixels* image, const rtseg_window* window,
+                                     int padding, float scale, const float mean[3], const float std[3],
+                                     float* tensor);
+
+/* Write the label map of height x width that the logits stand for, as rtseg_labels_in_window does and with its labels.
+ *
+ * window: NULL for the whole.
+ * label_row_bytes: the next row of labels begins so much further on; negative for a map stored bottom up, whose
+ *     `labels` then points at the top row. |label_row_bytes| >= width; bytes between rows are left alone.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER, RTSEG_BAD_SIZE, RTSEG_BAD_CLASSES or RTSEG_NO_MEMORY.
+ */
+RTSEG_API int rtseg_workspace_labels(rtseg_workspace* workspace, const float* logits, int classes, int h, int w,
+                                     const rtseg_window* window, uint8_t* labels, int height, int width,
+                                     ptrdiff_t label_row_bytes, int align_corners);
+
+/* Write the label map of height x width for logits of one channel, as rtseg_mask_from_logits does and with its labels.
+ *
+ * window, label_row_bytes: as in rtseg_workspace_labels.
+ *
+ * Returns RTSEG_OK, or RTSEG_NULL_POINTER, RTSEG_BAD_SIZE, RTSEG_BAD_VALUE or RTSEG_NO_MEMORY.
+ */
+RTSEG_API int rtseg_workspace_mask(rtseg_workspace* workspace, const float* logits, int h, int w, float threshold,
+                                   const rtseg_window* window, uint8_t* labels, int height, int width,
+                                   ptrdiff_t label_row_bytes, int align_corners);
 
 /* Write the least and the greatest of count values, and how many of them are zero.
  *

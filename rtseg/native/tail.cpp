@@ -17,38 +17,38 @@
 #include <cstring>
 #include <exception>
 #include <limits>
-#include <utility>
 #include <vector>
 
 #include "bilinear.h"
 #include "lanes.h"
-#include "parallel.h"
 #include "rtseg_core.h"
 #include "target.h"
 #include "window.h"
+#include "workspace.h"
 
 namespace rtseg {
 namespace {
 
-constexpr size_t kLongestCell = 64;  // longer cells are cut, so that few large ones still spread over threads
 constexpr size_t kRowsPerTask = 64;  // output rows, about: cells are not cut for it
 constexpr size_t kCacheLine = 16;    // in floats
 
-// A run of output samples, along one axis, that lie between the same two logits.
-struct Cell {
-    size_t near, far;   // equal at the edge
-    size_t begin, end;  // at most kLongestCell apart
-};
+static_assert(Axis::kSpare >= kLanes, "weights are read in whole lanes");
 
-std::vector<Cell> cells_of(const Axis& axis) {
-    std::vector<Cell> cells;
-    for (size_t i = 0; i < axis.near.size(); ++i) {
-        const size_t near = static_cast<size_t>(axis.near[i]);
-        if (cells.empty() || cells.back().near != near || i - cells.back().begin == kLongestCell)
-            cells.push_back({near, static_cast<size_t>(axis.far[i]), i, i});
-        cells.back().end = i + 1;
+// Fit an axis, and find its cells where it is another than before.
+void fit(Axis& axis, std::vector<Cell>& cells, int inputs, int outputs, bool align_corners, const Part& part) {
+    if (axis.fit(inputs, outputs, align_corners, part)) cells.clear();
+    if (!cells.empty()) return;
+    try {
+        for (size_t i = 0; i < axis.outputs(); ++i) {
+            const size_t near = static_cast<size_t>(axis.near[i]);
+            if (cells.empty() || cells.back().near != near || i - cells.back().begin == Cell::kLongest)
+                cells.push_back({near, static_cast<size_t>(axis.far[i]), i, i});
+            cells.back().end = i + 1;
+        }
+    } catch (...) {  // a workspace that is kept must not take some cells for all
+        cells.clear();
+        throw;
     }
-    return cells;
 }
 
 struct Logits {
@@ -62,21 +62,13 @@ struct Logits {
     size_t padded_row() const { return ((static_cast<size_t>(w) + kCacheLine - 1) / kCacheLine | 1) * kCacheLine; }
 };
 
-// One row of the logits, clamped, with its argmax.
-struct LogitRow {
-    static constexpr size_t kNone = static_cast<size_t>(-1);
+// Where the labels go. The next row begins row_bytes further on.
+struct LabelMap {
+    uint8_t* data;
+    int height, width;
+    ptrdiff_t row_bytes;
 
-    size_t y = kNone;
-    std::vector<float> values;  // kept classes x padded_row()
-    std::vector<float> best;
-    std::vector<int32_t> winner;
-    std::vector<uint8_t> labels;
-
-    LogitRow(const Logits& logits, int kept_classes)
-        : values(static_cast<size_t>(kept_classes) * logits.padded_row()),
-          best(static_cast<size_t>(logits.w)),
-          winner(static_cast<size_t>(logits.w)),
-          labels(static_cast<size_t>(logits.w)) {}
+    RTSEG_INLINE uint8_t* row(size_t y) const { return data + static_cast<ptrdiff_t>(y) * row_bytes; }
 };
 
 RTSEG_INLINE float clamped(float logit) {
@@ -118,7 +110,7 @@ void read_mask_row(const float* __restrict channel, int w, float threshold, floa
 // Label the pixels of one cell by interpolating the classes that can win in it.
 RTSEG_TARGET_CLONES
 void interpolate_cell(const float* top, const float* bottom, size_t stride, int classes, const Axis& rows,
-                      const Axis& columns, const Cell& row, const Cell& column, uint8_t* labels, size_t width) {
+                      const Axis& columns, const Cell& row, const Cell& column, LabelMap labels) {
     float corner[RTSEG_MAX_CLASSES][4], highest[RTSEG_MAX_CLASSES];
     float certain = -std::numeric_limits<float>::infinity();  // every pixel's winner has at least this
     for (int c = 0; c < classes; ++c) {
@@ -156,7 +148,7 @@ void interpolate_cell(const float* top, const float* bottom, size_t stride, int 
                 weigh(value, upper[k], near_y, lower[k], far_y);
                 take_better(best, winner, value, candidates[k]);
             }
-            store(winner, labels + y * width + x, in_use);
+            store(winner, labels.row(y) + x, in_use);
         }
     }
 }
@@ -164,7 +156,7 @@ void interpolate_cell(const float* top, const float* bottom, size_t stride, int 
 // The same for one channel. Only what is greater beats the threshold.
 RTSEG_TARGET_CLONES
 void interpolate_mask_cell(const float* top, const float* bottom, float threshold, const Axis& rows,
-                           const Axis& columns, const Cell& row, const Cell& column, uint8_t* labels, size_t width) {
+                           const Axis& columns, const Cell& row, const Cell& column, LabelMap labels) {
     for (size_t x = column.begin; x < column.end; x += kLanes) {
         Lanes near_x, far_x, upper, lower;
         load(near_x, &columns.near_weight[x]);
@@ -179,7 +171,7 @@ void interpolate_mask_cell(const float* top, const float* bottom, float threshol
             repeat(winner, 0);
             weigh(value, upper, rows.near_weight[y], lower, rows.far_weight[y]);
             take_better(best, winner, value, 1);
-            store(winner, labels + y * width + x, in_use);
+            store(winner, labels.row(y) + x, in_use);
         }
     }
 }
@@ -195,58 +187,49 @@ inline int agreed_label(const uint8_t* top, const uint8_t* bottom, const Cell& c
 // What makes labels: the argmax over classes, or one channel and a threshold.
 enum class Rule { kArgmax, kThreshold };
 
-// The two rows of logits around the output rows at hand; going down, the lower one becomes the upper.
+// Make room for one row of the logits, which holds none yet.
+void prepare(LogitRow& row, const Logits& logits, int kept_classes) {
+    const size_t across = static_cast<size_t>(logits.w);
+    make_room(row.values, static_cast<size_t>(kept_classes) * logits.padded_row());
+    make_room(row.best, across);
+    make_room(row.winner, across);
+    make_room(row.labels, across);
+    row.y = LogitRow::kNone;
+}
+
+// Return row y of the logits: the one that is held, or else read into the place of that which is not row `kept`. So going
+// down the lower one becomes the upper.
 template <Rule rule>
-class RowPair {
-  public:
-    explicit RowPair(const Logits& logits)
-        : logits_(logits), rows_{{logits, logits.classes}, {logits, logits.classes}} {}
-
-    // Return row y, reading it unless it is held; row `kept`, if held, stays.
-    const LogitRow& row(size_t y, size_t kept) {
-        for (const LogitRow& held : rows_)
-            if (held.y == y) return held;
-        LogitRow& free = rows_[rows_[0].y == kept ? 1 : 0];
-        if constexpr (rule == Rule::kThreshold) {
-            read_mask_row(logits_.row(y), logits_.w, logits_.threshold, free.values.data(), free.labels.data());
-        } else {
-            read_row(logits_.row(y), logits_.plane(), logits_.classes, logits_.w, logits_.padded_row(),
-                     free.values.data(), free.best.data(), free.winner.data(), free.labels.data());
-        }
-        free.y = y;
-        return free;
+const LogitRow& read(LabelScratch::Rows& rows, const Logits& logits, size_t y, size_t kept) {
+    for (const LogitRow& held : rows.row)
+        if (held.y == y) return held;
+    LogitRow& free = rows.row[rows.row[0].y == kept ? 1 : 0];
+    if constexpr (rule == Rule::kThreshold) {
+        read_mask_row(logits.row(y), logits.w, logits.threshold, free.values.data(), free.labels.data());
+    } else {
+        read_row(logits.row(y), logits.plane(), logits.classes, logits.w, logits.padded_row(), free.values.data(),
+                 free.best.data(), free.winner.data(), free.labels.data());
     }
-
-  private:
-    const Logits& logits_;
-    LogitRow rows_[2];
-};
-
-// The whole resize, shared by the threads.
-struct Upsampling {
-    const Logits& logits;
-    Axis rows, columns;
-    std::vector<Cell> row_cells, column_cells;
-    uint8_t* labels;
-
-    size_t width() const { return columns.near.size(); }
-};
+    free.y = y;
+    return free;
+}
 
 // Label the output rows that lie between the same two rows of logits.
 template <Rule rule>
-void label_rows(const Upsampling& job, const Cell& row, RowPair<rule>& pair) {
-    const LogitRow& top = pair.row(row.near, row.far);
-    const LogitRow& bottom = pair.row(row.far, row.near);
-    const auto end = job.column_cells.end();
-    for (auto cell = job.column_cells.begin(); cell != end;) {
+void label_rows(const Logits& logits, const LabelScratch& scratch, const Cell& row, LabelScratch::Rows& held,
+                const LabelMap& labels) {
+    const LogitRow& top = read<rule>(held, logits, row.near, row.far);
+    const LogitRow& bottom = read<rule>(held, logits, row.far, row.near);
+    const auto end = scratch.column_cells.end();
+    for (auto cell = scratch.column_cells.begin(); cell != end;) {
         const int label = agreed_label(top.labels.data(), bottom.labels.data(), *cell);
         if (label == kMixed) {
             if constexpr (rule == Rule::kThreshold) {
-                interpolate_mask_cell(top.values.data(), bottom.values.data(), job.logits.threshold, job.rows,
-                                      job.columns, row, *cell, job.labels, job.width());
+                interpolate_mask_cell(top.values.data(), bottom.values.data(), logits.threshold, scratch.rows,
+                                      scratch.columns, row, *cell, labels);
             } else {
-                interpolate_cell(top.values.data(), bottom.values.data(), job.logits.padded_row(), job.logits.classes,
-                                 job.rows, job.columns, row, *cell, job.labels, job.width());
+                interpolate_cell(top.values.data(), bottom.values.data(), logits.padded_row(), logits.classes,
+                                 scratch.rows, scratch.columns, row, *cell, labels);
             }
             ++cell;
             continue;
@@ -255,68 +238,98 @@ void label_rows(const Upsampling& job, const Cell& row, RowPair<rule>& pair) {
         size_t past = cell->end;
         for (++cell; cell != end && agreed_label(top.labels.data(), bottom.labels.data(), *cell) == label; ++cell)
             past = cell->end;
-        for (size_t y = row.begin; y < row.end; ++y)
-            std::memset(job.labels + y * job.width() + first, label, past - first);
+        for (size_t y = row.begin; y < row.end; ++y) std::memset(labels.row(y) + first, label, past - first);
     }
 }
 
 template <Rule rule>
-void upsample(const Logits& logits, const Parts& parts, uint8_t* labels, int height, int width, bool align_corners,
-              int threads) {
-    Axis rows(logits.h, height, align_corners, 0, parts.rows);
-    Axis columns(logits.w, width, align_corners, kLanes, parts.columns);
-    std::vector<Cell> row_cells = cells_of(rows), column_cells = cells_of(columns);
-    const Upsampling job{logits, std::move(rows), std::move(columns), std::move(row_cells), std::move(column_cells),
-                         labels};
-    const size_t cells = job.row_cells.size();
-    const size_t per_task = std::max<size_t>(1, cells * kRowsPerTask / static_cast<size_t>(height));
+void upsample(const Logits& logits, const Parts& parts, const LabelMap& labels, bool align_corners,
+              rtseg_workspace& workspace) {
+    LabelScratch& scratch = workspace.label;
+    fit(scratch.rows, scratch.row_cells, logits.h, labels.height, align_corners, parts.rows);
+    fit(scratch.columns, scratch.column_cells, logits.w, labels.width, align_corners, parts.columns);
+    const size_t cells = scratch.row_cells.size();
+    const size_t per_task = std::max<size_t>(1, cells * kRowsPerTask / static_cast<size_t>(labels.height));
     const int tasks = static_cast<int>((cells + per_task - 1) / per_task);
-    const int workers = worker_count(threads, tasks, static_cast<double>(height) * width);
-    std::vector<RowPair<rule>> scratch(static_cast<size_t>(workers), RowPair<rule>(logits));
-    parallel_for(tasks, workers, [&](int task, int worker) {
+    const int workers = workspace.workers.count(tasks, static_cast<double>(labels.height) * labels.width);
+    make_room(scratch.of_worker, static_cast<size_t>(workers));
+    for (int worker = 0; worker < workers; ++worker)
+        for (LogitRow& row : scratch.of_worker[static_cast<size_t>(worker)].row) prepare(row, logits, logits.classes);
+    workspace.workers.run(tasks, workers, [&](int task, int worker) {
         const size_t begin = static_cast<size_t>(task) * per_task, end = std::min(cells, begin + per_task);
         for (size_t i = begin; i < end; ++i)
-            label_rows<rule>(job, job.row_cells[i], scratch[static_cast<size_t>(worker)]);
+            label_rows<rule>(logits, scratch, scratch.row_cells[i], scratch.of_worker[static_cast<size_t>(worker)],
+                             labels);
     });
 }
 
 // The output has the logits' size: no pixel lies between them.
 template <Rule rule>
-void label_logits(const Logits& logits, uint8_t* labels, int threads) {
-    const int workers = worker_count(threads, logits.h, static_cast<double>(logits.plane()));
-    std::vector<LogitRow> scratch(static_cast<size_t>(workers), LogitRow(logits, 1));
-    parallel_for(logits.h, workers, [&](int y, int worker) {
-        LogitRow& row = scratch[static_cast<size_t>(worker)];
-        const size_t start = static_cast<size_t>(y) * static_cast<size_t>(logits.w);
+void label_logits(const Logits& logits, const LabelMap& labels, rtseg_workspace& workspace) {
+    LabelScratch& scratch = workspace.label;
+    const int workers = workspace.workers.count(logits.h, static_cast<double>(logits.plane()));
+    make_room(scratch.of_worker, static_cast<size_t>(workers));
+    for (int worker = 0; worker < workers; ++worker)
+        prepare(scratch.of_worker[static_cast<size_t>(worker)].row[0], logits, 1);
+    workspace.workers.run(logits.h, workers, [&](int i, int worker) {
+        LogitRow& row = scratch.of_worker[static_cast<size_t>(worker)].row[0];
+        const size_t y = static_cast<size_t>(i);
         if constexpr (rule == Rule::kThreshold) {
-            read_mask_row(logits.data + start, logits.w, logits.threshold, row.values.data(), labels + start);
+            read_mask_row(logits.row(y), logits.w, logits.threshold, row.values.data(), labels.row(y));
         } else {
-            read_row(logits.data + start, logits.plane(), logits.classes, logits.w, 0, row.values.data(),
-                     row.best.data(), row.winner.data(), labels + start);
+            read_row(logits.row(y), logits.plane(), logits.classes, logits.w, 0, row.values.data(), row.best.data(),
+                     row.winner.data(), labels.row(y));
         }
     });
 }
 
-// What both functions do once their own arguments are known to be good.
+// Return RTSEG_OK, or what is wrong with the arguments that both rules have.
+int refusal(const Logits& logits, const rtseg_window* window, const LabelMap& labels) {
+    if (logits.data == nullptr || labels.data == nullptr) return RTSEG_NULL_POINTER;
+    if (!is_side(logits.h) || !is_side(logits.w) || !is_side(labels.height) || !is_side(labels.width))
+        return RTSEG_BAD_SIZE;
+    if (labels.row_bytes < labels.width && labels.row_bytes > -labels.width) return RTSEG_BAD_SIZE;
+    return window != nullptr && !is_inside(*window) ? RTSEG_BAD_SIZE : RTSEG_OK;
+}
+
+// What all functions do once their arguments are known to be good.
 template <Rule rule>
-int label(const Logits& logits, const rtseg_window* window, uint8_t* labels, int height, int width, int align_corners,
-          int threads) {
-    if (logits.data == nullptr || labels == nullptr) return RTSEG_NULL_POINTER;
-    if (!is_side(logits.h) || !is_side(logits.w) || !is_side(height) || !is_side(width)) return RTSEG_BAD_SIZE;
-    if (window != nullptr && !is_inside(*window)) return RTSEG_BAD_SIZE;
-    if (threads < 0) return RTSEG_BAD_VALUE;
+int label(rtseg_workspace& workspace, const Logits& logits, const rtseg_window* window, const LabelMap& labels,
+          int align_corners) {
     const Parts parts = parts_of(window);
     try {
-        if (parts.are_whole() && logits.h == height && logits.w == width) {
-            label_logits<rule>(logits, labels, threads);
+        if (parts.are_whole() && logits.h == labels.height && logits.w == labels.width) {
+            label_logits<rule>(logits, labels, workspace);
         } else {
-            upsample<rule>(logits, parts, labels, height, width, align_corners != 0, threads);
+            upsample<rule>(logits, parts, labels, align_corners != 0, workspace);
         }
     } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
         return RTSEG_NO_MEMORY;
     }
     return RTSEG_OK;
 }
+
+template <Rule rule>
+int label_once(const Logits& logits, const rtseg_window* window, const LabelMap& labels, int align_corners,
+               int threads) {
+    const int code = refusal(logits, window, labels);
+    if (code != RTSEG_OK) return code;
+    if (threads < 0) return RTSEG_BAD_VALUE;
+    rtseg_workspace workspace(threads, Lifetime::kOneCall);
+    return label<rule>(workspace, logits, window, labels, align_corners);
+}
+
+template <Rule rule>
+int label_in(rtseg_workspace* workspace, const Logits& logits, const rtseg_window* window, const LabelMap& labels,
+             int align_corners) {
+    if (workspace == nullptr) return RTSEG_NULL_POINTER;
+    const int code = refusal(logits, window, labels);
+    return code != RTSEG_OK ? code : label<rule>(*workspace, logits, window, labels, align_corners);
+}
+
+bool are_classes(int classes) { return classes >= RTSEG_MIN_CLASSES && classes <= RTSEG_MAX_CLASSES; }
+
+bool is_threshold(float threshold) { return threshold >= -RTSEG_MAX_LOGIT && threshold <= RTSEG_MAX_LOGIT; }  // nor NaN
 
 }  // namespace
 }  // namespace rtseg
@@ -330,14 +343,32 @@ int rtseg_labels_from_logits(const float* logits, int classes, int h, int w, uin
 
 int rtseg_labels_in_window(const float* logits, int classes, int h, int w, const rtseg_window* window, uint8_t* labels,
                            int height, int width, int align_corners, int threads) {
-    if (classes < RTSEG_MIN_CLASSES || classes > RTSEG_MAX_CLASSES) return RTSEG_BAD_CLASSES;
-    return label<Rule::kArgmax>({logits, classes, h, w, 0}, window, labels, height, width, align_corners, threads);
+    if (!are_classes(classes)) return RTSEG_BAD_CLASSES;
+    return label_once<Rule::kArgmax>({logits, classes, h, w, 0}, window, {labels, height, width, width}, align_corners,
+                                     threads);
 }
 
 int rtseg_mask_from_logits(const float* logits, int h, int w, float threshold, const rtseg_window* window,
                            uint8_t* labels, int height, int width, int align_corners, int threads) {
-    if (!(threshold >= -RTSEG_MAX_LOGIT && threshold <= RTSEG_MAX_LOGIT)) return RTSEG_BAD_VALUE;  // nor NaN
-    return label<Rule::kThreshold>({logits, 1, h, w, threshold}, window, labels, height, width, align_corners, threads);
+    if (!is_threshold(threshold)) return RTSEG_BAD_VALUE;
+    return label_once<Rule::kThreshold>({logits, 1, h, w, threshold}, window, {labels, height, width, width},
+                                        align_corners, threads);
+}
+
+int rtseg_workspace_labels(rtseg_workspace* workspace, const float* logits, int classes, int h, int w,
+                           const rtseg_window* window, uint8_t* labels, int height, int width,
+                           ptrdiff_t label_row_bytes, int align_corners) {
+    if (!are_classes(classes)) return RTSEG_BAD_CLASSES;
+    return label_in<Rule::kArgmax>(workspace, {logits, classes, h, w, 0}, window,
+                                   {labels, height, width, label_row_bytes}, align_corners);
+}
+
+int rtseg_workspace_mask(rtseg_workspace* workspace, const float* logits, int h, int w, float threshold,
+                         const rtseg_window* window, uint8_t* labels, int height, int width, ptrdiff_t label_row_bytes,
+                         int align_corners) {
+    if (!is_threshold(threshold)) return RTSEG_BAD_VALUE;
+    return label_in<Rule::kThreshold>(workspace, {logits, 1, h, w, threshold}, window,
+                                      {labels, height, width, label_row_bytes}, align_corners);
 }
 
 int rtseg_core_abi_version(void) { return RTSEG_CORE_ABI_VERSION; }
@@ -347,10 +378,10 @@ const char* rtseg_core_message(int code) {
         case RTSEG_OK: return "done";
         case RTSEG_NULL_POINTER: return "a pointer is NULL";
         case RTSEG_BAD_SIZE:
-            return "a height, width or count is out of range, the image's rows overlap, or the window is not inside";
+            return "a height, width or count is out of range, rows overlap, or the window is not inside";
         case RTSEG_BAD_CLASSES: return "the number of classes is outside 2 to 256";
         case RTSEG_BAD_VALUE:
-            return "threads is negative, or scale, mean, std, threshold, padding or exponent is not a usable number";
+            return "threads is negative, or scale, mean, std, threshold, padding, exponent or the layout of a pixel is not usable";
         case RTSEG_NO_MEMORY: return "out of memory";
         case RTSEG_NOT_FINITE: return "a value is not finite";
         default: return "unknown code";

@@ -16,7 +16,7 @@ from rtseg.errors import CudaError, MissingDependencyError, RtsegError
 from rtseg.observer import Observer
 from rtseg.pipeline.calibration_stage import calibrate
 from rtseg.pipeline.contenders import Contender
-from rtseg.pipeline.engine_stages import build
+from rtseg.pipeline.engine_stages import BuildResult, build
 from rtseg.pipeline.quantization_stages import quantize
 from rtseg.runners.cuda.registry import DEFAULT
 from rtseg.runners.tensorrt.module import RTX, TENSORRT
@@ -152,6 +152,7 @@ class BenchmarkFiles:
                 observer=observer,
             )
         ENGINES.used(path)
+        assert isinstance(made, BuildResult)  # of another runtime than OpenVINO
         return made.artifact, made.verdict.to_json()
 
 

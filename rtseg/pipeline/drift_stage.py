@@ -60,8 +60,8 @@ def drift(
 
     Each layer of other runs on the reference's values too: what it then gives is what it adds by itself. Errors are the
     root mean square of the difference over that of the reference's values, on `images` pictures of data. threshold, a
-    fraction, also names the first layer whose error is larger. Where one is an engine, on a GPU, the outputs alone are
-    compared.
+    fraction, also names the first layer whose error is larger. Where one is an engine, on a GPU, or a model of
+    OpenVINO, the outputs alone are compared.
 
     Raises MissingDependencyError, ManifestError, OnnxError, SpecError for other contracts, DatasetError and
     RunnerError.

@@ -1,4 +1,4 @@
-"""From an ONNX file to an engine, and what an engine was built of."""
+"""From an ONNX file to an engine or a model of OpenVINO, and what an engine was built of."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from typing import TYPE_CHECKING, Any, Union
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path
 from rtseg.artifacts.files import PathLike
-from rtseg.artifacts.manifest import require_separate
+from rtseg.artifacts.manifest import require_separate, weights_path
+from rtseg.errors import EngineError, SpecError, UnknownNameError
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import listed
 from rtseg.pipeline.results import Result
 from rtseg.runners.cuda.registry import DEFAULT
+from rtseg.runners.openvino_package import OPENVINO
+from rtseg.runners.tensorrt.module import RUNTIMES
 
 if TYPE_CHECKING:
     from rtseg.engines.layer_audit import Audit
     from rtseg.engines.proof import PrecisionProof
     from rtseg.engines.settings import BuildSettings
     from rtseg.engines.verdict import EngineVerdict
+
+BUILD_RUNTIMES = (*RUNTIMES, OPENVINO)
+"""What a file is built for."""
 
 Settings = Union["BuildSettings", PathLike]
 """Build settings, or the path of a TOML file of them (engines/NAME.toml)."""
@@ -47,6 +53,26 @@ class BuildResult(Result):
             "layers": str(self.layers),
             "from_cache": self.from_cache,
             **self.proof.to_json(),
+            "manifest": self.artifact.manifest.to_json(),
+        }
+
+
+@dataclass(frozen=True, repr=False)
+class OpenVinoBuildResult(Result):
+    """The model that OpenVINO stored: its graph is the artifact, its constants lie beside it in weights."""
+
+    artifact: Artifact
+
+    @property
+    def weights(self) -> Path:
+        """The file of the constants, NAME.bin."""
+        return weights_path(self.artifact.path)
+
+    def _document(self) -> Mapping[str, Any]:
+        """Return path, weights, and the manifest."""
+        return {
+            "path": str(self.artifact.path),
+            "weights": str(self.weights),
             "manifest": self.artifact.manifest.to_json(),
         }
 
@@ -99,19 +125,39 @@ def build(
     keep_anyway: bool = False,
     keep_graph: PathLike | None = None,
     observer: Observer = SILENT,
-) -> BuildResult:
-    """Build an engine of an ONNX file and prove its precision.
+) -> BuildResult | OpenVinoBuildResult:
+    """Build an engine of an ONNX file and prove its precision, or store the model that OpenVINO runs it as.
 
-    precision is "fp32", "fp16" or "int8", by default the file's own. runtime is "tensorrt", for the GPU of this
-    machine, or "tensorrt-rtx", for the compute capabilities named ("8.9"), by default all from 8.6 on; without a
-    runtime it is the one that this machine has. settings say how hard the compiler searches, workspace_mib bounds the
-    scratch memory of a layer. output is by default NAME.PRECISION.RELEASE-GPU.engine beside source. An engine that is
-    not in the precision asked for is not written, unless with keep_anyway. keep_graph is where the graph that the
-    compiler got is written. The same request is taken from the cache.
+    For an engine precision is "fp32", "fp16" or "int8", by default the file's own. runtime is "tensorrt", for the GPU
+    of this machine, or "tensorrt-rtx", for the compute capabilities named ("8.9"), by default all from 8.6 on;
+    without a runtime it is the one that this machine has. settings say how hard the compiler searches, workspace_mib
+    bounds the scratch memory of a layer. output is by default NAME.PRECISION.RELEASE-GPU.engine beside source. An
+    engine that is not in the precision asked for is not written, unless with keep_anyway. keep_graph is where the graph
+    that the compiler got is written. The same request is taken from the cache. The result is a BuildResult.
 
-    Raises MissingDependencyError, CudaError, ManifestError, OnnxError, QuantizationError, SpecError, EngineError and
-    WriteError.
+    With the runtime "openvino" the result is an OpenVinoBuildResult: NAME.openvino.xml and NAME.openvino.bin beside
+    source, or output, NAME.xml, and NAME.bin. It is what the runner openvino compiles, in the file's own precision, and
+    gives the same bits. Of the other arguments only precision, where it says the same, and observer go with it.
+
+    Raises MissingDependencyError, CudaError, ManifestError, OnnxError, QuantizationError, SpecError, EngineError,
+    RunnerError, UnknownNameError and WriteError.
     """
+    if runtime is not None and runtime not in BUILD_RUNTIMES:
+        raise UnknownNameError("runtime", runtime, BUILD_RUNTIMES)
+    if runtime == OPENVINO:
+        _require_none(
+            {
+                "compute capabilities": capabilities,
+                "build settings": settings,
+                "a workspace": workspace_mib,
+                "a way to call CUDA": cuda != DEFAULT,
+                "keep_anyway": keep_anyway,
+                "keep_graph": keep_graph,
+            }
+        )
+        from rtseg.engines.openvino_building import build_openvino
+
+        return OpenVinoBuildResult(build_openvino(source, output, precision=precision, observer=observer))
     from rtseg.engines.building import build_engine
     from rtseg.engines.settings import BuildSettings, read_settings
 
@@ -137,6 +183,17 @@ def build(
     return BuildResult(Artifact(built.path, built.manifest), built.layers, built.from_cache, built.proof)
 
 
+def _require_none(arguments: Mapping[str, object]) -> None:
+    """Raise SpecError, naming it, for an argument that says how an engine for NVIDIA GPUs is built."""
+    for words, value in arguments.items():
+        if value:
+            raise SpecError(
+                f"a model of OpenVINO is built without {words}",
+                got="the runtime openvino",
+                expected=f"{' or '.join(RUNTIMES)}, for an engine",
+            )
+
+
 def audit(
     source: ArtifactLike,
     *,
@@ -158,6 +215,12 @@ def audit(
     from rtseg.engines.verdict import requested_precision, verdict_on
 
     file, other = _path(source), None if against is None else _path(against)
+    for given in filter(None, (file, other)):
+        if given.suffix == ".xml":
+            raise EngineError(
+                f"{given} is a model of OpenVINO, whose layers get their precision where it is loaded",
+                expected="an engine, or the JSON about its layers",
+            )
     engine = _audited(file, profile)
     reference = None if other is None else _audited(other, against_profile)
     request = expect or requested_precision(file)

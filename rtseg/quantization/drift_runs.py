@@ -19,9 +19,12 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.manifest import Manifest
 from rtseg.errors import MissingDependencyError, RtsegError, RunnerError, first_line
 from rtseg.runners.onnxruntime_package import onnxruntime_package, without_telemetry
+from rtseg.runners.openvino_package import OPENVINO
+from rtseg.runners.registry import file_runner
 from rtseg.runners.tensorrt.module import RTX
 from rtseg.runners.tensorrt.preflight import runtime_of
 
@@ -71,20 +74,27 @@ def part_values(
 class FileRun:
     """A whole file, for its output alone: an ONNX file as part_values runs it, an engine on a GPU by TensorRT.
 
-    manifest is the file's, verified. Raises RunnerError, and MissingDependencyError without TensorRT.
+    A model of OpenVINO is run by the runner of that name: Polygraphy has none. The artifact is verified. Raises
+    RunnerError, and MissingDependencyError without TensorRT or OpenVINO.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, *, threads: int = 0) -> None:
-        if manifest.kind == "engine":
+    def __init__(self, artifact: Artifact, *, threads: int = 0) -> None:
+        path, manifest = artifact.path, artifact.manifest
+        self._opened = file_runner(None, artifact, threads=threads) if manifest.kind == OPENVINO else None
+        if self._opened is not None:
+            self._opened.open()
+        elif manifest.kind == "engine":
             self._runner = _engine_runner(path, manifest)
-            return
-        with _quiet(f"ONNX Runtime cannot load {path}"):
-            from polygraphy.backend.onnxrt import OnnxrtRunner
+        else:
+            with _quiet(f"ONNX Runtime cannot load {path}"):
+                from polygraphy.backend.onnxrt import OnnxrtRunner
 
-            self._runner = OnnxrtRunner(_session(path.read_bytes(), threads), name="onnxruntime")
+                self._runner = OnnxrtRunner(_session(path.read_bytes(), threads), name="onnxruntime")
 
     def __call__(self, tensor: Array) -> Array:
         """Return the output for that input, as a new array. Raises RunnerError."""
+        if self._opened is not None:
+            return self._opened.infer(tensor)
         with _quiet(f"{self._runner.name} failed"):
             with self._runner as runner:
                 (name,) = runner.get_input_metadata(use_numpy_dtypes=False)

@@ -55,7 +55,8 @@ class LayerDrift:
 class Drift:
     """How a file drifts from its reference on some pictures.
 
-    layers stand in computing order; there are none where a file is an engine, whose layers are fused. interface says
+    layers stand in computing order; there are none where a file is an engine or a model
+    of OpenVINO, whose layers are fused. interface says
     what both files give: logits, scores or labels. output_error is the relative error of that, None for labels.
     label_difference is the share of pixels, from 0 to 1, whose labels differ, at the size that the graph sees.
     """
@@ -104,7 +105,8 @@ def measured_drift(
     Runtime, through Polygraphy, operator by operator as they are written. Each operator runs three times a picture: in
     the reference, in the other, and in the other on the reference's values. What a later operator reads is held until
     then, everything else is dropped: affnet at 1024x2048 takes about 1 GiB, however many pictures there are. Where
-    one of the files is an engine, on a GPU, its output alone is compared. threads bounds the cores used; 0 is all.
+    one of the files is an engine, on a GPU, or a model of OpenVINO, the outputs alone are compared. threads bounds the
+    cores used; 0 is all.
 
     Raises OnnxError, SpecError for other contracts, DatasetError without a picture, RunnerError,
     MissingDependencyError without Polygraphy, ONNX Runtime or TensorRT, and what the pictures raise.
@@ -117,8 +119,8 @@ def measured_drift(
         raise DatasetError("there is no picture to compare on", got=total, expected="1 or more")
     require_polygraphy()
     count: OutputCount | LayerCount
-    if any(manifest.kind == "engine" for manifest in manifests):
-        count = OutputCount([FileRun(path, each, threads=threads) for path, each in zip(paths, manifests)])
+    if any(manifest.kind != "onnx" for manifest in manifests):
+        count = OutputCount([FileRun(each, threads=threads) for each in (reference, other)])
     else:
         views = [GraphView(read_graph(path)) for path in paths]
         count = LayerCount(*views, threads=threads)

@@ -14,15 +14,15 @@ from rtseg.specs import contract_metadata
 
 
 def load(source: ArtifactLike, *, runner: str | None = None, threads: int = 0) -> Segmenter:
-    """Return a segmenter for an exported ONNX file or an engine, which is verified first. A path is opened.
+    """Return a segmenter for an ONNX file, an engine or a model of OpenVINO, which is verified first. A path is opened.
 
-    runner is a name of rtseg.runners.registry, by default onnxruntime for an ONNX file, and for an engine the
-    product that built it, tensorrt or tensorrt-rtx.
+    runner is a name of rtseg.runners.registry, by default onnxruntime for an ONNX file, openvino for a model of
+    OpenVINO, and for an engine the product that built it, tensorrt or tensorrt-rtx.
     Raises ManifestError for a file that is not what its manifest tells of, UnknownNameError and RunnerError.
     """
     artifact = Artifact.claimed(source, kind=RUNNABLE)
-    if artifact.manifest.kind != "engine" and artifact is not source:
-        artifact = artifact.verified()  # the runner of an engine verifies the bytes that it reads
+    if artifact.manifest.kind == "onnx" and artifact is not source:
+        artifact = artifact.verified()  # runners of the other kinds verify the bytes that they read
     manifest = artifact.manifest
     opened = file_runner(runner or default_runner(manifest), artifact, threads=threads)
     opened.open()

@@ -1,37 +1,37 @@
-"""Run an ONNX file with OpenVINO on the CPU."""
+"""Run an ONNX file, or a model that OpenVINO stored, with OpenVINO on the CPU."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import os
 import platform
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
+from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.files import PathLike
-from rtseg.artifacts.onnx_bytes import operator_types
-from rtseg.errors import MissingDependencyError, RunnerError, is_interrupt
+from rtseg.errors import RunnerError
 from rtseg.frame.protocol import Array, Runner, Step, TensorSpec
-from rtseg.runners.openvino_quantization import join_quantization
+from rtseg.runners.openvino_model import is_quantized, metadata_of, model_of, notes_on, onnx_model
+from rtseg.runners.openvino_package import OPENVINO, core, openvino_package, openvino_refusals
 from rtseg.runners.reference_check import differences_from_onnxruntime
 
 INFERENCE_PRECISIONS = {"f32": "FP32", "bf16": "BF16"}
 """What floating-point operators may be computed in, and what OpenVINO calls a processor's ability to."""
 
-_QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
-"""ONNX's operators to and in whole numbers, of which OpenVINO makes its own."""
+Source = Union[Artifact, PathLike]
 
 _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
 
 
 class OpenVinoRunner(Runner):
     """A model compiled for the CPU. threads 0 means all cores.
+
+    The source is an ONNX file, as an artifact or by its path, or a model that OpenVINO stored, as an artifact whose
+    digests are compared when it is opened. A quantised ONNX file is compared with ONNX Runtime once; of a stored model
+    its build did that.
 
     Operators between QuantizeLinear and DequantizeLinear run as INT8, placed for TensorRT or for OpenVINO, all
     others in `precision`: "f32", so that what is computed is what the file says, or "bf16". Left to itself OpenVINO
@@ -41,13 +41,14 @@ class OpenVinoRunner(Runner):
     measured there says nothing of TensorRT.
     """
 
-    def __init__(self, path: PathLike, *, threads: int = 0, precision: str = "f32") -> None:
+    def __init__(self, source: Source, *, threads: int = 0, precision: str = "f32") -> None:
         super().__init__()
         if precision not in INFERENCE_PRECISIONS:
             raise RunnerError(
                 "unknown precision for OpenVINO", got=repr(precision), expected=", ".join(INFERENCE_PRECISIONS)
             )
-        self._path = Path(path)
+        self._stored = source if isinstance(source, Artifact) and source.manifest.kind == OPENVINO else None
+        self._path = source.path if isinstance(source, Artifact) else Path(source)
         self._threads = threads
         self._precision = precision
         self._compiled: Any = None
@@ -66,16 +67,14 @@ class OpenVinoRunner(Runner):
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The metadata properties written into the ONNX file."""
+        """The metadata properties written into the ONNX file, also of a model that was made of one."""
         self._live()
         return dict(self._metadata)
 
     def _load(self) -> None:
-        core = _core()
-        self._require_plain_operators()
-        require_precision(self._precision, core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
-        with _refusals(f"OpenVINO cannot load {self._path}"):
-            model = self._read()
+        require_precision(self._precision, core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+        model = onnx_model(self._path) if self._stored is None else model_of(self._stored)
+        with openvino_refusals(f"OpenVINO cannot load {self._path}"):
             if len(model.inputs) != 1 or len(model.outputs) != 1:
                 raise RunnerError(
                     f"{self._path} has another number of inputs and outputs",
@@ -83,51 +82,29 @@ class OpenVinoRunner(Runner):
                     expected="1 and 1",
                 )
             self._input, self._output = _tensor_spec(model.input()), _tensor_spec(model.output())
-            # The ONNX reader keeps a file's metadata under this name.
-            stated = model.get_rt_info(["framework"]).astype(dict) if model.has_rt_info(["framework"]) else {}
-            self._metadata = {key: value.astype(str) for key, value in stated.items()}
-            self._compiled = core.compile_model(model, "CPU", self._options())
+            self._metadata = metadata_of(model)
+            self._compiled = core().compile_model(model, "CPU", self._options())
             self.device = _device_name(self._compiled.get_property("INFERENCE_NUM_THREADS"))
-        self.notes = tuple(filter(None, [self._compared(core, model) if self._is_quantized() else ""]))
+        if self._stored is not None:
+            self.notes = notes_on(self._stored)
+        elif is_quantized(self._path):
+            self.notes = tuple(filter(None, [self._compared(model)]))
 
-    def _compared(self, core: Any, model: Any) -> str:
+    def _compared(self, model: Any) -> str:
         """Return what the comparison of a quantised model with ONNX Runtime leaves open. Raises RunnerError."""
         compiled = self._compiled
         if self._precision != "f32":  # which rounds on its own account; what was rewritten is the same
-            with _refusals(f"OpenVINO cannot load {self._path}"):
-                compiled = core.compile_model(model, "CPU", {**self._options(), "INFERENCE_PRECISION_HINT": "f32"})
+            with openvino_refusals(f"OpenVINO cannot load {self._path}"):
+                compiled = core().compile_model(model, "CPU", {**self._options(), "INFERENCE_PRECISION_HINT": "f32"})
 
         def infer(array: Array) -> Array:
             step = _Request(compiled, array, np.empty(self._output.shape, self._output.dtype))
             step()
             return step.output
 
-        tools = {"openvino": _without_telemetry().__version__, "machine": self.device}
-        with _refusals(f"OpenVINO failed on {self._path}"):
+        tools = {"openvino": openvino_package().__version__, "machine": self.device}
+        with openvino_refusals(f"OpenVINO failed on {self._path}"):
             return differences_from_onnxruntime(self._path, infer, "openvino", tools, threads=self._threads)
-
-    def _read(self) -> Any:
-        """Return the openvino.Model to be compiled."""
-        model = _read(self._path)
-        join_quantization(model, _without_telemetry())
-        return model
-
-    def _is_quantized(self) -> bool:
-        return not operator_types(self._path).isdisjoint(_QUANTIZING)
-
-    def _require_plain_operators(self) -> None:
-        """Raise RunnerError for operators that compute in whole numbers themselves: OpenVINO gets some wrong."""
-        try:
-            found = sorted(kind for kind in operator_types(self._path) if kind.startswith("QLinear"))
-        except OSError:  # which reading it tells of
-            return
-        if found:
-            raise RunnerError(
-                f"{self._path} holds operators of INT8 that OpenVINO does not compute as ONNX says",
-                got=", ".join(found),
-                expected="plain operators between QuantizeLinear and DequantizeLinear",
-                hint="--runner onnxruntime, or the file quantised in the format QDQ",
-            )
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {
@@ -150,7 +127,7 @@ class OpenVinoRunner(Runner):
         # A request costs microseconds to make; one of its own for each call lets threads call at once.
         source = np.require(array, requirements=("C", "W"))  # OpenVINO does not share what must not be written to
         step = _Request(self._live(), source, np.empty(self._output.shape, self._output.dtype))
-        with _refusals(f"OpenVINO failed on {self._path}"):
+        with openvino_refusals(f"OpenVINO failed on {self._path}"):
             step()
         return step.output
 
@@ -167,7 +144,7 @@ class _Request(Step):
     """An inference that reads and writes the two arrays themselves, so that timing it times no copies."""
 
     def __init__(self, compiled: Any, source: Array, result: Array) -> None:
-        tensor = _without_telemetry().Tensor
+        tensor = openvino_package().Tensor
         self.input = source
         self.output = result
         self._request = compiled.create_infer_request()
@@ -180,7 +157,7 @@ class _Request(Step):
 
 def cpu_capabilities() -> list[str]:
     """Return what OpenVINO says this processor computes in, such as FP32, BF16, INT8. Raises MissingDependencyError."""
-    return list(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return list(core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def require_precision(precision: str, capabilities: Sequence[str]) -> None:
@@ -194,54 +171,6 @@ def require_precision(precision: str, capabilities: Sequence[str]) -> None:
         )
 
 
-@functools.lru_cache(maxsize=1)
-def _core() -> Any:
-    """Return the one Core of this process, which is never freed.
-
-    Each Core (2026.4.1) gives its thread another stack for signal handlers, and when it is freed brings back the one
-    before, which may be that of a Core freed earlier: the next signal, a Ctrl-C or a child that ends, then kills
-    the process.
-    """
-    return _without_telemetry().Core()
-
-
-def _without_telemetry() -> ModuleType:
-    """Return the package openvino. Imported plainly, it would send a message over the network each time."""
-    name = "openvino_telemetry"
-    if sys.modules.get("openvino") is None:
-        before = sys.modules.get(name)
-        sys.modules[name] = None  # type: ignore[assignment]  # openvino then takes it for not installed
-        try:
-            import openvino  # noqa: F401
-        except ImportError as error:
-            if is_interrupt(error):
-                raise KeyboardInterrupt from error
-            raise MissingDependencyError("openvino", extra="openvino", purpose="running with OpenVINO") from error
-        finally:
-            if before is None:
-                del sys.modules[name]
-            else:
-                sys.modules[name] = before
-    return sys.modules["openvino"]
-
-
-@contextlib.contextmanager
-def _refusals(what: str) -> Iterator[None]:
-    """Turn OpenVINO's exceptions, which share no base class but Exception, into RunnerError."""
-    try:
-        yield
-    except RunnerError:
-        raise
-    except Exception as error:
-        raise RunnerError(f"{what}: {_reason(error)}") from error
-
-
-def _read(path: Path) -> Any:
-    """Return the model of an ONNX file. Core.read_model would try other formats on it, and print their complaints."""
-    reader = _without_telemetry().frontend.FrontEndManager().load_by_framework("onnx")
-    return reader.convert(reader.load(str(path)))
-
-
 def _tensor_spec(port: Any) -> TensorSpec:
     kind, shape = port.get_element_type().get_type_name(), port.get_partial_shape()
     name = port.get_any_name()
@@ -252,9 +181,3 @@ def _tensor_spec(port: Any) -> TensorSpec:
 
 def _device_name(threads: int | None) -> str:
     return f"CPU ({platform.machine()}, {threads} threads)"
-
-
-def _reason(error: BaseException) -> str:
-    """Return the last line of OpenVINO's message: the ones before name its own source files."""
-    lines = str(error).strip().splitlines()
-    return lines[-1].strip()[:300] if lines else type(error).__name__

@@ -8,6 +8,9 @@ Multiply. Its low-precision passes (seen in 2026.4.1) get two things wrong, with
 - They may hold signed values as uint8 with a zero point of 128, and then an AveragePool that counts its padding takes
   that for bytes of 0, which stand for the most negative value. Values that cannot be negative are given as uint8 with
   a zero point of 0, the same values in the same steps; for others the average is taken of real values.
+
+engines/cpp/backends/openvino/quantization.cpp does the same in C++, for programs without Python: tests/embedding
+compares the models that both leave, byte for byte. So new nodes are given names, which OpenVINO would make up.
 """
 
 from __future__ import annotations
@@ -48,20 +51,22 @@ def join_quantization(model: Any, openvino: ModuleType) -> None:
     _fold_constants(model, operators)
     chains = list(_chains(model))
     for chain in chains:
-        first, last = chain.first, chain.last
+        first, last, name = chain.first, chain.last, chain.last.get_friendly_name()
         value, input_low, input_high, low, high = first.input_values()
         least, most = ((_constant(bound) - chain.zero_point) * chain.scale for bound in (low, high))
         if chain.scale.size == 1 and _never_negative(value):
-            top = operators.constant(np.float32(BYTE * chain.scale.item()))
-            zero = operators.constant(np.float32(0))
-            bounded = operators.clamp(value, 0.0, float(most.item()))
+            top = operators.constant(np.float32(BYTE * chain.scale.item()), name=f"{name}/top")
+            zero = operators.constant(np.float32(0), name=f"{name}/zero")
+            bounded = operators.clamp(value, 0.0, float(most.item()), name=f"{name}/bounded")
             joined = operators.fake_quantize(bounded, zero, top, zero, top, BYTE + 1)
         else:
-            reals = [operators.constant(bound, np.float32) for bound in (least, most)]
-            joined = operators.fake_quantize(value, input_low, input_high, *reals, first.get_attributes()["levels"])
+            low, high = operators.constant(least, name=f"{name}/least"), operators.constant(most, name=f"{name}/most")
+            levels = first.get_attributes()["levels"]
+            joined = operators.fake_quantize(value, input_low, input_high, low, high, levels)
         if last.get_output_element_type(0) != joined.get_output_element_type(0):
+            joined.set_friendly_name(f"{name}/joined")
             joined = operators.convert(joined, last.get_output_element_type(0).get_type_name())
-        joined.set_friendly_name(last.get_friendly_name())
+        joined.set_friendly_name(name)
         for reader in list(last.output(0).get_target_inputs()):
             reader.replace_source_output(joined.output(0))
     if chains:
@@ -74,7 +79,7 @@ def _fold_constants(model: Any, operators: Any) -> None:
     for last in model.get_ordered_ops():
         if last.get_type_name() != "Multiply" or (weights := _whole_weights(last)) is None:
             continue
-        real = operators.constant(weights.real)
+        real = operators.constant(weights.real, name=f"{last.get_friendly_name()}/folded")
         for reader in list(last.output(0).get_target_inputs()):
             if not _multiplies_well(reader, weights):
                 reader.replace_source_output(real.output(0))
@@ -165,8 +170,9 @@ def _may_be_negative(value: Any) -> bool:
 
 def _hide(port: Any, operators: Any) -> None:
     """Put something before an input that changes no value, and that the passes do not look through."""
-    lowest = operators.constant(np.float32(np.finfo(np.float32).min))
-    port.replace_source_output(operators.maximum(port.get_source_output(), lowest).output(0))
+    name = f"{port.get_node().get_friendly_name()}/{port.get_index()}"
+    lowest = operators.constant(np.float32(np.finfo(np.float32).min), name=f"{name}/lowest")
+    port.replace_source_output(operators.maximum(port.get_source_output(), lowest, name=f"{name}/hidden").output(0))
 
 
 def _never_negative(value: Any) -> bool:

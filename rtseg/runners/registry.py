@@ -10,6 +10,7 @@ from rtseg.artifacts.details import QuantizationDetails
 from rtseg.artifacts.manifest import Manifest
 from rtseg.errors import RunnerError, UnknownNameError
 from rtseg.frame.protocol import Runner
+from rtseg.runners.openvino_package import OPENVINO
 from rtseg.runners.tensorrt.module import RTX
 from rtseg.runners.tensorrt.preflight import runtime_of
 
@@ -45,16 +46,16 @@ def _onnxruntime_tensorrt(graph: Artifact, threads: int) -> Runner:
     return OnnxRuntimeRunner(graph.path, threads=threads, provider="TensorrtExecutionProvider")
 
 
-def _openvino(graph: Artifact, threads: int) -> Runner:
+def _openvino(model: Artifact, threads: int) -> Runner:
     from rtseg.runners.openvino import OpenVinoRunner
 
-    return OpenVinoRunner(graph.path, threads=threads)
+    return OpenVinoRunner(model, threads=threads)
 
 
-def _openvino_bf16(graph: Artifact, threads: int) -> Runner:
+def _openvino_bf16(model: Artifact, threads: int) -> Runner:
     from rtseg.runners.openvino import OpenVinoRunner
 
-    return OpenVinoRunner(graph.path, threads=threads, precision="bf16")
+    return OpenVinoRunner(model, threads=threads, precision="bf16")
 
 
 def _tensorrt(engine: Artifact, threads: int) -> Runner:
@@ -77,24 +78,24 @@ def _tensorrt_rtx(engine: Artifact, threads: int) -> Runner:
 
 @dataclass(frozen=True)
 class _Entry:
-    """The kind of artifact a runner takes, and how it is made from one and a number of CPU threads."""
+    """The kinds of artifact a runner takes, and how it is made from one and a number of CPU threads."""
 
-    kind: str
+    kinds: tuple[str, ...]
     make: Callable[[Artifact, int], Runner]
 
 
 _RUNNERS = {
-    "onnxruntime": _Entry("onnx", _onnxruntime),
-    "onnxruntime-cuda": _Entry("onnx", _onnxruntime_cuda),
-    "onnxruntime-tensorrt": _Entry("onnx", _onnxruntime_tensorrt),
-    "openvino": _Entry("onnx", _openvino),
-    "openvino-bf16": _Entry("onnx", _openvino_bf16),
-    "tensorrt": _Entry("engine", _tensorrt),
-    "tensorrt-pycuda": _Entry("engine", _tensorrt_pycuda),
-    "tensorrt-rtx": _Entry("engine", _tensorrt_rtx),
+    "onnxruntime": _Entry(("onnx",), _onnxruntime),
+    "onnxruntime-cuda": _Entry(("onnx",), _onnxruntime_cuda),
+    "onnxruntime-tensorrt": _Entry(("onnx",), _onnxruntime_tensorrt),
+    "openvino": _Entry(("onnx", OPENVINO), _openvino),
+    "openvino-bf16": _Entry(("onnx", OPENVINO), _openvino_bf16),
+    "tensorrt": _Entry(("engine",), _tensorrt),
+    "tensorrt-pycuda": _Entry(("engine",), _tensorrt_pycuda),
+    "tensorrt-rtx": _Entry(("engine",), _tensorrt_rtx),
 }
 
-DEFAULT_RUNNERS = {"onnx": "onnxruntime", "engine": "tensorrt"}
+DEFAULT_RUNNERS = {"onnx": "onnxruntime", "engine": "tensorrt", OPENVINO: "openvino"}
 """By kind of artifact. ONNX Runtime is the reference: what it computes is what the file says."""
 
 RUNNABLE = tuple(DEFAULT_RUNNERS)
@@ -103,7 +104,7 @@ RUNNABLE = tuple(DEFAULT_RUNNERS)
 
 def runner_names(kind: str | None = None) -> tuple[str, ...]:
     """Return the names that file_runner takes, those for one kind of artifact if a kind is given."""
-    return tuple(name for name, entry in _RUNNERS.items() if kind in (None, entry.kind))
+    return tuple(name for name, entry in _RUNNERS.items() if kind is None or kind in entry.kinds)
 
 
 def default_runner(manifest: Manifest) -> str:
@@ -123,11 +124,11 @@ def file_runner(name: str | None, artifact: Artifact, *, threads: int = 0) -> Ru
     if name not in _RUNNERS:
         raise UnknownNameError("runner", name, _RUNNERS)
     entry = _RUNNERS[name]
-    if entry.kind != kind:
+    if kind not in entry.kinds:
         raise RunnerError(
             f"{name} does not run {artifact.path}",
             got=f"a file of kind {kind}",
-            expected=f"one of kind {entry.kind}",
+            expected=f"one of kind {' or '.join(entry.kinds)}",
             hint=f"--runner {' or '.join(runner_names(kind))}",
         )
     return entry.make(artifact, threads)

@@ -19,6 +19,7 @@ from rtseg.artifacts.details import (
     EngineDetails,
     ExportDetails,
     OnnxImportDetails,
+    OpenVinoDetails,
     QuantizationDetails,
     TrainingDetails,
     WeightImportDetails,
@@ -60,6 +61,7 @@ MAKERS: tuple[Callable[[Mapping[str, Any]], Details], ...] = (
     lambda report: OnnxImportDetails("opset 11 became 17", report),
     lambda report: QuantizationDetails("tensorrt", report, ("a", "b"), budget=None, census=report),
     lambda report: EngineDetails("tensorrt", "10.3.0", ("8.9",), settings=report, audit=report),
+    lambda report: OpenVinoDetails("openvino", "2026.4.1", "0" * 64, identical_on=("random input",), build_seconds=0.5),
 )
 
 

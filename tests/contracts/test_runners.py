@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from rtseg.engines.openvino_building import build_openvino
 from rtseg.errors import RunnerError
 from rtseg.exporting.interfaces import interface_module
 from rtseg.exporting.onnx_file import export_onnx
@@ -29,7 +30,7 @@ from tests.native.kernels_on_cpu import KernelsOnCpu
 
 SIZE = Resolution(64, 96)
 SHAPES = {"logits": ((1, 3, 64, 96), (1, 11, 8, 12)), "labels": ((1, 64, 96, 3), (1, 64, 96))}
-BACKENDS = ("torch", "onnxruntime", "openvino", "tensorrt", "tensorrt-rtx")
+BACKENDS = ("torch", "onnxruntime", "openvino", "openvino-stored", "tensorrt", "tensorrt-rtx")
 
 Make = Callable[[], Runner]
 
@@ -56,10 +57,11 @@ def graph(request: pytest.FixtureRequest, affnet: PreparedNetwork, exports: Path
     if backend == RTX:
         rtx_engine = request.getfixturevalue("machine").rtx_engine(path)
         return interface, lambda: TensorRtRunner(rtx_engine, runtime=RTX)
-    if backend == "openvino":
+    if backend.startswith("openvino"):
         if find_spec("openvino") is None:
             pytest.skip("openvino is not installed")
-        return interface, lambda: OpenVinoRunner(path, threads=1)
+        source = path if backend == "openvino" else build_openvino(path)
+        return interface, lambda: OpenVinoRunner(source, threads=1)
     return interface, lambda: OnnxRuntimeRunner(path, threads=1)
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from rtseg.errors import ImageError, RunnerError, SpecError
-from rtseg.frame import host_ends
+from rtseg.frame import host_ends, native_library
 from rtseg.frame.host_ends import HostEnds
 from rtseg.frame.host_frames import HostFrames
 from rtseg.frame.palette import overlay
 from rtseg.frame.protocol import Array, Runner, Step, TensorSpec
+from rtseg.frame.segmenter import Segmenter
 from rtseg.specs import INTERFACES, ClassSpec, ImageSpec, OutputSpec, tensor_shapes
 
 CLASSES = ClassSpec("", ("red", "green", "blue"), ((200, 0, 0), (0, 200, 0), (0, 0, 200)))
@@ -185,3 +188,54 @@ def test_arrays_on_a_device_are_refused_and_it_is_told_who_takes_them() -> None:
         match=r"got the runner test, .*; expected an engine, with tensorrt, tensorrt-pycuda or tensorrt-rtx",
     ):
         frames.bind_device(picture(4, 4), overlay=0.5)
+
+
+# Threads of the C++ core
+
+TASKS = Path("/proc/self/task")
+LARGE = picture(300, 400)
+"""Enough labels for three threads."""
+
+needs_core = pytest.mark.skipif(
+    native_library.core() is None or not TASKS.is_dir(), reason="no C++ core, or no /proc, which counts threads"
+)
+
+
+def tasks() -> set[str]:
+    return {path.name for path in TASKS.iterdir()}
+
+
+def require_gone(started: set[str]) -> None:
+    """Wait until the system lists these threads no more, which is a moment after they were joined."""
+    deadline = time.monotonic() + 20
+    while tasks() & started:
+        assert time.monotonic() < deadline, "a thread is still there"
+
+
+@needs_core
+def test_a_bound_frame_has_threads_of_its_own_that_end_with_it() -> None:
+    ends = HostEnds(IMAGE, OutputSpec(CLASSES, "logits", 1, align_corners=False), threads=3)
+    runner = BrightestChannel(ends, "float32")
+    runner.open()
+    frames = HostFrames(runner, ends)
+    frames(LARGE)
+    before = tasks()
+    step = frames.bind(LARGE)
+    started = tasks() - before
+    assert len(started) == 2
+    step()
+    assert tasks() - before == started
+    del step
+    require_gone(started)
+
+
+@needs_core
+def test_closing_a_segmenter_ends_the_threads_of_its_ends() -> None:
+    output = OutputSpec(CLASSES, "logits", 1, align_corners=False)
+    segmenter = Segmenter(BrightestChannel(HostEnds(IMAGE, output), "float32"), IMAGE, output, threads=3)
+    before = tasks()
+    segmenter(LARGE)
+    started = tasks() - before
+    assert len(started) == 2
+    segmenter.close()
+    require_gone(started)

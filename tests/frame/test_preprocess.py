@@ -124,6 +124,11 @@ def test_one_row_repeated_without_memory_is_an_image() -> None:
     np.testing.assert_array_equal(tensor_from_image(image, SPEC), tensor_from_image(image.copy(), SPEC))
 
 
+def test_one_pixel_that_is_a_view_with_odd_strides_is_an_image() -> None:
+    pixel = np.arange(4, dtype=np.uint8).reshape(1, 1, 4)[..., [0, 1, 2]]
+    np.testing.assert_array_equal(tensor_from_image(pixel, SPEC), tensor_from_image(pixel.copy(order="C"), SPEC))
+
+
 def test_a_plain_colour_stays_plain_in_any_size() -> None:
     image = np.full((19, 77, 3), (10, 20, 30), np.uint8)
     spec = replace(SPEC, scale=1.0, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))

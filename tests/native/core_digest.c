@@ -58,6 +58,19 @@ int main(void) {
         show("labels in window", code, labels, 120 * 200);
         code = rtseg_mask_from_logits(values, H, W, 0.5f, &window, labels, HEIGHT, WIDTH, 1, threads);
         show("mask", code, labels, HEIGHT * WIDTH);
+        rtseg_workspace* workspace = NULL;
+        code = rtseg_workspace_create(threads, &workspace);
+        if (code != RTSEG_OK) return 3;
+        const rtseg_pixels pixels = {image, 120, 150, 600, 4, {2, 1, 0}};
+        for (int again = 0; again < 2; ++again) {
+            code = rtseg_workspace_tensor(workspace, &pixels, &window, 114, scale, mean, std, tensor);
+            show("tensor", code, tensor, 3 * HEIGHT * WIDTH * sizeof(float));
+            code = rtseg_workspace_labels(workspace, values, CLASSES, H, W, NULL, labels, HEIGHT, WIDTH, WIDTH, again);
+            show("labels", code, labels, HEIGHT * WIDTH);
+            code = rtseg_workspace_mask(workspace, values, H, W, 0.5f, &window, labels, HEIGHT, WIDTH, WIDTH, 1);
+            show("mask", code, labels, HEIGHT * WIDTH);
+        }
+        rtseg_workspace_destroy(workspace);
         code = rtseg_value_range(values, COUNT, &extremes[0], &extremes[1], &zeros, threads);
         show("range", code, extremes, sizeof extremes);
         code = rtseg_count_magnitudes(values, COUNT, -5, bins, threads);

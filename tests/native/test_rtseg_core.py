@@ -22,14 +22,6 @@ CODES = {name: int(code) for name, code in re.findall(r"^    (RTSEG_\w+) = (-?\d
 needs_compilers = pytest.mark.skipif(CC is None or CXX is None, reason="no C and C++ compilers (cc, c++)")
 
 
-@pytest.fixture(scope="module")
-def library():
-    found = native_library.core()
-    if found is None:
-        pytest.skip(native_library.why_none())
-    return found
-
-
 def defined(name: str) -> int:
     match = re.search(rf"^#define {name} (\d+)$", HEADER, re.MULTILINE)
     assert match, name
@@ -49,6 +41,18 @@ def test_the_headers_example_compiles_as_c_and_prints_what_it_says(tmp_path: Pat
     subprocess.run(link, cwd=tmp_path, check=True)
     ran = subprocess.run([tmp_path / "example"], capture_output=True, text=True, check=True)
     assert ran.stdout == promised + "\n"
+
+
+@needs_compilers
+@pytest.mark.skipif(shutil.which("nm") is None, reason="no nm")
+@pytest.mark.parametrize("static", [False, True], ids=["by itself", "in another library"])
+def test_a_library_that_takes_in_the_sources_can_hide_the_functions(static: bool, tmp_path: Path) -> None:
+    options = ["-std=c++17", "-O0", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread"]
+    options += ["-DRTSEG_CORE_STATIC"] if static else []
+    subprocess.run([CXX, *options, NATIVE / "workspace.cpp", "-o", "library.so"], cwd=tmp_path, check=True)
+    table = subprocess.run(["nm", "-D", "library.so"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    shown = set(re.findall(r" T (rtseg_\w+)", table))
+    assert shown == (set() if static else {"rtseg_workspace_create", "rtseg_workspace_destroy"})
 
 
 def test_python_expects_the_headers_abi_version(library) -> None:

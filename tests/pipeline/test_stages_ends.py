@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,8 @@ from rtseg.images.label_png import read_label_png
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
 from rtseg.specs import INTERFACES, TARGETS, ClassSpec, Normalization, Resolution, contract_metadata
+
+needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
 
 CLASSES = ClassSpec("", ("background", "foreground"), ((0, 0, 0), (255, 0, 0)))
 SIZES = [(64, 96), (50, 60), (40, 120), (130, 70)]
@@ -149,6 +152,27 @@ def test_fp16_keeps_the_contract_and_most_labels(folder: Path, pictures: str, tm
 def test_the_losses_of_blocks_are_measured(folder: Path, pictures: str, table) -> None:
     result = rtseg.sensitivity(folder / "logits.onnx", table, pictures, limit=2, threads=1)
     assert result.to_json()
+
+
+def require_same_labels(graph: Path, stored: object) -> None:
+    with rtseg.load(graph, runner="openvino", threads=1) as one, rtseg.load(stored, threads=1) as other:
+        for index in range(len(SIZES)):
+            np.testing.assert_array_equal(other(picture(index)), one(picture(index)))
+
+
+@needs_openvino
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_what_openvino_stores_gives_the_same_labels(folder: Path, tmp_path: Path, interface: str) -> None:
+    graph = folder / f"{interface}.onnx"
+    made = rtseg.build(graph, tmp_path / "m.xml", runtime="openvino")
+    assert (made.artifact.manifest.image.fit, made.artifact.manifest.output.threshold) == ("letterbox", 0.4)
+    require_same_labels(graph, made)
+
+
+@needs_openvino
+def test_what_openvino_stores_of_int8_gives_the_same_labels(folder: Path, table, tmp_path: Path) -> None:
+    graph = rtseg.quantize(folder / "logits.onnx", table, tmp_path / "int8.onnx", target="openvino").artifact.path
+    require_same_labels(graph, rtseg.build(graph, runtime="openvino"))
 
 
 def test_frames_and_the_engine_are_timed(folder: Path) -> None:

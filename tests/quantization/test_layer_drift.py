@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rtseg.artifacts.manifest import manifest_path, read_manifest, write_manifes
 from rtseg.cli.drift_command import drift as drift_command
 from rtseg.datasets.pictures import PictureSource
 from rtseg.datasets.registry import open_pictures
+from rtseg.engines.openvino_building import build_openvino
 from rtseg.errors import DatasetError, ManifestError, MissingDependencyError, OnnxError, RunnerError, SpecError
 from rtseg.graphs.canonical import read_canonical
 from rtseg.graphs.view import GraphView
@@ -240,6 +242,17 @@ def test_an_engine_without_tensorrt_is_refused_by_name(
     write_manifest(export_copy, replace(read_manifest(export_copy, kind="onnx"), kind="engine"))
     with pytest.raises(MissingDependencyError, match=r"running an engine needs the package tensorrt.*rtseg\[gpu\]"):
         drifted(exported, export_copy, pictures)
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="openvino is not installed")
+def test_of_a_model_of_openvino_the_outputs_alone_are_compared(
+    export_copy: Path, pictures: PictureSource, tmp_path: Path
+) -> None:
+    stored = build_openvino(export_copy, tmp_path / "m.xml").path
+    found = drifted(export_copy, stored, pictures, images=1, threads=1)
+    assert found.layers == ()
+    assert found.output_error is not None and 0 < found.output_error < 1e-4
+    assert found.label_difference == 0
 
 
 def test_what_polygraphy_raises_comes_as_one_error_and_its_logger_is_as_before(

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 
 from rtseg.errors import RunnerError
 from rtseg.frame.protocol import Array
-from rtseg.runners import openvino, reference_check
+from rtseg.runners import openvino_model, reference_check
 from rtseg.runners.openvino import OpenVinoRunner
 from rtseg.runners.reference_check import VERDICTS, differences_from_onnxruntime
 from tests.runners.quantized_graphs import Encoding, write_quantized
@@ -111,7 +111,7 @@ def test_a_rewriting_that_openvino_needs_is_missed_when_it_is_left_out(
     path = write_quantized(tmp_path / "x.onnx", ["concatenated"], Encoding("QInt8"))
     with OpenVinoRunner(path, threads=1) as runner:
         assert runner.notes == ()
-    monkeypatch.setattr(openvino, "join_quantization", lambda model, package: None)
+    monkeypatch.setattr(openvino_model, "join_quantization", lambda model, package: None)
     monkeypatch.setattr(reference_check, "FORMAT", "another")
     with pytest.raises(RunnerError, match=r"openvino computes something else than .*x\.onnx says"):
         OpenVinoRunner(path, threads=1).open()

@@ -9,28 +9,20 @@
 
 namespace rtseg_internal {
 
+// Return one line of printable UTF-8, whatever was read from a file: what; got ..., expected ...; try: ...
+std::string error_line(const std::string& what, const std::string& got, const std::string& expected,
+                       const std::string& hint);
+
 // Visible, so that a backend's errors are known by their type on this side of dlopen.
 class RTSEG_EXPORT Error : public std::runtime_error {
   public:
-    // The message is one line: what; got ..., expected ...; try: ...
     Error(rtseg_status status, const std::string& what, const std::string& got = "", const std::string& expected = "",
           const std::string& hint = "")
-        : std::runtime_error(line(what, got, expected, hint)), status_(status) {}
+        : std::runtime_error(error_line(what, got, expected, hint)), status_(status) {}
 
     rtseg_status status() const noexcept { return status_; }
 
   private:
-    static std::string line(const std::string& what, const std::string& got, const std::string& expected,
-                            const std::string& hint) {
-        std::string text = what;
-        if (!got.empty()) text += ": got " + got;
-        if (!expected.empty()) text += (got.empty() ? ": expected " : ", expected ") + expected;
-        if (!hint.empty()) text += "; try: " + hint;
-        for (char& letter : text)
-            if (letter == '\n' || letter == '\r') letter = ' ';
-        return text;
-    }
-
     rtseg_status status_;
 };
 

@@ -1,4 +1,4 @@
-"""What is said of an engine that was built: what it computes in, where it came from, what to do with it next."""
+"""What is said of what was built: what it computes in, where it came from, what to do with it next."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from rtseg.artifacts.artifact import Artifact
-from rtseg.artifacts.details import EngineDetails
+from rtseg.artifacts.details import EngineDetails, OpenVinoDetails
 from rtseg.artifacts.manifest import Manifest
 from rtseg.runners.tensorrt.module import PRODUCTS, RTX
 
@@ -37,3 +37,27 @@ def next_commands(engine: Artifact, source: Path) -> str:
     data = manifest.output.classes.dataset
     pictures = "streets" if data == "streets" else f"{data or 'DATASET'}:DIR"
     return f"next: rtseg validate {this} --against {other} --data {pictures}\n      rtseg bench {this}"
+
+
+def stored_text(manifest: Manifest) -> str:
+    """Return in two lines what OpenVINO stored, and what was proven of it."""
+    details = manifest.details_as(OpenVinoDetails)
+    same = f"gives the same bits as the ONNX file on {len(details.identical_on)} inputs"
+    compared = f"; compared with {details.compared_with}" if details.compared_with else ""
+    how = f"stored in {details.build_seconds:.1f} s"
+    return f"{manifest.precision} for the CPU, OpenVINO {details.release}: {how}\n{same}{compared}"
+
+
+def uses_of_stored(model: Artifact) -> str:
+    """Return how a stored model is run: from Python, from C or C++, and by a command."""
+    path = str(model.path)
+    return (
+        f"Python: rtseg.load({path!r})\n"
+        f"C, C++: rtseg_model_open({_c_string(path)}, NULL, &model), engines/cpp\n"
+        f"next: rtseg bench {shlex.quote(path)}"
+    )
+
+
+def _c_string(text: str) -> str:
+    """Return a path as C writes it: a backslash and a quotation mark stand behind a backslash."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import Callable
 
+import numpy as np
+
 from rtseg.errors import RunnerError
 from rtseg.frame.palette import require_opacity
 from rtseg.frame.preprocess import require_image
@@ -42,10 +44,13 @@ class DeviceFrames(Frames):
         self._ends = frame_ends
         self._number = next(_NUMBERS)
 
-    def __call__(self, image: Pixels) -> Pixels:
-        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError."""
+    def __call__(self, image: Pixels, *, out: Pixels | None = None) -> Pixels:
+        """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError.
+
+        out, of the result's type and shape, is filled and returned instead of a new array.
+        """
         require_image(image)
-        labels, _ = self._frame(image, None)
+        labels, _ = self._frame(image, None, out)
         return labels
 
     def with_overlay(self, image: Pixels, opacity: float) -> tuple[Pixels, Pixels]:
@@ -109,13 +114,18 @@ class DeviceFrames(Frames):
     def _image(self) -> ImageSpec:
         return self._ends.image
 
-    def _frame(self, image: Pixels, opacity: float | None) -> tuple[Pixels, Pixels | None]:
-        """Return copies of the labels and the overlay that a borrowed lane's step gives; one is kept for each size."""
+    def _frame(self, image: Pixels, opacity: float | None, out: Pixels | None = None) -> tuple[Pixels, Pixels | None]:
+        """Return copies of the labels and the overlay that a borrowed lane's step gives; one is kept for each size.
+
+        The labels are copied into out, where one is given.
+        """
         with self._driver.active(), self._lanes.lent() as lane:
             step = lane.kept((self._number, image.shape, opacity), lambda: self._step(lane, image, opacity))
             step.image[...] = image
             step()
-            return step.labels.copy(), None if step.overlay is None else step.overlay.copy()
+            labels = np.empty_like(step.labels) if out is None else out
+            labels[...] = step.labels
+            return labels, None if step.overlay is None else step.overlay.copy()
 
     def _step(self, lane: Lane, image: Pixels, opacity: float | None = None) -> BoundFrameStep:
         height, width, _ = image.shape

@@ -55,6 +55,15 @@ def logits(machine: EmulatedMachine) -> Iterator[tuple[Segmenter, DeviceFrames]]
         yield segmenter, frames
 
 
+@pytest.mark.parametrize("size", [SIZE, OTHER])
+def test_the_callers_buffer_is_filled_and_returned(
+    logits: tuple[Segmenter, DeviceFrames], size: tuple[int, int]
+) -> None:
+    image, buffer = scene(*size), np.full(size, 99, np.uint8)
+    assert logits[0](image, out=buffer) is buffer
+    np.testing.assert_array_equal(buffer, logits[0](image))
+
+
 @pytest.mark.parametrize("captures", [True, False], ids=["graphs", "no graphs"])
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_labels_are_those_of_the_onnx_file_at_any_size(make_machine: Any, interface: str, captures: bool) -> None:

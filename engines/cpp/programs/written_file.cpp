@@ -1,0 +1,90 @@
+#include "written_file.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+
+namespace programs {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// Return a hidden name beside a path that nothing has yet, and make the folder that it lies in.
+std::string part_of(const std::string& path) {
+    static std::atomic<unsigned> count{0};
+    const fs::path target(path);
+    std::error_code failure;
+    if (!target.parent_path().empty()) fs::create_directories(target.parent_path(), failure);
+    if (failure) throw WriteError("cannot write " + path + ": " + failure.message());
+    const std::string number = std::to_string(getpid()) + "." + std::to_string(count++);
+    const std::string name = "." + target.stem().string().substr(0, 30) + "." + number + ".part";
+    return (target.parent_path() / (name + target.extension().string())).string();
+}
+
+bool is_frame(const fs::directory_entry& entry) {
+    const std::string name = entry.path().filename().string();
+    const bool digits = name.size() >= 10 && name.find_first_not_of("0123456789") == name.size() - 4;
+    return entry.is_regular_file() && !entry.is_symlink() && (name[0] == '.' || (digits && entry.path().extension() == ".png"));
+}
+
+// Throw WriteError where something else than a folder of frames is at a path.
+void require_frames_alone(const std::string& path) {
+    const fs::file_status status = fs::symlink_status(path);
+    if (status.type() == fs::file_type::not_found) return;
+    if (status.type() != fs::file_type::directory) throw WriteError("cannot write " + path + ": it is no folder");
+    for (const fs::directory_entry& entry : fs::directory_iterator(path))
+        if (!is_frame(entry))
+            throw WriteError("cannot write " + path + ": it holds " + entry.path().filename().string() +
+                             ", which is no frame");
+}
+
+// Do something with a path that is new; what the file system refuses becomes WriteError, and nothing of it is left.
+void finish(const std::string& path, const std::string& part, const std::function<void()>& body) {
+    std::error_code ignored;
+    try {
+        body();
+    } catch (const fs::filesystem_error& error) {
+        fs::remove_all(part, ignored);
+        throw WriteError("cannot write " + path + ": " + error.code().message());
+    } catch (...) {
+        fs::remove_all(part, ignored);
+        throw;
+    }
+}
+
+}  // namespace
+
+void write_atomically(const std::string& path, const std::function<void(const std::string& part)>& write) {
+    const std::string part = part_of(path);
+    finish(path, part, [&] {
+        if (fs::is_directory(path)) throw WriteError("cannot write " + path + ": it is a folder");
+        write(part);
+        fs::rename(part, path);
+    });
+}
+
+void write_folder_atomically(const std::string& path, const std::function<void(const std::string& part)>& fill) {
+    const std::string part = part_of(path);
+    finish(path, part, [&] {
+        require_frames_alone(path);
+        fs::create_directory(part);
+        fill(part);
+        require_frames_alone(path);
+        fs::remove_all(path);
+        fs::rename(part, path);
+    });
+}
+
+void write_bytes(const std::string& path, const void* bytes, size_t count) {
+    write_atomically(path, [&](const std::string& part) {
+        std::ofstream file(part, std::ios::binary);
+        file.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(count));
+        file.close();
+        if (!file) throw WriteError("cannot write " + path + "; try: another folder, or free some space");
+    });
+}
+
+}  // namespace programs

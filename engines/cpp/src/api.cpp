@@ -1,0 +1,261 @@
+// The C functions: handles in, a status and a message out. No exception gets past them.
+
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+
+#include "errors.h"
+#include "handles.h"
+#include "model.h"
+#include "overlay.h"
+#include "rtseg/rtseg.h"
+#include "session.h"
+
+#ifndef RTSEG_VERSION
+#error "RTSEG_VERSION is set by CMakeLists.txt"
+#endif
+
+namespace rtseg_internal {
+namespace {
+
+// A fixed buffer: saying that there is no memory needs none.
+thread_local char last_message[1024] = "";
+
+rtseg_status failed(rtseg_status status, const char* message) {
+    std::snprintf(last_message, sizeof last_message, "%s", message);
+    return status;
+}
+
+template <class Body>
+rtseg_status guarded(const Body& body) {
+    try {
+        body();
+        return RTSEG_STATUS_OK;
+    } catch (const Error& error) {
+        return failed(error.status(), error.what());
+    } catch (const std::bad_alloc&) {
+        return failed(RTSEG_STATUS_NO_MEMORY, "there is not enough memory");
+    } catch (const std::exception& error) {
+        return failed(RTSEG_STATUS_INTERNAL, error.what());
+    } catch (...) {
+        return failed(RTSEG_STATUS_INTERNAL, "an exception of an unknown type");
+    }
+}
+
+// A session, and whether a thread is using it.
+struct OpenSession {
+    Session session;
+    std::atomic_flag in_use = ATOMIC_FLAG_INIT;
+
+    OpenSession(std::shared_ptr<const Model> model, int threads) : session(std::move(model), threads) {}
+};
+
+Handles<rtseg_model, const Model>& models() {
+    static auto* const handles = new Handles<rtseg_model, const Model>("model");  // outlives every thread
+    return *handles;
+}
+
+Handles<rtseg_session, OpenSession>& sessions() {
+    static auto* const handles = new Handles<rtseg_session, OpenSession>("session");
+    return *handles;
+}
+
+// The use of a session by one thread.
+class Use {
+  public:
+    explicit Use(const rtseg_session* handle) : open_(sessions().get(handle)) {
+        if (open_->in_use.test_and_set(std::memory_order_acquire))
+            throw Error(RTSEG_STATUS_BUSY, "another thread is using the session", "", "one session for each thread");
+    }
+    ~Use() { open_->in_use.clear(std::memory_order_release); }
+    Use(const Use&) = delete;
+    Use& operator=(const Use&) = delete;
+
+    Session& operator*() const { return open_->session; }
+    Session* operator->() const { return &open_->session; }
+
+  private:
+    std::shared_ptr<OpenSession> open_;
+};
+
+template <class Options>
+int threads_of(const Options* options) {
+    const int threads = options == nullptr ? 0 : options->threads;
+    if (threads < 0)
+        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the number of threads is negative", std::to_string(threads),
+                    "0, all, or more");
+    return threads;
+}
+
+template <class Struct>
+void require_struct(const Struct* given, const char* what) {
+    if (given != nullptr && given->struct_size != sizeof(Struct))
+        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, std::string(what) + " have another size",
+                    std::to_string(given->struct_size), std::to_string(sizeof(Struct)),
+                    "the default function, which fills in struct_size");
+}
+
+std::string text_of(const char* given) { return given == nullptr ? "" : given; }
+
+template <class Value>
+void require_place(const Value* place, const char* what) {
+    if (place == nullptr) throw Error(RTSEG_STATUS_INVALID_ARGUMENT, std::string(what) + " is NULL");
+}
+
+}  // namespace
+}  // namespace rtseg_internal
+
+using namespace rtseg_internal;  // the C functions lie outside
+
+const char* rtseg_version(void) { return RTSEG_VERSION; }
+
+int rtseg_abi_version(void) { return RTSEG_ABI_VERSION; }
+
+const char* rtseg_status_name(rtseg_status status) {
+    switch (status) {
+        case RTSEG_STATUS_OK: return "done";
+        case RTSEG_STATUS_INVALID_ARGUMENT: return "invalid argument";
+        case RTSEG_STATUS_FILE: return "file";
+        case RTSEG_STATUS_MANIFEST: return "manifest";
+        case RTSEG_STATUS_UNSUPPORTED: return "unsupported";
+        case RTSEG_STATUS_MISSING: return "missing";
+        case RTSEG_STATUS_BACKEND: return "backend";
+        case RTSEG_STATUS_BUSY: return "busy";
+        case RTSEG_STATUS_NO_MEMORY: return "out of memory";
+        case RTSEG_STATUS_INTERNAL: return "internal";
+    }
+    return "unknown status";
+}
+
+const char* rtseg_last_message(void) { return last_message; }
+
+void rtseg_model_options_default(rtseg_model_options* options) {
+    if (options != nullptr) *options = {sizeof(rtseg_model_options), nullptr, nullptr, 0};
+}
+
+void rtseg_session_options_default(rtseg_session_options* options) {
+    if (options != nullptr) *options = {sizeof(rtseg_session_options), 0};
+}
+
+rtseg_status rtseg_model_open(const char* path, const rtseg_model_options* options, rtseg_model** model) {
+    return guarded([&] {
+        require_place(path, "the path");
+        require_place(model, "the place for the model");
+        require_struct(options, "the model's options");
+        const std::string backend = options == nullptr ? "" : text_of(options->backend);
+        const std::string folder = options == nullptr ? "" : text_of(options->backend_folder);
+        *model = models().add(open_model(path, backend, folder, threads_of(options)));
+    });
+}
+
+rtseg_status rtseg_model_close(rtseg_model* model) {
+    return guarded([&] {
+        if (model != nullptr) models().remove(model);
+    });
+}
+
+rtseg_status rtseg_model_get_info(const rtseg_model* model, rtseg_model_info* info) {
+    return guarded([&] {
+        require_place(info, "the place for the information");
+        require_struct(info, "the model's facts");
+        const std::shared_ptr<const Model> open = models().get(model);
+        const Manifest& manifest = open->manifest;
+        *info = {sizeof(rtseg_model_info),
+                 manifest.network.c_str(),
+                 manifest.precision.c_str(),
+                 manifest.output.dataset.c_str(),
+                 open->backend.c_str(),
+                 open->graph->device().c_str(),
+                 manifest.image.height,
+                 manifest.image.width,
+                 static_cast<int>(manifest.output.names.size()),
+                 manifest.output.ignore_index};
+    });
+}
+
+const char* rtseg_model_class_name(const rtseg_model* model, int index) {
+    const char* name = nullptr;
+    guarded([&] {
+        const std::vector<std::string>& names = models().get(model)->manifest.output.names;
+        if (index < 0 || static_cast<size_t>(index) >= names.size())
+            throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "there is no such class", std::to_string(index),
+                        "0 to " + std::to_string(names.size() - 1));
+        name = names[static_cast<size_t>(index)].c_str();
+    });
+    return name;
+}
+
+rtseg_status rtseg_model_class_colour(const rtseg_model* model, int index, uint8_t rgb[3]) {
+    return guarded([&] {
+        require_place(rgb, "the place for the colour");
+        colour_of(models().get(model)->manifest.output, index, rgb);
+    });
+}
+
+rtseg_status rtseg_session_open(const rtseg_model* model, const rtseg_session_options* options,
+                                rtseg_session** session) {
+    return guarded([&] {
+        require_place(session, "the place for the session");
+        require_struct(options, "the session's options");
+        const int threads = threads_of(options);
+        *session = sessions().add(std::make_shared<OpenSession>(models().get(model), threads));
+    });
+}
+
+rtseg_status rtseg_session_close(rtseg_session* session) {
+    return guarded([&] {
+        if (session == nullptr) return;
+        const Use use(session);  // which no other thread begins or ends now
+        sessions().remove(session);
+    });
+}
+
+rtseg_status rtseg_session_run(rtseg_session* session, const rtseg_image* image, const rtseg_label_map* labels) {
+    return guarded([&] { Use(session)->run(image, labels); });
+}
+
+rtseg_status rtseg_session_write_input(rtseg_session* session, const rtseg_image* image) {
+    return guarded([&] { Use(session)->write_input(image); });
+}
+
+rtseg_status rtseg_session_infer(rtseg_session* session) {
+    return guarded([&] { Use(session)->infer(); });
+}
+
+rtseg_status rtseg_session_read_labels(rtseg_session* session, const rtseg_label_map* labels) {
+    return guarded([&] { Use(session)->read_labels(labels); });
+}
+
+rtseg_status rtseg_session_get_input(rtseg_session* session, rtseg_tensor* tensor) {
+    return guarded([&] {
+        require_place(tensor, "the place for the tensor");
+        *tensor = Use(session)->input();
+    });
+}
+
+rtseg_status rtseg_session_get_output(rtseg_session* session, rtseg_tensor* tensor) {
+    return guarded([&] {
+        require_place(tensor, "the place for the tensor");
+        *tensor = Use(session)->output();
+    });
+}
+
+rtseg_status rtseg_draw_overlay(const rtseg_model* model, const rtseg_image* image, const rtseg_label_map* labels,
+                                double opacity, const rtseg_canvas* canvas) {
+    return guarded([&] { draw_overlay(models().get(model)->manifest.output, image, labels, opacity, canvas); });
+}
+
+rtseg_status rtseg_image_region(const rtseg_image* image, int top, int left, int height, int width,
+                                rtseg_image* region) {
+    return guarded([&] {
+        require_image(image);
+        require_place(region, "the place for the region");
+        if (top < 0 || left < 0 || height < 1 || width < 1 || height > image->height - top ||
+            width > image->width - left)
+            throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the region is not inside the image");
+        const ptrdiff_t begin = top * image->row_bytes + static_cast<ptrdiff_t>(left) * bytes_of(image->format);
+        *region = {image->data + begin, height, width, image->row_bytes, image->format};
+    });
+}

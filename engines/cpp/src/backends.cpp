@@ -1,0 +1,123 @@
+#include "backends.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <mutex>
+#include <vector>
+
+#include "errors.h"
+#include "files.h"
+
+#ifndef RTSEG_BACKEND_FOLDER
+#define RTSEG_BACKEND_FOLDER ""
+#endif
+
+namespace rtseg_internal {
+namespace {
+
+struct Entry {
+    std::vector<std::string> kinds;  // of files
+    std::string how_to_get;
+};
+
+const std::map<std::string, Entry>& entries() {
+    static const std::map<std::string, Entry> known = {
+        {"openvino", {{"onnx", "openvino"}, "pip install openvino, and -DRTSEG_OPENVINO=ON when rtseg is configured"}},
+        {"onnxruntime", {{"onnx"}, "pip install onnxruntime, and -DRTSEG_ONNXRUNTIME=ON when rtseg is configured"}},
+        {"tensorrt", {{"engine"}, "TensorRT and CUDA, and -DRTSEG_TENSORRT=ON when rtseg is configured"}},
+        {"tensorrt-rtx", {{"engine"}, "TensorRT for RTX and CUDA, and -DRTSEG_TENSORRT_RTX=ON when rtseg is configured"}},
+    };
+    return known;
+}
+
+std::string joined(const std::vector<std::string>& words, const char* between) {
+    std::string text;
+    for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
+    return text;
+}
+
+const Entry& entry_of(const std::string& name) {
+    const auto found = entries().find(name);
+    if (found == entries().end()) {
+        std::vector<std::string> names;
+        for (const auto& entry : entries()) names.push_back(entry.first);
+        throw Error(RTSEG_STATUS_MISSING, "unknown backend", name, "one of " + joined(names, ", "));
+    }
+    return found->second;
+}
+
+// Return the folder of the file that this code was loaded from: the shared library, or the program it is linked into.
+std::string own_folder() {
+    Dl_info found;
+    if (dladdr(reinterpret_cast<const void*>(&entry_of), &found) == 0 || found.dli_fname == nullptr) return "";
+    std::error_code ignored;
+    const std::filesystem::path path = std::filesystem::canonical(found.dli_fname, ignored);
+    return path.empty() ? "" : path.parent_path().string();
+}
+
+std::vector<std::string> folders(const std::string& asked_for) {
+    if (!asked_for.empty()) return {asked_for};
+    std::vector<std::string> found;
+    if (const char* named = std::getenv("RTSEG_BACKENDS"); named != nullptr && *named != '\0') return {named};
+    const std::string own = own_folder();
+    if (!own.empty()) {
+        found.push_back(own);
+        found.push_back(own + "/rtseg");
+    }
+    if (*RTSEG_BACKEND_FOLDER != '\0') found.push_back(RTSEG_BACKEND_FOLDER);
+    return found;
+}
+
+const Backend& opened(const std::string& path, const Entry& entry) {
+    void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (module == nullptr)
+        throw Error(RTSEG_STATUS_MISSING, std::string("the backend cannot be loaded: ") + dlerror(), "", "",
+                    entry.how_to_get);
+    const auto function = reinterpret_cast<rtseg_backend_function>(dlsym(module, RTSEG_BACKEND_SYMBOL));
+    const Backend* const backend = function == nullptr ? nullptr : function(kBackendInterface);
+    if (backend == nullptr) {
+        dlclose(module);
+        throw Error(RTSEG_STATUS_MISSING, "the backend " + path + " is not of this build of rtseg", "",
+                    "interface " + std::to_string(kBackendInterface), "build both together");
+    }
+    return *backend;  // never unloaded: runtimes start threads that would lose their code
+}
+
+}  // namespace
+
+std::string default_backend(const Manifest& manifest) {
+    if (manifest.kind == "engine") return manifest.build.runtime == "tensorrt-rtx" ? "tensorrt-rtx" : "tensorrt";
+    return "openvino";
+}
+
+void require_kind(const std::string& backend, const Manifest& manifest, const std::string& path) {
+    const std::vector<std::string>& kinds = entry_of(backend).kinds;
+    if (std::find(kinds.begin(), kinds.end(), manifest.kind) != kinds.end()) return;
+    throw Error(RTSEG_STATUS_UNSUPPORTED, backend + " does not run " + path, "a file of kind " + manifest.kind,
+                "one of kind " + joined(kinds, " or "),
+                manifest.kind == "checkpoint" ? "rtseg export" : "the backend " + default_backend(manifest));
+}
+
+const Backend& load_backend(const std::string& name, const std::string& folder) {
+    const Entry& entry = entry_of(name);
+    static std::mutex guard;
+    static std::map<std::string, const Backend*> loaded;  // by path
+    const std::lock_guard<std::mutex> lock(guard);
+    const std::vector<std::string> places = folders(folder);
+    for (const std::string& place : places) {
+        const std::string path = place + "/librtseg_backend_" + name + ".so";
+        if (const auto found = loaded.find(path); found != loaded.end()) return *found->second;
+        if (!exists(path)) continue;
+        const Backend& backend = opened(path, entry);
+        loaded[path] = &backend;
+        return backend;
+    }
+    throw Error(RTSEG_STATUS_MISSING, "the backend " + name + " is not installed",
+                "no librtseg_backend_" + name + ".so in " + joined(places, " or "), "", entry.how_to_get);
+}
+
+}  // namespace rtseg_internal

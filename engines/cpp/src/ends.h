@@ -1,0 +1,48 @@
+// The two ends of a frame on the host: an image becomes a graph's input, and what the graph gives becomes labels.
+//
+// The work is that of the C++ core, rtseg/native, which Python uses too.
+#ifndef RTSEG_SRC_ENDS_H
+#define RTSEG_SRC_ENDS_H
+
+#include <cstdint>
+#include <vector>
+
+#include "manifest.h"
+#include "rtseg/rtseg.h"
+#include "core_workspace.h"
+
+namespace rtseg_internal {
+
+// Return how many bytes a pixel has. Throws Error for an unknown format.
+int bytes_of(rtseg_pixel_format format);
+
+// Throw Error, naming what is wrong, for an image or label map that cannot be.
+void require_image(const rtseg_image* image);
+void require_label_map(const rtseg_label_map* labels);
+
+// One thread's, with all the scratch that it needs. Nothing is allocated once an image of each size was seen.
+class Ends {
+  public:
+    Ends(const ImageContract& image, const OutputContract& output, int threads);
+
+    // Fill the graph's input, float32 (1, 3, height, width), or uint8 (1, height, width, 3) where it gives labels itself.
+    void write_input(const rtseg_image& image, void* input);
+
+    // Fill the labels of an image of their size from what the graph gave: float32 (1, channels, h, w), or uint8
+    // (1, height, width).
+    void read_labels(const void* output, const rtseg_label_map& labels);
+
+  private:
+    void write_pixels(const rtseg_image& image, uint8_t* pixels);
+    void take_nearest(const uint8_t* given, const rtseg_label_map& labels);
+
+    const ImageContract& image_;
+    const OutputContract& output_;
+    Workspace workspace_;
+    std::vector<float> plain_;                // pixels resized but not normalised: only for graphs that give labels
+    std::vector<int> source_row_, source_column_;  // of take_nearest
+};
+
+}  // namespace rtseg_internal
+
+#endif

@@ -1,0 +1,36 @@
+// A session: one thread's buffers and scratch around a model.
+#ifndef RTSEG_SRC_SESSION_H
+#define RTSEG_SRC_SESSION_H
+
+#include <atomic>
+#include <memory>
+
+#include "backend.h"
+#include "ends.h"
+#include "model.h"
+#include "rtseg/rtseg.h"
+
+namespace rtseg_internal {
+
+// Arguments are checked here. Every function throws Error.
+class Session {
+  public:
+    // At most so many threads for the two ends; 0 is as many as the model's.
+    Session(std::shared_ptr<const Model> model, int threads);
+
+    void run(const rtseg_image* image, const rtseg_label_map* labels);
+    void write_input(const rtseg_image* image);
+    void infer();
+    void read_labels(const rtseg_label_map* labels);
+    rtseg_tensor input();
+    rtseg_tensor output();
+
+  private:
+    std::shared_ptr<const Model> model_;  // before what uses it
+    std::unique_ptr<BackendSession> graph_;
+    Ends ends_;
+};
+
+}  // namespace rtseg_internal
+
+#endif

@@ -1,0 +1,99 @@
+"""Arrays that are not NumPy's: images and label maps in host memory, seen without a copy."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeVar, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtseg.errors import ImageError, SpecError
+from rtseg.frame.tail import require_label_map
+
+Pixels = NDArray[np.uint8]
+
+HOST_DEVICES = (1, 3, 11)
+"""DLPack's numbers for memory that the host reads: its own, and what CUDA and ROCm page-lock."""
+
+
+class SupportsDlpack(Protocol):
+    """A tensor of torch, JAX, CuPy and others."""
+
+    def __dlpack__(self, *, stream: Any = None) -> Any: ...
+
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+
+class SupportsArray(Protocol):
+    """What NumPy makes an array of: tensors, pictures of Pillow's newer releases."""
+
+    def __array__(self) -> NDArray[Any]: ...
+
+
+ImageLike = Union[Pixels, SupportsDlpack, SupportsArray]
+"""uint8 RGB (height, width, 3), in host memory."""
+
+Buffer = TypeVar("Buffer")
+
+
+def host_image(image: object) -> Pixels:
+    """Return an image as a NumPy array of the same memory; whether it is an image is not looked at.
+
+    It is an array, or what has __array__, __array_interface__ or __dlpack__. Raises ImageError for anything else, and
+    for what is on a device.
+    """
+    if isinstance(image, np.ndarray):
+        return image
+    kind = type(image).__name__
+    if not _is_array(image):
+        raise ImageError(
+            "not an image", got=kind, expected="uint8 (height, width, 3): a NumPy array, or what has __dlpack__"
+        )
+    try:
+        device = _device_of(image)
+        if device in HOST_DEVICES:
+            return _seen(image)
+    except Exception as error:  # each library raises its own
+        raise ImageError(
+            f"NumPy cannot see the image: {error}", got=kind, expected="an array in host memory"
+        ) from error
+    raise ImageError(
+        "the image is not in host memory",
+        got=f"{kind} on DLPack's device {device}",
+        expected="an array on the CPU",
+        hint="segmenter.bind_device, with an engine; or .cpu()",
+    )
+
+
+def host_labels(out: object, height: int, width: int) -> Pixels:
+    """Return the caller's buffer for a label map as a NumPy array of the same memory.
+
+    Raises SpecError for what is not uint8 (height, width), C-contiguous, writeable and in host memory.
+    """
+    seen = out
+    if not isinstance(out, np.ndarray):
+        try:
+            seen = host_image(out)
+        except ImageError as error:
+            raise SpecError(f"out cannot hold the label map: {error}", expected=f"uint8 ({height}, {width})") from error
+        if not np.may_share_memory(seen, _seen(out)):  # each look at it is a copy, which nobody would see filled
+            raise SpecError("out cannot hold the label map", got=f"{type(out).__name__}, of which NumPy gets a copy")
+    assert isinstance(seen, np.ndarray)
+    require_label_map(seen, height, width)
+    return seen
+
+
+def _is_array(value: object) -> bool:
+    return any(hasattr(value, name) for name in ("__array__", "__array_interface__", "__dlpack__"))
+
+
+def _device_of(value: Any) -> int:
+    """Return DLPack's number of the kind of device that an array is on; what does not say it is on the host."""
+    return int(value.__dlpack_device__()[0]) if hasattr(value, "__dlpack_device__") else HOST_DEVICES[0]
+
+
+def _seen(value: Any) -> NDArray[Any]:
+    """Return a NumPy array of an array's memory. What NumPy reads by DLPack it may take for read-only."""
+    if hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
+        return np.asarray(value)
+    return np.from_dlpack(value)

@@ -1,0 +1,196 @@
+"""The C++ library as its users meet it: built, installed, found, linked, and refusing files in one line."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.embedding.cpp_library import CPP, GOLDEN, CppLibrary, run
+
+TESTS = ("golden_ends", "golden_models", "refusals", "threads", "allocations", "wrapper")
+MODEL = "fp32-logits.onnx"
+
+
+def ctest(library: CppLibrary, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["ctest", *options], cwd=library.build, capture_output=True, text=True)
+
+
+def test_ctest_has_the_tests_that_are_run_here(cpp_library: CppLibrary) -> None:
+    listed = json.loads(ctest(cpp_library, "--show-only=json-v1").stdout)
+    assert {test["name"].partition("-")[0] for test in listed["tests"]} == set(TESTS)
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_the_library_passes_its_own(name: str, cpp_library: CppLibrary) -> None:
+    done = ctest(cpp_library, "--output-on-failure", "--no-tests=error", "-R", f"^{name}")
+    assert done.returncode == 0, done.stdout
+
+
+def first_line(stderr: str) -> str:
+    lines = stderr.splitlines()
+    assert len(lines) == 1, stderr
+    return lines[0]
+
+
+# Found and linked
+
+
+def test_a_project_finds_the_installed_library_by_cmake(cpp_library: CppLibrary, tmp_path: Path) -> None:
+    source = CPP / "tests" / "consumer"
+    assert sum(1 for line in (source / "consumer.cpp").read_text().splitlines() if line.strip()) <= 20
+    subprocess.run(
+        ["cmake", "-S", source, "-B", tmp_path, f"-DCMAKE_PREFIX_PATH={cpp_library.prefix}"],
+        check=True,
+        text=True,
+        capture_output=True,
+    )
+    subprocess.run(["cmake", "--build", tmp_path], check=True, capture_output=True)
+    done = run([tmp_path / "consumer", GOLDEN / MODEL])
+    assert done.returncode == 0, done.stderr
+    names = json.loads((GOLDEN / f"{MODEL}.json").read_text())["output"]["classes"]["names"]
+    assert done.stdout.strip() in names
+
+
+def test_the_c_headers_example_is_built_by_pkg_config(cpp_library: CppLibrary, tmp_path: Path) -> None:
+    header = (cpp_library.prefix / "include" / "rtseg" / "rtseg.h").read_text()
+    example = header.partition(" of one colour:\n *\n")[2].partition(" *\n * Labels. ")[0]
+    (tmp_path / "example.c").write_text("\n".join(line[2:].removeprefix("     ") for line in example.splitlines()))
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "rtseg"],
+        env={"PATH": "/usr/bin:/bin", "PKG_CONFIG_PATH": str(next(cpp_library.prefix.glob("lib/**/pkgconfig")))},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    libraries = next(cpp_library.prefix.glob("lib/**/librtseg.so")).parent
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "example.c", "-o", "example"]
+    subprocess.run(["cc", *strict, *flags, f"-Wl,-rpath,{libraries}"], cwd=tmp_path, check=True)
+    done = run([tmp_path / "example", GOLDEN / MODEL])
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.split()) >= 1
+
+
+def test_the_library_exports_its_c_functions_and_nothing_else(cpp_library: CppLibrary) -> None:
+    library = next(cpp_library.prefix.glob("lib/**/librtseg.so"))
+    symbols = subprocess.run(["nm", "-D", "--defined-only", "-C", library], check=True, capture_output=True, text=True)
+    names = {line.split(maxsplit=2)[2] for line in symbols.stdout.splitlines()}
+    header = (CPP / "include" / "rtseg" / "rtseg.h").read_text()
+    ours = {name for name in names if name.startswith("rtseg") and "::" not in name}
+    assert ours == {name for name in ours if f" {name}(" in header or f"*{name}(" in header}
+    assert "rtseg_session_run" in ours
+    assert not any("nlohmann" in name for name in names)
+
+
+def test_neither_library_nor_program_needs_python(cpp_library: CppLibrary) -> None:
+    for file in (cpp_library.program("rtseg-segment"), *cpp_library.prefix.glob("lib/**/*.so")):
+        needed = subprocess.run(["ldd", file], check=True, capture_output=True, text=True).stdout
+        assert "libpython" not in needed
+
+
+# Files that are refused
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A model with its manifest, and a picture."""
+    for name in (MODEL, f"{MODEL}.json", "labels.onnx.json"):
+        shutil.copy(GOLDEN / name, tmp_path)
+    (tmp_path / "picture.ppm").write_bytes(b"P6 4 4 255\n" + bytes(48))
+    return tmp_path
+
+
+def refusal(library: CppLibrary, files: Path, *options: str, **variables: str) -> str:
+    done = library.run(
+        "rtseg-segment", files / MODEL, files / "picture.ppm", "-o", files / "out", *options, **variables
+    )
+    assert done.returncode == 1
+    assert not (files / "out").exists()
+    return first_line(done.stderr)
+
+
+def test_an_altered_byte_stops_a_model_at_its_digest(cpp_library: CppLibrary, files: Path) -> None:
+    content = bytearray((files / MODEL).read_bytes())
+    content[len(content) // 2] ^= 1
+    (files / MODEL).write_bytes(content)
+    assert "is not the file its manifest tells of: got sha256 " in refusal(cpp_library, files)
+
+
+def test_a_model_cut_short_stops_at_its_digest(cpp_library: CppLibrary, files: Path) -> None:
+    (files / MODEL).write_bytes((files / MODEL).read_bytes()[:-7])
+    assert "is not the file its manifest tells of" in refusal(cpp_library, files)
+
+
+def test_another_models_manifest_is_refused(cpp_library: CppLibrary, files: Path) -> None:
+    shutil.copy(files / "labels.onnx.json", files / f"{MODEL}.json")
+    assert "is not the file its manifest tells of" in refusal(cpp_library, files)
+
+
+def test_a_model_without_a_manifest_is_refused(cpp_library: CppLibrary, files: Path) -> None:
+    (files / f"{MODEL}.json").unlink()
+    assert "has no manifest beside it: expected " in refusal(cpp_library, files)
+
+
+def altered_manifest(files: Path, **changes: object) -> None:
+    path = files / f"{MODEL}.json"
+    manifest = json.loads(path.read_text())
+    for name, value in changes.items():
+        part = manifest["image"] if name in manifest["image"] or name == "version" else manifest
+        part[name] = value
+    path.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"version": 3}, "is of a newer version: got 3, expected 2 or less; try: a newer rtseg"),
+        ({"unknown": 1, "version": 1}, ""),
+        ({"scale": 0.5}, "and its manifest state different contracts: got scale"),
+        ({"height": 8}, "height cannot be: got 8, expected 16 to 16384"),
+        ({"height": 10**30}, "height cannot be"),
+        ({"mean": [0, 0]}, "mean cannot be"),
+        ({"std": [1, 1, 0]}, "has a scale, mean or std that float32 cannot use"),
+        ({"colour_order": "GBR"}, "colour_order cannot be"),
+        ({"kind": "checkpoint"}, "openvino does not run"),
+        ({"format": "rtseg/3"}, "a manifest of another format: got rtseg/3, expected rtseg/2; try: a newer rtseg"),
+        ({"kind": 5}, "kind cannot be: got 5, expected a text"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_a_manifest_that_cannot_be_is_refused(
+    changes: dict[str, object], words: str, cpp_library: CppLibrary, files: Path
+) -> None:
+    altered_manifest(files, **changes)
+    assert words in refusal(cpp_library, files)
+
+
+@pytest.mark.parametrize("text", ["", "null", "[]", "{", "[" * 100_000, '"\\ud800"', '{"a": 1e999}', "\xff"])
+def test_a_manifest_that_is_none_is_refused(text: str, cpp_library: CppLibrary, files: Path) -> None:
+    (files / f"{MODEL}.json").write_text(text, encoding="latin-1")
+    assert "is not a manifest of rtseg" in refusal(cpp_library, files)
+
+
+def test_a_backend_that_is_not_there_is_named(cpp_library: CppLibrary, files: Path) -> None:
+    line = refusal(cpp_library, files, RTSEG_BACKENDS=str(files))
+    assert "the backend openvino is not installed: got no librtseg_backend_openvino.so in " in line
+    assert "pip install openvino" in line
+
+
+def test_a_library_that_a_backend_lacks_is_named(cpp_library: CppLibrary, files: Path) -> None:
+    (files / "empty.c").write_text("")
+    subprocess.run(["cc", "-shared", "empty.c", "-o", "libmissing_runtime.so"], cwd=files, check=True)
+    link = ["-Wl,--no-as-needed", "-L.", "-lmissing_runtime", "-o", "librtseg_backend_openvino.so"]
+    subprocess.run(["cc", "-shared", "empty.c", *link], cwd=files, check=True)
+    (files / "libmissing_runtime.so").unlink()
+    line = refusal(cpp_library, files, RTSEG_BACKENDS=str(files))
+    assert "the backend cannot be loaded: libmissing_runtime.so: cannot open shared object file" in line
+
+
+def test_a_module_that_is_no_backend_of_this_build_is_refused(cpp_library: CppLibrary, files: Path) -> None:
+    source = "const void* rtseg_backend(int interface_version) { return interface_version == -1 ? &rtseg_backend : 0; }"
+    (files / "other.c").write_text(source)
+    subprocess.run(["cc", "-shared", "-fPIC", "other.c", "-o", "librtseg_backend_openvino.so"], cwd=files, check=True)
+    assert "is not of this build of rtseg" in refusal(cpp_library, files, RTSEG_BACKENDS=str(files))
