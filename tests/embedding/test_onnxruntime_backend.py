@@ -12,11 +12,11 @@ import onnx
 import onnx.parser
 import onnxruntime
 import pytest
+from tests.embedding.programs import compiled
 
 import rtseg
 from rtseg.frame.protocol import Array
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
-from tests.embedding.programs import compiled
 from tests.outside import outside
 from tests.runners.quantized_graphs import Encoding, write_quantized
 

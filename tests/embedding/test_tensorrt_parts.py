@@ -40,7 +40,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     library = tmp_path_factory.mktemp("parts") / "parts.so"
     warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
     includes = [f"-I{CPP / 'include'}", f"-I{CPP / 'src'}", f"-I{BACKEND}"]
-    sources = [HERE / "tensorrt_parts.cpp", *(BACKEND / f"{name}.cpp" for name in PARTS)]
+    sources = [HERE / "tensorrt_parts.cpp", CPP / "src" / "errors.cpp", *(BACKEND / f"{name}.cpp" for name in PARTS)]
     command = [COMPILER, "-std=c++17", "-shared", "-fPIC", *warnings, *includes, *sources, "-o", library]
     subprocess.run(command, check=True)
     loaded = ctypes.CDLL(str(library))
