@@ -1,7 +1,8 @@
 // A driver, libcuda.so.1, whose GPU is the host: its memory is the host's, and its kernels are those of
 // rtseg/native/frame_ends.cu, run by tests/native/gpu_on_cpu.h. Of the driver's functions it has those that the backend
 // calls, and it is strict: about the context, about memory that is freed or too small, about copies that are not between
-// page-locked memory and the device, and about what a capture may meet.
+// page-locked memory and the device, and about what a capture may meet. What its user wants to go wrong stands in
+// variables of the environment, CUDA_DOUBLE_... One thread at a time.
 
 #include <cuda.h>
 
@@ -22,7 +23,6 @@ using Work = std::function<CUresult()>;
 
 struct Stream {
     bool captures = false;
-    bool is_broken = false;
     std::vector<Work> captured;
 };
 
@@ -168,6 +168,10 @@ CUresult cuStreamBeginCapture(CUstream stream, CUstreamCaptureMode) {
 CUresult cuStreamEndCapture(CUstream handle, CUgraph* graph) {
     Stream* stream = reinterpret_cast<Stream*>(handle);
     stream->captures = false;
+    if (getenv("CUDA_DOUBLE_CAPTURES_NOTHING") != nullptr) {
+        stream->captured.clear();
+        return *graph = nullptr, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED;
+    }
     ++graphs;
     *graph = reinterpret_cast<CUgraph>(new Graph(std::move(stream->captured)));
     return stream->captured.clear(), CUDA_SUCCESS;

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -301,6 +303,28 @@ def test_what_the_driver_lacks_is_told(module: Module, doubles: Path, tmp_path: 
         )
 
 
+def test_where_nothing_can_be_captured_the_calls_are_made_anew(module: Module, doubles: Path, tmp_path: Path) -> None:
+    with module.opened(doubles, CUDA_DOUBLE_CAPTURES_NOTHING="1") as talk:
+        describe(talk, module, PLAIN)
+        talk.ask("open", engine_file(module, tmp_path / "engine", PLAIN.text))
+        for seed in range(3):
+            image = np.roll(pixels_of(45, 70), seed, axis=1)
+            np.testing.assert_array_equal(framed(talk, tmp_path, image, RGB), PLAIN.labels(image))
+        assert talk.ask("close") == "ok 0 0"
+
+
+def test_a_run_that_tensorrt_refuses_is_told_in_its_words(module: Module, doubles: Path, tmp_path: Path) -> None:
+    pixels_of(4, 4).tofile(tmp_path / "image")
+    with module.opened(doubles, TENSORRT_DOUBLE_REFUSES="1") as talk:
+        describe(talk, module, PLAIN)
+        assert talk.ask("open", engine_file(module, tmp_path / "engine", PLAIN.text)).startswith("ok")
+        for _ in range(2):
+            answer = talk.ask("frame", tmp_path / "image", 4, 4, 12, 0, RGB, tmp_path / "labels", 4)
+            assert f"error {BACKEND} TensorRT" in answer and "could not run the engine: got from TensorRT: " in answer
+            assert "Internal Error (Assertion isReady failed. )" in answer
+        assert talk.ask("close") == "ok 0 0"
+
+
 def test_without_the_library_the_missing_file_is_named(module: Module) -> None:
     with module.opened() as talk:
         answer = refusal(talk, module, Path("engine"))
@@ -343,4 +367,18 @@ def test_a_runtime_that_the_real_library_cannot_start_is_told_in_its_words(real,
         assert talk.ask("close") == "ok 0 0"
     assert answer.startswith(
         f"error {BACKEND} TensorRT cannot start its runtime: CUDA cannot be used here: got from TensorRT: CUDA init"
+    )
+
+
+@pytest.mark.parametrize("module", ["rtx-1.6"], indirect=True)
+def test_the_real_library_of_rtx_has_to_be_of_the_headers_release(module: Module) -> None:
+    found = find_spec("tensorrt_rtx_libs")
+    release = metadata.version("tensorrt_rtx") if found is not None else ""
+    if found is None or release.startswith("1.6."):
+        pytest.skip("no TensorRT for RTX of another release than 1.6")
+    with module.opened(*map(Path, found.submodule_search_locations or ())) as talk:
+        answer = refusal(talk, module, Path("engine"))
+    numbers = ".".join(release.split(".")[:3])
+    assert answer.startswith(
+        f"error {MISSING} this backend is built for another TensorRT for RTX: got {numbers}, expected 1.6; try: rtseg built"
     )

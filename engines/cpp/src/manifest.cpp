@@ -121,6 +121,11 @@ BuildDetails build_details(const json& data) {
     if (details.has("weights_sha256")) build.weights_sha256 = details.text("weights_sha256");
     if (details.has("compute_capabilities")) build.compute_capabilities = details.texts("compute_capabilities");
     if (details.has("portable")) build.portable = details.flag("portable");
+    if (details.has("settings")) {
+        const Fields settings(details.at("settings"), "the settings of the build");
+        if (settings.has("hardware_compatibility"))
+            build.hardware_compatibility = settings.text("hardware_compatibility");
+    }
     return build;
 }
 

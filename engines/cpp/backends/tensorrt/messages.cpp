@@ -45,7 +45,7 @@ const Translation kTranslations[] = {
      "not enough GPU memory", "a smaller resolution, fewer sessions, or a GPU on which nothing else runs"},
     {RTSEG_CUDA_FAILS "\\d+", "CUDA cannot be used here", kNoGpu},
     {"Plugin not found|IPluginCreator not found|Cannot deserialize plugin",
-     "a plugin that the engine asks for is not there", "an export without it; rtseg's own need none"},
+     "a plugin that the graph or engine asks for is not there", "an export without it; rtseg's own need none"},
     {"expecting library version (\\S+) got (\\S+?),", "the engine is of TensorRT $2, and this is $1",
      "rtseg build, with the TensorRT that will run it"},
     {"Version tag does not match|not compatible with this version of TensorRT",
