@@ -380,5 +380,6 @@ def test_the_real_library_of_rtx_has_to_be_of_the_headers_release(module: Module
         answer = refusal(talk, module, Path("engine"))
     numbers = ".".join(release.split(".")[:3])
     assert answer.startswith(
-        f"error {MISSING} this backend is built for another TensorRT for RTX: got {numbers}, expected 1.6; try: rtseg built"
+        f"error {MISSING} this backend is built for another TensorRT for RTX: got {numbers}, "
+        "expected 1.6; try: rtseg built"
     )

@@ -35,12 +35,13 @@ Request request_of(int argc, char** argv) {
         "rtseg-segment",
         "MODEL INPUTS... -o FOLDER",
         "Label pictures, folders of pictures and videos with a file of rtseg.\n\n"
-        "Writes NAME_labels.png, indexed, and NAME_overlay.png for each picture, for a video\n"
-        "NAME_labels/ and NAME_overlay.mp4, and summary.json with the shares of the classes.\n"
-        "What cannot be read is listed, costs nothing of the rest, and makes the exit code 1.",
+        "Writes NAME_labels.png, indexed, and NAME_overlay.png for each picture, for a\n"
+        "video NAME_labels/ and NAME_overlay.mp4, and summary.json with the shares of the\n"
+        "classes. What cannot be read is listed, costs nothing of the rest, and makes the\n"
+        "exit code 1.",
         "rtseg-segment affnet.onnx pictures/ clip.mp4 -o labelled/",
         {{"-o", "FOLDER", "The folder to write.", [&](const std::string& value) { request.folder = value; }},
-         {"--backend", "NAME", "openvino, onnxruntime, tensorrt or tensorrt-rtx.  [by the file]",
+         {"--backend", "NAME", "openvino, onnxruntime, tensorrt or tensorrt-rtx.",
           [&](const std::string& value) { request.options.backend = value; }},
          {"--threads", "N", "CPU cores at most, 0 is all.  [0]",
           [&](const std::string& value) { request.options.threads = count_of("--threads", value); }},

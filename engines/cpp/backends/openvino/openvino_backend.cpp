@@ -89,10 +89,8 @@ std::shared_ptr<ov::Model> corrected_onnx(const ModelSource& source) {
     const std::set<std::string> operators = operator_types(source.content);
     require_plain_operators(operators, source.path);
     const std::shared_ptr<ov::Model> model = read_onnx(source);
-    if (is_quantized(operators)) {
-        require_compared_release(ov::get_openvino_version().buildNumber, source.path);
-        join_quantization(model);
-    }
+    if (is_quantized(operators)) require_compared_release(ov::get_openvino_version().buildNumber, source.path);
+    join_quantization(model);
     return model;
 }
 
