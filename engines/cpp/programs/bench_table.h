@@ -1,0 +1,15 @@
+// A benchmark as a plain table, in the columns and the words of `rtseg bench`.
+#ifndef RTSEG_PROGRAMS_BENCH_TABLE_H
+#define RTSEG_PROGRAMS_BENCH_TABLE_H
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace programs {
+
+// Return the table and its legend of what bench_document gave.
+std::string bench_text(const nlohmann::ordered_json& document);
+
+}  // namespace programs
+
+#endif

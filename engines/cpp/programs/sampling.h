@@ -1,0 +1,55 @@
+// Call steps until their medians are known: warm up, sample in turns, and say whether to trust the result.
+//
+// The twin of rtseg/benchmarking/sampling.py, whose SamplingRule says why each rule is what it is.
+// tests/embedding/test_bench_judgements.py lets both measure the same scripted steps.
+#ifndef RTSEG_PROGRAMS_SAMPLING_H
+#define RTSEG_PROGRAMS_SAMPLING_H
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "latency.h"
+
+namespace programs {
+
+// When warm-up ends, when sampling ends, and what makes a result STABLE. Seconds are wall-clock time for each step.
+struct SamplingRule {
+    double min_seconds = 1, max_seconds = 10;
+    size_t min_samples = 6, max_samples = 100000;
+    double median_tolerance = 0.01, drift_tolerance = 0.05;
+    double warmup_seconds = 3, warmup_window_seconds = 0.1, turn_seconds = 0.1;
+
+    // Return the rule that spends at most that long on a step: a quarter to warm up, the rest to sample.
+    static SamplingRule within(double seconds);
+};
+
+// Every latency of one step, in the order measured, and whether the rule was met; reason says it in words.
+struct Samples {
+    std::vector<int64_t> samples_ns;
+    size_t warmup_count = 0;
+    bool is_stable = false;
+    std::string reason;
+
+    const char* status() const { return is_stable ? "STABLE" : "UNSTABLE"; }
+};
+
+using Clock = std::function<int64_t()>;  // nanoseconds
+using TimedStep = std::function<void()>;
+
+// Return the nanoseconds of a clock that never goes back.
+int64_t steady_ns();
+
+// Return the latencies of at least one step, measured in turns so that they share whatever disturbs them. What a step
+// throws passes through.
+std::vector<Samples> measure_interleaved(const std::vector<TimedStep>& steps, const SamplingRule& rule,
+                                         const Clock& clock = steady_ns);
+
+// Return latencies judged by the rule's noise criterion, as if after a warm-up that settled.
+Samples judged(std::vector<int64_t> samples_ns, const SamplingRule& rule);
+
+}  // namespace programs
+
+#endif
