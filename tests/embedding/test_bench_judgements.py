@@ -21,7 +21,7 @@ from rtseg.benchmarking.session import BenchmarkSession
 from rtseg.benchmarking.statistics import median_ranks
 from rtseg.benchmarking.subjects import Obstacle, Subject
 from rtseg.cli.show.benchmark_text import print_benchmark
-from tests.embedding.programs import compiled
+from tests.embedding.cpp_library import CppLibrary
 
 MS = 1_000_000
 LISTS = 400
@@ -30,10 +30,9 @@ Ask = Callable[..., list[list[str]]]
 
 
 @pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+def ask(cpp_library: CppLibrary) -> Iterator[Ask]:
     """Hand the program a line of words; return the words of as many lines as are asked for."""
-    sources = ["tests/bench_judgements.cpp", "programs/latency.cpp", "programs/sampling.cpp"]
-    program = compiled(tmp_path_factory.mktemp("program"), sources)
+    program = cpp_library.test_program("bench_judgements")
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdin is not None and running.stdout is not None
         to, answers = running.stdin, running.stdout
@@ -156,15 +155,12 @@ def test_a_budget_of_seconds_gives_the_same_rule(ask: Ask, seconds: float) -> No
 
 
 @pytest.fixture(scope="module")
-def document(tmp_path_factory: pytest.TempPathFactory) -> dict:
+def document(cpp_library: CppLibrary) -> dict:
     """Return the document that tests/bench_document.cpp prints."""
-    names = ("bench_rows", "environment", "gpus", "latency", "sampling")
-    sources = ["tests/bench_document.cpp", *(f"programs/{name}.cpp" for name in names)]
-    program = compiled(tmp_path_factory.mktemp("document"), sources)
+    program = cpp_library.test_program("bench_document")
     return json.loads(subprocess.run([program], stdout=subprocess.PIPE, check=True).stdout)
 
 
-@pytest.mark.slow  # the JSON library takes half a minute to compile
 def test_a_document_has_the_fields_of_pythons_in_their_order(document: dict) -> None:
     session = BenchmarkSession(SamplingRule.within(2))
     subject = Subject("affnet", "random (seed 0)", "64x96", "fp32", "logits")

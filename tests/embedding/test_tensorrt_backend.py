@@ -2,97 +2,38 @@
 
 With doubles of the driver and of TensorRT's library (cuda_double.cpp, tensorrt_double.cpp) a frame takes its whole
 way: page-locked memory, the kernels' own source, a captured graph, the strides of the logits. What the doubles cannot
-show is that NVIDIA's driver runs the machine code, and that TensorRT does what its headers promise. The refusals at the
-end are met with the real library of 8.5.3.
+show is that NVIDIA's driver runs the machine code, and that TensorRT does what its headers promise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from rtseg.datasets.registry import class_spec
-from rtseg.frame.host_ends import HostEnds
-from rtseg.specs import ClassSpec, ImageSpec, OutputSpec
-from tests.contracts.tensorrt_bundle import has_driver
 from tests.embedding.tensorrt_modules import Conversation, Module, built_module, doubles_for, engine_file
+from tests.embedding.tensorrt_networks import (
+    BACKEND,
+    MANIFEST,
+    MISSING,
+    NETWORKS,
+    NO_MEMORY,
+    PLAIN,
+    UNSUPPORTED,
+    describe,
+    refusal,
+)
 from tests.outside import outside, why_not
 
 pytestmark = pytest.mark.slow
 
 RELEASES = ("8.5.3", "8.6.1", "10.3", "10.16", "11.1", "rtx-1.4", "rtx-1.5", "rtx-1.6")
-SCALE = 1 / 256
-GPU = "8.9"
 RGB, BGR, RGBA, BGRA, GREY = range(5)
 CHANNELS = {RGB: (0, 1, 2), BGR: (2, 1, 0), RGBA: (0, 1, 2), BGRA: (2, 1, 0), GREY: (0, 0, 0)}
 """Of the pixel formats of rtseg.h: where red, green and blue are."""
-
-UNSUPPORTED, MISSING, BACKEND, NO_MEMORY, MANIFEST = 4, 5, 6, 8, 3
-
-
-@dataclass(frozen=True)
-class Network:
-    """What an engine of TensorRT's double computes, and how it stores it."""
-
-    image: ImageSpec
-    output: OutputSpec
-    half: bool = False
-    multiple: int = 0
-
-    @property
-    def ends(self) -> HostEnds:
-        """Both ends as the host keeps them."""
-        return HostEnds(self.image, self.output)
-
-    @property
-    def text(self) -> str:
-        """The engine."""
-        kind = "f16" if self.half else "f32"
-        shape = f"{self.output.channels} {self.image.height} {self.image.width} {self.output.stride}"
-        return f"double {shape} {kind} {self.multiple} 1"
-
-    def logits(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the double makes of an input (1, 3, height, width)."""
-        kind = np.float16 if self.half else np.float32
-        seen = tensor.astype(kind).astype(np.float32)[:, :, :: self.output.stride, :: self.output.stride]
-        classes = np.arange(self.output.channels)
-        by_class = seen[:, classes % 3] * ((classes + 1) / 4).astype(np.float32)[:, None, None]
-        made = by_class - (classes / 8).astype(np.float32)[:, None, None]
-        return made.astype(kind).astype(np.float32)
-
-    def labels(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Return what Python makes of an RGB image."""
-        tensor = self.ends.graph_input(np.ascontiguousarray(pixels))
-        height, width = pixels.shape[:2]
-        return self.ends.labels(self.logits(tensor), height=height, width=width)
-
-
-def network(**changes: object) -> Network:
-    image = ImageSpec(32, 64, scale=SCALE, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
-    output = OutputSpec(class_spec("camvid"), "logits", 4, False)
-    return replace(Network(image, output), **changes)
-
-
-PLAIN = network()
-NETWORKS = {
-    "plain": PLAIN,
-    "float16, classes together": network(half=True, multiple=8),
-    "classes together without padding": network(multiple=1),
-    "letterboxed, BGR": network(image=replace(PLAIN.image, fit="letterbox", padding=7, colour_order="BGR")),
-    "aligned corners": network(output=replace(PLAIN.output, align_corners=True)),
-    "mask": network(
-        output=OutputSpec(
-            ClassSpec("two", ("road", "rest"), ((1, 2, 3), (4, 5, 6)), 255), "logits", 4, False, threshold=0.1
-        )
-    ),
-}
 
 
 @pytest.fixture(scope="module", params=RELEASES)
@@ -112,25 +53,6 @@ def doubles(module: Module) -> Path:
 def talk(module: Module, doubles: Path) -> Iterator[Conversation]:
     with module.opened(doubles) as conversation:
         yield conversation
-
-
-def describe(talk: Conversation, module: Module, known: Network, **changes: object) -> None:
-    fields = {
-        "runtime": "tensorrt-rtx" if module.is_rtx else "tensorrt",
-        "release": module.release,
-        "capability": GPU,
-        "height": known.image.height,
-        "width": known.image.width,
-        "bgr": known.image.colour_order == "BGR",
-        "letterbox": known.image.fit == "letterbox",
-        "padding": known.image.padding,
-        "classes": len(known.output.classes),
-        "stride": known.output.stride,
-        "align_corners": known.output.align_corners,
-    }
-    if known.output.threshold is not None:
-        fields["threshold"] = known.output.threshold
-    talk.describe({**fields, **changes})
 
 
 def framed(
@@ -213,11 +135,6 @@ def test_the_staged_run_gives_plain_logits(talk, module: Module, tmp_path: Path,
         expected = known.logits(tensor)
         np.testing.assert_array_equal(np.fromfile(tmp_path / "output", np.float32).reshape(expected.shape), expected)
     assert talk.ask("close") == "ok 0 2"
-
-
-def refusal(talk: Conversation, module: Module, path: Path, **changes: object) -> str:
-    describe(talk, module, PLAIN, **changes)
-    return talk.ask("open", path)
 
 
 def test_bytes_that_are_no_engine_are_refused_in_tensorrts_words(talk, module: Module, tmp_path: Path) -> None:
@@ -330,56 +247,3 @@ def test_without_the_library_the_missing_file_is_named(module: Module) -> None:
         answer = refusal(talk, module, Path("engine"))
     library = "libtensorrt_rtx.so" if module.is_rtx else "libnvinfer.so"
     assert answer.startswith(f"error {MISSING} TensorRT") and f"expected {library}" in answer
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> tuple[Module, Path]:
-    if reason := why_not(("tensorrt_headers/8.5.3", "trt85")):
-        pytest.skip(reason)
-    libraries = sorted(outside("trt85").rglob("libnvinfer.so.8"))
-    assert libraries
-    return built_module(outside("tensorrt_headers/8.5.3"), tmp_path_factory.mktemp("real")), libraries[0].parent
-
-
-def test_the_real_library_of_8_5_3_tells_its_release_and_an_engine_of_another_is_refused(real) -> None:
-    module, libraries = real
-    with module.opened(libraries) as talk:
-        answer = refusal(talk, module, Path("engine"), release="8.6.1.6")
-    assert answer == (
-        f"error {UNSUPPORTED} the engine is of another version of TensorRT: got 8.6.1.6 in its manifest, expected 8.5.3"
-        ", which is installed here; try: rtseg build ONNX --precision fp16, on this machine"
-    )
-
-
-@pytest.mark.skipif(has_driver(), reason="there is a driver")
-def test_without_a_driver_the_real_library_is_asked_nothing(real) -> None:
-    module, libraries = real
-    with module.opened(libraries) as talk:
-        answer = refusal(talk, module, Path("engine"), release="8.5.3.1")
-    assert answer.startswith(f"error {MISSING} CUDA cannot be used here: got no NVIDIA driver: libcuda.so.1")
-
-
-def test_a_runtime_that_the_real_library_cannot_start_is_told_in_its_words(real, tmp_path: Path) -> None:
-    module, libraries = real
-    (tmp_path / "libcuda.so.1").symlink_to(doubles_for(module) / "libcuda.so.1")
-    with module.opened(tmp_path, libraries) as talk:
-        answer = refusal(talk, module, Path("engine"), release="8.5.3.1")
-        assert talk.ask("close") == "ok 0 0"
-    assert answer.startswith(
-        f"error {BACKEND} TensorRT cannot start its runtime: CUDA cannot be used here: got from TensorRT: CUDA init"
-    )
-
-
-@pytest.mark.parametrize("module", ["rtx-1.6"], indirect=True)
-def test_the_real_library_of_rtx_has_to_be_of_the_headers_release(module: Module) -> None:
-    found = find_spec("tensorrt_rtx_libs")
-    release = metadata.version("tensorrt_rtx") if found is not None else ""
-    if found is None or release.startswith("1.6."):
-        pytest.skip("no TensorRT for RTX of another release than 1.6")
-    with module.opened(*map(Path, found.submodule_search_locations or ())) as talk:
-        answer = refusal(talk, module, Path("engine"))
-    numbers = ".".join(release.split(".")[:3])
-    assert answer.startswith(
-        f"error {MISSING} this backend is built for another TensorRT for RTX: got {numbers}, "
-        "expected 1.6; try: rtseg built"
-    )
