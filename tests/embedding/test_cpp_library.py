@@ -11,7 +11,7 @@ import pytest
 
 from tests.embedding.cpp_library import CPP, GOLDEN, CppLibrary, run
 
-TESTS = ("golden_ends", "golden_models", "refusals", "threads", "allocations", "wrapper")
+TESTS = ("golden_ends", "golden_models", "golden_frames", "refusals", "threads", "allocations", "wrapper")
 MODEL = "fp32-logits.onnx"
 
 
