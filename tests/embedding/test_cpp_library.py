@@ -11,7 +11,18 @@ import pytest
 
 from tests.embedding.cpp_library import CPP, GOLDEN, CppLibrary, run
 
-TESTS = ("golden_ends", "golden_models", "refusals", "threads", "allocations", "wrapper")
+TESTS = (
+    "golden_ends",
+    "golden_models",
+    "refusals",
+    "threads",
+    "allocations",
+    "wrapper",
+    "hostile_files",
+    "hostile_use",
+    "broken_backends",
+    "loaded_twice",
+)
 MODEL = "fp32-logits.onnx"
 
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 #include <string>
 
@@ -24,6 +25,10 @@ void require_rows(const char* what, const void* data, int height, int width, ptr
     if (row_bytes < row && row_bytes > -row)
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the rows of " + name + " overlap",
                     "row_bytes " + std::to_string(row_bytes), std::to_string(row) + " or more");
+    const ptrdiff_t most = height == 1 ? PTRDIFF_MAX : (PTRDIFF_MAX - row) / (height - 1);
+    if (row_bytes > most || row_bytes < -most)
+        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the rows of " + name + " lie further apart than memory is large",
+                    "row_bytes " + std::to_string(row_bytes), std::to_string(most) + " or less");
 }
 
 rtseg_pixels pixels_of(const rtseg_image& image, bool is_bgr) {
