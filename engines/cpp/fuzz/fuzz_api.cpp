@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -93,7 +94,10 @@ class Calls {
         if (field == 5) made.map.width = -input_.within(0, INT32_MAX);
         if (field == 6) made.image.row_bytes = input_.within(0, made.image.width - 1);
         if (field == 7) made.map.row_bytes = -input_.within(0, made.map.width - 1);
-        if (field == 8) made.image.format = static_cast<rtseg_pixel_format>(5 + input_.any<uint16_t>());
+        if (field == 8) {
+            const int format = 5 + input_.any<uint16_t>();
+            std::memcpy(&made.image.format, &format, sizeof format);
+        }
         if (field == 9) {
             made.is_right = made.map.height == 1;  // then the next row is nowhere
             made.map.row_bytes = PTRDIFF_MIN + input_.within(0, 100);
@@ -209,7 +213,7 @@ class Calls {
         if (is_right) REQUIRE((name != nullptr) == (index >= 0 && index < info.classes));
         uint8_t rgb[3];
         require_as(is_open(of), rtseg_model_class_colour(of, index, rgb));
-        rtseg_status_name(static_cast<rtseg_status>(input_.any<uint16_t>()));
+        rtseg_status_name(static_cast<rtseg_status>(input_.within(0, 15)));
     }
 
     void overlay() {

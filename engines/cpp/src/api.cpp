@@ -7,6 +7,7 @@
 #include <memory>
 #include <new>
 
+#include "ends.h"
 #include "errors.h"
 #include "handles.h"
 #include "model.h"
@@ -133,7 +134,7 @@ const char* rtseg_version(void) { return RTSEG_VERSION; }
 int rtseg_abi_version(void) { return RTSEG_ABI_VERSION; }
 
 const char* rtseg_status_name(rtseg_status status) {
-    switch (status) {
+    switch (number_of(status)) {
         case RTSEG_STATUS_OK: return "done";
         case RTSEG_STATUS_INVALID_ARGUMENT: return "invalid argument";
         case RTSEG_STATUS_FILE: return "file";

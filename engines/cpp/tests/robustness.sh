@@ -27,6 +27,7 @@ build=$(cd "$1" && pwd)
 shift
 tests=$(cd "$(dirname "$0")" && pwd)
 golden=$tests/golden
+export TBB_ENABLE_SANITIZERS=1 # else it loads a part of itself in a way that no sanitizer allows
 
 # Configure and build in a folder of its own: made NAME OPTION...
 made() {
