@@ -41,11 +41,12 @@ made() {
     }
 }
 
-# Memory that is read before it is written, or lost. `threads` and `hostile_use` are left to the sanitizers, as valgrind
-# runs one thread at a time; `allocations` has a malloc of its own.
+# Memory that is read before it is written, or lost. `hostile_use` is left to the sanitizers, as it takes too long here;
+# `allocations` has a malloc of its own.
 step_valgrind() {
     made plain -DRTSEG_TESTS=ON
-    for test in "golden_ends" "golden_models openvino" "refusals openvino" "wrapper openvino" "hostile_files openvino"; do
+    for test in "golden_ends" "golden_models openvino" "refusals openvino" "wrapper openvino" "threads openvino" \
+        "hostile_files openvino"; do
         program=${test%% *}
         backend=${test#"$program"}
         # shellcheck disable=SC2086 # no backend is no argument
