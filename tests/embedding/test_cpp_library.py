@@ -11,7 +11,19 @@ import pytest
 
 from tests.embedding.cpp_library import CPP, GOLDEN, CppLibrary, run
 
-TESTS = ("golden_ends", "golden_models", "golden_frames", "refusals", "threads", "allocations", "wrapper")
+TESTS = (
+    "golden_ends",
+    "golden_models",
+    "golden_frames",
+    "refusals",
+    "threads",
+    "allocations",
+    "wrapper",
+    "hostile_files",
+    "hostile_use",
+    "broken_backends",
+    "loaded_twice",
+)
 MODEL = "fp32-logits.onnx"
 
 

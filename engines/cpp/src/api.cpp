@@ -1,11 +1,13 @@
 // The C functions: handles in, a status and a message out. No exception gets past them.
 
-#include <cstdio>
+#include <atomic>
+#include <cstddef>
 #include <cstring>
 #include <exception>
 #include <memory>
 #include <new>
 
+#include "ends.h"
 #include "errors.h"
 #include "handles.h"
 #include "model.h"
@@ -23,9 +25,27 @@ namespace {
 // A fixed buffer: saying that there is no memory needs none.
 thread_local char last_message[1024] = "";
 
-rtseg_status failed(rtseg_status status, const char* message) {
-    std::snprintf(last_message, sizeof last_message, "%s", message);
+// Keep a line of printable UTF-8. One that is too long ends in three dots, after a whole character.
+rtseg_status failed(rtseg_status status, const char* line) {
+    constexpr size_t kMost = sizeof last_message - 1;
+    size_t length = std::strlen(line);
+    const bool is_cut = length > kMost;
+    if (is_cut) {
+        length = kMost - 3;
+        while (length > 0 && (static_cast<unsigned char>(line[length]) & 0xc0) == 0x80) --length;
+    }
+    std::memcpy(last_message, line, length);
+    std::strcpy(last_message + length, is_cut ? "..." : "");
     return status;
+}
+
+// A text of someone else's, who may have written anything.
+rtseg_status failed_inside(const char* text) {
+    try {
+        return failed(RTSEG_STATUS_INTERNAL, one_line(text).c_str());
+    } catch (...) {
+        return failed(RTSEG_STATUS_NO_MEMORY, "there is not enough memory");
+    }
 }
 
 template <class Body>
@@ -38,7 +58,7 @@ rtseg_status guarded(const Body& body) {
     } catch (const std::bad_alloc&) {
         return failed(RTSEG_STATUS_NO_MEMORY, "there is not enough memory");
     } catch (const std::exception& error) {
-        return failed(RTSEG_STATUS_INTERNAL, error.what());
+        return failed_inside(error.what());
     } catch (...) {
         return failed(RTSEG_STATUS_INTERNAL, "an exception of an unknown type");
     }
@@ -114,7 +134,7 @@ const char* rtseg_version(void) { return RTSEG_VERSION; }
 int rtseg_abi_version(void) { return RTSEG_ABI_VERSION; }
 
 const char* rtseg_status_name(rtseg_status status) {
-    switch (status) {
+    switch (number_of(status)) {
         case RTSEG_STATUS_OK: return "done";
         case RTSEG_STATUS_INVALID_ARGUMENT: return "invalid argument";
         case RTSEG_STATUS_FILE: return "file";

@@ -25,13 +25,13 @@ struct Entry {
 };
 
 const std::map<std::string, Entry>& entries() {
-    static const std::map<std::string, Entry> known = {
+    static const auto* const known = new std::map<std::string, Entry>{  // outlives every thread
         {"openvino", {{"onnx", "openvino"}, "pip install openvino, and -DRTSEG_OPENVINO=ON when rtseg is configured"}},
         {"onnxruntime", {{"onnx"}, "pip install onnxruntime, and -DRTSEG_ONNXRUNTIME=ON when rtseg is configured"}},
         {"tensorrt", {{"engine"}, "TensorRT and CUDA, and -DTENSORRT_ROOT when rtseg is configured"}},
         {"tensorrt-rtx", {{"engine"}, "TensorRT for RTX and CUDA, and -DTENSORRT_RTX_ROOT when rtseg is configured"}},
     };
-    return known;
+    return *known;
 }
 
 std::string joined(const std::vector<std::string>& words, const char* between) {
@@ -62,7 +62,8 @@ std::string own_folder() {
 std::vector<std::string> folders(const std::string& asked_for) {
     if (!asked_for.empty()) return {asked_for};
     std::vector<std::string> found;
-    if (const char* named = std::getenv("RTSEG_BACKENDS"); named != nullptr && *named != '\0') return {named};
+    // Not in a program that has more rights than its user: it would load any code.
+    if (const char* named = secure_getenv("RTSEG_BACKENDS"); named != nullptr && *named != '\0') return {named};
     const std::string own = own_folder();
     if (!own.empty()) {
         found.push_back(own);
@@ -104,16 +105,19 @@ void require_kind(const std::string& backend, const Manifest& manifest, const st
 
 const Backend& load_backend(const std::string& name, const std::string& folder) {
     const Entry& entry = entry_of(name);
-    static std::mutex guard;
-    static std::map<std::string, const Backend*> loaded;  // by path
-    const std::lock_guard<std::mutex> lock(guard);
+    struct Loaded {
+        std::mutex guard;
+        std::map<std::string, const Backend*> by_path;
+    };
+    static auto* const loaded = new Loaded;  // outlives every thread
+    const std::lock_guard<std::mutex> lock(loaded->guard);
     const std::vector<std::string> places = folders(folder);
     for (const std::string& place : places) {
         const std::string path = place + "/librtseg_backend_" + name + ".so";
-        if (const auto found = loaded.find(path); found != loaded.end()) return *found->second;
+        if (const auto found = loaded->by_path.find(path); found != loaded->by_path.end()) return *found->second;
         if (!exists(path)) continue;
         const Backend& backend = opened(path, entry);
-        loaded[path] = &backend;
+        loaded->by_path[path] = &backend;
         return backend;
     }
     throw Error(RTSEG_STATUS_MISSING, "the backend " + name + " is not installed",

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <cstdint>
 #include <string>
 
 #include "errors.h"
@@ -24,6 +24,14 @@ void require_rows(const char* what, const void* data, int height, int width, ptr
     if (row_bytes < row && row_bytes > -row)
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the rows of " + name + " overlap",
                     "row_bytes " + std::to_string(row_bytes), std::to_string(row) + " or more");
+    if (height == 1) return;  // there is no next row
+    // As numbers: a pointer beyond memory may not even be computed.
+    const uintptr_t first = reinterpret_cast<uintptr_t>(data), steps = static_cast<uintptr_t>(height) - 1;
+    const uintptr_t room = row_bytes < 0 ? first : static_cast<uintptr_t>(PTRDIFF_MAX) - static_cast<uintptr_t>(row);
+    const uintptr_t step = row_bytes < 0 ? 0 - static_cast<uintptr_t>(row_bytes) : static_cast<uintptr_t>(row_bytes);
+    if (step > room / steps || (row_bytes > 0 && step * steps + static_cast<uintptr_t>(row) > UINTPTR_MAX - first))
+        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the rows of " + name + " lie outside of memory",
+                    "row_bytes " + std::to_string(row_bytes));
 }
 
 rtseg_pixels pixels_of(const rtseg_image& image, bool is_bgr) {
@@ -51,15 +59,15 @@ void fill_nearest(int given, int made, std::vector<int>& source) {
 
 }  // namespace
 
-int bytes_of(rtseg_pixel_format format) {
-    switch (format) {
+int bytes_of(const rtseg_pixel_format& format) {
+    switch (number_of(format)) {
         case RTSEG_PIXELS_RGB:
         case RTSEG_PIXELS_BGR: return 3;
         case RTSEG_PIXELS_RGBA:
         case RTSEG_PIXELS_BGRA: return 4;
         case RTSEG_PIXELS_GREY: return 1;
     }
-    throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "unknown pixel format", std::to_string(static_cast<int>(format)),
+    throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "unknown pixel format", std::to_string(number_of(format)),
                 "RTSEG_PIXELS_RGB, _BGR, _RGBA, _BGRA or _GREY");
 }
 

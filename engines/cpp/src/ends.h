@@ -5,6 +5,7 @@
 #define RTSEG_SRC_ENDS_H
 
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "manifest.h"
@@ -13,8 +14,18 @@
 
 namespace rtseg_internal {
 
+// Return the number that an enumeration of the C interface holds. A program in C may have written any, and what is none
+// of its values is not to be read as one in C++.
+template <class Enumeration>
+int number_of(const Enumeration& given) {
+    static_assert(sizeof(Enumeration) == sizeof(int), "as C compilers store it");
+    int number = 0;
+    std::memcpy(&number, &given, sizeof number);
+    return number;
+}
+
 // Return how many bytes a pixel has. Throws Error for an unknown format.
-int bytes_of(rtseg_pixel_format format);
+int bytes_of(const rtseg_pixel_format& format);
 
 // Throw Error, naming what is wrong, for an image or label map that cannot be.
 void require_image(const rtseg_image* image);

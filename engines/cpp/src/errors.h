@@ -9,7 +9,11 @@
 
 namespace rtseg_internal {
 
-// Return one line of printable UTF-8, whatever was read from a file: what; got ..., expected ...; try: ...
+// Return one line of printable UTF-8, whatever the text is: controls and separators of lines become spaces, what is no
+// UTF-8 becomes question marks.
+std::string one_line(const std::string& text);
+
+// Return that of: what; got ..., expected ...; try: ...
 std::string error_line(const std::string& what, const std::string& got, const std::string& expected,
                        const std::string& hint);
 

@@ -1,39 +1,87 @@
 #include "files.h"
 
+#include <fcntl.h>
 #include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <memory>
 #include <system_error>
 
 #include "errors.h"
 
 namespace rtseg_internal {
+namespace {
 
-std::vector<char> read_file(const std::string& path) {
-    std::error_code failure;
-    const std::filesystem::file_status status = std::filesystem::status(path, failure);
-    if (status.type() == std::filesystem::file_type::not_found)
-        throw Error(RTSEG_STATUS_FILE, "cannot read " + path + ": no such file");
-    if (failure) throw Error(RTSEG_STATUS_FILE, "cannot read " + path + ": " + failure.message());
-    if (status.type() != std::filesystem::file_type::regular)  // a pipe would be waited for
-        throw Error(RTSEG_STATUS_FILE, "cannot read " + path + ": it is no regular file");
-    std::ifstream file(path, std::ios::binary | std::ios::ate);
-    const std::streamoff length = file ? static_cast<std::streamoff>(file.tellg()) : -1;
-    if (length < 0) throw Error(RTSEG_STATUS_FILE, "cannot read " + path + ": " + std::strerror(errno));
-    std::vector<char> content(static_cast<size_t>(length));
-    file.seekg(0);
-    if (length > 0 && !file.read(content.data(), length))
-        throw Error(RTSEG_STATUS_FILE, "cannot read " + path + " to its end");
-    return content;
+Error unreadable(const std::string& path, const std::string& reason) {
+    return Error(RTSEG_STATUS_FILE, "cannot read " + path + ": " + reason);
+}
+
+// std::strerror is not for several threads.
+std::string reason_of(int code) { return std::generic_category().message(code); }
+
+// An open file.
+class Descriptor {
+  public:
+    // What lies there may have been replaced by a pipe since it was looked at: it is not waited for.
+    explicit Descriptor(const std::string& path) : number_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+        if (number_ < 0) throw unreadable(path, reason_of(errno));
+    }
+    ~Descriptor() { close(number_); }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+
+    int number() const { return number_; }
+
+  private:
+    int number_;
+};
+
+void require_regular(const struct stat& found, const std::string& path) {
+    if (!S_ISREG(found.st_mode)) throw unreadable(path, "it is no regular file");
+}
+
+}  // namespace
+
+std::vector<char> read_file(const std::string& path, size_t most_bytes) {
+    if (!exists(path)) throw unreadable(path, "no such file");
+    struct stat found {};
+    if (stat(path.c_str(), &found) != 0) throw unreadable(path, reason_of(errno));
+    require_regular(found, path);  // opening a device may do something
+    const Descriptor file(path);
+    if (fstat(file.number(), &found) != 0) throw unreadable(path, reason_of(errno));
+    require_regular(found, path);
+    // The size is a first guess: that of a file in /proc is 0, and a file may change while it is read.
+    std::vector<char> content;
+    const auto require_size = [&](size_t bytes) {
+        if (bytes > most_bytes)
+            throw Error(RTSEG_STATUS_FILE, path + " is too large", std::to_string(bytes) + " bytes",
+                        std::to_string(most_bytes) + " or less");
+    };
+    require_size(static_cast<size_t>(found.st_size));
+    content.resize(static_cast<size_t>(found.st_size) + 1);  // one more, to see the end
+    for (size_t length = 0;;) {
+        if (length == content.size()) {
+            require_size(length);
+            content.resize(2 * length + 4096);
+        }
+        const ssize_t got = read(file.number(), content.data() + length, content.size() - length);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw unreadable(path, reason_of(errno));
+        length += static_cast<size_t>(got);
+        require_size(length);
+        if (got == 0) {
+            content.resize(length);
+            return content;
+        }
+    }
 }
 
 bool exists(const std::string& path) {
-    std::error_code ignored;
-    return std::filesystem::exists(path, ignored);
+    struct stat found {};
+    if (stat(path.c_str(), &found) == 0) return true;
+    if (errno == ENOENT || errno == ENOTDIR) return false;
+    throw unreadable(path, reason_of(errno));
 }
 
 std::string sha256_of(const std::vector<char>& content) {

@@ -2,6 +2,8 @@
 #ifndef RTSEG_SRC_HANDLES_H
 #define RTSEG_SRC_HANDLES_H
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
@@ -12,7 +14,14 @@
 
 namespace rtseg_internal {
 
-// A handle is the address of what it stands for, which the table owns. Looking one up allocates nothing.
+// Return a number that no handle had before and no object of a program has as its address: an odd one. An address would
+// come back, and with it a handle that was closed.
+inline uintptr_t new_handle() {
+    static std::atomic<uintptr_t> last{1};
+    return last.fetch_add(2, std::memory_order_relaxed) + 2;
+}
+
+// A handle is a number that looks like a pointer and is never followed. Looking one up allocates nothing.
 template <class Handle, class Object>
 class Handles {
   public:
@@ -20,7 +29,7 @@ class Handles {
 
     Handle* add(std::shared_ptr<Object> object) {
         const std::unique_lock<std::shared_mutex> lock(guard_);
-        Handle* const handle = static_cast<Handle*>(const_cast<void*>(static_cast<const void*>(object.get())));
+        Handle* const handle = reinterpret_cast<Handle*>(new_handle());
         open_.emplace(handle, std::move(object));
         return handle;
     }

@@ -199,7 +199,7 @@ Manifest read_manifest(const std::string& path) {
     if (!exists(sidecar))
         throw Error(RTSEG_STATUS_MANIFEST, path + " has no manifest beside it", "", sidecar,
                     "copy both, or rtseg import-onnx " + path + " if another exporter wrote it");
-    const std::vector<char> text = read_file(sidecar);
+    const std::vector<char> text = read_file(sidecar, kMaxManifestBytes);
     return parse_manifest(std::string(text.begin(), text.end()), sidecar);
 }
 

@@ -18,7 +18,7 @@ void draw_overlay(const OutputContract& output, const rtseg_image* image, const 
     require_image(image);
     require_label_map(labels);
     if (canvas == nullptr) throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the canvas is NULL");
-    if (canvas->format != RTSEG_PIXELS_RGB && canvas->format != RTSEG_PIXELS_BGR)
+    if (number_of(canvas->format) != RTSEG_PIXELS_RGB && number_of(canvas->format) != RTSEG_PIXELS_BGR)
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the canvas has another pixel format", "",
                     "RTSEG_PIXELS_RGB or RTSEG_PIXELS_BGR");
     const rtseg_image drawn{canvas->data, canvas->height, canvas->width, canvas->row_bytes, canvas->format};

@@ -10,6 +10,7 @@
 #include <istream>
 #include <map>
 #include <memory>
+#include <new>
 #include <openvino/frontend/manager.hpp>
 #include <openvino/openvino.hpp>
 #include <set>
@@ -42,6 +43,8 @@ auto refused_as(const std::string& what, const Body& body) -> decltype(body()) {
     try {
         return body();
     } catch (const Error&) {
+        throw;
+    } catch (const std::bad_alloc&) {
         throw;
     } catch (const std::exception& error) {
         throw Error(RTSEG_STATUS_BACKEND, what + ": " + reason_of(error));
