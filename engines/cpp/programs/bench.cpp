@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <iostream>
 #include <opencv2/imgproc.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -133,21 +134,30 @@ int bench(int argc, char** argv) {
     const SamplingRule rule = SamplingRule::within(request.seconds);
     nlohmann::ordered_json conditions = environment();
     Field field = opened_field(request);
-    for (const InputError& error : field.errors) std::cerr << "rtseg-bench: warning: passed over: " << error.what() << "\n";
+    for (const InputError& error : field.errors)
+        std::cerr << "rtseg-bench: warning: passed over: " << error.what() << "\n";
     conditions["tools"]["rtseg"] = rtseg_version();
     add_loaded_runtimes(conditions["tools"]);
     std::cerr << "timing, up to " << rule.max_seconds + rule.warmup_seconds << " s a row\n";
     const std::vector<BenchRow> rows = timed_rows(field.contestants, rule);
     size_t untimed = 0;
-    for (const BenchRow& row : rows) untimed += row.samples ? 0 : 1;
+    std::set<std::string> words;
+    for (const BenchRow& row : rows) {
+        if (row.samples) continue;
+        ++untimed;
+        words.insert(row.obstacle.word);
+    }
     if (untimed == rows.size()) throw InputError(rows.front().obstacle.reason);
     const std::string picture =
         request.picture.empty() ? "a drawn street" : std::filesystem::path(request.picture).filename().string();
     const nlohmann::ordered_json document = bench_document(rule, conditions, picture, rows);
     std::cout << (request.as_json ? document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
                                   : bench_text(document));
-    if (untimed != 0) std::cerr << untimed << " of " << rows.size() << " rows have no time\n";
-    return untimed == 0 ? 0 : 1;
+    if (untimed == 0) return 0;
+    std::cerr << untimed << " of " << rows.size() << " rows have no time";
+    for (const std::string& word : words) std::cerr << (word == *words.begin() ? ": " : ", ") << word;
+    std::cerr << "\n";
+    return 1;
 }
 
 }  // namespace

@@ -18,13 +18,16 @@ cv::Mat drawn_street(int height, int width) {
     for (int i = 0; i < 8; ++i) {  // houses, of which those further in stand nearer to the middle
         const double depth = i / 8.0, left = 0.44 * depth, top = 0.08 + 0.32 * depth, wide = 0.13 * (1 - 0.6 * depth);
         const cv::Scalar colour(random.uniform(50, 150), random.uniform(60, 150), random.uniform(80, 170));
-        for (const double side : {left, 1 - left - wide})
-            fill(picture, {point(side, top), point(side + wide, top), point(side + wide, 0.56), point(side, 0.56)}, colour);
+        for (const double from : {left, 1 - left - wide}) {
+            const double to = from + wide;
+            fill(picture, {point(from, top), point(to, top), point(to, 0.56), point(from, 0.56)}, colour);
+        }
     }
     for (int i = 0; i < 5; ++i) {  // trees and cars
         const double x = random.uniform(0.05, 0.95);
         cv::ellipse(picture, point(x, 0.38), cv::Size(width / 24 + 1, height / 10 + 1), 0, 0, 360, {50, 95, 60}, -1);
-        cv::rectangle(picture, point(x - 0.04, 0.6), point(x + 0.04, 0.7), cv::Scalar::all(random.uniform(20, 200)), -1);
+        const cv::Scalar grey = cv::Scalar::all(random.uniform(20, 200));
+        cv::rectangle(picture, point(x - 0.04, 0.6), point(x + 0.04, 0.7), grey, -1);
     }
     cv::Mat grain(picture.size(), CV_16SC3), fine;
     random.fill(grain, cv::RNG::NORMAL, 0, 6);

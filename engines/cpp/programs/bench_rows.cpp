@@ -48,7 +48,7 @@ BenchSubject read_subject(const std::string& path) {
     for (const std::string& file : {path, sidecar}) {
         std::error_code ignored;
         if (!fs::is_regular_file(file, ignored))
-            throw InputError("cannot read " + file + ": no such file; a file of rtseg and its manifest lie side by side");
+            throw InputError("cannot read " + file + ": no such file; try: copy both, a file and its manifest");
     }
     std::ifstream stream(sidecar, std::ios::binary);
     try {

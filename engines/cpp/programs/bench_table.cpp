@@ -56,7 +56,9 @@ bool took_turns(const ordered_json& rows) {
 // Return the columns, those that say nothing of these rows left out.
 std::vector<Column> columns_of(const ordered_json& rows) {
     const auto field = [](const char* name) { return [=](const ordered_json& row) { return text_of(row[name]); }; };
-    const auto word = [](const char* name) { return [=](const ordered_json& row) { return first_word(text_of(row[name])); }; };
+    const auto word = [](const char* name) {
+        return [=](const ordered_json& row) { return first_word(text_of(row[name])); };
+    };
     std::vector<Column> columns = {{"network", false, field("network")}};
     if (differs(rows, "file")) columns.push_back({"file", false, field("file")});
     if (differs(rows, "resolution")) columns.push_back({"size", false, field("resolution")});
@@ -130,16 +132,18 @@ std::string machine_text(const ordered_json& environment) {
     for (const auto& tool : environment["tools"].items())
         tools += (tools.empty() ? "" : ", ") + tool.key() + " " + text_of(tool.value());
     const ordered_json& load = environment["load_average"];
+    if (gpus.empty()) gpus = "no GPU";
     return "machine: " + text_of(environment["cpu"]["model"]) + ", " +
-           number(environment["cpu"]["available_cores"], "%.0f") + " cores, " + (gpus.empty() ? "no GPU" : gpus) + "; " +
-           tools + "; load " + (load.is_null() ? "-" : number(load[0], "%g")) + " before the run";
+           number(environment["cpu"]["available_cores"], "%.0f") + " cores, " + gpus + "; " + tools + "; load " +
+           (load.is_null() ? "-" : number(load[0], "%g")) + " before the run";
 }
 
 }  // namespace
 
 std::string bench_text(const ordered_json& document) {
     const ordered_json& rows = document["rows"];
-    std::string text = "latency of one image in ms, " + text_of(document["resolution"]) + ", C++\n\n" + table_of(rows) + "\n";
+    std::string text = "latency of one image in ms, " + text_of(document["resolution"]) + ", C++\n\n";
+    text += table_of(rows) + "\n";
     std::set<std::string> told;
     const auto tell = [&](const std::string& line) {
         if (!line.empty() && told.insert(line).second) text += line + "\n";

@@ -45,8 +45,8 @@ bool fails(const TimedStep& step) {
     return false;
 }
 
-// Return the samples of the steps that run to the end, in their order. Those that fail on the way are taken off the list
-// and get an obstacle.
+// Return the samples of the steps that run to the end, in their order. Those that fail on the way are taken off the
+// list and get an obstacle.
 std::vector<Samples> measured(std::vector<Timed>& timed, std::vector<Obstacle>& obstacles, const SamplingRule& rule) {
     while (!timed.empty()) {
         std::vector<TimedStep> steps;
@@ -114,7 +114,8 @@ Contestant opened(const BenchSubject& subject, const std::string& backend, int t
         made.backend = model.info().backend;
         made.device = model.info().device;
     } catch (const rtseg::Error& error) {
-        if (error.status() == RTSEG_STATUS_MANIFEST || error.status() == RTSEG_STATUS_FILE) throw InputError(error.what());
+        if (error.status() == RTSEG_STATUS_MANIFEST || error.status() == RTSEG_STATUS_FILE)
+            throw InputError(error.what());
         made.obstacle = obstacle_of(error);
     }
     return made;

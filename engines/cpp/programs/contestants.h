@@ -33,8 +33,8 @@ bool takes(const std::string& backend, const std::string& kind);
 // tells of; whatever else keeps it from running is its obstacle.
 Contestant opened(const BenchSubject& subject, const std::string& backend, int threads, const cv::Mat& picture);
 
-// Return a row for each boundary of each contestant, those of one boundary beside each other. All that have a boundary are
-// measured in turns, so that their ratio is that of the files; one that fails costs its own row alone.
+// Return a row for each boundary of each contestant, those of one boundary beside each other. All that have a boundary
+// are measured in turns, so that their ratio is that of the files; one that fails costs its own row alone.
 std::vector<BenchRow> timed_rows(std::deque<Contestant>& contestants, const SamplingRule& rule);
 
 }  // namespace programs

@@ -9,8 +9,8 @@
 
 namespace programs {
 
-// Return the present conditions. Take it right before measuring: load and clocks are those of this moment. What cannot be
-// found out is null, or empty. "python" is null, and "tools" has the compiler.
+// Return the present conditions. Take it right before measuring: load and clocks are those of this moment. What cannot
+// be found out is null, or empty. "python" is null, and "tools" has the compiler.
 nlohmann::ordered_json environment();
 
 // Add the versions of the runtimes that this process has loaded by now, which their files' names say.

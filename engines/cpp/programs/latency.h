@@ -1,6 +1,6 @@
 // What raw latencies say: order statistics, spread, and how well the median is known.
 //
-// The twin of rtseg/benchmarking/statistics.py, which says why. tests/embedding/test_bench_judgements.py compares the two.
+// The twin of rtseg/benchmarking/statistics.py, which says why. tests/embedding/test_bench_judgements.py compares both.
 #ifndef RTSEG_PROGRAMS_LATENCY_H
 #define RTSEG_PROGRAMS_LATENCY_H
 

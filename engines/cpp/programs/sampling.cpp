@@ -47,7 +47,8 @@ std::string doubt(const Column& samples, const SamplingRule& rule) {
     const double first = summarize(Column(samples.begin(), middle)).median_ms;
     const double second = summarize(Column(middle, samples.end())).median_ms;
     if (!agree(first, second, rule.drift_tolerance))
-        return formatted("the median drifted from %.4g ms in the first half to %.4g ms in the second; wanted within %.2f%%",
+        return formatted("the median drifted from %.4g ms in the first half to %.4g ms in the second; "
+                         "wanted within %.2f%%",
                          first, second, 100 * rule.drift_tolerance);
     return "";
 }

@@ -1,5 +1,5 @@
-// Shows tests/embedding/test_bench_judgements.py what rtseg-bench makes of latencies. A request is a line, of which every
-// number is its own word and a list is its length first:
+// Shows tests/embedding/test_bench_judgements.py what rtseg-bench makes of latencies. A request is a line, of which
+// every number is its own word and a list is its length first:
 //
 //     judge RULE SAMPLES               latencies that were taken elsewhere
 //     measure RULE COUNT SCRIPT...     steps that take the nanoseconds of their scripts, over and over, by a clock

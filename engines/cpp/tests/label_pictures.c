@@ -2,9 +2,10 @@
  *
  *     label_pictures MODEL BACKEND THREADS < pictures > labels
  *
- * A picture is its height and its width, 4 bytes each, the least first, then height * width * 3 bytes: red, green, blue.
- * The answer to it is height * width bytes, one label each, written before the next picture is read: so a program can ask
- * and wait. Exits with 0 where the pictures end, 1 where the library refuses, 2 for arguments or a picture cut short. */
+ * A picture is its height and its width, 4 bytes each, the least first, then height * width * 3 bytes: red, green,
+ * blue. The answer to it is height * width bytes, one label each, written before the next picture is read: so a program
+ * can ask and wait. Exits with 0 where the pictures end, 1 where the library refuses, 2 for arguments or a picture cut
+ * short. */
 
 #include <stdio.h>
 #include <stdlib.h>
