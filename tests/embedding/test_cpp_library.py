@@ -128,7 +128,7 @@ def test_an_altered_byte_stops_a_model_at_its_digest(cpp_library: CppLibrary, fi
     content = bytearray((files / MODEL).read_bytes())
     content[len(content) // 2] ^= 1
     (files / MODEL).write_bytes(content)
-    assert "is not the file its manifest tells of: got sha256 " in refusal(cpp_library, files)
+    assert "is not the file its manifest tells of; got sha256 " in refusal(cpp_library, files)
 
 
 def test_a_model_cut_short_stops_at_its_digest(cpp_library: CppLibrary, files: Path) -> None:
@@ -143,7 +143,7 @@ def test_another_models_manifest_is_refused(cpp_library: CppLibrary, files: Path
 
 def test_a_model_without_a_manifest_is_refused(cpp_library: CppLibrary, files: Path) -> None:
     (files / f"{MODEL}.json").unlink()
-    assert "has no manifest beside it: expected " in refusal(cpp_library, files)
+    assert "has no manifest beside it; expected " in refusal(cpp_library, files)
 
 
 def altered_manifest(files: Path, **changes: object) -> None:
@@ -158,17 +158,17 @@ def altered_manifest(files: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"version": 3}, "is of a newer version: got 3, expected 2 or less; try: a newer rtseg"),
+        ({"version": 3}, "is of a newer version; got 3; expected 2 or less. Try: a newer rtseg"),
         ({"unknown": 1, "version": 1}, ""),
-        ({"scale": 0.5}, "and its manifest state different contracts: got scale"),
-        ({"height": 8}, "height cannot be: got 8, expected 16 to 16384"),
+        ({"scale": 0.5}, "and its manifest state different contracts; got scale"),
+        ({"height": 8}, "height cannot be; got 8; expected 16 to 16384"),
         ({"height": 10**30}, "height cannot be"),
         ({"mean": [0, 0]}, "mean cannot be"),
         ({"std": [1, 1, 0]}, "has a scale, mean or std that float32 cannot use"),
         ({"colour_order": "GBR"}, "colour_order cannot be"),
         ({"kind": "checkpoint"}, "openvino does not run"),
-        ({"format": "rtseg/3"}, "a manifest of another format: got rtseg/3, expected rtseg/2; try: a newer rtseg"),
-        ({"kind": 5}, "kind cannot be: got 5, expected a text"),
+        ({"format": "rtseg/3"}, "a manifest of another format; got rtseg/3; expected rtseg/2. Try: a newer rtseg"),
+        ({"kind": 5}, "kind cannot be; got 5; expected a text"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
 )
@@ -187,7 +187,7 @@ def test_a_manifest_that_is_none_is_refused(text: str, cpp_library: CppLibrary, 
 
 def test_a_backend_that_is_not_there_is_named(cpp_library: CppLibrary, files: Path) -> None:
     line = refusal(cpp_library, files, RTSEG_BACKENDS=str(files))
-    assert "the backend openvino is not installed: got no librtseg_backend_openvino.so in " in line
+    assert "the backend openvino is not installed; got no librtseg_backend_openvino.so in " in line
     assert "pip install openvino" in line
 
 

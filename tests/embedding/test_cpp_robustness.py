@@ -60,7 +60,7 @@ def test_fuzzers_find_nothing(tmp_path: Path) -> None:
 def test_an_unknown_step_is_refused(tmp_path: Path) -> None:
     done = subprocess.run([CPP / "tests" / "robustness.sh", tmp_path, "luck"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("unknown step: got luck, expected valgrind, ")
+    assert done.stderr.startswith("unknown step; got luck; expected valgrind, ")
 
 
 def test_clang_builds_everything_without_a_warning(tmp_path: Path) -> None:
@@ -104,5 +104,5 @@ def test_the_library_without_backends_says_what_is_missing(tmp_path: Path) -> No
         subprocess.run(command, check=True, capture_output=True)
     done = run([consumer / "consumer", GOLDEN / "fp32-logits.onnx"])
     assert done.returncode == 1
-    assert "the backend openvino is not installed: got no librtseg_backend_openvino.so in " in done.stderr
+    assert "the backend openvino is not installed; got no librtseg_backend_openvino.so in " in done.stderr
     assert "-DRTSEG_OPENVINO=ON when rtseg is configured" in done.stderr

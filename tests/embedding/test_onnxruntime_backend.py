@@ -154,12 +154,12 @@ def test_images_in_bytes_are_taken(run: Run, tmp_path: Path) -> None:
         (
             lambda path: identity(path, "float16", "1, 2"),
             STATUS_UNSUPPORTED,
-            "got ONNX's type 10, expected float or uint8",
+            "got ONNX's type 10; expected float or uint8",
         ),
         (
             lambda path: write(path, FLOAT_WEIGHTS.replace("x) =>", "x, float[1] z) =>")),
             STATUS_UNSUPPORTED,
-            "the graph has another number of inputs and outputs: got 2 and 1, expected 1 and 1",
+            "the graph has another number of inputs and outputs; got 2 and 1; expected 1 and 1",
         ),
     ],
     ids=["bytes", "nothing", "free", "half", "two"],
@@ -178,7 +178,7 @@ def test_what_it_does_not_run_it_refuses_in_one_line(
 def test_a_library_that_is_missing_or_another_is_told(run: Run, fp32: Path, name: str) -> None:
     ended = run(fp32, RTSEG_ONNXRUNTIME=name)
     assert ended.returncode == 3 and ended.stderr.startswith(f"{STATUS_MISSING} ")
-    assert name in ended.stderr and "; try: pip install onnxruntime, and RTSEG_ONNXRUNTIME=the path" in ended.stderr
+    assert name in ended.stderr and ". Try: pip install onnxruntime, and RTSEG_ONNXRUNTIME=the path" in ended.stderr
     assert ended.stderr.count("\n") == 1
 
 
@@ -195,7 +195,7 @@ def test_a_library_that_is_older_than_the_headers_is_told(run: Run, fp32: Path, 
     ended = run(fp32, RTSEG_ONNXRUNTIME=str(tmp_path / "old.so"))
     assert ended.returncode == 3
     expected = (
-        f"{STATUS_MISSING} {tmp_path}/old.so is older than the headers that this backend was built with: got 1.9.2"
+        f"{STATUS_MISSING} {tmp_path}/old.so is older than the headers that this backend was built with; got 1.9.2"
     )
     assert ended.stderr.startswith(expected) and ended.stderr.count("\n") == 1
 

@@ -176,8 +176,8 @@ def test_operators_that_compute_in_whole_numbers_themselves_are_refused(correct:
     ended = correct(path, tmp_path / "x.xml")
     assert ended.returncode == 1
     assert ended.stderr == (
-        f"{path} holds operators of INT8 that OpenVINO does not compute as ONNX says: got QLinearConv, QLinearMatMul, "
-        "expected plain operators between QuantizeLinear and DequantizeLinear; try: the backend onnxruntime, or the "
+        f"{path} holds operators of INT8 that OpenVINO does not compute as ONNX says; got QLinearConv, QLinearMatMul; "
+        "expected plain operators between QuantizeLinear and DequantizeLinear. Try: the backend onnxruntime, or the "
         "file quantised in the format QDQ\n"
     )
 
@@ -188,7 +188,7 @@ def test_a_release_whose_models_were_not_compared_is_refused(correct: Correct, t
     ended = correct(path, tmp_path / "x.xml", release=release)
     assert ended.returncode == 1
     assert (
-        f"got OpenVINO {release}, expected OpenVINO 2026.4; try: rtseg build --runtime openvino {path}" in ended.stderr
+        f"got OpenVINO {release}; expected OpenVINO 2026.4. Try: rtseg build --runtime openvino {path}" in ended.stderr
     )
 
 

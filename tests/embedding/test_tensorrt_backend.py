@@ -141,9 +141,9 @@ def test_bytes_that_are_no_engine_are_refused_in_tensorrts_words(talk, module: M
     answer = refusal(talk, module, engine_file(module, tmp_path / "engine", "altered 1 2 3"))
     words = "TensorRT for RTX" if module.is_rtx else "TensorRT"
     assert answer == (
-        f"error {BACKEND} {words} refuses the engine: this is not an engine of TensorRT, or it is damaged: got from "
+        f"error {BACKEND} {words} refuses the engine: this is not an engine of TensorRT, or it is damaged; got from "
         "TensorRT: Serialization (Serialization assertion magicTagRead == kMAGIC_TAG failed. Magic tag does not match)"
-        "; try: rtseg build again"
+        ". Try: rtseg build again"
     )
     assert talk.ask("close") == "ok 0 0"
 
@@ -153,15 +153,15 @@ def test_bytes_that_are_no_engine_are_refused_in_tensorrts_words(talk, module: M
     [
         (
             "double 11 32 64 4 f32 0 2",
-            f"{UNSUPPORTED} the engine has another number of inputs and outputs: got 2 and 1",
+            f"{UNSUPPORTED} the engine has another number of inputs and outputs; got 2 and 1",
         ),
         (
             "double 11 32 32 4 f32 0 1",
-            f"{MANIFEST} the graph's input is not what its manifest says: got (1, 3, 32, 32), exp",
+            f"{MANIFEST} the graph's input is not what its manifest says; got (1, 3, 32, 32), exp",
         ),
         (
             "double 19 32 64 4 f32 0 1",
-            f"{MANIFEST} the graph's output is not what its manifest says: got (1, 19, 8, 16), e",
+            f"{MANIFEST} the graph's output is not what its manifest says; got (1, 19, 8, 16), e",
         ),
     ],
 )
@@ -204,13 +204,13 @@ def test_an_engine_of_another_gpu_is_refused(module: Module, doubles: Path, tmp_
     [
         (
             {"CUDA_DOUBLE_INIT": "100"},
-            f"{MISSING} CUDA cannot start: got CUDA_ERROR_NO_DEVICE (100); try: a machine with",
+            f"{MISSING} CUDA cannot start; got CUDA_ERROR_NO_DEVICE (100). Try: a machine with",
         ),
         (
             {"CUDA_DOUBLE_VERSION": "11030"},
-            f"{MISSING} CUDA cannot be used here: got a driver of CUDA 11.3, expected one",
+            f"{MISSING} CUDA cannot be used here; got a driver of CUDA 11.3; expected one",
         ),
-        ({"CUDA_DOUBLE_MEMORY": "9000"}, f"{NO_MEMORY} not enough GPU memory for the engine's input: got 1.0 MiB free"),
+        ({"CUDA_DOUBLE_MEMORY": "9000"}, f"{NO_MEMORY} not enough GPU memory for the engine's input; got 1.0 MiB free"),
     ],
 )
 def test_what_the_driver_lacks_is_told(module: Module, doubles: Path, tmp_path: Path, variables, message: str) -> None:
@@ -237,7 +237,7 @@ def test_a_run_that_tensorrt_refuses_is_told_in_its_words(module: Module, double
         assert talk.ask("open", engine_file(module, tmp_path / "engine", PLAIN.text)).startswith("ok")
         for _ in range(2):
             answer = talk.ask("frame", tmp_path / "image", 4, 4, 12, 0, RGB, tmp_path / "labels", 4)
-            assert f"error {BACKEND} TensorRT" in answer and "could not run the engine: got from TensorRT: " in answer
+            assert f"error {BACKEND} TensorRT" in answer and "could not run the engine; got from TensorRT: " in answer
             assert "Internal Error (Assertion isReady failed. )" in answer
         assert talk.ask("close") == "ok 0 0"
 

@@ -35,14 +35,14 @@ double seconds_of(const std::string& text) {
     char* end = nullptr;
     const double seconds = std::strtod(text.c_str(), &end);
     if (text.empty() || *end != '\0' || !(seconds > 0) || !std::isfinite(seconds))
-        throw UsageError("--seconds is out of range: got '" + text + "', expected more than 0");
+        throw UsageError("--seconds is out of range; got '" + text + "'; expected more than 0");
     return seconds;
 }
 
 std::string backend_of(const std::string& name) {
     for (const char* known : {"openvino", "onnxruntime", "tensorrt", "tensorrt-rtx"})
         if (name == known) return name;
-    throw UsageError("unknown backend: got '" + name + "', expected openvino, onnxruntime, tensorrt or tensorrt-rtx");
+    throw UsageError("unknown backend; got '" + name + "'; expected openvino, onnxruntime, tensorrt or tensorrt-rtx");
 }
 
 Request request_of(int argc, char** argv) {
@@ -68,7 +68,7 @@ Request request_of(int argc, char** argv) {
          {"--json", "", "Print rows, raw samples and environment as JSON.",
           [&](const std::string&) { request.as_json = true; }}}};
     request.files = parse(argc, argv, usage);
-    if (request.files.empty()) throw UsageError("a model is needed; try: rtseg-bench --help");
+    if (request.files.empty()) throw UsageError("a model is needed. Try: rtseg-bench --help");
     return request;
 }
 

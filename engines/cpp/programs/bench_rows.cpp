@@ -48,7 +48,7 @@ BenchSubject read_subject(const std::string& path) {
     for (const std::string& file : {path, sidecar}) {
         std::error_code ignored;
         if (!fs::is_regular_file(file, ignored))
-            throw InputError("cannot read " + file + ": no such file; try: copy both, a file and its manifest");
+            throw InputError("cannot read " + file + ": no such file. Try: copy both, a file and its manifest");
     }
     std::ifstream stream(sidecar, std::ios::binary);
     try {
@@ -75,13 +75,13 @@ std::vector<std::string> boundaries_of(const std::string& interface) {
     if (interface == "scores") return {"network"};
     if (interface == "logits") return {"engine", "frame"};
     if (interface == "labels") return {"frame"};
-    throw InputError("an unknown interface of a graph: got " + interface + ", expected scores, logits or labels");
+    throw InputError("an unknown interface of a graph; got " + interface + "; expected scores, logits or labels");
 }
 
 std::string boundary_text(const std::string& boundary) {
     for (const Boundary& known : kBoundaries)
         if (boundary == known.name) return known.text;
-    throw InputError("an unknown boundary: got " + boundary);
+    throw InputError("an unknown boundary; got " + boundary);
 }
 
 ordered_json to_json(const LatencySummary& summary) {

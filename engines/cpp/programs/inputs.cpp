@@ -36,7 +36,7 @@ std::vector<std::string> files_of(const std::string& path) {
         if (name[0] != '.' && (ends_in_one_of(name, kPictures) || ends_in_one_of(name, kVideos))) names.push_back(name);
     }
     if (names.empty())
-        throw InputError("no image or video in " + path + ": expected files ending in .png, .jpg, .jpeg, ...");
+        throw InputError("no image or video in " + path + "; expected files ending in .png, .jpg, .jpeg, ...");
     std::sort(names.begin(), names.end());
     for (std::string& name : names) name = (fs::path(path) / name).string();
     return names;

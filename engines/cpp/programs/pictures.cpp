@@ -20,7 +20,7 @@ std::vector<uchar> bytes_of(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     std::vector<uchar> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     if (!file.good() && !file.eof()) throw InputError("cannot read " + path);
-    if (bytes.empty()) throw InputError(path + " is not a picture OpenCV can read: got an empty file");
+    if (bytes.empty()) throw InputError(path + " is not a picture OpenCV can read; got an empty file");
     return bytes;
 }
 
@@ -76,7 +76,7 @@ cv::Mat read_picture(const std::string& path) {
     if (picture.depth() == CV_16U || (picture.depth() == CV_8U && maximum != 0 && maximum < 255))
         picture = to_8_bits(picture, maximum != 0 ? maximum : 65535);
     if (picture.depth() != CV_8U || picture.channels() != 3)
-        throw InputError(path + " is not a picture for a network: expected unsigned samples of 8 or 16 bits");
+        throw InputError(path + " is not a picture for a network; expected unsigned samples of 8 or 16 bits");
     return picture;
 }
 

@@ -21,7 +21,7 @@ void print_help(const Usage& usage) {
 const Option& option_of(const Usage& usage, const std::string& name) {
     for (const Option& option : usage.options)
         if (option.name == name) return option;
-    throw UsageError("no such option: " + name + "; try: " + usage.program + " --help");
+    throw UsageError("no such option: " + name + ". Try: " + usage.program + " --help");
 }
 
 }  // namespace
@@ -61,7 +61,7 @@ std::vector<std::string> parse(int argc, char** argv, const Usage& usage) {
 
 int count_of(const std::string& option, const std::string& text) {
     const bool digits = !text.empty() && text.size() < 7 && text.find_first_not_of("0123456789") == std::string::npos;
-    if (!digits) throw UsageError(option + " is not a number: got '" + text + "', expected 0 or more");
+    if (!digits) throw UsageError(option + " is not 0 or more; got '" + text + "'; expected a whole number");
     return std::stoi(text);
 }
 

@@ -60,7 +60,7 @@ std::vector<std::string> result_names(const std::vector<std::string>& paths) {
             }
         }
         if (is_unique) break;
-        if (is_stuck) throw InputError("several inputs have the same name; try: one run for each");
+        if (is_stuck) throw InputError("several inputs have the same name. Try: one run for each");
         levels = next;
     }
     std::vector<std::string> names;

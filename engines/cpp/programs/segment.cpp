@@ -47,7 +47,7 @@ Request request_of(int argc, char** argv) {
           [&](const std::string& value) { request.options.threads = count_of("--threads", value); }},
          {"--json", "", "Print the summary as JSON.", [&](const std::string&) { request.as_json = true; }}}};
     const std::vector<std::string> rest = parse(argc, argv, usage);
-    if (rest.size() < 2) throw UsageError("a model and inputs are needed; try: rtseg-segment --help");
+    if (rest.size() < 2) throw UsageError("a model and inputs are needed. Try: rtseg-segment --help");
     if (request.folder.empty()) throw UsageError("-o is missing: the folder to write");
     request.model = rest.front();
     request.inputs.assign(rest.begin() + 1, rest.end());
@@ -64,7 +64,7 @@ void require_kept(const std::vector<std::string>& files, const std::vector<std::
             results.insert(place(fs::path(folder) / (names[i] + kind)));
     for (const std::string& file : files)
         if (results.count(place(file)) != 0 || results.count(place(fs::path(file).parent_path())) != 0)
-            throw InputError("labelling would overwrite the input " + file + "; try: -o with another folder");
+            throw InputError("labelling would overwrite the input " + file + ". Try: -o with another folder");
 }
 
 // Labels pictures with a session, and draws them.
@@ -77,7 +77,7 @@ class Labeller {
         cv::Mat labels(picture.size(), CV_8UC1);
         session_.run(rtseg::Image(picture), rtseg::LabelMap(labels));
         overlay = picture.clone();
-        model_.draw_overlay(rtseg::Image(overlay), rtseg::LabelMap(labels), overlay.data);
+        model_.draw_overlay(rtseg::Image(overlay), rtseg::LabelMap(labels), rtseg::Canvas(overlay));
         return labels;
     }
 

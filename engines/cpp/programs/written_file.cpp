@@ -83,7 +83,7 @@ void write_bytes(const std::string& path, const void* bytes, size_t count) {
         std::ofstream file(part, std::ios::binary);
         file.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(count));
         file.close();
-        if (!file) throw WriteError("cannot write " + path + "; try: another folder, or free some space");
+        if (!file) throw WriteError("cannot write " + path + ". Try: another folder, or free some space");
     });
 }
 

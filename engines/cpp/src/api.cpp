@@ -1,5 +1,6 @@
 // The C functions: handles in, a status and a message out. No exception gets past them.
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstring>
@@ -100,21 +101,29 @@ class Use {
     std::shared_ptr<OpenSession> open_;
 };
 
-template <class Options>
-int threads_of(const Options* options) {
-    const int threads = options == nullptr ? 0 : options->threads;
+int require_threads(int threads) {
     if (threads < 0)
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the number of threads is negative", std::to_string(threads),
                     "0, all, or more");
     return threads;
 }
 
+// Return a struct as this version knows it: nothing where none is given. One that is smaller than the first version's is
+// refused. What a newer program's has behind has to be zero: an option that is not known here must not be passed over.
 template <class Struct>
-void require_struct(const Struct* given, const char* what) {
-    if (given != nullptr && given->struct_size != sizeof(Struct))
-        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, std::string(what) + " have another size",
+Struct known(const Struct* given, const char* what) {
+    Struct made{};
+    if (given == nullptr) return made;
+    constexpr size_t kLargest = 4096;
+    const unsigned char* const bytes = reinterpret_cast<const unsigned char*>(given);
+    bool fits = given->struct_size >= sizeof(Struct) && given->struct_size <= kLargest;
+    for (size_t i = sizeof(Struct); fits && i < given->struct_size; ++i) fits = bytes[i] == 0;
+    if (!fits)
+        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, std::string(what) + " have a struct_size that cannot be",
                     std::to_string(given->struct_size), std::to_string(sizeof(Struct)),
-                    "the default function, which fills in struct_size");
+                    "the default function, which fills it in");
+    std::memcpy(&made, given, sizeof made);
+    return made;
 }
 
 std::string text_of(const char* given) { return given == nullptr ? "" : given; }
@@ -151,22 +160,13 @@ const char* rtseg_status_name(rtseg_status status) {
 
 const char* rtseg_last_message(void) { return last_message; }
 
-void rtseg_model_options_default(rtseg_model_options* options) {
-    if (options != nullptr) *options = {sizeof(rtseg_model_options), nullptr, nullptr, 0};
-}
-
-void rtseg_session_options_default(rtseg_session_options* options) {
-    if (options != nullptr) *options = {sizeof(rtseg_session_options), 0};
-}
-
 rtseg_status rtseg_model_open(const char* path, const rtseg_model_options* options, rtseg_model** model) {
     return guarded([&] {
         require_place(path, "the path");
         require_place(model, "the place for the model");
-        require_struct(options, "the model's options");
-        const std::string backend = options == nullptr ? "" : text_of(options->backend);
-        const std::string folder = options == nullptr ? "" : text_of(options->backend_folder);
-        *model = models().add(open_model(path, backend, folder, threads_of(options)));
+        const rtseg_model_options chosen = known(options, "the model's options");
+        const int threads = require_threads(chosen.threads);
+        *model = models().add(open_model(path, text_of(chosen.backend), text_of(chosen.backend_folder), threads));
     });
 }
 
@@ -179,10 +179,10 @@ rtseg_status rtseg_model_close(rtseg_model* model) {
 rtseg_status rtseg_model_get_info(const rtseg_model* model, rtseg_model_info* info) {
     return guarded([&] {
         require_place(info, "the place for the information");
-        require_struct(info, "the model's facts");
+        known(info, "the model's facts");
         const std::shared_ptr<const Model> open = models().get(model);
         const Manifest& manifest = open->manifest;
-        *info = {sizeof(rtseg_model_info),
+        *info = {info->struct_size,  // as the caller has it: more fields stay as they are
                  manifest.network.c_str(),
                  manifest.precision.c_str(),
                  manifest.output.dataset.c_str(),
@@ -207,6 +207,20 @@ const char* rtseg_model_class_name(const rtseg_model* model, int index) {
     return name;
 }
 
+int rtseg_model_class_index(const rtseg_model* model, const char* name) {
+    int index = -1;
+    guarded([&] {
+        require_place(name, "the name of the class");
+        const std::vector<std::string>& names = models().get(model)->manifest.output.names;
+        const auto found = std::find(names.begin(), names.end(), name);
+        if (found == names.end())
+            throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "there is no such class", name, "a name of " + names.front() +
+                        ", " + names[1] + ", ...");
+        index = static_cast<int>(found - names.begin());
+    });
+    return index;
+}
+
 rtseg_status rtseg_model_class_colour(const rtseg_model* model, int index, uint8_t rgb[3]) {
     return guarded([&] {
         require_place(rgb, "the place for the colour");
@@ -218,8 +232,7 @@ rtseg_status rtseg_session_open(const rtseg_model* model, const rtseg_session_op
                                 rtseg_session** session) {
     return guarded([&] {
         require_place(session, "the place for the session");
-        require_struct(options, "the session's options");
-        const int threads = threads_of(options);
+        const int threads = require_threads(known(options, "the session's options").threads);
         *session = sessions().add(std::make_shared<OpenSession>(models().get(model), threads));
     });
 }

@@ -59,11 +59,16 @@ std::string own_folder() {
     return path.empty() ? "" : path.parent_path().string();
 }
 
+// Return what $RTSEG_BACKENDS names. Nothing in a program that has more rights than its user: it would load any code.
+std::string named_folder() {
+    const char* const named = secure_getenv("RTSEG_BACKENDS");
+    return named == nullptr ? "" : named;
+}
+
 std::vector<std::string> folders(const std::string& asked_for) {
     if (!asked_for.empty()) return {asked_for};
     std::vector<std::string> found;
-    // Not in a program that has more rights than its user: it would load any code.
-    if (const char* named = secure_getenv("RTSEG_BACKENDS"); named != nullptr && *named != '\0') return {named};
+    if (!named_folder().empty()) return {named_folder()};
     const std::string own = own_folder();
     if (!own.empty()) {
         found.push_back(own);
@@ -73,11 +78,12 @@ std::vector<std::string> folders(const std::string& asked_for) {
     return found;
 }
 
-const Backend& opened(const std::string& path, const Entry& entry) {
+const Backend& opened(const std::string& name, const std::string& path) {
     void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (module == nullptr)
-        throw Error(RTSEG_STATUS_MISSING, std::string("the backend cannot be loaded: ") + dlerror(), "", "",
-                    entry.how_to_get);
+        throw Error(RTSEG_STATUS_MISSING, "the backend " + name + " (" + path + ") cannot be loaded: " + dlerror(), "", "",
+                    "the folder of the library that is missing in LD_LIBRARY_PATH, or rtseg configured again with what "
+                    "is installed now");
     const auto function = reinterpret_cast<rtseg_backend_function>(dlsym(module, RTSEG_BACKEND_SYMBOL));
     const Backend* const backend = function == nullptr ? nullptr : function(kBackendInterface);
     if (backend == nullptr) {
@@ -116,12 +122,14 @@ const Backend& load_backend(const std::string& name, const std::string& folder) 
         const std::string path = place + "/librtseg_backend_" + name + ".so";
         if (const auto found = loaded->by_path.find(path); found != loaded->by_path.end()) return *found->second;
         if (!exists(path)) continue;
-        const Backend& backend = opened(path, entry);
+        const Backend& backend = opened(name, path);
         loaded->by_path[path] = &backend;
         return backend;
     }
+    const bool is_named = !folder.empty() || places == std::vector<std::string>{named_folder()};
     throw Error(RTSEG_STATUS_MISSING, "the backend " + name + " is not installed",
-                "no librtseg_backend_" + name + ".so in " + joined(places, " or "), "", entry.how_to_get);
+                "no librtseg_backend_" + name + ".so in " + joined(places, " or "), "",
+                is_named ? "the folder that has it, in the options or $RTSEG_BACKENDS" : entry.how_to_get);
 }
 
 }  // namespace rtseg_internal

@@ -12,13 +12,11 @@ namespace {
 
 constexpr int kMaxSide = RTSEG_MAX_SIDE;
 
-std::string size_of(int height, int width) { return std::to_string(height) + "x" + std::to_string(width); }
-
 void require_rows(const char* what, const void* data, int height, int width, ptrdiff_t row_bytes, int pixel_bytes) {
     const std::string name(what);
     if (data == nullptr) throw Error(RTSEG_STATUS_INVALID_ARGUMENT, name + " has no data", "NULL");
     if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide)
-        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the size of " + name + " is out of range", size_of(height, width),
+        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the size of " + name + " is out of range", size_text(height, width),
                     "sides of 1 to " + std::to_string(kMaxSide));
     const ptrdiff_t row = static_cast<ptrdiff_t>(width) * pixel_bytes;
     if (row_bytes < row && row_bytes > -row)
@@ -58,6 +56,8 @@ void fill_nearest(int given, int made, std::vector<int>& source) {
 }
 
 }  // namespace
+
+std::string size_text(int height, int width) { return std::to_string(height) + "x" + std::to_string(width); }
 
 int bytes_of(const rtseg_pixel_format& format) {
     switch (number_of(format)) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "manifest.h"
@@ -26,6 +27,9 @@ int number_of(const Enumeration& given) {
 
 // Return how many bytes a pixel has. Throws Error for an unknown format.
 int bytes_of(const rtseg_pixel_format& format);
+
+// Return a size in words, HEIGHTxWIDTH.
+std::string size_text(int height, int width);
 
 // Throw Error, naming what is wrong, for an image or label map that cannot be.
 void require_image(const rtseg_image* image);

@@ -53,9 +53,9 @@ std::string one_line(const std::string& text) {
 std::string error_line(const std::string& what, const std::string& got, const std::string& expected,
                        const std::string& hint) {
     std::string text = what;
-    if (!got.empty()) text += ": got " + got;
-    if (!expected.empty()) text += (got.empty() ? ": expected " : ", expected ") + expected;
-    if (!hint.empty()) text += "; try: " + hint;
+    if (!got.empty()) text += "; got " + got;
+    if (!expected.empty()) text += "; expected " + expected;
+    if (!hint.empty()) text += ". Try: " + hint;
     return one_line(text);
 }
 

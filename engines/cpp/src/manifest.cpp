@@ -196,6 +196,10 @@ Manifest parse_manifest(const std::string& text, const std::string& sidecar) {
 Manifest read_manifest(const std::string& path) {
     const std::string sidecar = path + ".json";
     if (!exists(path)) throw Error(RTSEG_STATUS_FILE, "cannot read " + path + ": no such file");
+    const bool is_sidecar = path.size() > 5 && path.compare(path.size() - 5, 5, ".json") == 0;
+    if (is_sidecar && !exists(sidecar) && exists(path.substr(0, path.size() - 5)))
+        throw Error(RTSEG_STATUS_MANIFEST, path + " is a manifest", "", "the file that it describes",
+                    path.substr(0, path.size() - 5));
     if (!exists(sidecar))
         throw Error(RTSEG_STATUS_MANIFEST, path + " has no manifest beside it", "", sidecar,
                     "copy both, or rtseg import-onnx " + path + " if another exporter wrote it");

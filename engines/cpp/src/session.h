@@ -26,6 +26,10 @@ class Session {
     rtseg_tensor output();
 
   private:
+    void require_inferred() const;
+
+    bool is_written_ = false, is_inferred_ = false;  // what the parts have done
+    int written_height_ = 0, written_width_ = 0;
     std::shared_ptr<const Model> model_;  // before what uses it
     std::unique_ptr<BackendSession> graph_;
     Ends ends_;

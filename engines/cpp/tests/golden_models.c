@@ -44,7 +44,7 @@ static int check_map(const golden_case* of, const char* what, rtseg_label_map ma
 }
 
 static size_t bytes_of(rtseg_tensor tensor) {
-    size_t bytes = tensor.is_uint8 ? 1 : sizeof(float);
+    size_t bytes = tensor.element_type == RTSEG_UINT8 ? 1 : sizeof(float);
     for (int i = 0; i < tensor.rank; ++i) bytes *= (size_t)tensor.shape[i];
     return bytes;
 }
@@ -58,7 +58,7 @@ static int check_tensor(const char* folder, const golden_case* of, const char* k
                 place.length);
         return 0;
     }
-    if (tensor.is_uint8) {
+    if (tensor.element_type == RTSEG_UINT8) {
         uint8_t* expected = golden_bytes(folder, key, place);
         agrees = golden_equal(of, key, tensor.data, expected, (size_t)place.length);
         free(expected);

@@ -90,11 +90,11 @@ void files_of_proc_are_read_as_what_they_hold(const fs::path& golden) {
 void what_is_too_large_is_refused_before_it_is_read(const fs::path& golden) {
     Place place(golden);
     fs::resize_file(place.manifest, uintmax_t{1} << 30);  // holes, which take no disk
-    require_refused(place.model, RTSEG_STATUS_FILE, "is too large: got 1073741824 bytes, expected 16777216 or less");
+    require_refused(place.model, RTSEG_STATUS_FILE, "is too large; got 1073741824 bytes; expected 16777216 or less");
     fs::remove(place.manifest);
     fs::copy(golden / "fp32-logits.onnx.json", place.manifest);
     fs::resize_file(place.model, uintmax_t{1} << 40);
-    require_refused(place.model, RTSEG_STATUS_FILE, "is too large: got 1099511627776 bytes, expected 2147483648 or less");
+    require_refused(place.model, RTSEG_STATUS_FILE, "is too large; got 1099511627776 bytes; expected 2147483648 or less");
 }
 
 void names_cannot_break_a_message(const fs::path& golden) {

@@ -104,7 +104,7 @@ for step in "$@"; do
     case $step in
         valgrind | address | thread | memory | fuzz) ;;
         *)
-            echo "unknown step: got $step, expected valgrind, address, thread, memory or fuzz" >&2
+            echo "unknown step; got $step; expected valgrind, address, thread, memory or fuzz" >&2
             exit 2
             ;;
     esac

@@ -68,8 +68,8 @@
 #define RTSEG_EXPORT
 #endif
 
-/* Grows whenever a declaration below changes its meaning. Fields are added to the end of structs, whose size the
- * default functions write down, so a program that was compiled before goes on. */
+/* Grows whenever a declaration below changes its meaning. Structs with a struct_size may get more fields at their end; the
+ * default functions write down the size that a program was compiled with, so an older program goes on. */
 #define RTSEG_ABI_VERSION 1
 
 #ifdef __cplusplus
@@ -98,7 +98,7 @@ typedef enum rtseg_pixel_format {
     RTSEG_PIXELS_GREY = 4
 } rtseg_pixel_format;
 
-/* An image in the caller's memory: `height` rows of `width` pixels. The next row begins `row_bytes` further on, which is
+/* An image in the caller's memory: `height` rows of `width` pixels, the height first, here and everywhere. The next row begins `row_bytes` further on, which is
  * negative for an image stored bottom up, whose data is then its top row. */
 typedef struct rtseg_image {
     const uint8_t* data;
@@ -122,12 +122,17 @@ typedef struct rtseg_canvas {
     rtseg_pixel_format format;
 } rtseg_canvas;
 
-/* A network's input or output in host memory: contiguous, batch axis first. */
+typedef enum rtseg_element_type { RTSEG_FLOAT32 = 0, RTSEG_UINT8 = 1 } rtseg_element_type;
+
+/* A network's input or output in host memory, contiguous, for one image. The input is float32 (1, 3, height, width), the
+ * output float32 (1, channels, height / stride, width / stride); a network that makes labels itself takes uint8 (1, height,
+ * width, 3) and gives uint8 (1, height, width). The data stays where it is until the session is closed; the next frame
+ * overwrites it. */
 typedef struct rtseg_tensor {
     const void* data;
     int rank;
     int64_t shape[4];
-    int is_uint8; /* else float32 */
+    rtseg_element_type element_type;
 } rtseg_tensor;
 
 typedef struct rtseg_model rtseg_model;
@@ -170,9 +175,21 @@ RTSEG_EXPORT const char* rtseg_status_name(rtseg_status status);
 /* Return the line about this thread's last failure; empty where there was none. Cannot fail. */
 RTSEG_EXPORT const char* rtseg_last_message(void);
 
-/* Fill in the defaults. NULL is left aside. */
-RTSEG_EXPORT void rtseg_model_options_default(rtseg_model_options* options);
-RTSEG_EXPORT void rtseg_session_options_default(rtseg_session_options* options);
+/* Fill in the defaults, and the size of the struct as this program knows it. NULL is left aside. */
+static inline void rtseg_model_options_default(rtseg_model_options* options) {
+    const rtseg_model_options defaults = {sizeof(rtseg_model_options), NULL, NULL, 0};
+    if (options != NULL) *options = defaults;
+}
+
+static inline void rtseg_session_options_default(rtseg_session_options* options) {
+    const rtseg_session_options defaults = {sizeof(rtseg_session_options), 0};
+    if (options != NULL) *options = defaults;
+}
+
+static inline void rtseg_model_info_default(rtseg_model_info* info) {
+    const rtseg_model_info nothing = {sizeof(rtseg_model_info), NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0};
+    if (info != NULL) *info = nothing;
+}
 
 /* Open the file at `path`, whose manifest is `path`.json: compare its digest, load it with a backend, compare the
  * contracts that graph and manifest state. options: NULL for the defaults. */
@@ -181,11 +198,14 @@ RTSEG_EXPORT rtseg_status rtseg_model_open(const char* path, const rtseg_model_o
 /* Close a model. NULL is left aside. */
 RTSEG_EXPORT rtseg_status rtseg_model_close(rtseg_model* model);
 
-/* Fill in what a model is. `info->struct_size` must be sizeof(rtseg_model_info). */
+/* Fill in what a model is, in a struct that rtseg_model_info_default prepared. */
 RTSEG_EXPORT rtseg_status rtseg_model_get_info(const rtseg_model* model, rtseg_model_info* info);
 
 /* Return the name of a class; NULL for a number that is none, or a model that is none. */
 RTSEG_EXPORT const char* rtseg_model_class_name(const rtseg_model* model, int index);
+
+/* Return the number of a class by its name; -1 where there is none, or the model is none. */
+RTSEG_EXPORT int rtseg_model_class_index(const rtseg_model* model, const char* name);
 
 /* Write the colour of a label: red, green, blue. Labels that are no class are black. */
 RTSEG_EXPORT rtseg_status rtseg_model_class_colour(const rtseg_model* model, int index, uint8_t rgb[3]);
@@ -197,17 +217,19 @@ RTSEG_EXPORT rtseg_status rtseg_session_open(const rtseg_model* model, const rts
 /* Close a session. NULL is left aside. RTSEG_STATUS_BUSY while another thread uses it, which then stays open. */
 RTSEG_EXPORT rtseg_status rtseg_session_close(rtseg_session* session);
 
-/* Label an image: any size, and a label map of the same size. */
+/* Label an image: any size, and a label map of the same size. The first frame of a size allocates, later ones do not. */
 RTSEG_EXPORT rtseg_status rtseg_session_run(rtseg_session* session, const rtseg_image* image,
                                             const rtseg_label_map* labels);
 
-/* The three parts of rtseg_session_run, for programs that measure them or want logits. Where a backend does the whole
- * frame on its own device (tensorrt), they use the host instead, with the same result. */
+/* The three parts of rtseg_session_run, in this order, for programs that measure them or want logits. A part whose
+ * predecessor was not called is RTSEG_STATUS_INVALID_ARGUMENT. Labels may be read in any size; of a letterboxed image, in
+ * the image's. Where a backend does the whole frame on its own device (tensorrt), the parts use the host instead, with the
+ * same result. */
 RTSEG_EXPORT rtseg_status rtseg_session_write_input(rtseg_session* session, const rtseg_image* image);
 RTSEG_EXPORT rtseg_status rtseg_session_infer(rtseg_session* session);
 RTSEG_EXPORT rtseg_status rtseg_session_read_labels(rtseg_session* session, const rtseg_label_map* labels);
 
-/* Point at the network's input, and at what it gave. The data belongs to the session. */
+/* Point at the network's input, and at what it gave for the parts above. */
 RTSEG_EXPORT rtseg_status rtseg_session_get_input(rtseg_session* session, rtseg_tensor* tensor);
 RTSEG_EXPORT rtseg_status rtseg_session_get_output(rtseg_session* session, rtseg_tensor* tensor);
 

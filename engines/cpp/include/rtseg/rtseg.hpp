@@ -24,6 +24,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "rtseg.h"
 
@@ -59,15 +60,20 @@ template <class Type, class = void>
 struct IsMat : std::false_type {};
 template <class Type>
 struct IsMat<Type, std::void_t<decltype(std::declval<Type&>().rows), decltype(std::declval<Type&>().channels()),
-                               decltype(std::declval<Type&>().elemSize1()), decltype(std::declval<Type&>().step)>>
+                               decltype(std::declval<Type&>().depth()), decltype(std::declval<Type&>().step)>>
     : std::true_type {};
 
+// A picture of OpenCV as rows of bytes; throws Error where it is empty, or its samples are not unsigned bytes.
 template <class Mat>
 void require_bytes(const Mat& mat, bool fits, const char* what, const char* expected) {
-    if (mat.elemSize1() != 1 || !fits)
+    if (mat.data == nullptr)
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT,
-                    (std::string(what) + ": got " + std::to_string(mat.channels()) + " channels of " +
-                     std::to_string(mat.elemSize1()) + " bytes, expected " + expected).c_str());
+                    (std::string(what) + "; got an empty cv::Mat; expected " + expected +
+                     ". Try: whether the picture was read, or the camera gave a frame").c_str());
+    if (mat.depth() != 0 || !fits)  // CV_8U
+        throw Error(RTSEG_STATUS_INVALID_ARGUMENT,
+                    (std::string(what) + "; got a cv::Mat of depth " + std::to_string(mat.depth()) + " with " +
+                     std::to_string(mat.channels()) + " channels; expected " + expected).c_str());
 }
 
 }  // namespace detail
@@ -93,6 +99,12 @@ class Image {
         return Image(part);
     }
 
+    // The same by a cv::Rect.
+    template <class Rect>
+    auto region(const Rect& rect) const -> decltype(rect.y, rect.x, rect.height, rect.width, Image(*this)) {
+        return region(rect.y, rect.x, rect.height, rect.width);
+    }
+
     int height() const noexcept { return view_.height; }
     int width() const noexcept { return view_.width; }
     const rtseg_image& view() const noexcept { return view_; }
@@ -108,7 +120,7 @@ class Image {
     static PixelFormat format_of(const Mat& mat) {
         const int channels = mat.channels();
         detail::require_bytes(mat, channels == 1 || channels == 3 || channels == 4, "not an image",
-                              "1, 3 or 4 channels of 1 byte");
+                              "CV_8UC1, CV_8UC3 or CV_8UC4");
         return channels == 1 ? PixelFormat::kGrey : channels == 3 ? PixelFormat::kBgr : PixelFormat::kBgra;
     }
 
@@ -120,7 +132,7 @@ class Image {
     rtseg_image view_;
 };
 
-// A view of a label map that lies elsewhere: a byte for each pixel. It owns nothing.
+// A view of a label map that lies elsewhere: a byte for each pixel. It owns nothing; what it views is written to.
 class LabelMap {
   public:
     LabelMap(uint8_t* data, int height, int width, std::ptrdiff_t row_bytes) : view_{data, height, width, row_bytes} {}
@@ -130,13 +142,35 @@ class LabelMap {
     template <class Mat, class = std::enable_if_t<detail::IsMat<Mat>::value>>
     explicit LabelMap(Mat& mat)
         : LabelMap(mat.data, mat.rows, mat.cols, static_cast<std::ptrdiff_t>(static_cast<std::size_t>(mat.step))) {
-        detail::require_bytes(mat, mat.channels() == 1, "not a label map", "1 channel of 1 byte");
+        detail::require_bytes(mat, mat.channels() == 1, "not a label map", "CV_8UC1");
     }
 
     const rtseg_label_map& view() const noexcept { return view_; }
 
   private:
     rtseg_label_map view_;
+};
+
+// A view of an RGB or BGR image that is drawn to. It owns nothing.
+class Canvas {
+  public:
+    Canvas(uint8_t* data, int height, int width, PixelFormat format, std::ptrdiff_t row_bytes)
+        : view_{data, height, width, row_bytes, static_cast<rtseg_pixel_format>(format)} {}
+    Canvas(uint8_t* data, int height, int width, PixelFormat format)
+        : Canvas(data, height, width, format, 3 * static_cast<std::ptrdiff_t>(width)) {}
+
+    // A cv::Mat of 8 bits with 3 channels, BGR.
+    template <class Mat, class = std::enable_if_t<detail::IsMat<Mat>::value>>
+    explicit Canvas(Mat& mat)
+        : Canvas(mat.data, mat.rows, mat.cols, PixelFormat::kBgr,
+                 static_cast<std::ptrdiff_t>(static_cast<std::size_t>(mat.step))) {
+        detail::require_bytes(mat, mat.channels() == 3, "not a canvas", "CV_8UC3");
+    }
+
+    const rtseg_canvas& view() const noexcept { return view_; }
+
+  private:
+    rtseg_canvas view_;
 };
 
 struct ModelOptions {
@@ -157,7 +191,7 @@ class Model {
         rtseg_model* opened = nullptr;
         require(rtseg_model_open(path.c_str(), &given, &opened));
         model_.reset(opened, rtseg_model_close);
-        info_.struct_size = sizeof info_;
+        rtseg_model_info_default(&info_);
         require(rtseg_model_get_info(opened, &info_));
     }
 
@@ -172,6 +206,13 @@ class Model {
         return name;
     }
 
+    // Throws Error for a name that is no class's.
+    int class_index(const std::string& name) const {
+        const int index = rtseg_model_class_index(model_.get(), name.c_str());
+        if (index < 0) throw Error(RTSEG_STATUS_INVALID_ARGUMENT, rtseg_last_message());
+        return index;
+    }
+
     // Red, green, blue.
     std::array<uint8_t, 3> class_colour(int index) const {
         std::array<uint8_t, 3> colour{};
@@ -179,12 +220,9 @@ class Model {
         return colour;
     }
 
-    // Lay the colours of the labels over an RGB or BGR image. canvas: rows and pixels as the image has them, which may be
-    // the image's own memory. opacity is from 0 to 1.
-    void draw_overlay(const Image& image, const LabelMap& labels, uint8_t* canvas, double opacity = 0.5) const {
-        const rtseg_image& view = image.view();
-        const rtseg_canvas drawn{canvas, view.height, view.width, view.row_bytes, view.format};
-        require(rtseg_draw_overlay(model_.get(), &view, &labels.view(), opacity, &drawn));
+    // Lay the colours of the labels over an image. The canvas may be the image's own memory. opacity is from 0 to 1.
+    void draw_overlay(const Image& image, const LabelMap& labels, const Canvas& canvas, double opacity = 0.5) const {
+        require(rtseg_draw_overlay(model_.get(), &image.view(), &labels.view(), opacity, &canvas.view()));
     }
 
     const rtseg_model* get() const noexcept { return model_.get(); }
@@ -212,12 +250,12 @@ class Session {
         require(rtseg_session_run(session_.get(), &image.view(), &labels.view()));
     }
 
-    // The three parts of run.
+    // The three parts of run, in this order.
     void write_input(const Image& image) { require(rtseg_session_write_input(session_.get(), &image.view())); }
     void infer() { require(rtseg_session_infer(session_.get())); }
     void read_labels(const LabelMap& labels) { require(rtseg_session_read_labels(session_.get(), &labels.view())); }
 
-    // The network's input, and what it gave. The data belongs to the session.
+    // The network's input, and what it gave for the parts.
     rtseg_tensor input() const { return tensor(rtseg_session_get_input); }
     rtseg_tensor output() const { return tensor(rtseg_session_get_output); }
 
