@@ -26,7 +26,6 @@ from tests.embedding.cpp_library import CppLibrary
 
 MS = 1_000_000
 LISTS = 400
-"""Of latencies; of steps, half as many."""
 
 Ask = Callable[..., list[list[str]]]
 
@@ -67,11 +66,11 @@ def require_same(answer: Sequence[str], expected: Samples) -> None:
     assert found == wanted
 
 
-def random_latencies(random: np.random.Generator, most: int) -> list[int]:
+def random_latencies(random: np.random.Generator, most: int, typical: int) -> list[int]:
     """Return latencies as machines give them: steady, noisy, with hiccups, drifting, or next to none."""
     count = int(random.integers(1, most))
-    typical = int(10 ** random.uniform(0, 9))
-    kind = random.integers(5)
+    typical = int(typical * 10 ** random.uniform(0, 0.5))
+    kind = 4 if typical < 4 else random.integers(4)
     if kind == 0:
         values = np.full(count, typical)
     elif kind == 1:
@@ -81,22 +80,29 @@ def random_latencies(random: np.random.Generator, most: int) -> list[int]:
     elif kind == 3:
         values = typical * np.linspace(1, random.uniform(0.5, 2), count)
     else:
-        values = random.integers(0, 4, count)
+        values = random.integers(0, random.integers(1, 5), count)
     return [int(value) for value in np.maximum(values, 0)]
 
 
-def random_rule(random: np.random.Generator) -> SamplingRule:
-    shortest = float(10 ** random.uniform(-6, 0))
+def random_typical(random: np.random.Generator) -> int:
+    return 1 if random.random() < 0.1 else int(10 ** random.uniform(1, 9))
+
+
+def random_rule(random: np.random.Generator, unit_ns: float) -> SamplingRule:
+    """Return a rule of which the seconds are some calls of a step that takes that long, often to the nanosecond."""
+    unit = unit_ns / 1e9
+    fewest = int(random.integers(0, 60)) * unit
     return SamplingRule(
-        min_seconds=shortest,
-        max_seconds=shortest * float(random.uniform(1, 5)),
+        min_seconds=fewest,
+        max_seconds=fewest * int(random.choice([1, 2, 8])),
         min_samples=int(random.integers(1, 12)),
-        max_samples=int(random.integers(12, 120)),
-        median_tolerance=float(10 ** random.uniform(-4, -1)),
+        max_samples=int(random.integers(12, 400)),
+        median_tolerance=float(10 ** random.uniform(-4, -0.5)),
         drift_tolerance=float(10 ** random.uniform(-3, 0)),
-        warmup_seconds=float(random.choice([0, shortest, 1e-4])),
-        warmup_window_seconds=float(random.choice([0, shortest / 8])),
-        turn_seconds=float(random.choice([0, shortest / 20, shortest / 3])),
+        # Of a window of the warm-up 10 000 calls are enough.
+        warmup_seconds=int(random.choice([0, 1, 30, 400, 30_000], p=[0.2, 0.2, 0.4, 0.16, 0.04])) * unit,
+        warmup_window_seconds=int(random.choice([0, 4, 100, 20_000])) * unit,
+        turn_seconds=int(random.choice([0, 1, 5, 20])) * unit,
     )
 
 
@@ -104,7 +110,8 @@ def test_random_latencies_are_judged_the_same(ask: Ask) -> None:
     random = np.random.default_rng(0)
     reasons = set()
     for _ in range(LISTS):
-        rule, latencies = random_rule(random), random_latencies(random, 400)
+        latencies = random_latencies(random, 400, random_typical(random))
+        rule = random_rule(random, float(np.median(latencies)))
         expected = judged(latencies, rule)
         require_same(ask("judge", *words_of(rule), len(latencies), *latencies)[0], expected)
         reasons.add(" ".join(expected.reason.split()[:3]))
@@ -124,11 +131,10 @@ def little_to_collect() -> Iterator[None]:
 def test_random_steps_are_measured_in_the_same_turns(ask: Ask) -> None:
     random = np.random.default_rng(1)
     outcomes = set()
-    for _ in range(LISTS // 2):
-        scripts = [random_latencies(random, 60) for _ in range(random.integers(1, 5))]
-        # Of so many calls of the first step, of which a window of the warm-up holds 10 000 at most.
-        warm_up = random.choice([0, 1, 30, 1000, 40_000], p=[0.2, 0.2, 0.3, 0.25, 0.05]) * np.mean(scripts[0]) / 1e9
-        rule = dataclasses.replace(random_rule(random), warmup_seconds=float(warm_up))
+    for _ in range(LISTS):
+        typical = random_typical(random)
+        scripts = [random_latencies(random, 60, typical) for _ in range(random.integers(1, 5))]
+        rule = random_rule(random, float(np.median(scripts[0])))
         expected = measured(rule, scripts)
         lists = itertools.chain.from_iterable([len(script), *script] for script in scripts)
         answers = ask("measure", *words_of(rule), len(scripts), *lists, lines=len(scripts))
@@ -139,17 +145,18 @@ def test_random_steps_are_measured_in_the_same_turns(ask: Ask) -> None:
 
 
 def measured(rule: SamplingRule, scripts: Sequence[Sequence[int]]) -> list[Samples]:
-    """Return what Python measures of steps that take the nanoseconds of their scripts, over and over."""
-    now = 0
+    """Return what Python measures of the steps of bench_judgements, whose samples show who followed whom."""
+    now = last = 0
 
-    def step(durations: Iterator[int]) -> Callable[[], None]:
+    def step(place: int, durations: Iterator[int]) -> Callable[[], None]:
         def run() -> None:
-            nonlocal now
-            now += next(durations)
+            nonlocal now, last
+            now += next(durations) + last
+            last = place
 
         return run
 
-    steps = {str(number): step(itertools.cycle(script)) for number, script in enumerate(scripts)}
+    steps = {str(place): step(place, itertools.cycle(script)) for place, script in enumerate(scripts)}
     return list(measure_interleaved(steps, rule, clock=lambda: now).values())
 
 

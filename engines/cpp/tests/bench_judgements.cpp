@@ -2,8 +2,8 @@
 // every number is its own word and a list is its length first:
 //
 //     judge RULE SAMPLES               latencies that were taken elsewhere
-//     measure RULE COUNT SCRIPT...     steps that take the nanoseconds of their scripts, over and over, by a clock
-//                                      that only they move
+//     measure RULE COUNT SCRIPT...     steps that take the nanoseconds of their scripts, over and over, and one for
+//                                      each place of the step that ran before, by a clock that only they move
 //     ranks COUNT                      the ranks around a median, or "-"
 //     within SECONDS                   the rule of so many seconds
 //
@@ -65,8 +65,12 @@ void measure(std::istream& words) {
     int64_t now = 0;
     std::vector<size_t> calls(count, 0);
     std::vector<TimedStep> steps;
+    size_t last = 0;  // takes part in how long the next one takes, so that samples show who followed whom
     for (size_t i = 0; i < count; ++i)
-        steps.push_back([&, i] { now += scripts[i][calls[i]++ % scripts[i].size()]; });
+        steps.push_back([&, i] {
+            now += scripts[i][calls[i]++ % scripts[i].size()] + static_cast<int64_t>(last);
+            last = i;
+        });
     for (const Samples& samples : measure_interleaved(steps, rule, [&] { return now; })) print(samples);
 }
 
