@@ -4,8 +4,6 @@ Usage: python examples/embed_python.py MODEL.onnx SOURCE
 SOURCE is 0 for a camera, a video such as drive.mp4, or shots/%04d.png.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 
@@ -18,6 +16,8 @@ import rtseg
 def label_maps(segmenter: rtseg.Segmenter, source: str) -> Iterator[np.ndarray]:
     """Yield each frame's label map, uint8 (height, width), in a buffer that the next frame overwrites."""
     capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
+    if not capture.isOpened():
+        raise SystemExit(f"cannot open {source}")
     step = None
     try:
         while True:

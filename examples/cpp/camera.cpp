@@ -5,6 +5,7 @@
 #include <iostream>
 #include <opencv2/videoio.hpp>
 #include <rtseg/rtseg.hpp>
+#include <stdexcept>
 #include <string>
 
 int main(int argc, char** argv) {
@@ -15,6 +16,7 @@ int main(int argc, char** argv) {
         const std::string source = argv[2];
         const bool is_camera = source.find_first_not_of("0123456789") == std::string::npos;
         cv::VideoCapture capture = is_camera ? cv::VideoCapture(std::stoi(source)) : cv::VideoCapture(source);
+        if (!capture.isOpened()) throw std::runtime_error("cannot open " + source);
         cv::Mat frame, labels;
         while (capture.read(frame)) {
             labels.create(frame.size(), CV_8UC1);  // memory that is there already is kept
@@ -24,7 +26,7 @@ int main(int argc, char** argv) {
             const auto most = std::max_element(counts.begin(), counts.end()) - counts.begin();
             std::cout << "mostly " << model.class_name(static_cast<int>(most)) << "\n";
         }
-    } catch (const rtseg::Error& error) {
+    } catch (const std::exception& error) {
         std::cerr << error.what() << "\n";
         return 1;
     }

@@ -1,5 +1,6 @@
 // Label pictures by several threads, which share a model and have a session each.
 // Usage: several_threads MODEL.onnx PICTURES...
+#include <algorithm>
 #include <atomic>
 #include <iostream>
 #include <mutex>
@@ -8,26 +9,31 @@
 #include <thread>
 #include <vector>
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     if (argc < 3) return 2;
-    rtseg::ModelOptions options;
-    options.threads = 1;  // each frame on one core, as many frames at once as there are cores
-    const rtseg::Model model(argv[1], options);
-    std::atomic<int> next{2};
+    const rtseg::Model model(argv[1], {"", "", 1});  // each frame on one core
+    std::atomic<int> next{2}, failed{0};
     std::mutex output;
     const auto work = [&] {
         rtseg::Session session(model);
-        for (int i = next++; i < argc; i = next++) {
-            const cv::Mat picture = cv::imread(argv[i]);
-            if (picture.empty()) continue;
-            cv::Mat labels(picture.size(), CV_8UC1);
-            session.run(rtseg::Image(picture), rtseg::LabelMap(labels));
-            const std::lock_guard<std::mutex> lock(output);
-            std::cout << argv[i] << ": " << model.class_name(labels.at<uchar>(labels.rows / 2, labels.cols / 2))
-                      << " in the middle\n";
-        }
+        for (int i = next++; i < argc; i = next++) try {
+                const cv::Mat picture = cv::imread(argv[i]);
+                cv::Mat labels(picture.size(), CV_8UC1);
+                session.run(rtseg::Image(picture), rtseg::LabelMap(labels));
+                const auto middle = labels.at<uchar>(labels.rows / 2, labels.cols / 2);
+                const std::lock_guard<std::mutex> lock(output);
+                std::cout << argv[i] << ": " << model.class_name(middle) << " in the middle\n";
+            } catch (const std::exception& error) {
+                const std::lock_guard<std::mutex> lock(output);
+                std::cerr << argv[i] << ": " << error.what() << "\n";
+                ++failed;
+            }
     };
-    std::vector<std::thread> threads;
-    for (unsigned i = 0; i < std::max(1u, std::thread::hardware_concurrency()); ++i) threads.emplace_back(work);
+    std::vector<std::thread> threads(std::max(1u, std::thread::hardware_concurrency()));
+    for (std::thread& thread : threads) thread = std::thread(work);
     for (std::thread& thread : threads) thread.join();
+    return failed == 0 ? 0 : 1;
+} catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
 }

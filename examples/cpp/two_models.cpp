@@ -13,9 +13,12 @@ static cv::Mat labels_of(const char* path, const cv::Mat& picture) {
     return labels;
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
     if (argc != 4) return 2;
     const cv::Mat picture = cv::imread(argv[3]);
     const cv::Mat equal = labels_of(argv[1], picture) == labels_of(argv[2], picture);
     std::cout << 100.0 * cv::countNonZero(equal) / static_cast<double>(equal.total()) << " % of the labels are equal\n";
+} catch (const std::exception& error) {
+    std::cerr << error.what() << "\n";
+    return 1;
 }

@@ -76,6 +76,18 @@ def test_ten_lines_of_c_say_what_is_wrong(examples: Path, tmp_path: Path) -> Non
     assert done.stderr == f"cannot read {tmp_path / 'no.onnx'}: no such file\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "rest"), [("ten_lines", ["labels.png"]), ("camera", []), ("several_threads", []), ("two_models", [])]
+)
+def test_a_picture_that_is_not_there_is_told_in_one_line(
+    name: str, rest: list[str], examples: Path, tmp_path: Path
+) -> None:
+    models = [MODEL, MODEL] if name == "two_models" else [MODEL]
+    done = run([examples / name, *models, tmp_path / "no.png", *rest])
+    assert done.returncode == 1
+    assert len([line for line in done.stderr.splitlines() if "no.png" in line or "empty cv::Mat" in line]) >= 1
+
+
 def test_the_loop_says_of_each_frame_what_is_most_in_it(examples: Path, pictures: list[Path]) -> None:
     with rtseg.load(MODEL) as segmenter:
         names = segmenter.output.classes.names

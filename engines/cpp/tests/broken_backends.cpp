@@ -59,7 +59,8 @@ int main(int argc, char** argv) {
         REQUIRE(opened(argv[1], argv[2], 20 + failure.how, &model) == RTSEG_STATUS_OK);
         REQUIRE(rtseg_session_open(model, nullptr, &session) == RTSEG_STATUS_OK);
         for (int again = 0; again < 2; ++again) require(failure, rtseg_session_run(session, &frame.image().view(), &map));
-        REQUIRE(rtseg_session_read_labels(session, &map) == RTSEG_STATUS_OK);
+        REQUIRE(rtseg_session_read_labels(session, &map) == RTSEG_STATUS_INVALID_ARGUMENT);  // nothing was inferred
+        REQUIRE(rtseg_session_write_input(session, &frame.image().view()) == RTSEG_STATUS_OK);
         REQUIRE(rtseg_session_close(session) == RTSEG_STATUS_OK && rtseg_model_close(model) == RTSEG_STATUS_OK);
     }
     model = nullptr;
