@@ -11,7 +11,8 @@
 
 int main(int argc, char** argv) try {
     if (argc < 3) return 2;
-    const rtseg::Model model(argv[1], {"", "", 1});  // each frame on one core
+    const int count = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    const rtseg::Model model(argv[1], {"", "", 0, count});  // as many frames at once as there are cores
     std::atomic<int> next{2}, failed{0};
     std::mutex output;
     const auto work = [&] {
@@ -29,7 +30,7 @@ int main(int argc, char** argv) try {
                 ++failed;
             }
     };
-    std::vector<std::thread> threads(std::max(1u, std::thread::hardware_concurrency()));
+    std::vector<std::thread> threads(static_cast<size_t>(count));
     for (std::thread& thread : threads) thread = std::thread(work);
     for (std::thread& thread : threads) thread.join();
     return failed == 0 ? 0 : 1;

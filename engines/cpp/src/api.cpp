@@ -165,8 +165,12 @@ rtseg_status rtseg_model_open(const char* path, const rtseg_model_options* optio
         require_place(path, "the path");
         require_place(model, "the place for the model");
         const rtseg_model_options chosen = known(options, "the model's options");
-        const int threads = require_threads(chosen.threads);
-        *model = models().add(open_model(path, text_of(chosen.backend), text_of(chosen.backend_folder), threads));
+        constexpr int kMostAtOnce = 1024;
+        if (chosen.parallel < 0 || chosen.parallel > kMostAtOnce)
+            throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the number of frames at once is out of range",
+                        std::to_string(chosen.parallel), "1 to " + std::to_string(kMostAtOnce));
+        *model = models().add(open_model(path, text_of(chosen.backend), text_of(chosen.backend_folder),
+                                         require_threads(chosen.threads), std::max(chosen.parallel, 1)));
     });
 }
 

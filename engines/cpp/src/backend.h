@@ -33,7 +33,8 @@ struct ModelSource {
     std::string path;  // for messages
     const Manifest& manifest;
     const std::vector<char>& content;
-    int threads = 0;
+    int threads = 0;   // most cores, 0 is all
+    int parallel = 1;  // how many sessions run at once
     std::string backend;  // the name that it was asked for by
 };
 

@@ -61,7 +61,7 @@ std::string stated(const std::map<std::string, std::string>& metadata, const cha
 }  // namespace
 
 std::shared_ptr<const Model> open_model(const std::string& path, const std::string& backend, const std::string& folder,
-                                        int threads) {
+                                        int threads, int parallel) {
     auto model = std::make_shared<Model>();
     model->path = path;
     model->threads = threads;
@@ -73,7 +73,7 @@ std::shared_ptr<const Model> open_model(const std::string& path, const std::stri
         const std::vector<char> content = read_file(path);
         require_digest(model->manifest, content, path);
         if (model->manifest.kind == "onnx") require_own_weights(content, path);
-        model->graph = chosen.open({path, model->manifest, content, threads, model->backend});
+        model->graph = chosen.open({path, model->manifest, content, threads, parallel, model->backend});
     }
     require_tensors(*model->graph, model->manifest);
     if (const auto* metadata = model->graph->metadata())

@@ -21,7 +21,7 @@ struct Model {
 // Open the file at a path. backend: a name, empty for the one that runs files of its kind. folder: where the backends'
 // modules lie, or empty. Throws Error for a file that is not what its manifest says, or that the backend cannot run.
 std::shared_ptr<const Model> open_model(const std::string& path, const std::string& backend, const std::string& folder,
-                                        int threads);
+                                        int threads, int parallel);
 
 }  // namespace rtseg_internal
 

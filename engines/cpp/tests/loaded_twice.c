@@ -19,8 +19,8 @@ static int label(const char* path, const char* backend, const char* name) {
     static uint8_t pixels[300 * 400 * 3], labels[300 * 400];
     const rtseg_image image = {pixels, 300, 400, 400 * 3, RTSEG_PIXELS_RGB};
     const rtseg_label_map map = {labels, 300, 400, 400};
-    rtseg_model_options options = {sizeof options, NULL, NULL, 0};
-    rtseg_session_options session_options = {sizeof session_options, 3};
+    rtseg_model_options options;
+    rtseg_session_options session_options;
     rtseg_model* model = NULL;
     rtseg_session* session = NULL;
     rtseg_status (*open_model)(const char*, const rtseg_model_options*, rtseg_model**);
@@ -32,7 +32,10 @@ static int label(const char* path, const char* backend, const char* name) {
         fprintf(stderr, "%s\n", dlerror());
         return 0;
     }
+    rtseg_model_options_default(&options);
+    rtseg_session_options_default(&session_options);
     options.backend = backend;
+    session_options.threads = 3;
     if (!find(library, "rtseg_model_open", &open_model) || !find(library, "rtseg_session_open", &open_session) ||
         !find(library, "rtseg_session_run", &run) || !find(library, "rtseg_last_message", &message))
         return 0;

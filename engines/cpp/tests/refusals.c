@@ -33,6 +33,9 @@ static void check_opening(const char* path, rtseg_model_options options) {
     options.threads = -1;
     REFUSED(rtseg_model_open(path, &options, &model), "the number of threads is negative; got -1");
     options.threads = 0;
+    options.parallel = 100000;
+    REFUSED(rtseg_model_open(path, &options, &model), "the number of frames at once is out of range; got 100000");
+    options.parallel = 0;
     options.struct_size = 3;
     REFUSED(rtseg_model_open(path, &options, &model), "the default function");
     options.struct_size = sizeof options;

@@ -72,7 +72,7 @@ int run_all(char** arguments) {
     const std::vector<char> content = content_of(arguments[2]);
     const rtseg_internal::Manifest manifest;
     std::shared_ptr<BackendModel> model =
-        loaded(arguments[1]).open({arguments[2], manifest, content, std::atoi(arguments[5]), "onnxruntime"});
+        loaded(arguments[1]).open({arguments[2], manifest, content, std::atoi(arguments[5]), 1, "onnxruntime"});
     std::printf("device %s\n", model->device().c_str());
     print_tensor("input", model->input());
     print_tensor("output", model->output());

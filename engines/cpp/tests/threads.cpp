@@ -78,5 +78,10 @@ int main(int argc, char** argv) {
     const rtseg::Model second = open_golden(argv[1], argv[2], "threshold-letterbox");
     sessions_side_by_side(first, second);
     a_session_in_use_is_refused(first);
+    rtseg::ModelOptions at_once;
+    at_once.backend = argv[2];
+    at_once.threads = 2;
+    at_once.parallel = 2;
+    sessions_side_by_side(rtseg::Model(std::string(argv[1]) + "/fp32-logits.onnx", at_once), second);
     return 0;
 }

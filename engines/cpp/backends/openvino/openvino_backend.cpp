@@ -147,7 +147,7 @@ std::string device_name(int threads) {
     return std::string("CPU (") + system.machine + ", " + std::to_string(threads) + " threads)";
 }
 
-ov::AnyMap options(int threads) {
+ov::AnyMap options(int threads, int parallel) {
     ov::AnyMap chosen{
         ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
         ov::hint::inference_precision(ov::element::f32),
@@ -156,6 +156,7 @@ ov::AnyMap options(int threads) {
         // A pinned thread waits for its core while another one is free.
         ov::hint::enable_cpu_pinning(false),
     };
+    if (parallel > 1) chosen.insert(ov::num_streams(parallel));  // else one frame waits for the other
     if (threads > 0) chosen.insert(ov::inference_num_threads(threads));
     return chosen;
 }
@@ -187,8 +188,8 @@ class OpenVinoSession : public BackendSession {
 
 class OpenVinoModel : public BackendModel {
   public:
-    OpenVinoModel(const std::shared_ptr<ov::Model>& model, int threads)
-        : compiled_(core().compile_model(model, "CPU", options(threads))),
+    OpenVinoModel(const std::shared_ptr<ov::Model>& model, int threads, int parallel)
+        : compiled_(core().compile_model(model, "CPU", options(threads, parallel))),
           input_(spec_of(compiled_.input())),
           output_(spec_of(compiled_.output())),
           metadata_(metadata_of(model)),
@@ -219,7 +220,7 @@ class OpenVinoBackend : public Backend {
                 throw Error(RTSEG_STATUS_UNSUPPORTED, source.path + " has another number of inputs and outputs",
                             std::to_string(model->inputs().size()) + " and " + std::to_string(model->outputs().size()),
                             "1 and 1");
-            return std::make_shared<OpenVinoModel>(model, source.threads);
+            return std::make_shared<OpenVinoModel>(model, source.threads, source.parallel);
         });
     }
 };

@@ -143,6 +143,8 @@ typedef struct rtseg_model_options {
     const char* backend;         /* "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx"; NULL: by the kind of file */
     const char* backend_folder;  /* where the backends lie; NULL: beside this library, or $RTSEG_BACKENDS */
     int threads;                 /* most cores that the backend uses; 0 is all */
+    int parallel;                /* how many frames, of as many sessions, the backend runs at once on those cores; 0 is 1.
+                                    With 1 a frame is done soonest, and on openvino sessions wait for each other */
 } rtseg_model_options;
 
 typedef struct rtseg_session_options {
@@ -177,7 +179,7 @@ RTSEG_EXPORT const char* rtseg_last_message(void);
 
 /* Fill in the defaults, and the size of the struct as this program knows it. NULL is left aside. */
 static inline void rtseg_model_options_default(rtseg_model_options* options) {
-    const rtseg_model_options defaults = {sizeof(rtseg_model_options), NULL, NULL, 0};
+    const rtseg_model_options defaults = {sizeof(rtseg_model_options), NULL, NULL, 0, 0};
     if (options != NULL) *options = defaults;
 }
 

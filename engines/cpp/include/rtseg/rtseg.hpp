@@ -177,6 +177,7 @@ struct ModelOptions {
     std::string backend;         // "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx"; empty: by the kind of file
     std::string backend_folder;  // where the backends lie; empty: beside the library
     int threads = 0;             // most cores that the backend uses; 0 is all
+    int parallel = 1;            // how many frames, of as many sessions, it runs at once on those cores
 };
 
 // A file of rtseg, verified and loaded. Immutable: any number of threads may use it. Copies share it.
@@ -188,6 +189,7 @@ class Model {
         given.backend = options.backend.empty() ? nullptr : options.backend.c_str();
         given.backend_folder = options.backend_folder.empty() ? nullptr : options.backend_folder.c_str();
         given.threads = options.threads;
+        given.parallel = options.parallel;
         rtseg_model* opened = nullptr;
         require(rtseg_model_open(path.c_str(), &given, &opened));
         model_.reset(opened, rtseg_model_close);
