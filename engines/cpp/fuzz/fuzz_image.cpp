@@ -17,7 +17,8 @@ namespace {
 
 using namespace rtseg_internal;
 
-constexpr size_t kMostBytes = size_t{1} << 24;  // of a buffer
+constexpr size_t kMostBytes = size_t{1} << 24;   // of a buffer
+constexpr size_t kMostLogits = size_t{1} << 25;  // interpolated for a label map: more takes seconds
 
 // Rows in memory of their own: as many bytes as the layout needs, not one more.
 struct Rows {
@@ -100,6 +101,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (int frame = input.within(1, 3); frame > 0; --frame) {  // scratch is kept from frame to frame
         const auto format = static_cast<rtseg_pixel_format>(input.within(0, 4));
         const int height = side(input), width = side(input);
+        const size_t places = static_cast<size_t>(height) * static_cast<size_t>(width);
+        if (places * static_cast<size_t>(output.channels()) > kMostLogits) continue;
         Rows pixels, labels;
         if (!pixels.make(input, height, width, bytes_of(format)) || !labels.make(input, height, width, 1)) continue;
         const rtseg_image image{pixels.top, height, width, pixels.row_bytes, format};

@@ -10,6 +10,7 @@
 
 #include <climits>
 #include <cstdint>
+#include <fstream>
 #include <functional>
 #include <memory>
 
@@ -134,6 +135,38 @@ void threads_that_are_refused_end_nothing(const std::string& folder, const std::
     REQUIRE(in_child(child) == 0);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which take all addresses there are
+// Open sessions until there is no memory left. Returns 0 where that is said, and all that were opened are whole.
+int open_sessions_until_memory_ends(const std::string& folder, const std::string& backend) {
+    const rtseg::Model model = open_golden(folder, backend, "fp32-logits");
+    std::vector<rtseg_session*> sessions;
+    sessions.reserve(1 << 20);
+    rlim_t pages = 0;
+    std::ifstream("/proc/self/statm") >> pages;
+    const rlim_t most = pages * static_cast<rlim_t>(sysconf(_SC_PAGESIZE)) + (rlim_t{64} << 20);
+    const rlimit little{most, most};
+    if (setrlimit(RLIMIT_AS, &little) != 0) return 3;
+    rtseg_status status = RTSEG_STATUS_OK;
+    while (status == RTSEG_STATUS_OK && sessions.size() < sessions.capacity()) {
+        rtseg_session* session = nullptr;
+        status = rtseg_session_open(model.get(), nullptr, &session);
+        if (status == RTSEG_STATUS_OK) sessions.push_back(session);
+    }
+    std::fprintf(stderr, "after %zu sessions: %s\n", sessions.size(), rtseg_last_message());
+    for (rtseg_session* const session : sessions)
+        if (rtseg_session_close(session) != RTSEG_STATUS_OK) return 4;
+    TestFrame frame(40, 50, 1);
+    rtseg::Session(model).run(frame.image(), frame.label_map());
+    return status == RTSEG_STATUS_NO_MEMORY ? 0 : 5;
+}
+
+void want_of_memory_is_said(const std::string& folder, const std::string& backend) {
+    REQUIRE(in_child([&] { return open_sessions_until_memory_ends(folder, backend); }) == 0);
+}
+#else
+void want_of_memory_is_said(const std::string&, const std::string&) {}
+#endif
+
 void a_child_ends_as_it_should(const rtseg::Model& model) {
     rtseg::Session session(model, 4);
     TestFrame frame(720, 1280, 1);
@@ -165,6 +198,7 @@ UsedLast used_last;
 int main(int argc, char** argv) {
     if (argc != 3) return 2;
     threads_that_are_refused_end_nothing(argv[1], argv[2]);  // before this process has a backend
+    want_of_memory_is_said(argv[1], argv[2]);
     const rtseg::Model model = open_golden(argv[1], argv[2], "fp32-logits");
     a_closed_handle_stays_closed(model);
     handles_of_the_other_kind_are_refused(model);

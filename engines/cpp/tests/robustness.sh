@@ -80,16 +80,14 @@ step_fuzz() {
     made fuzz -DRTSEG_FUZZ=ON -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++
     for fuzzer in manifest onnx_bytes image api; do
         mkdir -p "$build/corpus/$fuzzer"
-        seeds=$tests/../fuzz/seeds/$fuzzer
         case $fuzzer in
             manifest) files=$(ls "$golden"/*.onnx.json) ;;
             onnx_bytes) files=$(ls "$golden"/*.onnx) ;;
-            *) files= ;;
+            *) files= ;; # any bytes are calls or frames
         esac
         for file in $files; do cp "$file" "$build/corpus/$fuzzer"; done
-        if [ -d "$seeds" ]; then cp "$seeds"/* "$build/corpus/$fuzzer"; fi
         LSAN_OPTIONS=suppressions="$tests/lsan.supp" "$build/fuzz/bin/fuzz_$fuzzer" "$build/corpus/$fuzzer" \
-            -max_total_time="$seconds" -max_len=8192 -rss_limit_mb=4096 -timeout=300 -print_final_stats=1 \
+            -max_total_time="$seconds" -max_len=2048 -len_control=0 -rss_limit_mb=4096 -timeout=300 -print_final_stats=1 \
             -artifact_prefix="$build/$fuzzer-" >"$build/$fuzzer.log" 2>&1 || {
             tail -n 60 "$build/$fuzzer.log" >&2
             exit 1

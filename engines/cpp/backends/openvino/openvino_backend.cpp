@@ -47,7 +47,9 @@ auto refused_as(const std::string& what, const Body& body) -> decltype(body()) {
     } catch (const std::bad_alloc&) {
         throw;
     } catch (const std::exception& error) {
-        throw Error(RTSEG_STATUS_BACKEND, what + ": " + reason_of(error));
+        const std::string reason = reason_of(error);
+        if (reason == "std::bad_alloc") throw std::bad_alloc();  // which OpenVINO hands on as an exception of its own
+        throw Error(RTSEG_STATUS_BACKEND, what + ": " + reason);
     }
 }
 
