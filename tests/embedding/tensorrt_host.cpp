@@ -82,7 +82,7 @@ int main(int, char** arguments) {
             } else if (command == "open") {
                 words >> path;
                 const std::vector<char> content = content_of(path);
-                model = backend->open({path, manifest, content, 0, manifest.build.runtime});
+                model = backend->open({path, manifest, content, 0, 1, manifest.build.runtime});
                 session = model->open_session();
                 std::cout << "ok " << model->device() << "\n";
             } else if (command == "frame") {
