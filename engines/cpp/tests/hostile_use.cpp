@@ -157,12 +157,7 @@ int open_sessions_until_memory_ends(const std::string& folder, const std::string
     std::fprintf(stderr, "after %zu sessions: %s\n", sessions.size(), rtseg_last_message());
     for (rtseg_session* const session : sessions)
         if (rtseg_session_close(session) != RTSEG_STATUS_OK) return 4;
-    try {
-        rtseg::Session(model).run(frame.image(), frame.label_map());
-    } catch (const rtseg::Error& error) {  // ONNX Runtime 1.31 does not always recover from a want of memory
-        std::fprintf(stderr, "afterwards: %s\n", error.what());
-        if (backend != "onnxruntime") return 6;
-    }
+    rtseg::Session(model).run(frame.image(), frame.label_map());
     return status == RTSEG_STATUS_NO_MEMORY ? 0 : 5;
 }
 
@@ -215,6 +210,7 @@ int main(int argc, char** argv) {
     a_thousand_sessions_are_one(model);
     any_number_of_threads_can_be_asked_for(model);
     a_child_ends_as_it_should(model);
-    used_last.session = std::make_unique<rtseg::Session>(model);
+    // ONNX Runtime's own static objects are gone after main.
+    if (std::string(argv[2]) != "onnxruntime") used_last.session = std::make_unique<rtseg::Session>(model);
     return 0;
 }
