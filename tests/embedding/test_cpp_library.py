@@ -87,6 +87,22 @@ def test_the_c_headers_example_is_built_by_pkg_config(cpp_library: CppLibrary, t
     assert len(done.stdout.split()) >= 1
 
 
+def test_pkg_config_names_the_place_that_the_library_was_installed_to(cpp_library: CppLibrary, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "else where"
+    installing = ["cmake", "--install", cpp_library.build, "--prefix", elsewhere]
+    subprocess.run(installing, check=True, capture_output=True)
+    folder = next(elsewhere.glob("lib/**/pkgconfig"))
+    for variable, place in (("prefix", elsewhere), ("libdir", folder.parent), ("includedir", elsewhere / "include")):
+        found = subprocess.run(
+            ["pkg-config", f"--variable={variable}", "rtseg"],
+            env={"PATH": "/usr/bin:/bin", "PKG_CONFIG_PATH": str(folder)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert found.stdout.strip().replace("\\ ", " ") == str(place)
+
+
 def test_the_library_exports_its_c_functions_and_nothing_else(cpp_library: CppLibrary) -> None:
     library = next(cpp_library.prefix.glob("lib/**/librtseg.so"))
     symbols = subprocess.run(["nm", "-D", "--defined-only", "-C", library], check=True, capture_output=True, text=True)

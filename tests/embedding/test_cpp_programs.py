@@ -140,10 +140,8 @@ def test_results_never_take_an_inputs_place(cpp_library: CppLibrary, tmp_path: P
         ([], "a model and inputs are needed"),
         (["m.onnx", "a.png"], "-o is missing: the folder to write"),
         (["m.onnx", "a.png", "-o"], "-o needs a value: FOLDER"),
-        (
-            ["m.onnx", "a.png", "-o", "x", "--threads", "-1"],
-            "--threads is not 0 or more; got '-1'; expected a whole number",
-        ),
+        (["m.onnx", "a.png", "-o", "x", "--threads", "-1"], "not a number of threads; got '-1'; expected 0 to 256"),
+        (["m.onnx", "a.png", "-o", "x", "--threads", "257"], "not a number of threads; got '257'; expected 0 to 256"),
         (["m.onnx", "a.png", "-o", "x", "--thread", "1"], "no such option: --thread"),
         (["m.onnx", "a.png", "-o", "x", "--json=1"], "--json takes no value"),
     ],

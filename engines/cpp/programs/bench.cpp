@@ -62,7 +62,7 @@ Request request_of(int argc, char** argv) {
          {"--seconds", "S", "Time budget of each row; at least 6 samples are taken.  [10]",
           [&](const std::string& value) { request.seconds = seconds_of(value); }},
          {"--threads", "N", "CPU cores at most, 0 is all.  [0]",
-          [&](const std::string& value) { request.threads = count_of("--threads", value); }},
+          [&](const std::string& value) { request.threads = threads_of("--threads", value); }},
          {"--picture", "FILE", "What is timed on, brought to the network's size.  [a drawn street]",
           [&](const std::string& value) { request.picture = value; }},
          {"--json", "", "Print rows, raw samples and environment as JSON.",

@@ -1,46 +1,27 @@
 #include "pictures.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <opencv2/imgcodecs.hpp>
 #include <vector>
 
+#include "picture_bytes.h"
 #include "program.h"
 #include "written_file.h"
 
 namespace programs {
 namespace {
 
-std::vector<uchar> bytes_of(const std::string& path) {
+Bytes bytes_of(const std::string& path) {
     std::error_code failure;
     if (!std::filesystem::is_regular_file(path, failure))  // reading a pipe would wait for ever
         throw InputError("cannot read " + path + ": it is no regular file");
     std::ifstream file(path, std::ios::binary);
-    std::vector<uchar> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    Bytes bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     if (!file.good() && !file.eof()) throw InputError("cannot read " + path);
     if (bytes.empty()) throw InputError(path + " is not a picture OpenCV can read; got an empty file");
     return bytes;
-}
-
-// Return the largest sample that a PGM or PPM declares; 0 for other files.
-int declared_maximum(const std::vector<uchar>& bytes) {
-    if (bytes.size() < 3 || bytes[0] != 'P' || (bytes[1] != '2' && bytes[1] != '3' && bytes[1] != '5' && bytes[1] != '6'))
-        return 0;
-    size_t at = 2;
-    int number = 0;
-    for (int field = 0; field < 3; ++field) {  // width, height, maximum
-        while (at < bytes.size() && (std::isspace(bytes[at]) || bytes[at] == '#')) {
-            if (bytes[at] == '#')
-                while (at < bytes.size() && bytes[at] != '\n') ++at;
-            else
-                ++at;
-        }
-        number = 0;
-        while (at < bytes.size() && std::isdigit(bytes[at]) && number < 1000000) number = 10 * number + bytes[at++] - '0';
-    }
-    return std::min(number, 65535);
 }
 
 // Return samples as 8 bits: the largest becomes 255.
@@ -62,14 +43,27 @@ cv::Mat to_8_bits(const cv::Mat& stored, int maximum) {
     return made;
 }
 
+// Return a picture turned as EXIF numbers it.
+cv::Mat turned(const cv::Mat& stored, int orientation) {
+    constexpr int kUpsideDown = 0, kMirrored = 1, kHalfTurn = -1, kAsItIs = 2;
+    constexpr int kFlips[] = {kAsItIs, kMirrored, kHalfTurn, kUpsideDown, kAsItIs, kMirrored, kHalfTurn, kUpsideDown};
+    cv::Mat made = stored;
+    if (orientation >= 5) cv::transpose(stored, made);
+    if (kFlips[orientation - 1] != kAsItIs) cv::flip(made, made, kFlips[orientation - 1]);
+    return made;
+}
+
 }  // namespace
 
 cv::Mat read_picture(const std::string& path) {
-    const std::vector<uchar> bytes = bytes_of(path);
+    const Bytes bytes = bytes_of(path);
+    if (is_jpeg_cut_off(bytes)) throw InputError(path + " is not a picture OpenCV can read; got a JPEG without its end");
     const int maximum = declared_maximum(bytes);
     cv::Mat picture;
     try {
-        picture = cv::imdecode(bytes, cv::IMREAD_COLOR | cv::IMREAD_ANYDEPTH);
+        // OpenCV turns a WebP in some releases alone, so it is told not to.
+        const int ignored = is_webp(bytes) ? cv::IMREAD_IGNORE_ORIENTATION : 0;
+        picture = cv::imdecode(bytes, cv::IMREAD_COLOR | cv::IMREAD_ANYDEPTH | ignored);
     } catch (const cv::Exception&) {  // of some headers OpenCV throws instead of giving nothing
     }
     if (picture.empty()) throw InputError(path + " is not a picture OpenCV can read");
@@ -77,6 +71,7 @@ cv::Mat read_picture(const std::string& path) {
         picture = to_8_bits(picture, maximum != 0 ? maximum : 65535);
     if (picture.depth() != CV_8U || picture.channels() != 3)
         throw InputError(path + " is not a picture for a network; expected unsigned samples of 8 or 16 bits");
+    if (is_webp(bytes)) picture = turned(picture, webp_orientation(bytes));
     return picture;
 }
 

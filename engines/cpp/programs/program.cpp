@@ -1,12 +1,19 @@
 #include "program.h"
 
+#include <signal.h>
+
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
 
 namespace programs {
 namespace {
+
+volatile std::sig_atomic_t is_interrupted = 0;
+
+void note_interrupt(int) { is_interrupted = 1; }
 
 void print_help(const Usage& usage) {
     std::cout << "Usage: " << usage.program << " " << usage.arguments << "\n\n" << usage.what << "\n\nOptions:\n";
@@ -59,15 +66,38 @@ std::vector<std::string> parse(int argc, char** argv, const Usage& usage) {
     return rest;
 }
 
-int count_of(const std::string& option, const std::string& text) {
+int threads_of(const std::string& option, const std::string& text) {
     const bool digits = !text.empty() && text.size() < 7 && text.find_first_not_of("0123456789") == std::string::npos;
-    if (!digits) throw UsageError(option + " is not 0 or more; got '" + text + "'; expected a whole number");
+    if (!digits || std::stoi(text) > 256)  // a backend would start them all
+        throw UsageError(option + " is not a number of threads; got '" + text + "'; expected 0 to 256");
     return std::stoi(text);
+}
+
+void note_interrupts() {
+    std::signal(SIGXFSZ, SIG_IGN);  // so that a limit on the size of files is an error of writing
+    struct sigaction noting = {};
+    noting.sa_handler = note_interrupt;
+    noting.sa_flags = SA_RESETHAND | SA_RESTART;
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+        struct sigaction before = {};
+        if (sigaction(number, nullptr, &before) == 0 && before.sa_handler == SIG_DFL) sigaction(number, &noting, nullptr);
+    }
+}
+
+void require_uninterrupted() {
+    if (is_interrupted) throw Interrupted();
 }
 
 int run(const std::string& program, const std::function<int()>& body) {
     try {
-        return body();
+        const int code = body();
+        std::cout.flush();
+        if (std::cout) return code;
+        std::cerr << program << ": error: not all of the output could be written\n";
+        return 1;
+    } catch (const Interrupted&) {
+        std::cerr << program << ": interrupted\n";
+        return 130;
     } catch (const UsageError& error) {
         std::cerr << program << ": error: " << error.what() << "\n";
         return 2;

@@ -3,9 +3,11 @@
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <new>
 #include <rtseg/rtseg.hpp>
 #include <set>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "inputs.h"
@@ -15,6 +17,7 @@
 #include "result_names.h"
 #include "summary.h"
 #include "video.h"
+#include "video_container.h"
 #include "written_file.h"
 
 namespace programs {
@@ -44,7 +47,7 @@ Request request_of(int argc, char** argv) {
          {"--backend", "NAME", "openvino, onnxruntime, tensorrt or tensorrt-rtx.",
           [&](const std::string& value) { request.options.backend = value; }},
          {"--threads", "N", "CPU cores at most, 0 is all.  [0]",
-          [&](const std::string& value) { request.options.threads = count_of("--threads", value); }},
+          [&](const std::string& value) { request.options.threads = threads_of("--threads", value); }},
          {"--json", "", "Print the summary as JSON.", [&](const std::string&) { request.as_json = true; }}}};
     const std::vector<std::string> rest = parse(argc, argv, usage);
     if (rest.size() < 2) throw UsageError("a model and inputs are needed. Try: rtseg-segment --help");
@@ -58,7 +61,11 @@ Request request_of(int argc, char** argv) {
 void require_kept(const std::vector<std::string>& files, const std::vector<std::string>& names,
                   const std::string& folder) {
     std::set<std::string> results;
-    const auto place = [](const fs::path& path) { return folded(fs::weakly_canonical(path).string()); };
+    const auto place = [](const fs::path& path) {
+        std::error_code failure;
+        const fs::path real = fs::weakly_canonical(path, failure);  // of a loop of links there is none
+        return folded((failure ? fs::absolute(path).lexically_normal() : real).string());
+    };
     for (size_t i = 0; i < files.size(); ++i)
         for (const char* kind : {"_labels", "_labels.png", "_overlay.png", "_overlay.mp4"})
             results.insert(place(fs::path(folder) / (names[i] + kind)));
@@ -94,7 +101,13 @@ void label_picture(Labeller& labeller, const rtseg::Model& model, const std::str
     add_labels(labels, counts);
     const std::string labels_name = name + "_labels.png", overlay_name = name + "_overlay.png";
     write_picture((folder / overlay_name).string(), overlay);
-    write_label_png((folder / labels_name).string(), labels, model);
+    try {
+        write_label_png((folder / labels_name).string(), labels, model);
+    } catch (...) {
+        std::error_code ignored;
+        fs::remove(folder / overlay_name, ignored);  // neither is left alone
+        throw;
+    }
     summary.add(file, labels_name, overlay_name, 1, counts);
 }
 
@@ -106,6 +119,7 @@ void label_video(Labeller& labeller, const rtseg::Model& model, const std::strin
     write_folder_atomically((folder / labels_name).string(), [&](const std::string& frame_folder) {
         frames = rewrite_video(file, (folder / overlay_name).string(), [&](int index, const cv::Mat& frame) {
             cv::Mat overlay;
+            require_uninterrupted();
             const cv::Mat labels = labeller.label(frame, overlay);
             add_labels(labels, counts);
             char frame_name[32];
@@ -115,6 +129,9 @@ void label_video(Labeller& labeller, const rtseg::Model& model, const std::strin
         });
     });
     summary.add(file, labels_name, overlay_name, frames, counts);
+    if (const std::string missing = missing_part(file); !missing.empty())
+        summary.add_failure(file, file + " ends early: " + missing + " are there; the " + std::to_string(frames) +
+                                      " frames in them are labelled");
 }
 
 int segment(int argc, char** argv) {
@@ -127,10 +144,16 @@ int segment(int argc, char** argv) {
     Summary summary(request.model, model, meant.failures);
     for (size_t i = 0; i < meant.files.size(); ++i) {
         const std::string& file = meant.files[i];
+        require_uninterrupted();
         try {
             (is_video(file) ? label_video : label_picture)(labeller, model, file, request.folder, names[i], summary);
         } catch (const InputError& error) {
             summary.add_failure(file, error.what());
+        } catch (const std::bad_alloc&) {
+            summary.add_failure(file, "there is not enough memory to label " + file + ". Try: a smaller picture");
+        } catch (const rtseg::Error& error) {
+            if (error.status() != RTSEG_STATUS_INVALID_ARGUMENT && error.status() != RTSEG_STATUS_NO_MEMORY) throw;
+            summary.add_failure(file, error.what());  // the picture's size
         }
     }
     const std::string text = summary.to_json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
@@ -146,5 +169,6 @@ int segment(int argc, char** argv) {
 }  // namespace programs
 
 int main(int argc, char** argv) {
+    programs::note_interrupts();
     return programs::run("rtseg-segment", [&] { return programs::segment(argc, argv); });
 }

@@ -6,11 +6,13 @@
 #include <opencv2/videoio.hpp>
 
 #include "program.h"
+#include "video_container.h"
 #include "written_file.h"
 
 namespace programs {
 namespace {
 
+constexpr int kLeastSide = 2, kLargestSide = 8191;  // of a frame that MPEG-4 holds
 constexpr double kUnknownRate = 25, kLeastRate = 0.01, kLargestTerm = 65535;
 
 // Return the rate next to that one that an MP4 holds: of three decimals or fewer.
@@ -22,6 +24,13 @@ double holdable_rate(double rate) {
     return std::nearbyint(rate);
 }
 
+// Throw InputError for frames that an MP4 does not hold.
+void require_holdable(const std::string& source, const cv::Size& size) {
+    if (std::min(size.height, size.width) >= kLeastSide && std::max(size.height, size.width) <= kLargestSide) return;
+    throw InputError("the frames of " + source + " do not fit into an MP4; got " + std::to_string(size.height) + "x" +
+                     std::to_string(size.width) + "; expected sides of 2 to 8191 pixels");
+}
+
 }  // namespace
 
 int rewrite_video(const std::string& source, const std::string& target,
@@ -29,6 +38,7 @@ int rewrite_video(const std::string& source, const std::string& target,
     std::error_code failure;
     if (!std::filesystem::is_regular_file(source, failure))
         throw InputError("cannot read " + source + ": it is no regular file");
+    if (!is_container(source)) throw InputError(source + " is not a video OpenCV can read; got no container of frames");
     cv::VideoCapture capture(source, cv::CAP_FFMPEG);
     if (!capture.isOpened()) throw InputError(source + " is not a video OpenCV can read");
     const double rate = holdable_rate(capture.get(cv::CAP_PROP_FPS));
@@ -38,12 +48,18 @@ int rewrite_video(const std::string& source, const std::string& target,
         cv::Mat frame;
         while (capture.read(frame)) {
             const cv::Mat made = drawn(count++, frame);
-            if (!writer.isOpened() &&
-                !writer.open(part, cv::VideoWriter::fourcc('m', 'p', '4', 'v'), rate, made.size()))
-                throw WriteError("OpenCV cannot write the video " + target);
+            if (!writer.isOpened()) {
+                require_holdable(source, made.size());
+                if (!writer.open(part, cv::VideoWriter::fourcc('m', 'p', '4', 'v'), rate, made.size()))
+                    throw WriteError("OpenCV cannot write the video " + target);
+            }
             writer.write(made);
         }
         if (count == 0) throw InputError(source + " holds no frame that OpenCV can decode");
+        writer.release();
+        // Of a full disk OpenCV says nothing, but leaves out the index.
+        if (!cv::VideoCapture(part, cv::CAP_FFMPEG).isOpened())
+            throw WriteError("cannot write " + target + " to its end. Try: another folder, or free some space");
     });
     return count;
 }

@@ -1,10 +1,12 @@
 #include "written_file.h"
 
-#include <unistd.h>
-
-#include <atomic>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <random>
+#include <system_error>
+
+#include "program.h"
 
 namespace programs {
 
@@ -12,14 +14,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Return a hidden name beside a path that nothing has yet, and make the folder that it lies in.
+// Return a hidden name beside a path that nothing has yet and nobody could foresee, and make the folder that it lies in.
 std::string part_of(const std::string& path) {
-    static std::atomic<unsigned> count{0};
+    static std::random_device random;
     const fs::path target(path);
     std::error_code failure;
     if (!target.parent_path().empty()) fs::create_directories(target.parent_path(), failure);
     if (failure) throw WriteError("cannot write " + path + ": " + failure.message());
-    const std::string number = std::to_string(getpid()) + "." + std::to_string(count++);
+    char number[17];
+    std::snprintf(number, sizeof number, "%08x%08x", random(), random());
     const std::string name = "." + target.stem().string().substr(0, 30) + "." + number + ".part";
     return (target.parent_path() / (name + target.extension().string())).string();
 }
@@ -30,14 +33,14 @@ bool is_frame(const fs::directory_entry& entry) {
     return entry.is_regular_file() && !entry.is_symlink() && (name[0] == '.' || (digits && entry.path().extension() == ".png"));
 }
 
-// Throw WriteError where something else than a folder of frames is at a path.
+// Throw InputError where something else than a folder of frames is at a path.
 void require_frames_alone(const std::string& path) {
     const fs::file_status status = fs::symlink_status(path);
     if (status.type() == fs::file_type::not_found) return;
-    if (status.type() != fs::file_type::directory) throw WriteError("cannot write " + path + ": it is no folder");
+    if (status.type() != fs::file_type::directory) throw InputError("cannot write " + path + ": it is no folder");
     for (const fs::directory_entry& entry : fs::directory_iterator(path))
         if (!is_frame(entry))
-            throw WriteError("cannot write " + path + ": it holds " + entry.path().filename().string() +
+            throw InputError("cannot write " + path + ": it holds " + entry.path().filename().string() +
                              ", which is no frame");
 }
 
@@ -48,6 +51,8 @@ void finish(const std::string& path, const std::string& part, const std::functio
         body();
     } catch (const fs::filesystem_error& error) {
         fs::remove_all(part, ignored);
+        if (error.code() == std::errc::filename_too_long)  // which costs the other results nothing
+            throw InputError("cannot write " + path + ": the name is too long. Try: a shorter name of the input");
         throw WriteError("cannot write " + path + ": " + error.code().message());
     } catch (...) {
         fs::remove_all(part, ignored);
@@ -60,7 +65,7 @@ void finish(const std::string& path, const std::string& part, const std::functio
 void write_atomically(const std::string& path, const std::function<void(const std::string& part)>& write) {
     const std::string part = part_of(path);
     finish(path, part, [&] {
-        if (fs::is_directory(path)) throw WriteError("cannot write " + path + ": it is a folder");
+        if (fs::is_directory(path)) throw InputError("cannot write " + path + ": it is a folder");
         write(part);
         fs::rename(part, path);
     });
