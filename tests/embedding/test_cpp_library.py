@@ -103,6 +103,24 @@ def test_pkg_config_names_the_place_that_the_library_was_installed_to(cpp_librar
         assert found.stdout.strip().replace("\\ ", " ") == str(place)
 
 
+def test_pkg_config_finds_what_was_installed_elsewhere(cpp_library: CppLibrary, tmp_path: Path) -> None:
+    install = ["cmake", "--install", cpp_library.build, "--prefix", tmp_path / "first"]
+    subprocess.run(install, check=True, capture_output=True)
+    (tmp_path / "first").rename(tmp_path / "moved")
+    folder = next((tmp_path / "moved").glob("lib/**/pkgconfig"))
+    printed = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "rtseg"],
+        env={"PATH": "/usr/bin:/bin", "PKG_CONFIG_PATH": str(folder)},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    flags = [*printed, f"-Wl,-rpath,{folder.parent}"]
+    source = CPP / "tests" / "consumer" / "consumer.cpp"
+    subprocess.run(["c++", "-std=c++17", source, *flags, "-o", tmp_path / "consumer"], check=True)
+    assert run([tmp_path / "consumer", GOLDEN / MODEL]).returncode == 0
+
+
 def test_the_library_exports_its_c_functions_and_nothing_else(cpp_library: CppLibrary) -> None:
     library = next(cpp_library.prefix.glob("lib/**/librtseg.so"))
     symbols = subprocess.run(["nm", "-D", "--defined-only", "-C", library], check=True, capture_output=True, text=True)
