@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.embedding.cpp_library import CPP, GOLDEN, CppLibrary, run
+from tests.embedding.cpp_library import CPP, GOLDEN, PLAIN_ENVIRONMENT, CppLibrary, openvino_folder, run
 
 TESTS = (
     "rtseg",
@@ -50,6 +51,23 @@ def first_line(stderr: str) -> str:
 
 
 # Found and linked
+
+
+def test_openvino_of_an_active_virtual_environment_is_found_by_itself(cpp_library: CppLibrary, tmp_path: Path) -> None:
+    folder = openvino_folder()
+    (tmp_path / "environment" / "bin").mkdir(parents=True)
+    (tmp_path / "environment" / "bin" / "python").symlink_to(sys.executable)
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "openvino").symlink_to(folder)
+    done = subprocess.run(
+        ["cmake", "-S", CPP, "-B", tmp_path / "build", "-DRTSEG_PROGRAMS=OFF"],
+        env={**PLAIN_ENVIRONMENT, "VIRTUAL_ENV": str(tmp_path / "environment"), "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"OpenVINO of {site / 'openvino'}" in done.stdout
 
 
 def test_a_project_finds_the_installed_library_by_cmake(cpp_library: CppLibrary, tmp_path: Path) -> None:
