@@ -179,7 +179,7 @@ def test_a_manifest_that_lacks_a_field_is_refused(run_refused: Callable[[], str]
 def test_an_artifact_of_another_kind_is_refused(run_refused: Callable[[], str], export_copy: Path) -> None:
     data = json.loads(manifest_path(export_copy).read_text())
     manifest_path(export_copy).write_text(json.dumps({**data, "kind": "checkpoint"}))
-    assert run_refused().endswith("is another kind of artifact; got checkpoint; expected onnx or engine")
+    assert run_refused().endswith("is another kind of artifact; got checkpoint; expected onnx or engine or openvino")
 
 
 @pytest.mark.parametrize("command", ["run", "validate", "bench"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -118,7 +119,7 @@ def test_pkg_config_names_the_place_that_the_library_was_installed_to(cpp_librar
             capture_output=True,
             text=True,
         )
-        assert found.stdout.strip().replace("\\ ", " ") == str(place)
+        assert os.path.normpath(found.stdout.strip().replace("\\ ", " ")) == str(place)
 
 
 def test_pkg_config_finds_what_was_installed_elsewhere(cpp_library: CppLibrary, tmp_path: Path) -> None:

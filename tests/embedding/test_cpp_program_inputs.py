@@ -45,6 +45,9 @@ def test_pictures_are_turned_as_python_turns_them(cpp_library: CppLibrary, tmp_p
         for suffix in ("jpg", "png", "tif"):
             Image.fromarray(PICTURE).save(pictures / f"{orientation}{suffix}.{suffix}", exif=exif)
         Image.fromarray(PICTURE).save(pictures / f"{orientation}webp.webp", exif=exif, lossless=True)
+        data, xmp = (pictures / f"{orientation}jpg.jpg").read_bytes(), b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>"
+        before = b"\xff\xe1" + (len(xmp) + 2).to_bytes(2, "big") + xmp
+        (pictures / f"{orientation}xmp.jpg").write_bytes(data[:2] + before + data[2:])
     rtseg.run(MODEL, pictures, tmp_path / "python", runner="openvino", threads=1)
     assert labelled(cpp_library, tmp_path / "cpp", pictures)[1] == []
     for path in sorted(pictures.iterdir()):
@@ -74,6 +77,17 @@ def test_a_jpeg_that_was_cut_off_is_no_picture(progressive: bool, cpp_library: C
     found, failures = labelled(cpp_library, tmp_path / "out", whole, cut, longer)
     assert set(found) == {"whole.jpg", "longer.jpg"}
     assert "got a JPEG without its end" in failures[0]["error"] and len(failures) == 1
+
+
+def test_what_python_takes_for_no_picture_is_none(cpp_library: CppLibrary, tmp_path: Path) -> None:
+    named = [tmp_path / "jpeg2000.png", tmp_path / "hdr.png", tmp_path / "pam.ppm"]
+    Image.fromarray(PICTURE).save(named[0], format="JPEG2000")
+    named[1].write_bytes(cv2.imencode(".hdr", PICTURE.astype(np.float32))[1].tobytes())
+    named[2].write_bytes(b"P7\nWIDTH 2\nHEIGHT 1\nDEPTH 3\nMAXVAL 255\nTUPLTYPE RGB\nENDHDR\n123456")
+    good = tmp_path / "good.png"
+    cv2.imwrite(str(good), PICTURE)
+    found, failures = labelled(cpp_library, tmp_path / "out", *named, good)
+    assert set(found) == {"good.png"} and len(failures) == 3
 
 
 def test_one_input_that_cannot_be_costs_the_others_nothing(cpp_library: CppLibrary, tmp_path: Path) -> None:
@@ -111,7 +125,7 @@ def test_a_list_of_other_files_is_no_video(cpp_library: CppLibrary, tmp_path: Pa
     )
     found, failures = labelled(cpp_library, tmp_path / "out", clip, listed, playlist)
     assert set(found) == {"clip.avi"}
-    assert [failure["error"].partition(": ")[2] for failure in failures] == ["got no container of frames"] * 2
+    assert [failure["error"].partition("; ")[2] for failure in failures] == ["got no container of frames"] * 2
 
 
 def test_a_video_that_ends_early_is_labelled_and_told_of(cpp_library: CppLibrary, tmp_path: Path) -> None:
@@ -128,7 +142,7 @@ def test_frames_that_no_mp4_holds_cost_the_others_nothing(cpp_library: CppLibrar
     wide, clip = movie(tmp_path / "wide.avi", 1, (9000, 16)), movie(tmp_path / "clip.avi", 1)
     found, failures = labelled(cpp_library, tmp_path / "out", wide, clip)
     assert set(found) == {"clip.avi"}
-    assert "got 16x9000, expected sides of 2 to 8191 pixels" in failures[0]["error"]
+    assert "got 16x9000; expected sides of 2 to 8191 pixels" in failures[0]["error"]
     assert parts_in(tmp_path) == []
 
 
@@ -169,6 +183,6 @@ def test_a_limit_on_the_size_of_files_is_an_error_of_writing(cpp_library: CppLib
     )
     assert done.returncode == 1
     assert done.stderr == (
-        f"rtseg-segment: error: cannot write {out}/a_overlay.png; try: another folder, or free some space\n"
+        f"rtseg-segment: error: cannot write {out}/a_overlay.png. Try: another folder, or free some space\n"
     )
     assert list(out.iterdir()) == []

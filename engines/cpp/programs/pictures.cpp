@@ -57,12 +57,13 @@ cv::Mat turned(const cv::Mat& stored, int orientation) {
 
 cv::Mat read_picture(const std::string& path) {
     const Bytes bytes = bytes_of(path);
+    if (!is_picture(bytes))
+        throw InputError(path + " is not a picture OpenCV can read; expected a PNG, JPEG, WebP, BMP, PGM, PPM or TIFF");
     if (is_jpeg_cut_off(bytes)) throw InputError(path + " is not a picture OpenCV can read; got a JPEG without its end");
-    const int maximum = declared_maximum(bytes);
+    const int maximum = declared_maximum(bytes), orientation = stored_orientation(bytes);
     cv::Mat picture;
     try {
-        // OpenCV turns a WebP in some releases alone, so it is told not to.
-        const int ignored = is_webp(bytes) ? cv::IMREAD_IGNORE_ORIENTATION : 0;
+        const int ignored = orientation != 0 ? cv::IMREAD_IGNORE_ORIENTATION : 0;
         picture = cv::imdecode(bytes, cv::IMREAD_COLOR | cv::IMREAD_ANYDEPTH | ignored);
     } catch (const cv::Exception&) {  // of some headers OpenCV throws instead of giving nothing
     }
@@ -71,8 +72,7 @@ cv::Mat read_picture(const std::string& path) {
         picture = to_8_bits(picture, maximum != 0 ? maximum : 65535);
     if (picture.depth() != CV_8U || picture.channels() != 3)
         throw InputError(path + " is not a picture for a network; expected unsigned samples of 8 or 16 bits");
-    if (is_webp(bytes)) picture = turned(picture, webp_orientation(bytes));
-    return picture;
+    return orientation != 0 ? turned(picture, orientation) : picture;
 }
 
 void write_picture(const std::string& path, const cv::Mat& picture) {

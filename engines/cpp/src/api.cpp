@@ -101,10 +101,12 @@ class Use {
     std::shared_ptr<OpenSession> open_;
 };
 
+// A backend would start them all.
 int require_threads(int threads) {
-    if (threads < 0)
-        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the number of threads is negative", std::to_string(threads),
-                    "0, all, or more");
+    constexpr int kMost = 256;
+    if (threads < 0 || threads > kMost)
+        throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the number of threads is out of range", std::to_string(threads),
+                    "0, all, to " + std::to_string(kMost));
     return threads;
 }
 

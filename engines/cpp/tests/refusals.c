@@ -31,7 +31,7 @@ static void check_opening(const char* path, rtseg_model_options options) {
     check("no file", rtseg_model_open("/nowhere/x.onnx", &options, &model), RTSEG_STATUS_FILE, "no such file");
     check("a folder", rtseg_model_open("/", &options, &model), RTSEG_STATUS_MANIFEST, "no manifest");
     options.threads = -1;
-    REFUSED(rtseg_model_open(path, &options, &model), "the number of threads is negative; got -1");
+    REFUSED(rtseg_model_open(path, &options, &model), "the number of threads is out of range; got -1");
     options.threads = 0;
     options.parallel = 100000;
     REFUSED(rtseg_model_open(path, &options, &model), "the number of frames at once is out of range; got 100000");
@@ -151,7 +151,7 @@ int main(int argc, char** argv) {
     REFUSED(rtseg_session_open(never, NULL, &session), "the model is not open");
     REFUSED(rtseg_session_open(model, NULL, NULL), "the place for the session is NULL");
     session_options.threads = -2;
-    REFUSED(rtseg_session_open(model, &session_options, &session), "the number of threads is negative");
+    REFUSED(rtseg_session_open(model, &session_options, &session), "the number of threads is out of range");
     check("a good session", rtseg_session_open(model, NULL, &session), RTSEG_STATUS_OK, "");
     if (session == NULL) return 1;
     check_frames(session);
