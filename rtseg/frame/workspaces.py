@@ -7,7 +7,17 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rtseg.errors import SpecError
 from rtseg.frame.native_library import require_done
+
+MOST_THREADS = 256
+"""What may be asked for: whoever runs a file would start them all."""
+
+
+def require_threads(threads: int) -> None:
+    """Raise SpecError for what is no whole number from 0, all cores, to 256."""
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 0 <= threads <= MOST_THREADS:
+        raise SpecError("threads is out of range", got=threads, expected=f"0 (all cores) to {MOST_THREADS}")
 
 
 class Workspaces:

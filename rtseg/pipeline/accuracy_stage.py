@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, overload
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.errors import DatasetError, SpecError
+from rtseg.frame.workspaces import require_threads
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import require_at_least, require_threads
+from rtseg.pipeline.arguments import require_at_least
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import RUNNABLE, runner_names
 

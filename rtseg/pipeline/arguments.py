@@ -56,20 +56,11 @@ def listed(given: Iterable[Item] | Item | None) -> list[Item]:
     return [] if given is None else [given]  # type: ignore[list-item]
 
 
-MOST_THREADS = 256
-
-
 def require_at_least(least: float, **values: float | None) -> None:
     """Raise SpecError, naming the argument, for a number that is smaller, or not finite; None is no number."""
     for name, value in values.items():
         if value is not None and not least <= value < math.inf:
             raise SpecError(f"{name} is out of range", got=value, expected=f"{least:g} or more")
-
-
-def require_threads(threads: int) -> None:
-    """Raise SpecError for a number of threads below 0 or above 256."""
-    if not 0 <= threads <= MOST_THREADS:
-        raise SpecError("threads is out of range", got=threads, expected=f"0 (all cores) to {MOST_THREADS}")
 
 
 def classes_of(classes: Classes) -> ClassSpec:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from rtseg.artifacts.artifact import ArtifactLike
 from rtseg.artifacts.files import PathLike
 from rtseg.errors import InputError, RunnerError, SpecError
+from rtseg.frame.workspaces import require_threads
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
@@ -20,7 +21,6 @@ from rtseg.pipeline.arguments import (
     classes_of,
     listed,
     path_of,
-    require_threads,
     resolution_of,
 )
 from rtseg.pipeline.contenders import Contender, contenders_of

@@ -13,8 +13,9 @@ from rtseg.artifacts.details import Digest
 from rtseg.artifacts.files import PathLike, require_writable, sha256_of
 from rtseg.artifacts.manifest import require_separate
 from rtseg.errors import CalibrationError
+from rtseg.frame.workspaces import require_threads
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import require_at_least, require_threads
+from rtseg.pipeline.arguments import require_at_least
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
 

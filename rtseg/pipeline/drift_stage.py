@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.frame.workspaces import require_threads
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import require_at_least, require_threads
+from rtseg.pipeline.arguments import require_at_least
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import RUNNABLE

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.files import PathLike, require_replaceable, write_text_atomically
 from rtseg.errors import ImageError
+from rtseg.frame.workspaces import require_threads
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import require_threads
 from rtseg.pipeline.results import Result
 from rtseg.runners.registry import RUNNABLE
 

@@ -12,8 +12,9 @@ from rtseg.artifacts.details import QuantizationDetails
 from rtseg.artifacts.files import PathLike, require_writable, sha256_of
 from rtseg.artifacts.manifest import manifest_path, require_separate
 from rtseg.errors import QuantizationError, UnknownNameError
+from rtseg.frame.workspaces import require_threads
 from rtseg.observer import SILENT, Observer
-from rtseg.pipeline.arguments import listed, require_at_least, require_threads
+from rtseg.pipeline.arguments import listed, require_at_least
 from rtseg.pipeline.calibration_stage import CalibrationResult
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result

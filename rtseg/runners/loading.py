@@ -9,6 +9,7 @@ from typing import Any
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.errors import ManifestError
 from rtseg.frame.segmenter import Segmenter
+from rtseg.frame.workspaces import require_threads
 from rtseg.runners.registry import RUNNABLE, default_runner, file_runner
 from rtseg.specs import contract_metadata
 
@@ -18,8 +19,10 @@ def load(source: ArtifactLike, *, runner: str | None = None, threads: int = 0) -
 
     runner is a name of rtseg.runners.registry, by default onnxruntime for an ONNX file, openvino for a model of
     OpenVINO, and for an engine the product that built it, tensorrt or tensorrt-rtx.
-    Raises ManifestError for a file that is not what its manifest tells of, UnknownNameError and RunnerError.
+    Raises ManifestError for a file that is not what its manifest tells of, UnknownNameError and
+    RunnerError, and SpecError for threads that are no number from 0, all cores, to 256.
     """
+    require_threads(threads)
     artifact = Artifact.claimed(source, kind=RUNNABLE)
     if artifact.manifest.kind == "onnx" and artifact is not source:
         artifact = artifact.verified()  # runners of the other kinds verify the bytes that they read

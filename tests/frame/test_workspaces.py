@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rtseg.errors import SpecError
 from rtseg.frame import native_library
 from rtseg.frame.host_ends import HostEnds
 from rtseg.frame.preprocess import resized_image, tensor_from_image
 from rtseg.frame.tail import labels_from_logits
 from rtseg.frame.window import window_of
-from rtseg.frame.workspaces import Workspaces
+from rtseg.frame.workspaces import Workspaces, require_threads
 from rtseg.specs import ClassSpec, ImageSpec, OutputSpec
 
 SPECS = [ImageSpec(210, 700), ImageSpec(210, 700, "BGR"), ImageSpec(210, 700, fit="letterbox", padding=30)]
@@ -189,3 +190,9 @@ def test_a_forked_process_goes_on_with_the_ends_of_its_parent(core: str) -> None
             os._exit(7 if same else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     np.testing.assert_array_equal(labelled(ends), wanted)
+
+
+@pytest.mark.parametrize("threads", [-1, 257, 2**32, 1.5, "2", True, None])
+def test_a_number_of_threads_that_cannot_be_is_refused(threads: object) -> None:
+    with pytest.raises(SpecError, match="threads is out of range"):
+        require_threads(threads)  # type: ignore[arg-type]
