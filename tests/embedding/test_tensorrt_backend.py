@@ -157,11 +157,11 @@ def test_bytes_that_are_no_engine_are_refused_in_tensorrts_words(talk, module: M
         ),
         (
             "double 11 32 32 4 f32 0 1",
-            f"{MANIFEST} the graph's input is not what its manifest says; got (1, 3, 32, 32), exp",
+            f"{MANIFEST} the graph's input is not what its manifest says; got (1, 3, 32, 32); exp",
         ),
         (
             "double 19 32 64 4 f32 0 1",
-            f"{MANIFEST} the graph's output is not what its manifest says; got (1, 19, 8, 16), e",
+            f"{MANIFEST} the graph's output is not what its manifest says; got (1, 19, 8, 16); e",
         ),
     ],
 )
