@@ -12,8 +12,8 @@ Two things take time however well an engine is written, and neither waits for th
 The bound of a kernel, and of the whole engine, is the larger of the two. Kernels may run beside each other, so the
 bounds of the kernels are not summed. What is compulsory is counted with the kernel that first needs it.
 
-Operations are those of the direct product. A kernel that does with fewer (Winograd's, in FP32) can come in under the
-bound where the text does not tell its tactic, as that of TensorRT for RTX does not.
+Operations are those of the direct product. A convolution by Winograd's algorithm does with fewer, and can come in under
+the bound where the text does not tell its tactic, as that of TensorRT for RTX does not.
 
 Traffic is another figure: the bytes of all tensors that all kernels list (account), over the bandwidth. A cache makes
 do with less, so it is no limit.
