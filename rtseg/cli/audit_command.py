@@ -21,6 +21,13 @@ from rtseg.specs import PRECISIONS
 )
 @click.option("--profile", type=ANY_PATH, metavar="JSON", help="Times of layers: trtexec --exportProfile, {layer: ms}.")
 @click.option("--against-profile", type=ANY_PATH, metavar="JSON", help="Times of the layers of OTHER.")
+@click.option(
+    "--card",
+    "cards",
+    multiple=True,
+    metavar="NAME",
+    help='A GPU, such as "RTX 3090", to tell the lower bound for; may be repeated.  [those that the engine is for]',
+)
 @json_option
 def audit(
     file: Path,
@@ -28,6 +35,7 @@ def audit(
     expect: str | None,
     profile: Path | None,
     against_profile: Path | None,
+    cards: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Prove which precisions an engine was built in.
@@ -41,9 +49,14 @@ def audit(
     Where --expect, or the manifest beside the engine, names a precision, the exit code is 1 when the convolutions and
     matrix products were not built in it.
 
+    The lower bound is what a frame takes at least on a GPU: the operations of its products at the fastest rate, or what
+    has to pass between cache and memory, whichever takes longer. It is computed, not measured. With --profile and one
+    GPU the measured times stand beside it, with the part of them that the bound is.
+
     \b
     Example: rtseg audit affnet.engine --expect fp16
     Example: rtseg audit new.layers.json --against old.layers.json
+    Example: rtseg audit affnet.engine --card "RTX 3090" --profile profile.json
     Example: rtseg audit affnet.engine --profile profile.json --json
     """
     if against_profile is not None and against is None:
@@ -51,7 +64,9 @@ def audit(
     import rtseg
     from rtseg.cli.show.audit_text import print_audit
 
-    result = rtseg.audit(file, expect=expect, against=against, profile=profile, against_profile=against_profile)
+    result = rtseg.audit(
+        file, expect=expect, against=against, profile=profile, against_profile=against_profile, cards=cards
+    )
     if as_json:
         print_json(result.to_json())
     else:

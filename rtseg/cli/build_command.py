@@ -60,7 +60,8 @@ def build(
     one of its own, in fp32 or fp16. fp16 is built from an FP32 or FP16 file, int8 from what rtseg quantize wrote.
 
     Beside the engine lie its manifest and, in NAME.engine.layers.json, its layers. A request that was built before is
-    taken from the cache.
+    taken from the cache. What a frame takes at least on the cards that the engine is for is told as its lower bound,
+    which is computed; rtseg audit shows it for each of them.
 
     The exit code is 1 when the convolutions and matrix products were not built in the precision asked for. Such an
     engine stays in the cache and is not written, unless with --keep-anyway. rtseg import-onnx makes a file of any
@@ -77,6 +78,7 @@ def build(
     Example: rtseg build affnet.int8.onnx --settings engines/fastest.toml -o affnet.engine
     """
     import rtseg
+    from rtseg.cli.show.bound_text import bounds_text
     from rtseg.cli.show.build_text import built_text, next_commands, stored_text, uses_of_stored
     from rtseg.pipeline.engine_stages import OpenVinoBuildResult
 
@@ -102,6 +104,8 @@ def build(
         say(uses_of_stored(result.artifact))
     else:
         say(built_text(result.artifact.manifest, from_cache=result.from_cache))
+        if result.bounds:
+            say(bounds_text([bound.summary() for bound in result.bounds]))
         click.echo(result.artifact.path)
         say(next_commands(result.artifact, artifact))
     if not isinstance(result, OpenVinoBuildResult) and result.verdict.failures:

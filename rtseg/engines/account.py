@@ -2,8 +2,8 @@
 
 A kernel is a layer that works. Its bytes are those of the tensors listed for it, without padding: what it reads, its
 constants (weights, scales, tables) and what it writes. That is the traffic of a kernel that keeps nothing in a cache: a
-fact about the graph that was compiled, not a measured one, and no time follows from it. A tensor that is listed twice
-as an input of one kernel counts twice, and repeated_bytes says how much of the sum that is.
+fact about the graph that was compiled, not a measured one; what time it takes at least is told by lower_bound. A tensor
+that is listed twice as an input of one kernel counts twice, and repeated_bytes says how much of the sum that is.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ class EngineLayer:
     kind is the inspector's LayerType (CaskConvolution, Reformat, kgen, ...) and operation its ParameterType
     (Convolution, Pooling, ...), empty in layers that have none. operators are the names of the ONNX operators it was
     made from, as far as they are told. weights is the data type of its weights, "unknown" without any. constants are
-    the weights, scales and tables that it reads, None where they are not told.
+    the weights, scales and tables that it reads, None where they are not told. window is the kernel's size of a
+    convolution, (height, width), and groups the number of its groups; () and 1 where they are not told.
     """
 
     name: str
@@ -89,6 +90,8 @@ class EngineLayer:
     outputs: tuple[LayerTensor, ...]
     operators: tuple[str, ...]
     constants: tuple[LayerTensor, ...] | None = None
+    window: tuple[int, ...] = ()
+    groups: int = 1
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ class EngineLayers:
 
     The others are empty but for "rtx". asked is the precision in which the graph has each convolution and matrix
     product, by the name of the ONNX operator. alone has the layers of a build for each compute capability alone, such
-    as "8.6": an engine for several has one list, which says nothing of what each of them gets.
+    as "8.6": an engine for several has one list, which says nothing of what each of them gets. capabilities are all
+    that the engine was compiled for.
     """
 
     layers: tuple[EngineLayer, ...]
@@ -106,6 +110,7 @@ class EngineLayers:
     schema: str
     asked: Mapping[str, str] = field(default_factory=dict)
     alone: Mapping[str, EngineLayers] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
 
 
 def parse_layers(data: object, source: str = INSPECTOR) -> EngineLayers:
@@ -158,10 +163,10 @@ def _of_rtx(data: Mapping[str, Any], source: str) -> EngineLayers:
     else:
         ends = _found_ends(layers, data.get("Bindings", []), source)
     each = {
-        str(capability): EngineLayers(_layers(part, source), *ends, RTX_SCHEMA, asked)
+        str(capability): EngineLayers(_layers(part, source), *ends, RTX_SCHEMA, asked, {}, (str(capability),))
         for capability, part in alone.items()
     }
-    return EngineLayers(layers, *ends, RTX_SCHEMA, asked, each)
+    return EngineLayers(layers, *ends, RTX_SCHEMA, asked, each, tuple(map(str, capabilities)))
 
 
 def _layer(entry: object, source: str) -> EngineLayer:
@@ -182,7 +187,17 @@ def _layer(entry: object, source: str) -> EngineLayer:
         outputs=_tensors(entry, "Outputs", source),
         operators=_operators(name, kind, str(entry.get("Metadata") or "")),
         constants=_tensors(entry, "Constants", source) if "Constants" in entry else None,
+        window=_window(entry),
+        groups=groups if type(groups := entry.get("Groups")) is int and groups > 0 else 1,
     )
+
+
+def _window(entry: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the size of a convolution's window where it is told beside the number of groups, else ()."""
+    sizes = entry.get("Kernel")
+    if not isinstance(sizes, list) or "Groups" not in entry:
+        return ()
+    return tuple(sizes) if all(type(size) is int and size > 0 for size in sizes) else ()
 
 
 def _tensors(entry: Mapping[str, Any], key: str, source: str) -> tuple[LayerTensor, ...]:

@@ -20,7 +20,9 @@ from rtseg.runners.openvino_package import OPENVINO
 from rtseg.runners.tensorrt.module import RUNTIMES
 
 if TYPE_CHECKING:
+    from rtseg.engines.engine_file import BuiltEngine
     from rtseg.engines.layer_audit import Audit
+    from rtseg.engines.lower_bound import LowerBound
     from rtseg.engines.proof import PrecisionProof
     from rtseg.engines.settings import BuildSettings
     from rtseg.engines.verdict import EngineVerdict
@@ -34,12 +36,16 @@ Settings = Union["BuildSettings", PathLike]
 
 @dataclass(frozen=True, repr=False)
 class BuildResult(Result):
-    """The engine, the JSON about its layers, the proof of its precision, and whether it came out of the cache."""
+    """The engine, the JSON about its layers, the proof of its precision, and whether it came out of the cache.
+
+    bounds are its lower bounds on the cards that it is for, as far as their figures are known.
+    """
 
     artifact: Artifact
     layers: Path
     from_cache: bool
     proof: PrecisionProof
+    bounds: tuple[LowerBound, ...] = ()
 
     @property
     def verdict(self) -> EngineVerdict:
@@ -47,12 +53,13 @@ class BuildResult(Result):
         return self.proof.verdict
 
     def _document(self) -> Mapping[str, Any]:
-        """Return path, layers, from_cache, verdict and shares, and the manifest."""
+        """Return path, layers, from_cache, verdict and shares, the sums of the lower bounds, and the manifest."""
         return {
             "path": str(self.artifact.path),
             "layers": str(self.layers),
             "from_cache": self.from_cache,
             **self.proof.to_json(),
+            "lower_bounds": [bound.summary() for bound in self.bounds],
             "manifest": self.artifact.manifest.to_json(),
         }
 
@@ -81,7 +88,8 @@ class OpenVinoBuildResult(Result):
 class AuditResult(Result):
     """What an engine's layers compute in; the verdict where a precision was asked for; another engine, and the changes.
 
-    file and other are what was named: an engine, or the JSON about its layers.
+    file and other are what was named: an engine, or the JSON about its layers. bounds are the lower bounds of the first
+    on cards.
     """
 
     file: Path
@@ -89,13 +97,15 @@ class AuditResult(Result):
     verdict: EngineVerdict | None = None
     other: Path | None = None
     reference: Audit | None = None
+    bounds: tuple[LowerBound, ...] = ()
 
     def _document(self) -> Mapping[str, Any]:
-        """Return file, engine, verdict, and "against" with the other engine, the changes since it, and the times."""
+        """Return file, engine, verdict, lower bounds, and "against": the other engine, the changes to it, the times."""
         return {
             "file": str(self.file),
             "engine": self.engine.to_json(),
             "verdict": None if self.verdict is None else self.verdict.to_json(),
+            "lower_bounds": [bound.to_json() for bound in self.bounds],
             "against": self._against(),
         }
 
@@ -180,7 +190,8 @@ def build(
         keep_anyway=keep_anyway,
         keep_graph=keep_graph,
     )
-    return BuildResult(Artifact(built.path, built.manifest), built.layers, built.from_cache, built.proof)
+    artifact = Artifact(built.path, built.manifest)
+    return BuildResult(artifact, built.layers, built.from_cache, built.proof, _bounds_of_built(built))
 
 
 def _require_none(arguments: Mapping[str, object]) -> None:
@@ -201,16 +212,20 @@ def audit(
     against: ArtifactLike | None = None,
     profile: PathLike | None = None,
     against_profile: PathLike | None = None,
+    cards: Sequence[str] | str = (),
     observer: Observer = SILENT,
 ) -> AuditResult:
     """Return what the layers of an engine compute in, and the verdict on a precision.
 
     source is an engine with NAME.layers.json beside it, or such a file: what TensorRT's inspector writes as JSON.
     expect is "fp32", "fp16" or "int8", by default what the manifest says; without either there is no verdict. against
-    is an engine to compare with. The profiles are times of layers, as trtexec writes them. Neither TensorRT nor a GPU
-    is needed.
+    is an engine to compare with. The profiles are times of layers, as trtexec writes them. cards are names of GPUs,
+    such as "RTX 3090", by default those that the engine is for: the result has a lower bound on each, and where it is
+    one card, on which the profile was taken, the part of the times that the bound is. Neither TensorRT nor a GPU is
+    needed.
 
-    Raises EngineError for files that cannot be read, ManifestError and UnknownNameError.
+    Raises EngineError for files that cannot be read and for a card that the engine is not for, ManifestError and
+    UnknownNameError.
     """
     from rtseg.engines.verdict import requested_precision, verdict_on
 
@@ -225,7 +240,25 @@ def audit(
     reference = None if other is None else _audited(other, against_profile)
     request = expect or requested_precision(file)
     verdict = None if request is None else verdict_on(engine, request)
-    return AuditResult(file, engine, verdict, other, reference)
+    return AuditResult(file, engine, verdict, other, reference, _bounds(file, engine, listed(cards)))
+
+
+def _bounds(file: PathLike, engine: Audit, cards: Sequence[str] = ()) -> tuple[LowerBound, ...]:
+    from rtseg.engines.card_choice import chosen_cards
+    from rtseg.engines.lower_bound import lower_bound
+
+    chosen = chosen_cards(file, engine.engine, cards)
+    return tuple(lower_bound(engine, card, measured=len(chosen) == 1) for card in chosen)
+
+
+def _bounds_of_built(built: BuiltEngine) -> tuple[LowerBound, ...]:
+    """Return the lower bounds of an engine, none where its layers cannot be read, as its proof says then."""
+    if built.proof.shares is None:
+        return ()
+    try:
+        return _bounds(built.path, _audited(built.layers, None))
+    except EngineError:
+        return ()
 
 
 def _path(source: ArtifactLike) -> Path:

@@ -85,6 +85,33 @@ def test_against_itself_nothing_changed(cli: Run) -> None:
     assert "no change" in cli("audit", DATA / "fp16-11.json", "--against", DATA / "fp16-11.json")[1]
 
 
+def test_a_named_card_gets_a_lower_bound_with_the_part_of_the_measured_time(cli: Run) -> None:
+    arguments = ["audit", DATA / "fp16-8.5.json", "--card", "rtx2080ti", "--profile", DATA / "fp16-8.5.profile.json"]
+    out = cli(*arguments)[1]
+    assert "lower bound of a frame on RTX 2080 Ti, ms" in out and "the 8 kernels that took the longest, ms" in out
+    (bound,) = json.loads(cli(*arguments, "--json")[1])["lower_bounds"]
+    assert bound["reached"] == pytest.approx(bound["ms"] / 0.584, rel=1e-3)
+    assert (len(bound["kernels"]), bound["uncounted_kernels"], bound["macs"] > 0) == (8, 0, True)
+
+
+def test_with_several_cards_a_measured_time_is_of_none_of_them(cli: Run) -> None:
+    arguments = ["audit", DATA / "fp16-8.5.json", "--profile", DATA / "fp16-8.5.profile.json"]
+    out = cli(*arguments, "--card", "RTX 3090", "--card", "T4", "--json")[1]
+    bounds = json.loads(out)["lower_bounds"]
+    assert [(bound["card"]["name"], bound["reached"]) for bound in bounds] == [("RTX 3090", None), ("T4", None)]
+
+
+def test_where_nothing_tells_the_gpu_there_is_no_lower_bound(cli: Run) -> None:
+    assert "lower bound" not in cli("audit", DATA / "fp16-8.5.json")[1]
+    assert json.loads(cli("audit", DATA / "fp16-8.5.json", "--json")[1])["lower_bounds"] == []
+
+
+def test_an_unknown_card_is_refused_with_those_that_are_known(refused: Refused) -> None:
+    told = refused("audit", DATA / "fp16-8.5.json", "--card", "RTX 3091")
+    assert told.startswith("unknown card; got 'RTX 3091'; expected one of A10 PCIe, A100 ")
+    assert told.endswith("Try: 'RTX 3090'")
+
+
 def test_an_altered_engine_is_not_proven_by_its_old_layers(refused: Refused, engine: Path) -> None:
     engine.write_bytes(b"another plan")
     assert "is not the file its manifest tells of" in refused("audit", engine)

@@ -62,13 +62,14 @@ def test_a_build_tells_precisions_and_account_and_how_to_look_into_the_engine(
     engine = tmp_path / "a.engine"
     told = cli("build", exported, *RTX, "--compute-capability", "8.9", "--precision", "fp16", "-o", engine)
     assert (told.code, told.out) == (0, f"{engine}\n")
-    shares, account, what, graph, after = told.err.splitlines()
+    shares, account, what, graph, bound, after = told.err.splitlines()
     assert re.fullmatch(
         r"FP16 (\d+) of the \1 kernels that compute the graph's convolutions and matrix products, \d+ in all", shares
     )
     assert " kernels, " in account and account.endswith("MB read and written")
     assert what.startswith("fp16 for GPUs of compute capability 8.9, TensorRT for RTX 1.")
     assert (graph.startswith("graph: "), after) == (True, f"next: rtseg audit {engine}")
+    assert re.fullmatch(r"lower bound of a frame: 0\.\d{4} ms \(RTX 40.0\) to 0\.\d{4} ms \(RTX 40[\w ]+\)", bound)
 
 
 def test_the_name_of_an_engine_says_release_and_gpus(cli: Cli, export_copy: Path) -> None:
@@ -86,6 +87,8 @@ def test_a_compute_capability_chooses_tensorrt_for_rtx_by_itself(cli: Cli, expor
     facts = json.loads(told.out)
     assert facts["manifest"]["details"]["runtime"] == "tensorrt-rtx"
     assert facts["verdict"]["passed"] and facts["shares"]["account"]["kernels"] > 20
+    cards = {bound["card"]["name"] for bound in facts["lower_bounds"]}
+    assert cards == {"RTX 3060 12 GB", "RTX 3080", "RTX 3090", "RTX A4000"}
 
 
 def test_without_a_runtime_the_command_says_which_it_took_and_why(
@@ -108,6 +111,21 @@ def test_the_audit_tells_kernels_bytes_and_the_largest(cli: Cli, exported: Path,
     assert f"{account['kernels']} kernels, {account['moving']} of which only move or convert data" in text
     assert "the 10 kernels that move the most" in text
     assert text.splitlines()[-1] == "fp16 asked for: built, for each of 8.6, 8.9, 12.0, 12.1"
+
+
+def test_the_audit_tells_a_lower_bound_for_each_card_that_the_engine_is_for(
+    cli: Cli, refused: Refused, exported: Path, tmp_path: Path
+) -> None:
+    engine = tmp_path / "a.engine"
+    built = json.loads(cli("build", exported, *AMPERE, "--precision", "fp16", "-o", engine, "--json").out)
+    bounds = json.loads(cli("audit", engine, "--json").out)["lower_bounds"]
+    assert [bound["ms"] for bound in bounds] == [bound["ms"] for bound in built["lower_bounds"]]
+    for bound in bounds:
+        assert 0 < bound["ms"] < bound["traffic_ms"] and bound["uncounted_kernels"] == 0
+        assert bound["measured_ms"] is bound["reached"] is None
+    (named,) = json.loads(cli("audit", engine, "--card", "RTX 3090", "--json").out)["lower_bounds"]
+    assert named == bounds[2]
+    assert "is not for RTX 4090" in refused("audit", engine, "--card", "RTX 4090")
 
 
 def test_an_audit_against_another_engine_shows_both_accounts(

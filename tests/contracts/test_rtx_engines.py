@@ -17,14 +17,18 @@ from rtseg.artifacts.manifest import read_manifest
 from rtseg.datasets.registry import class_spec
 from rtseg.engines import rtx_builder
 from rtseg.engines.building import build_engine
+from rtseg.engines.cards import card_named
 from rtseg.engines.engine_cache import EngineCache
 from rtseg.engines.engine_file import BuiltEngine
 from rtseg.engines.layer_audit import audit
 from rtseg.engines.layers_file import read_layers
+from rtseg.engines.lower_bound import lower_bound
 from rtseg.engines.lowering import lower as lowering
 from rtseg.engines.verdict import verdict_on
 from rtseg.errors import EngineError, QuantizationError
 from rtseg.exporting.onnx_file import export_onnx
+from rtseg.graphs.macs import macs_by_node
+from rtseg.graphs.view import GraphView
 from rtseg.networks.complexity import count_parameters, meta_network
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_names, network_spec
@@ -404,3 +408,13 @@ def test_the_verdict_can_be_had_again_from_the_layers_alone(portable: Portable, 
     alone.write_text(engine.layers.read_text())
     assert verdict_on(audit(read_layers(alone)), "fp16").to_json() == engine.verdict.to_json()
     assert not verdict_on(audit(read_layers(alone)), "int8").passed
+
+
+@pytest.mark.parametrize("network", ["s2fpn18", "haff", "espnetv2"])
+def test_the_multiply_accumulates_of_the_kernels_are_those_of_the_graph(network: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{network}.onnx"
+    export_onnx(network_with_random_weights(network, class_spec("camvid"), seed=1), Resolution(64, 128), path)
+    graph = GraphView(onnx.shape_inference.infer_shapes(onnx.load(path)))
+    layers = read_layers(built(path, "fp32", "8.6", folder=tmp_path).path)
+    bound = lower_bound(audit(layers), card_named("RTX 3090"))
+    assert (bound.macs, bound.uncounted) == (sum(macs_by_node(graph).values()), 0)

@@ -1,4 +1,4 @@
-"""An audit as tables: precisions, kernels and what they move, conversions, what changed against another engine."""
+"""An audit as tables: precisions, kernels and what they move, conversions, lower bounds, what changed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rtseg.cli.show.accuracy_text import percent
+from rtseg.cli.show.bound_text import add_bounds
 from rtseg.engines.proof_words import account_text, megabytes
 
 SHOWN = 12
@@ -46,6 +47,7 @@ def print_audit(facts: Mapping[str, Any], console: Console) -> None:
         _add_conversions(console, "Q/DQ that stand alone", engine["unfused"]["layers"])
     if engine["between_int8"] and not rtx:
         console.print(f"floating point between INT8: {_listed([row['layer'] for row in engine['between_int8']])}")
+    add_bounds(console, facts["lower_bounds"])
     if facts["against"] is not None:
         _add_accounts(console, engine["account"], facts["against"])
         _add_changes(console, facts["against"])

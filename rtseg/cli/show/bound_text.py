@@ -1,0 +1,84 @@
+"""Lower bounds in words and tables: what a frame takes at least on each card, and how near a measured time is to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rtseg.cli.show.accuracy_text import percent
+
+SLOWEST = 10
+"""So many kernels are shown with their measured time; all of them are in the JSON."""
+
+LONGEST_NAME = 38
+
+
+def bounds_text(bounds: Sequence[Mapping[str, Any]]) -> str:
+    """Return in one line the smallest and the largest of lower bounds (LowerBound.summary), one or more."""
+    ordered = sorted(bounds, key=lambda bound: bound["ms"])
+    ends = ordered[:1] if len(ordered) == 1 else [ordered[0], ordered[-1]]
+    told = " to ".join(f"{_ms(bound['ms'])} ms ({bound['card']['name']})" for bound in ends)
+    return f"lower bound of a frame: {told}"
+
+
+def add_bounds(console: Console, bounds: Sequence[Mapping[str, Any]]) -> None:
+    """Print what a frame takes at least on each card (LowerBound.to_json), and for one the kernels that were timed."""
+    if not bounds:
+        return
+    timed = bounds[0]["measured_ms"] is not None  # as is the case for one card only
+    single = len(bounds) == 1
+    table = Table(title=f"lower bound of a frame{' on ' + bounds[0]['card']['name'] if single else ''}, ms")
+    if not single:
+        table.add_column("card")
+    for heading in ("operations", "memory", "lower bound", "traffic", *(("measured", "reached") if timed else ())):
+        table.add_column(heading, justify="right")
+    for bound in bounds:
+        times = [_ms(bound[key]) for key in ("operations_ms", "memory_ms", "ms", "traffic_ms")]
+        table.add_row(*(() if single else (bound["card"]["name"],)), *times, *(_measured(bound) if timed else ()))
+    console.print(table)
+    for line in _remarks(bounds):
+        console.print(line)
+    if timed:
+        _add_kernels(console, bounds[0]["kernels"])
+
+
+def _remarks(bounds: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = [
+        "The lower bound is the larger of operations, at the highest clock, and memory:",
+        "inputs, constants and outputs once, and what the L2 cache cannot hold.",
+        "Traffic is all that the kernels list, over the bandwidth; it is no limit.",
+    ]
+    uncounted = max(bound["uncounted_kernels"] for bound in bounds)
+    if uncounted:
+        lines.append(f"Products that cannot be told, and count as nothing: in {uncounted} kernels.")
+    return lines
+
+
+def _add_kernels(console: Console, kernels: Sequence[Mapping[str, Any]]) -> None:
+    measured = sorted(
+        (kernel for kernel in kernels if kernel["measured_ms"]), key=lambda kernel: -float(kernel["measured_ms"])
+    )
+    table = Table(title=f"the {len(measured[:SLOWEST])} kernels that took the longest, ms")
+    table.add_column("ONNX operators", overflow="fold")
+    for heading in ("lower bound", "measured", "reached"):
+        table.add_column(heading, justify="right")
+    for kernel in measured[:SLOWEST]:
+        table.add_row(_made_of(kernel), _ms(kernel["ms"]), *_measured(kernel))
+    console.print(table)
+
+
+def _made_of(kernel: Mapping[str, Any]) -> str:
+    name = next(iter(kernel["operators"]), kernel["name"])
+    return str(name) if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"
+
+
+def _measured(bound: Mapping[str, Any]) -> tuple[str, str]:
+    reached = bound["reached"]
+    return _ms(bound["measured_ms"]), "-" if reached is None else percent(reached)
+
+
+def _ms(value: float) -> str:
+    return f"{value:.4f}"
