@@ -6,6 +6,7 @@ What is heavy is imported by the fixture that needs it: tests/gpu runs where Num
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -62,6 +63,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Look for `pytest -m gpu` in tests/gpu only: the other folders want packages that a GPU host need not have."""
     elsewhere = collection_path.parent == HERE and collection_path.name != "gpu"
     return True if elsewhere and config.option.markexpr == "gpu" else None
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the garbage collector from what lasts as long as the process: thousands of tests, and what they import."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
