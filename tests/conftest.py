@@ -171,6 +171,12 @@ def scenes_are_drawn_once() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def few_rendered_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let benchmarks without data measure INT8's ranges on four pictures."""
+    monkeypatch.setattr("rtseg.pipeline.benchmark_files.RENDERED_PICTURES", 4)
+
+
 @pytest.fixture(scope="session")
 def kernels_on_cpu(tmp_path_factory: pytest.TempPathFactory) -> KernelsOnCpu:
     """The GPU's kernels, compiled for the CPU."""

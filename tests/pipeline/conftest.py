@@ -20,9 +20,8 @@ FILLED_BY: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def few_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure ranges without data on four pictures: no test depends on what they are."""
-    monkeypatch.setattr("rtseg.pipeline.benchmark_files.RENDERED_PICTURES", 4)
+def few_pictures(few_rendered_pictures: None) -> None:
+    """Nothing here depends on what ranges are."""
 
 
 @pytest.fixture
