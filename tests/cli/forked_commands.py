@@ -7,7 +7,7 @@ import os
 import re
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
 
@@ -17,19 +17,14 @@ IMPORTED = ["rtseg.exporting.onnx_file", "rtseg.training.fit", "onnxruntime", "t
 """What the processes start with. Nothing has run in it, so that a fork is as good as a new process."""
 
 SECONDS = 120
-"""More than any command takes."""
+"""More than any command takes; what it prints on one stream has to fit into a pipe until the other is read."""
 
 
-def forked(
-    *arguments: object, variables: Mapping[str, str] | None = None, first: Callable[[], None] | None = None
-) -> Outcome:
-    """Run a command to its end in a process of its own; return its exit code and what it printed.
-
-    variables are added to its environment, and it calls first before the command.
-    """
+def forked(*arguments: object, first: Callable[[], None] | None = None) -> Outcome:
+    """Run a command to its end in a process of its own, which calls first before; return how it ended."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(IMPORTED)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", **(variables or {})}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with ExitStack() as ends:
         pipes = [tuple(ends.enter_context(end) for end in context.Pipe(duplex=False)) for _ in range(2)]
         writers = [writer for _, writer in pipes]
@@ -38,12 +33,14 @@ def forked(
         running.start()
         for writer in writers:
             writer.close()
-        out, err = (_all_of(reader) for reader, _ in pipes)
-        running.join(SECONDS)
-        assert running.exitcode is not None, "the command does not end"
-        code = running.exitcode
-        running.close()
-    return Outcome(code, out, err)
+        try:
+            out, err = (_all_of(reader) for reader, _ in pipes)
+            running.join(SECONDS)
+            assert running.exitcode is not None, "the command does not end"
+        finally:
+            running.kill()
+            running.join()
+    return Outcome(running.exitcode, out, err)
 
 
 def files_of_at_most(size_bytes: int) -> None:
@@ -93,6 +90,9 @@ def _command(
 def _all_of(reader: Connection) -> str:
     """Read a pipe to its end."""
     read = []
-    while piece := os.read(reader.fileno(), 1 << 16):
+    while reader.poll(SECONDS):
+        piece = os.read(reader.fileno(), 1 << 16)
+        if not piece:
+            return b"".join(read).decode()
         read.append(piece)
-    return b"".join(read).decode()
+    raise AssertionError("the command neither prints nor ends")

@@ -24,6 +24,7 @@ from rtseg.networks.checkpoints import network_from_checkpoint, save_checkpoint
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.networks.registry import network_names, network_spec
+from rtseg.networks.spec import SegmentationNetwork
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.specs import INTERFACES, Resolution, contract_metadata
 
@@ -57,6 +58,12 @@ def network(request: pytest.FixtureRequest) -> PreparedNetwork:
     prepared = network_with_random_weights(request.param, CLASSES, seed=1)
     wake(prepared.module)
     return prepared
+
+
+@pytest.fixture(scope="module")
+def meta(network: PreparedNetwork) -> SegmentationNetwork:
+    """The network without memory, which has shapes and counts, and computes nothing."""
+    return meta_network(network_spec(network.name), len(CLASSES))
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +137,7 @@ def test_the_logits_are_the_image_over_the_stride(network: PreparedNetwork, mult
     assert logits.isfinite().all()
 
 
-def test_camvids_size_has_logits_at_the_stride(network: PreparedNetwork) -> None:
-    meta = meta_network(network_spec(network.name), len(CLASSES))  # which has shapes, and computes nothing
+def test_camvids_size_has_logits_at_the_stride(meta: SegmentationNetwork) -> None:
     logits = meta(torch.empty(1, 3, CAMVID.height, CAMVID.width, device="meta"))
     assert logits.shape == (1, len(CLASSES), 360 // meta.stride, 480 // meta.stride)
 
@@ -174,22 +180,21 @@ def test_a_checkpoint_gives_the_same_logits_bit_for_bit(
     assert torch.equal(logits_of(loaded, SMALL), small_logits)
 
 
-def test_the_parameters_are_counted_as_they_are(network: PreparedNetwork) -> None:
-    counted = count_parameters(meta_network(network_spec(network.name), len(CLASSES)))
+def test_the_parameters_are_counted_as_they_are(network: PreparedNetwork, meta: SegmentationNetwork) -> None:
+    counted = count_parameters(meta)
     assert counted.trained == sum(parameter.numel() for parameter in network.module.parameters())
     assert 0 < counted.deployed <= counted.trained
 
 
-def test_four_times_the_pixels_are_about_four_times_the_multiply_accumulates(network: PreparedNetwork) -> None:
+def test_four_times_the_pixels_are_about_four_times_the_multiply_accumulates(
+    network: PreparedNetwork, meta: SegmentationNetwork
+) -> None:
     # Not exactly: what is pooled to fixed bins or to one value costs the same at every size.
-    meta = meta_network(network_spec(network.name), len(CLASSES))
     small, large = (count_macs(meta, Resolution(*size), network.name) for size in ((256, 512), (512, 1024)))
     assert large / small == pytest.approx(4, rel=0.01)
 
 
-def test_what_is_called_the_auxiliary_heads_is_what_the_logits_do_not_depend_on(network: PreparedNetwork) -> None:
-    spec = network_spec(network.name)
-    meta = meta_network(spec, len(CLASSES))
+def test_what_is_called_the_auxiliary_heads_is_what_the_logits_do_not_depend_on(meta: SegmentationNetwork) -> None:
     counted = count_parameters(meta)
     heads = meta.get_submodule(meta.auxiliary_heads).parameters() if meta.auxiliary_heads else []
     assert sum(parameter.numel() for parameter in heads) == counted.trained - counted.deployed
