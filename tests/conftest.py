@@ -6,6 +6,7 @@ What is heavy is imported by the fixture that needs it: tests/gpu runs where Num
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -62,6 +63,15 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Look for `pytest -m gpu` in tests/gpu only: the other folders want packages that a GPU host need not have."""
     elsewhere = collection_path.parent == HERE and collection_path.name != "gpu"
     return True if elsewhere and config.option.markexpr == "gpu" else None
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep the garbage collector from what lasts as long as the process: thousands of tests, and what they import."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -159,6 +169,12 @@ def scenes_are_drawn_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset, "render_scene", lambda *asked: tuple(array.copy() for array in drawn(*asked)))
         yield
+
+
+@pytest.fixture
+def few_rendered_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let benchmarks without data measure INT8's ranges on four pictures."""
+    monkeypatch.setattr("rtseg.pipeline.benchmark_files.RENDERED_PICTURES", 4)
 
 
 @pytest.fixture(scope="session")

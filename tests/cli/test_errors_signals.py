@@ -35,7 +35,7 @@ def wait_for_part(running: subprocess.Popen[str], folder: Path) -> None:
 def test_a_kill_in_the_middle_of_a_write_leaves_a_hidden_part_and_a_rerun_succeeds(
     export: tuple[object, ...],
     started: Started,
-    ended: Callable[..., Any],
+    cli: Callable[..., Any],
     tmp_path: Path,
     files_in: Listing,
 ) -> None:
@@ -47,7 +47,7 @@ def test_a_kill_in_the_middle_of_a_write_leaves_a_hidden_part_and_a_rerun_succee
     assert running.returncode == -signal.SIGKILL
     left = files_in(tmp_path)
     assert left and all(name.startswith(".") and ".part" in name for name in left)
-    assert ended(*export, "-o", target).code == 0
+    assert cli(*export, "-o", target).code == 0
     assert sorted(set(files_in(tmp_path)) - set(left)) == ["x.onnx", "x.onnx.json"]
     with load(target, threads=1) as segmenter:
         assert segmenter.output.classes.dataset == "camvid"

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ import safetensors.torch
 import torch
 
 from rtseg.artifacts.manifest import manifest_path
+from tests.cli.forked_commands import files_of_at_most, forked, full_from, standard_output_to
+from tests.conftest import Outcome, error_of
 from tests.emulated_gpu.graphs import write_graph
 from tests.staged_network import Staged, write_staged
 
 Refused = Callable[..., str]
 Listing = Callable[[Path], list[str]]
 Disk = Callable[[int], AbstractContextManager[Path]]
+OnAFullDisk = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -54,35 +58,17 @@ def disk(tmp_path: Path) -> Disk:
     return mounted
 
 
-def files_of_at_most(size_bytes: int) -> Callable[[], None]:
-    """Return what limits a child's files to so many bytes; a write beyond gives EFBIG."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, size_bytes))
-
-
-FULL_FROM = """
-import re, resource, sys
-
-def fill(event, arguments):
-    if event == "open" and "w" in (arguments[1] or "") and re.search({part!r}, str(arguments[0])):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-
-sys.addaudithook(fill)
-"""
-
-
 @pytest.fixture
-def full_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Let files take not a byte more, in processes, from when one is opened to write that path. No disk is needed."""
+def on_a_disk_full_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OnAFullDisk:
+    """Run a command that can write not a byte more from when it opens a file to write that path. No disk is needed."""
+    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
 
-    def prepared(target: Path) -> None:
+    def ran(target: Path, *arguments: object) -> Outcome:
         ends = map(re.escape, (f"{target.parent}{os.sep}", target.stem, target.suffix))
         part = "[^/]*".join(ends) + "$"  # the file has another name until it is whole
-        (tmp_path / "path").mkdir()
-        (tmp_path / "path" / "sitecustomize.py").write_text(FULL_FROM.format(part=part))
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"), prepend=os.pathsep)
-        monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
+        return forked(*arguments, first=partial(full_from, part))
 
-    return prepared
+    return ran
 
 
 @pytest.fixture(scope="module")
@@ -203,8 +189,7 @@ def test_what_the_disk_cannot_hold_is_said_and_leaves_nothing(
     export_copy: Path,
     staged: Staged,
     picture: Path,
-    refused_process: Refused,
-    full_from: Callable[[Path], None],
+    on_a_disk_full_from: OnAFullDisk,
     tmp_path: Path,
     files_in: Listing,
 ) -> None:
@@ -228,30 +213,26 @@ def test_what_the_disk_cannot_hold_is_said_and_leaves_nothing(
         "train": training(tmp_path / "camvid", folder / "x.safetensors"),
     }
     assert commands[name][0] == command
-    full_from(target)
-    message = refused_process(*commands[name])
+    message = error_of(on_a_disk_full_from(target, *commands[name]))
     assert message == f"cannot write {target}: File too large. Try: another folder, or free some space"
     assert files_in(folder) == []
 
 
 def test_an_engine_that_the_disk_cannot_hold_is_said_and_leaves_nothing(
-    small: Path, ended: Callable[..., Any], full_from: Callable[[Path], None], tmp_path: Path, files_in: Listing
+    small: Path, on_a_disk_full_from: OnAFullDisk, tmp_path: Path, files_in: Listing
 ) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed: pip install 'rtseg[rtx]'")
     target = tmp_path / "out" / "x.engine"
-    full_from(target)
-    outcome = ended("build", small, "--runtime", "tensorrt-rtx", "-o", target)
+    outcome = on_a_disk_full_from(target, "build", small, "--runtime", "tensorrt-rtx", "-o", target)
     assert outcome.code == 1 and "Traceback" not in outcome.err
     message = outcome.err.splitlines()[-1]
     assert message == f"rtseg: error: cannot write {target}: File too large. Try: another folder, or free some space"
     assert files_in(target.parent) == []
 
 
-def test_an_export_on_a_full_disk_leaves_nothing(
-    export: tuple[object, ...], refused_process: Refused, disk: Disk, files_in: Listing
-) -> None:
+def test_an_export_on_a_full_disk_leaves_nothing(export: tuple[object, ...], disk: Disk, files_in: Listing) -> None:
     with disk(1 << 20) as folder:
-        assert refused_process(*export, "-o", folder / "x.onnx").startswith(
+        assert error_of(forked(*export, "-o", folder / "x.onnx")).startswith(
             f"cannot write {folder / 'x.onnx'}: No space left on device"
         )
         assert files_in(folder) == []
@@ -259,21 +240,18 @@ def test_an_export_on_a_full_disk_leaves_nothing(
 
 def test_a_file_whose_manifest_cannot_be_written_is_not_kept(
     export: tuple[object, ...],
-    refused_process: Refused,
-    full_from: Callable[[Path], None],
+    on_a_disk_full_from: OnAFullDisk,
     tmp_path: Path,
     files_in: Listing,
 ) -> None:
     target = tmp_path / "out" / "x.onnx"
-    full_from(manifest_path(target))
-    assert "File too large" in refused_process(*export, "-o", target)
+    assert "File too large" in error_of(on_a_disk_full_from(manifest_path(target), *export, "-o", target))
     assert files_in(target.parent) == []
 
 
 def test_a_disk_that_holds_the_file_but_not_its_manifest_keeps_neither(
     export: tuple[object, ...],
     cli: Callable[..., Any],
-    refused_process: Refused,
     disk: Disk,
     tmp_path: Path,
     files_in: Listing,
@@ -281,25 +259,25 @@ def test_a_disk_that_holds_the_file_but_not_its_manifest_keeps_neither(
     assert cli(*export, "-o", tmp_path / "x.onnx").code == 0
     pages = -(-(tmp_path / "x.onnx").stat().st_size // resource.getpagesize())
     with disk(pages * resource.getpagesize()) as folder:
-        assert "No space left on device" in refused_process(*export, "-o", folder / "x.onnx")
+        assert "No space left on device" in error_of(forked(*export, "-o", folder / "x.onnx"))
         assert files_in(folder) == []
 
 
 def test_an_export_over_an_old_one_keeps_the_old_one_when_the_disk_is_full(
-    export: tuple[object, ...], refused_process: Refused, export_copy: Path, exported: Path, files_in: Listing
+    export: tuple[object, ...], export_copy: Path, exported: Path, files_in: Listing
 ) -> None:
     before = files_in(export_copy.parent)
-    assert "File too large" in refused_process(*export, "-o", export_copy, preexec_fn=files_of_at_most(100_000))
+    outcome = forked(*export, "-o", export_copy, first=partial(files_of_at_most, 100_000))
+    assert "File too large" in error_of(outcome)
     assert files_in(export_copy.parent) == before
     assert export_copy.read_bytes() == exported.read_bytes()
 
 
 def test_a_training_whose_checkpoint_cannot_be_written_keeps_the_state_to_resume_from(
-    ended: Callable[..., Any], full_from: Callable[[Path], None], tmp_path: Path, files_in: Listing
+    on_a_disk_full_from: OnAFullDisk, tmp_path: Path, files_in: Listing
 ) -> None:
     target = tmp_path / "out" / "x.safetensors"
-    full_from(target)
-    outcome = ended(*training(tmp_path / "camvid", target))
+    outcome = on_a_disk_full_from(target, *training(tmp_path / "camvid", target))
     assert outcome.code == 1 and "Traceback" not in outcome.err
     epoch, message = outcome.err.splitlines()
     assert epoch.startswith("epoch")
@@ -308,10 +286,10 @@ def test_a_training_whose_checkpoint_cannot_be_written_keeps_the_state_to_resume
 
 
 def test_a_training_whose_checkpoint_does_not_fit_keeps_the_state_to_resume_from(
-    ended: Callable[..., Any], disk: Disk, tmp_path: Path, files_in: Listing
+    disk: Disk, tmp_path: Path, files_in: Listing
 ) -> None:
     with disk(30 << 20) as folder:  # the state is 26 MB, the checkpoint 6.5
-        outcome = ended(*training(tmp_path / "camvid", folder / "x.safetensors"))
+        outcome = forked(*training(tmp_path / "camvid", folder / "x.safetensors"))
         assert outcome.code == 1 and "Traceback" not in outcome.err
         epoch, message = outcome.err.splitlines()
         assert epoch.startswith("epoch")
@@ -319,25 +297,22 @@ def test_a_training_whose_checkpoint_does_not_fit_keeps_the_state_to_resume_from
         assert files_in(folder) == ["x.safetensors.state"]
 
 
-def test_a_video_that_the_disk_cannot_hold_leaves_no_video(
-    refused_process: Refused, exported: Path, tmp_path: Path, files_in: Listing
-) -> None:
+def test_a_video_that_the_disk_cannot_hold_leaves_no_video(exported: Path, tmp_path: Path, files_in: Listing) -> None:
     clip = tmp_path / "clip.mp4"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (96, 64))
     for seed in range(12):
         writer.write(np.random.default_rng(seed).integers(0, 256, (64, 96, 3), np.uint8))
     writer.release()
     command = ("run", exported, clip, "-o", tmp_path / "out")
-    message = refused_process(*command, preexec_fn=files_of_at_most(8_000))
+    message = error_of(forked(*command, first=partial(files_of_at_most, 8_000)))
     assert message.startswith(f"cannot write {tmp_path / 'out' / 'clip_overlay.mp4'}")
     assert not [name for name in files_in(tmp_path / "out") if "overlay" in name or "part" in name]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 @pytest.mark.parametrize("command", [("--help",), ("networks", "affnet")], ids=" ".join)
-def test_a_full_disk_behind_standard_output_is_said(ended: Callable[..., Any], command: tuple[str, ...]) -> None:
-    with open("/dev/full", "w") as full:
-        outcome = ended(*command, stdout=full)
+def test_a_full_disk_behind_standard_output_is_said(command: tuple[str, ...]) -> None:
+    outcome = forked(*command, first=partial(standard_output_to, "/dev/full"))
     assert outcome.code == 1
     assert outcome.err == (
         "rtseg: error: cannot write standard output: No space left on device. Try: free some space\n"

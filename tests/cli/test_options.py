@@ -60,6 +60,7 @@ def test_bench_runs_a_papers_table_with_the_named_runner(
 
 
 @needs_openvino
+@pytest.mark.usefixtures("few_rendered_pictures")
 def test_bench_runs_a_papers_table_with_several_runners_and_precisions_in_turns(
     cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -23,6 +24,7 @@ from rtseg.networks.checkpoints import network_from_checkpoint, save_checkpoint
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.networks.registry import network_names, network_spec
+from rtseg.networks.spec import SegmentationNetwork
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.specs import INTERFACES, Resolution, contract_metadata
 
@@ -58,6 +60,34 @@ def network(request: pytest.FixtureRequest) -> PreparedNetwork:
     return prepared
 
 
+@pytest.fixture(scope="module")
+def meta(network: PreparedNetwork) -> SegmentationNetwork:
+    """The network without memory, which has shapes and counts, and computes nothing."""
+    return meta_network(network_spec(network.name), len(CLASSES))
+
+
+@pytest.fixture(scope="module")
+def small_logits(network: PreparedNetwork) -> torch.Tensor:
+    """What the network makes of the small image; not to be changed."""
+    return logits_of(network, SMALL)
+
+
+class Seeded(NamedTuple):
+    network: PreparedNetwork
+    logits: torch.Tensor
+
+
+@pytest.fixture(scope="module")
+def of_seed_7(network: PreparedNetwork) -> Seeded:
+    """The network with the random weights of that seed; not to be changed."""
+    return seeded(network.name, 7)
+
+
+def seeded(name: str, seed: int) -> Seeded:
+    prepared = network_with_random_weights(name, CLASSES, seed=seed)
+    return Seeded(prepared, logits_of(prepared, SMALL))
+
+
 def wake(module: nn.Module) -> None:
     random = torch.Generator().manual_seed(2)
     for parameter in module.parameters():
@@ -78,14 +108,16 @@ def logits_of(network: PreparedNetwork, resolution: Resolution) -> torch.Tensor:
 # What a network is
 
 
-def test_the_same_seed_gives_the_same_weights_and_logits(network: PreparedNetwork) -> None:
-    one, other = (network_with_random_weights(network.name, CLASSES, seed=7) for _ in range(2))
-    assert torch.equal(logits_of(one, SMALL), logits_of(other, SMALL))
+def test_the_same_seed_gives_the_same_weights_and_logits(of_seed_7: Seeded) -> None:
+    again = seeded(of_seed_7.network.name, 7)
+    one, other = (made.network.module.state_dict() for made in (of_seed_7, again))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert torch.equal(of_seed_7.logits, again.logits)
 
 
-def test_another_seed_gives_other_weights(network: PreparedNetwork) -> None:
-    one, other = (network_with_random_weights(network.name, CLASSES, seed=seed) for seed in (7, 8))
-    assert not torch.equal(logits_of(one, SMALL), logits_of(other, SMALL))
+def test_another_seed_gives_other_weights(of_seed_7: Seeded) -> None:
+    assert not torch.equal(of_seed_7.logits, seeded(of_seed_7.network.name, 8).logits)
 
 
 def test_building_a_network_leaves_torchs_random_numbers_alone(network: PreparedNetwork) -> None:
@@ -105,9 +137,9 @@ def test_the_logits_are_the_image_over_the_stride(network: PreparedNetwork, mult
     assert logits.isfinite().all()
 
 
-def test_camvids_size_has_logits_at_the_stride(network: PreparedNetwork) -> None:
-    stride = network.module.stride
-    assert logits_of(network, CAMVID).shape == (1, len(CLASSES), 360 // stride, 480 // stride)
+def test_camvids_size_has_logits_at_the_stride(meta: SegmentationNetwork) -> None:
+    logits = meta(torch.empty(1, 3, CAMVID.height, CAMVID.width, device="meta"))
+    assert logits.shape == (1, len(CLASSES), 360 // meta.stride, 480 // meta.stride)
 
 
 def test_an_image_of_a_side_the_network_does_not_take_is_refused(network: PreparedNetwork) -> None:
@@ -134,46 +166,49 @@ def test_the_gradient_of_the_training_logits_reaches_every_parameter(network: Pr
     assert [name for name, p in copy.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_the_first_training_logits_are_the_networks_own(network: PreparedNetwork) -> None:
+def test_the_first_training_logits_are_the_networks_own(network: PreparedNetwork, small_logits: torch.Tensor) -> None:
     with torch.inference_mode():
         first = network.module.eval().training_logits(images(SMALL))[0]
-    assert torch.equal(first, logits_of(network, SMALL))
+    assert torch.equal(first, small_logits)
 
 
-def test_a_checkpoint_gives_the_same_logits_bit_for_bit(network: PreparedNetwork, tmp_path: Path) -> None:
+def test_a_checkpoint_gives_the_same_logits_bit_for_bit(
+    network: PreparedNetwork, small_logits: torch.Tensor, tmp_path: Path
+) -> None:
     save_checkpoint(tmp_path / "weights.safetensors", network, SMALL)
     loaded = network_from_checkpoint(tmp_path / "weights.safetensors")
-    assert torch.equal(logits_of(loaded, SMALL), logits_of(network, SMALL))
+    assert torch.equal(logits_of(loaded, SMALL), small_logits)
 
 
-def test_the_parameters_are_counted_as_they_are(network: PreparedNetwork) -> None:
-    counted = count_parameters(meta_network(network_spec(network.name), len(CLASSES)))
+def test_the_parameters_are_counted_as_they_are(network: PreparedNetwork, meta: SegmentationNetwork) -> None:
+    counted = count_parameters(meta)
     assert counted.trained == sum(parameter.numel() for parameter in network.module.parameters())
     assert 0 < counted.deployed <= counted.trained
 
 
-def test_four_times_the_pixels_are_about_four_times_the_multiply_accumulates(network: PreparedNetwork) -> None:
+def test_four_times_the_pixels_are_about_four_times_the_multiply_accumulates(
+    network: PreparedNetwork, meta: SegmentationNetwork
+) -> None:
     # Not exactly: what is pooled to fixed bins or to one value costs the same at every size.
-    meta = meta_network(network_spec(network.name), len(CLASSES))
     small, large = (count_macs(meta, Resolution(*size), network.name) for size in ((256, 512), (512, 1024)))
     assert large / small == pytest.approx(4, rel=0.01)
 
 
-def test_what_is_called_the_auxiliary_heads_is_what_the_logits_do_not_depend_on(network: PreparedNetwork) -> None:
-    spec = network_spec(network.name)
-    meta = meta_network(spec, len(CLASSES))
+def test_what_is_called_the_auxiliary_heads_is_what_the_logits_do_not_depend_on(meta: SegmentationNetwork) -> None:
     counted = count_parameters(meta)
     heads = meta.get_submodule(meta.auxiliary_heads).parameters() if meta.auxiliary_heads else []
     assert sum(parameter.numel() for parameter in heads) == counted.trained - counted.deployed
 
 
-def test_a_checkpoint_without_its_heads_gives_the_same_logits(network: PreparedNetwork, tmp_path: Path) -> None:
+def test_a_checkpoint_without_its_heads_gives_the_same_logits(
+    network: PreparedNetwork, small_logits: torch.Tensor, tmp_path: Path
+) -> None:
     if not network.module.auxiliary_heads:
         pytest.skip("it has no auxiliary heads")
     save_checkpoint(tmp_path / "weights.safetensors", network, SMALL, heads=False)
     save_checkpoint(tmp_path / "whole.safetensors", network, SMALL)
     loaded = network_from_checkpoint(tmp_path / "weights.safetensors")
-    assert torch.equal(logits_of(loaded, SMALL), logits_of(network, SMALL))
+    assert torch.equal(logits_of(loaded, SMALL), small_logits)
     smaller, whole = (path.stat().st_size for path in sorted(tmp_path.glob("*.safetensors")))
     assert smaller < whole
 

@@ -120,11 +120,12 @@ def test_random_latencies_are_judged_the_same(ask: Ask) -> None:
 
 
 @pytest.fixture
-def little_to_collect() -> Iterator[None]:
-    """Keep what all tests have loaded from the garbage collector, which each measurement calls first."""
+def little_to_collect() -> None:
+    """Keep what all tests have loaded from the garbage collector, which each measurement calls first.
+
+    For good, as tests/conftest.py does: to let go of this would let go of all that was collected.
+    """
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.mark.usefixtures("little_to_collect")

@@ -31,8 +31,8 @@ NO_DRIVER = CudaError("be used here", name="no NVIDIA driver: none", expected="l
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
+def cache_with_exports(exports_made: Path) -> None:
+    """Here engines are what is made."""
 
 
 @pytest.fixture

@@ -20,9 +20,8 @@ SMALL: dict[str, Any] = {"networks": "affnet", "resolution": "64x96", "seconds":
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+def cache_of_its_own(cache: Path) -> None:
+    """Every test makes its own files, but for the exports of those that take exports_made."""
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +74,12 @@ def test_the_files_of_a_benchmark_are_made_once_and_found_again(cache: Path) -> 
     assert made[0] == made[1] and len(made[0]) == 2
 
 
-def test_a_damaged_file_in_the_cache_is_made_again(cache: Path) -> None:
-    rtseg.bench(**SMALL, classes="camvid")
-    damaged = sorted(cache.rglob("*.onnx"))[0]
+def test_a_damaged_file_in_the_cache_is_made_again(exports_made: Path) -> None:
+    damaged, whole = sorted(exports_made.rglob("*.onnx"))
+    before = damaged.stat().st_size, whole.stat().st_ino
     damaged.write_bytes(damaged.read_bytes()[:100])
     assert rtseg.bench(**SMALL, classes="camvid").is_complete
+    assert (damaged.stat().st_size, whole.stat().st_ino) == before
 
 
 def test_two_networks_of_one_name_take_turns_and_say_their_files(tmp_path: Path) -> None:
@@ -98,18 +98,17 @@ def test_a_damaged_file_among_others_is_passed_over_with_a_warning(exported: Pat
     assert len(recorder.warnings) == 1 and recorder.warnings[0].startswith("passed over: ")
 
 
-def test_a_cache_that_cannot_be_written_costs_its_own_rows_alone(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache.mkdir()
-    (cache / "quantized").write_text("no folder")
+def test_a_cache_that_cannot_be_written_costs_its_own_rows_alone(exports_made: Path) -> None:
+    (exports_made / "quantized").write_text("no folder")
     result = rtseg.bench(**SMALL, classes="camvid", precisions=("fp32", "int8"))
     assert [row["summary"] is None for row in result.rows] == [False, True] * 3
 
 
-def test_one_file_is_made_for_each_table_and_found_again(cache: Path) -> None:
+def test_one_file_is_made_for_each_table_and_found_again(exports_made: Path) -> None:
     made = []
     for precision in ("int8", "fp16", "int8"):
         rtseg.bench(**SMALL, classes="camvid", precisions=precision)
-        made.append({path: path.stat().st_ino for path in cache.rglob("quantized/*.onnx")})
+        made.append({path: path.stat().st_ino for path in exports_made.rglob("quantized/*.onnx")})
     assert [len(files) for files in made] == [2, 4, 4]
     assert made[1] == made[2]
 
@@ -140,6 +139,7 @@ def test_shipped_weights_are_taken_with_data_and_their_miou_is_that_of_validate_
     assert measured == {result.ran.artifact.manifest.sha256: result.miou for result in validated}
 
 
+@pytest.mark.usefixtures("exports_made")
 def test_without_weights_for_a_network_its_accuracy_stays_empty(pictures: str, nothing: Path) -> None:
     recorder = Recorder()
     rows = rtseg.bench(**SMALL, data=pictures, checkpoints=nothing, observer=recorder).rows
@@ -147,12 +147,14 @@ def test_without_weights_for_a_network_its_accuracy_stays_empty(pictures: str, n
     assert any(note.endswith("no mIoU, the weights are random") for note in recorder.notes)
 
 
+@pytest.mark.usefixtures("exports_made")
 def test_int8_is_calibrated_on_the_training_pictures_of_the_data(pictures: str, nothing: Path, cache: Path) -> None:
     rtseg.bench(**SMALL, data=pictures, checkpoints=nothing, precisions="int8")
     tables = [json.loads(path.read_text())["details"]["table"] for path in cache.rglob("quantized/*.json")]
     assert [(table["data"], table["split"], table["pictures"]) for table in tables] == [("camvid", "train", 8)] * 2
 
 
+@pytest.mark.usefixtures("exports_made")
 def test_data_without_a_training_split_are_calibrated_on_and_that_is_said(
     pictures: str, nothing: Path, tmp_path: Path, cache: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_data_without_a_training_split_are_calibrated_on_and_that_is_said(
     assert sum("INT8 ranges are measured on the split val" in note for note in recorder.notes) == 1
 
 
+@pytest.mark.usefixtures("exports_made")
 def test_without_data_ranges_are_of_rendered_pictures_and_that_is_said_once() -> None:
     recorder = Recorder()
     rtseg.bench(**SMALL, classes="camvid", precisions="int8", observer=recorder)
@@ -176,6 +179,7 @@ def test_without_data_ranges_are_of_rendered_pictures_and_that_is_said_once() ->
 # A run that is stopped
 
 
+@pytest.mark.usefixtures("exports_made")
 def test_what_was_done_when_it_was_stopped_is_not_lost() -> None:
     with pytest.raises(BenchmarkInterrupted) as stopped:
         rtseg.bench(resolution="64x96", classes="camvid", seconds=0.05, runners="onnxruntime", observer=Interrupting(5))
@@ -185,6 +189,7 @@ def test_what_was_done_when_it_was_stopped_is_not_lost() -> None:
     ]
 
 
+@pytest.mark.usefixtures("exports_made")
 def test_named_networks_that_are_stopped_keep_a_finished_boundary_and_resumed_they_do_the_rest() -> None:
     with pytest.raises(BenchmarkInterrupted) as stopped:
         rtseg.bench(**SMALL, classes="camvid", observer=Interrupting(3.5))
@@ -196,6 +201,7 @@ def test_named_networks_that_are_stopped_keep_a_finished_boundary_and_resumed_th
     assert "1 of 2 groups were measured before" in recorder.notes
 
 
+@pytest.mark.usefixtures("exports_made")
 def test_the_command_prints_what_was_done_and_how_to_go_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     stopped = rtseg.bench(**SMALL, classes="camvid")
 

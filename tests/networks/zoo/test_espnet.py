@@ -166,8 +166,9 @@ def test_the_official_camvid_weights_are_as_right_here_as_in_the_official_code(o
 
 @pytest.mark.data(*WEIGHTS, "camvid/val")
 def test_an_export_of_the_official_camvid_weights_is_as_right_as_the_network(tmp_path: Path) -> None:
+    # On the first 4 validation pictures, of which the network itself gives this mIoU.
     network, _ = network_from_weights(CAMVID_WEIGHTS, build_network("espnet", class_spec("camvid+void")))
     export_onnx(network, CAMVID_SIZE, tmp_path / "espnet.onnx", interface="labels")
-    with load(tmp_path / "espnet.onnx") as segmenter:
-        result = measured_accuracy(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=20)
-    assert result.miou == pytest.approx(0.6815, abs=5e-4)
+    with load(tmp_path / "espnet.onnx", threads=1) as segmenter:
+        result = measured_accuracy(segmenter, open_dataset(f"camvid:{CAMVID}", "val"), limit=4)
+    assert result.miou == pytest.approx(0.6970, abs=5e-4)

@@ -9,7 +9,8 @@ from rtseg.errors import CheckpointError
 from rtseg.networks.complexity import meta_network
 from rtseg.networks.registry import network_names, network_spec
 
-BACKED = [name for name in network_names() if meta_network(network_spec(name), 5).backbone]
+BACKED = ["deeplabv3plus_mobilenetv2", "fcn8s", "haff", "mlff", "s2fpn18", "s2fpn34", "s2fpn34m", "unet"]
+"""Written down, as to ask the networks takes seconds, which every process that collects tests would spend."""
 
 
 @pytest.mark.parametrize("name", BACKED)
@@ -27,5 +28,5 @@ def test_imagenet_weights_of_another_model_are_refused(name: str) -> None:
         network.load_backbone({"stem.weight": torch.zeros(64, 3, 7, 7)})
 
 
-def test_the_networks_on_torchvisions_trunks_are_among_them() -> None:
-    assert {"haff", "mlff", "deeplabv3plus_mobilenetv2", "s2fpn18", "unet", "fcn8s"} <= set(BACKED)
+def test_no_network_with_a_backbone_is_left_out() -> None:
+    assert [name for name in network_names() if meta_network(network_spec(name), 5).backbone] == BACKED
