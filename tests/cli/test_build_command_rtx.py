@@ -94,17 +94,17 @@ def test_a_compute_capability_chooses_tensorrt_for_rtx_by_itself(cli: Cli, expor
 
 
 def test_without_a_runtime_the_command_says_which_it_took_and_why(
-    cli: Cli, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorrt", None)
-    told = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine")
+    told = cli("build", write_graph(tmp_path / "small.onnx"), "--precision", "fp16", "-o", tmp_path / "a.engine")
     first = told.err.splitlines()[0]
     assert first.startswith("TensorRT for RTX 1.") and first.endswith(" builds it: TensorRT is not installed")
 
 
 def test_the_audit_tells_kernels_bytes_and_the_largest(cli: Cli, exported: Path, tmp_path: Path) -> None:
     engine = tmp_path / "a.engine"
-    cli("build", exported, *RTX, "--precision", "fp16", "-o", engine)
+    cli("build", exported, *AMPERE, "--precision", "fp16", "-o", engine)
     account = json.loads(cli("audit", engine, "--json").out)["engine"]["account"]
     assert account["bytes"] == account["read_bytes"] + account["written_bytes"] + account["constant_bytes"]
     assert len(account["largest"]) == 10 and len(account["each"]) == account["kernels"]
