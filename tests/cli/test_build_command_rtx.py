@@ -104,7 +104,7 @@ def test_without_a_runtime_the_command_says_which_it_took_and_why(
 
 def test_the_audit_tells_kernels_bytes_and_the_largest(cli: Cli, exported: Path, tmp_path: Path) -> None:
     engine = tmp_path / "a.engine"
-    cli("build", exported, *AMPERE, "--precision", "fp16", "-o", engine)
+    cli("build", exported, *RTX, "--precision", "fp16", "-o", engine)
     account = json.loads(cli("audit", engine, "--json").out)["engine"]["account"]
     assert account["bytes"] == account["read_bytes"] + account["written_bytes"] + account["constant_bytes"]
     assert len(account["largest"]) == 10 and len(account["each"]) == account["kernels"]
