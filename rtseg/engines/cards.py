@@ -6,7 +6,6 @@ The figures and their sources are in cards.toml beside this module.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from rtseg.artifacts.files import read_utf8
-from rtseg.errors import EngineError, UnknownNameError
+from rtseg.engines.toml_package import toml_package
+from rtseg.errors import UnknownNameError
 
 FILE = Path(__file__).with_name("cards.toml")
 GEFORCE, WORKSTATION, DATA_CENTRE, JETSON = "GeForce", "workstation", "data centre", "Jetson"
@@ -85,17 +85,8 @@ class Card:
 
 @cache
 def cards() -> tuple[Card, ...]:
-    """Return every card of the table, in its order. Raises EngineError before Python 3.11 without the package tomli."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:  # pragma: no cover
-        try:
-            import tomli as tomllib
-        except ModuleNotFoundError as error:
-            raise EngineError(
-                "before Python 3.11 the figures of GPUs need the package tomli", hint="pip install tomli"
-            ) from error
-    data = tomllib.loads(read_utf8(FILE))
+    """Return every card of the table, in its order. Raises SpecError before Python 3.11 without the package tomli."""
+    data = toml_package("the figures of GPUs").loads(read_utf8(FILE))
     return tuple(Card(rates=data["rates"][entry["compute_capability"]], **entry) for entry in data["cards"])
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from rtseg.artifacts.files import PathLike, read_utf8
+from rtseg.engines.toml_package import toml_package
 from rtseg.errors import SpecError
 
 HARDWARE_COMPATIBILITIES = ("none", "ampere_plus", "same_compute_capability")
@@ -73,18 +73,9 @@ def read_settings(path: PathLike) -> BuildSettings:
 
     Before Python 3.11 it needs the package tomli, without which everything else here works.
     """
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:  # pragma: no cover
-        try:
-            import tomli as tomllib
-        except ModuleNotFoundError as error:
-            raise SpecError(
-                "before Python 3.11 build settings need the package tomli", hint="pip install tomli"
-            ) from error
-
+    package = toml_package("build settings")
     try:
-        data = tomllib.loads(read_utf8(path))
+        data = package.loads(read_utf8(path))
     except OSError as error:
         raise SpecError(f"cannot read the build settings {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or numbers and nesting without end

@@ -247,7 +247,12 @@ def _bounds(file: PathLike, engine: Audit, cards: Sequence[str] = ()) -> tuple[L
     from rtseg.engines.card_choice import chosen_cards
     from rtseg.engines.lower_bound import lower_bound
 
-    chosen = chosen_cards(file, engine.engine, cards)
+    try:
+        chosen = chosen_cards(file, engine.engine, cards)
+    except SpecError:  # nothing here reads the figures of cards
+        if cards:
+            raise
+        return ()
     return tuple(lower_bound(engine, card, measured=len(chosen) == 1) for card in chosen)
 
 

@@ -94,7 +94,6 @@ class Use {
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
 
-    Session& operator*() const { return open_->session; }
     Session* operator->() const { return &open_->session; }
 
   private:

@@ -2,7 +2,6 @@
 #ifndef RTSEG_SRC_SESSION_H
 #define RTSEG_SRC_SESSION_H
 
-#include <atomic>
 #include <memory>
 
 #include "backend.h"
