@@ -161,24 +161,14 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
     library.rtseg_workspace_labels.restype = integer
     library.rtseg_workspace_labels.argtypes = [
         *(pointer, pointer, integer, integer, integer, window),  # workspace, logits, classes, h, w, window
-        *(
-            pointer,
-            integer,
-            integer,
-            ctypes.c_ssize_t,
-            integer,
-        ),  # labels, height, width, label_row_bytes, align_corners
+        *(pointer, integer, integer),  # labels, height, width
+        *(ctypes.c_ssize_t, integer),  # label_row_bytes, align_corners
     ]
     library.rtseg_workspace_mask.restype = integer
     library.rtseg_workspace_mask.argtypes = [
         *(pointer, pointer, integer, integer, ctypes.c_float, window),  # workspace, logits, h, w, threshold, window
-        *(
-            pointer,
-            integer,
-            integer,
-            ctypes.c_ssize_t,
-            integer,
-        ),  # labels, height, width, label_row_bytes, align_corners
+        *(pointer, integer, integer),  # labels, height, width
+        *(ctypes.c_ssize_t, integer),  # label_row_bytes, align_corners
     ]
     library.rtseg_value_range.restype = integer
     library.rtseg_value_range.argtypes = [

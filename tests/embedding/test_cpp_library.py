@@ -204,7 +204,7 @@ def altered_manifest(files: Path, **changes: object) -> None:
     path = files / f"{MODEL}.json"
     manifest = json.loads(path.read_text())
     for name, value in changes.items():
-        part = manifest["image"] if name in manifest["image"] or name == "version" else manifest
+        part = manifest["image"] if name in manifest["image"] or name in ("version", "fit") else manifest
         part[name] = value
     path.write_text(json.dumps(manifest))
 
@@ -213,7 +213,7 @@ def altered_manifest(files: Path, **changes: object) -> None:
     ("changes", "words"),
     [
         ({"version": 3}, "is of a newer version; got 3; expected 2 or less. Try: a newer rtseg"),
-        ({"unknown": 1, "version": 1}, ""),
+        ({"fit": "stretch"}, "the image contract has an unknown field; got fit"),
         ({"scale": 0.5}, "and its manifest state different contracts; got scale"),
         ({"height": 8}, "height cannot be; got 8; expected 16 to 16384"),
         ({"height": 10**30}, "height cannot be"),
