@@ -83,12 +83,16 @@ class WeightImportDetails(Details):
 
 @dataclass(frozen=True)
 class ExportDetails(Details):
-    """The comparison with PyTorch, input by input, and the operators that TensorRT 8.5 does not parse."""
+    """The comparison with PyTorch, input by input, and the operators that TensorRT 8.5 does not parse.
+
+    target names the runtime that the network was written for, "" where one form of it serves all.
+    """
 
     made_by: ClassVar[str] = "export"
 
     parity: Mapping[str, Any] = field(default_factory=dict)
     unsupported_by_tensorrt_8_5: tuple[str, ...] = ()
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,8 @@ class EngineDetails(Details):
     runtime is "tensorrt" or "tensorrt-rtx", release its version. compute_capabilities are such as "8.9"; portable says
     that later ones can run it too. gpu is the name of the GPU that TensorRT built on, "" for TensorRT for RTX.
     typed: the graph holds the precisions, and no builder flag names one. source_sha256 is of the graph of the file,
-    lowered_sha256 of the one that was compiled, layers_sha256 of the JSON about its layers. settings are those of the
+    lowered_sha256 of the one that was compiled, layers_sha256 of the JSON about its layers. rewriting are the graph
+    passes that were applied before, and what they saved; nothing where none was asked for. settings are those of the
     build, audit the proof of its precision. grandparent_sha256 is the parent of the file it was built from.
     """
 
@@ -143,6 +148,7 @@ class EngineDetails(Details):
     typed: bool = False
     builder_flags: tuple[str, ...] = ()
     lowering: str = ""
+    rewriting: Mapping[str, Any] = field(default_factory=dict)
     source_sha256: str = ""
     lowered_sha256: str = ""
     layers_sha256: str = ""

@@ -32,6 +32,7 @@ from rtseg.specs import PRECISIONS
 @click.option("--precision", type=click.Choice(PRECISIONS), help="What the engine computes in.  [the file's own]")
 @click.option("-o", "output", type=ANY_PATH, help="The engine.  [NAME.PRECISION.RELEASE-GPU.engine; NAME.openvino.xml]")
 @click.option("--keep-graph", type=ANY_PATH, metavar="F", help="Write the ONNX graph that the compiler is given to F.")
+@click.option("--no-rewrite", is_flag=True, help="Give the compiler the file's graph as it is, without graph passes.")
 @click.option("--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Most scratch memory of a layer.")
 @click.option("--cuda", type=click.Choice(DRIVERS), default=DEFAULT, show_default=True, help="How TensorRT calls CUDA.")
 @click.option(
@@ -46,6 +47,7 @@ def build(
     precision: str | None,
     output: Path | None,
     keep_graph: Path | None,
+    no_rewrite: bool,
     workspace: int | None,
     cuda: str,
     keep_anyway: bool,
@@ -94,6 +96,7 @@ def build(
             cuda=cuda,
             keep_anyway=keep_anyway,
             keep_graph=keep_graph,
+            rewrite=not no_rewrite,
             observer=observer,
         )
     if as_json:

@@ -10,13 +10,20 @@ import click
 from rtseg.cli.console import print_json, say, watched
 from rtseg.cli.options import ANY_PATH, json_option, named_network, network_options, resolution_option
 from rtseg.cli.preprocessing_options import own_network_options, preprocessing
-from rtseg.specs import INTERFACES, Resolution
+from rtseg.specs import INTERFACES, TARGETS, Resolution
 
 
 @click.command()
 @network_options
 @resolution_option()
 @click.option("--interface", type=click.Choice(INTERFACES), default="logits", show_default=True)
+@click.option(
+    "--target",
+    type=click.Choice(TARGETS),
+    default="onnxruntime",
+    show_default=True,
+    help="The runtime that the network is written for; tensorrt also for TensorRT for RTX.",
+)
 @own_network_options
 @click.option("-o", "output", type=ANY_PATH, help="The file.  [NETWORK-CLASSES-HxW.onnx]")
 @click.option("--data", default="streets", show_default=True, help="Whose pictures the parity check runs on.")
@@ -33,6 +40,7 @@ def export(
     seed: int,
     resolution: Resolution,
     interface: str,
+    target: str,
     head: str | None,
     threshold: float | None,
     output: Path | None,
@@ -68,6 +76,7 @@ def export(
             classes=classes,
             options=dict(options),
             interface=interface,
+            target=target,
             head=head,
             threshold=threshold,
             **preprocessing(**pixels),

@@ -20,7 +20,7 @@ from pathlib import Path
 from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path
 from rtseg.artifacts.files import PathLike, require_replaceable, require_writable, written_atomically
 from rtseg.artifacts.manifest import Manifest, manifest_path
-from rtseg.engines.compiler import Compiler, ready_from
+from rtseg.engines.compiler import Compiler, carried_over, ready_from
 from rtseg.engines.compilers import chosen_compiler, tensorrt_compiler
 from rtseg.engines.engine_cache import EngineCache, EngineKey
 from rtseg.engines.engine_file import BuiltEngine, write_engine
@@ -32,6 +32,7 @@ from rtseg.engines.platform import PURPOSE
 from rtseg.engines.progress import BuildProgress
 from rtseg.engines.proof import PrecisionProof, prove_precision
 from rtseg.engines.proof_words import account_text, shares_text
+from rtseg.engines.rewriting_words import rewriting_text
 from rtseg.engines.settings import BuildSettings
 from rtseg.errors import EngineError, MissingDependencyError, WriteError
 from rtseg.observer import SILENT, Observer
@@ -57,14 +58,16 @@ def build_engine(
     observer: Observer = SILENT,
     keep_anyway: bool = False,
     keep_graph: PathLike | None = None,
+    rewrite: bool = True,
 ) -> BuiltEngine:
     """Build the engine of an exported or quantised file.
 
     precision is fp32, fp16 or int8, by default the file's own; lowering.lower says how the graph is made fit for it.
     runtime is "tensorrt", for the GPU of this machine, or "tensorrt-rtx", for the compute capabilities named ("8.9",
     ...), for all from 8.6 on where none is. Without a runtime it is the one that this machine can, and the observer is
-    told which and why. output is by default a name beside the file that says all this. keep_graph is where the graph
-    that the compiler is given is written, as ONNX. The rest is compile_engine's.
+    told which and why. With rewrite the graph goes through the passes of engines.rewriting first, for TensorRT for RTX
+    those alone that pay by its account. output is by default a name beside the file that says all this. keep_graph is
+    where the graph that the compiler is given is written, as ONNX. The rest is compile_engine's.
 
     A file that lost its manifest is taken if it states its contracts in its metadata.
 
@@ -75,7 +78,7 @@ def build_engine(
     path, manifest = opened_source(source, observer)
     precision = precision or manifest.precision
     compiler = chosen_compiler(runtime, capabilities, cuda, observer)
-    ready = compiler.ready(path, precision)
+    ready = compiler.ready(path, precision, rewrite=rewrite)
     engine = Path(output) if output is not None else compiler.platform.default_name(path, precision)
     _require_other_files(path, engine)
     if keep_graph is not None:
@@ -85,13 +88,15 @@ def build_engine(
     )
 
 
-def ready_graph(path: PathLike, precision: str, release: str) -> ReadyGraph:
+def ready_graph(path: PathLike, precision: str, release: str, *, rewrite: bool = True) -> ReadyGraph:
     """Return the file's graph as that release of TensorRT, such as "10.3.0", wants it for that precision.
+
+    With rewrite it has been through the passes that carry over to TensorRT.
 
     Raises MissingDependencyError without onnx, OnnxError for the file, QuantizationError for a precision that the file
     does not have, and SpecError for a release that is none.
     """
-    return ready_from(path, precision, form_for_release(release))
+    return ready_from(path, precision, form_for_release(release), rewriter=carried_over if rewrite else None)
 
 
 def build_ready(
@@ -145,7 +150,8 @@ def compile_engine(
     if plan is None:
         plan = _built(compiler, ready, settings, observer)
         kept = _kept(cache, key, plan, observer)
-    plan = replace(plan, notes=(*ready.notes, *remarks, *plan.notes))
+    rewriting = filter(None, [rewriting_text(ready.rewriting)])
+    plan = replace(plan, notes=(*rewriting, *ready.notes, *remarks, *plan.notes))
     for note in plan.notes:
         observer.note(note)
     rtx = compiler.platform.runtime == RTX  # of which nothing but the proof speaks for an engine

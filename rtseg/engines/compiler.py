@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 from rtseg.artifacts.files import PathLike
 from rtseg.engines.lowering.versions import FLAGS, RTX
@@ -17,6 +18,7 @@ from rtseg.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from rtseg.engines.lowering.versions import Capability
+    from rtseg.engines.rewriting.choice import Rewriter
 
 
 class Compiler(ABC):
@@ -25,8 +27,11 @@ class Compiler(ABC):
     platform: Platform
 
     @abstractmethod
-    def ready(self, path: PathLike, precision: str) -> ReadyGraph:
-        """Return the file's graph as this compiler wants it for that precision. Raises what ready_from raises."""
+    def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
+        """Return the file's graph as this compiler wants it for that precision. Raises what ready_from raises.
+
+        With rewrite it has been through the graph passes that pay (engines.rewriting).
+        """
 
     def remarks(self, settings: BuildSettings) -> tuple[str, ...]:
         """Return in words which of these settings do nothing here. Raises EngineError for those that cannot be met."""
@@ -40,21 +45,41 @@ class Compiler(ABC):
         """
 
 
-def ready_from(path: PathLike, precision: str, form: str, capabilities: Collection[Capability] = ()) -> ReadyGraph:
+def carried_over() -> Rewriter:
+    """Return what puts a graph through the passes whose reasons hold for TensorRT too. Nothing is compiled."""
+    from rtseg.engines.rewriting.passes import carried_over_rewriter
+
+    return carried_over_rewriter()
+
+
+def ready_from(
+    path: PathLike,
+    precision: str,
+    form: str,
+    capabilities: Collection[Capability] = (),
+    *,
+    rewriter: Callable[[], Rewriter] | None = None,
+) -> ReadyGraph:
     """Return the file's graph lowered into a form of rtseg.engines.lowering, so that what builds it needs no onnx.
 
-    ONNX Runtime gives the same with both, or it is noted that it is not there. Raises MissingDependencyError without
-    onnx, OnnxError for the file, QuantizationError for a precision that the file, or the form, does not have, and
-    RunnerError where the lowered graph computes something else.
+    rewriter, if any, gives what puts it through graph passes before that. ONNX Runtime gives the same with both,
+    or a note says why that was not compared. Raises MissingDependencyError without onnx, OnnxError for the file,
+    QuantizationError for a precision that the file, or the form, does not have, and RunnerError where the graph that
+    is ready computes something else.
     """
     try:
         from rtseg.engines.lowering.comparison import compared_with_file
         from rtseg.engines.lowering.lower import lower
         from rtseg.graphs.canonical import read_canonical
+        from rtseg.graphs.identity import model_sha256
     except ModuleNotFoundError as error:
         extra = "rtx" if form == RTX else "gpu"
         raise MissingDependencyError(str(error.name), extra=extra, purpose=PURPOSE) from error
-    lowered = lower(read_canonical(path), precision, form, capabilities=capabilities)
+    model = read_canonical(path)
+    rewriting = None if rewriter is None else rewriter()(model)
+    written = model if rewriting is None else rewriting.model
+    lowered = replace(lower(written, precision, form, capabilities=capabilities), source_sha256=model_sha256(model))
+    between = None if written is model or precision == "fp32" else written  # whose own comparison is the closer one
     return ReadyGraph(
         lowered.model.SerializeToString(),
         precision,
@@ -64,5 +89,6 @@ def ready_from(path: PathLike, precision: str, form: str, capabilities: Collecti
         lowered.source_sha256,
         lowered.sha256,
         lowered.products,
-        compared_with_file(lowered, Path(path)),
+        compared_with_file(lowered, Path(path), rewritten=between),
+        {} if rewriting is None else rewriting.to_json(),
     )

@@ -72,6 +72,7 @@ def _details(plan: Plan, parent: Manifest, key: EngineKey, ready: ReadyGraph, pr
         typed=key.typed,
         builder_flags=key.builder_flags,
         lowering=ready.account,
+        rewriting=ready.rewriting,
         source_sha256=ready.source_sha256,
         lowered_sha256=ready.sha256,
         layers_sha256=hashlib.sha256(plan.layers.encode("utf-8")).hexdigest(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rtseg.engines.settings import BuildSettings
 
@@ -17,7 +18,8 @@ class ReadyGraph:
     precision is fp32, fp16 or int8. typed says that the graph holds the types; else builder_flags names the precision.
     account says in words what was done to the graph. products has, for TensorRT for RTX, the precision of each
     convolution and matrix product by name: what the finished engine is held against. notes say what of the comparison
-    with the file is left open.
+    with the file is left open. rewriting says which graph passes were applied and what they saved
+    (engines.rewriting.choice.Rewriting), nothing where none was asked for.
     """
 
     graph: bytes
@@ -29,6 +31,7 @@ class ReadyGraph:
     sha256: str
     products: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    rewriting: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from typing import TYPE_CHECKING
 
 from rtseg.artifacts.files import PathLike
 from rtseg.engines.compiler import Compiler, ready_from
@@ -20,6 +21,9 @@ from rtseg.engines.rtx_builder import RtxBuild, build_rtx, left_out
 from rtseg.engines.settings import BuildSettings
 from rtseg.runners.tensorrt.module import TensorRtRtx
 
+if TYPE_CHECKING:
+    from rtseg.engines.rewriting.choice import Rewriter
+
 PHASE = "engines"
 
 
@@ -30,9 +34,19 @@ class RtxCompiler(Compiler):
         self._trt: TensorRtRtx = trt
         self.platform: RtxPlatform = platform
 
-    def ready(self, path: PathLike, precision: str) -> ReadyGraph:
-        """Return the file's graph as the compiler wants it. Raises what compiler.ready_from raises."""
-        return ready_from(path, precision, RTX, self.platform.capabilities)
+    def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
+        """Return the file's graph as the compiler wants it, after the passes that pay for its first compute capability.
+
+        Raises what compiler.ready_from raises.
+        """
+        capabilities = self.platform.capabilities
+
+        def rewriter() -> Rewriter:
+            from rtseg.engines.rewriting.passes import rtx_rewriter
+
+            return rtx_rewriter(self._trt, precision, capabilities[0])
+
+        return ready_from(path, precision, RTX, capabilities, rewriter=rewriter if rewrite else None)
 
     def remarks(self, settings: BuildSettings) -> tuple[str, ...]:
         """Return in words which of these settings do nothing here. Raises EngineError for hardware_compatibility."""

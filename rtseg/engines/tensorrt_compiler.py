@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rtseg.artifacts.files import PathLike
 from rtseg.engines.builder import build_plan
-from rtseg.engines.compiler import Compiler, ready_from
+from rtseg.engines.compiler import Compiler, carried_over, ready_from
 from rtseg.engines.lowering.versions import form_for_release
 from rtseg.engines.plan import Plan, PlanRequest, ReadyGraph
 from rtseg.engines.platform import TensorRtPlatform, tensorrt_platform
@@ -22,9 +22,13 @@ class TensorRtCompiler(Compiler):
         self._driver = driver
         self.platform: TensorRtPlatform = tensorrt_platform(driver)
 
-    def ready(self, path: PathLike, precision: str) -> ReadyGraph:
-        """Return the file's graph as this release wants it. Raises what compiler.ready_from raises."""
-        return ready_from(path, precision, form_for_release(self.platform.tensorrt))
+    def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
+        """Return the file's graph as this release wants it. Raises what compiler.ready_from raises.
+
+        With rewrite it has been through the passes whose reasons hold for TensorRT too. Nobody has timed them there.
+        """
+        form = form_for_release(self.platform.tensorrt)
+        return ready_from(path, precision, form, rewriter=carried_over if rewrite else None)
 
     def build(self, ready: ReadyGraph, settings: BuildSettings, progress: BuildProgress) -> Plan:
         """Return the engine. Raises EngineError, RunnerError and KeyboardInterrupt."""

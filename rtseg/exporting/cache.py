@@ -23,6 +23,7 @@ from rtseg.artifacts.cache import Cache
 from rtseg.artifacts.files import sha256_of
 from rtseg.artifacts.manifest import is_intact, tool_versions
 from rtseg.exporting import onnx_file
+from rtseg.exporting.network_form import CPU_TARGET, named_target
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.specs import Resolution
 
@@ -39,19 +40,24 @@ _TOOLS = ("rtseg", "torch", "onnx")
 
 
 def cached_export(
-    network: PreparedNetwork, resolution: Resolution, interface: str, *, images: Sequence[Pixels] = ()
+    network: PreparedNetwork,
+    resolution: Resolution,
+    interface: str,
+    *,
+    target: str = CPU_TARGET,
+    images: Sequence[Pixels] = (),
 ) -> Path:
     """Return the file of that export, made now unless an intact one is in the cache. Raises what export_onnx raises."""
-    path = _path(network, resolution, interface)
+    path = _path(network, resolution, interface, target)
     if not is_intact(path):
         with EXPORTS.locked(path):
             if not is_intact(path):  # nor has another process made it meanwhile
-                onnx_file.export_onnx(network, resolution, path, interface=interface, images=images)
+                onnx_file.export_onnx(network, resolution, path, interface=interface, target=target, images=images)
     EXPORTS.used(path)
     return path
 
 
-def _path(network: PreparedNetwork, resolution: Resolution, interface: str) -> Path:
+def _path(network: PreparedNetwork, resolution: Resolution, interface: str, target: str) -> Path:
     weights = hashlib.sha256()
     for key, value in sorted(network.module.state_dict().items()):
         weights.update(key.encode())
@@ -62,10 +68,11 @@ def _path(network: PreparedNetwork, resolution: Resolution, interface: str) -> P
         "network": [network.name, dict(network.options), network.weights, network.parent_sha256, network.head],
         "image": network.image_spec(resolution).to_json(),
         "output": network.output_spec(interface).to_json(),
+        "target": named_target(network.module, target),
         "weights": weights.hexdigest(),
         "code": [code_of("exporting/onnx_file.py"), digest_of(_files_of_classes(network))],
     }
-    return EXPORTS.path(decides, label=Path(onnx_file.default_name(network, resolution, interface)).stem)
+    return EXPORTS.path(decides, label=Path(onnx_file.default_name(network, resolution, interface, target)).stem)
 
 
 @functools.cache

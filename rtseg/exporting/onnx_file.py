@@ -23,6 +23,7 @@ from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import NetworkError, OnnxError
 from rtseg.exporting.folding import fold_constants
 from rtseg.exporting.interfaces import interface_module
+from rtseg.exporting.network_form import CPU_TARGET, GPU_TARGETS, form_for, named_target
 from rtseg.exporting.parity import parity_of
 from rtseg.exporting.parity_report import ParityReport
 from rtseg.exporting.static_graph import static_copy
@@ -52,10 +53,12 @@ class Exported:
     parity: ParityReport
 
 
-def default_name(network: PreparedNetwork, resolution: Resolution, interface: str) -> str:
-    """Return the file name that says what is inside: affnet-camvid-512x1024.onnx, ....scores.onnx."""
+def default_name(network: PreparedNetwork, resolution: Resolution, interface: str, target: str = CPU_TARGET) -> str:
+    """Return the file name that says what is inside: affnet-camvid-512x1024.onnx, .scores.onnx, .tensorrt.onnx."""
     parts = [name_part(network.name), name_part(network.classes.dataset) or f"{len(network.classes)}classes"]
     suffix = "" if interface == "logits" else f".{interface}"
+    if target in GPU_TARGETS and named_target(network.module, target):
+        suffix += f".{target}"
     return f"{'-'.join(parts)}-{resolution}{suffix}.onnx"
 
 
@@ -65,12 +68,14 @@ def export_onnx(
     path: PathLike,
     *,
     interface: str = "logits",
+    target: str = CPU_TARGET,
     images: Sequence[Pixels] = (),
     seed: int = 0,
     observer: Observer = SILENT,
 ) -> Exported:
     """Write the canonical ONNX file and its manifest; return them with the proof.
 
+    target is the runtime that the network is written for (network_form).
     The file is compared with the network in eager PyTorch on a random input and on the given uint8
     RGB images before it gets its name, so a path that exists holds a graph that agrees. Where the two
     differ by more than a little, PyTorch in FP64 is asked whether that is the rounding. Raises SpecError
@@ -78,7 +83,8 @@ def export_onnx(
     """
     image, output = network.image_spec(resolution), network.output_spec(interface)
     module, source = interface_module(network, interface, resolution)
-    rewritten, _ = interface_module(replace(network, module=network.module.for_inference()), interface, resolution)
+    form = form_for(network.module, target, resolution)
+    rewritten, _ = interface_module(replace(network, module=form), interface, resolution)
     reference = TorchRunner(module, source)
     with reference, written_together(path, manifest_path(path)) as (part, sidecar):
         if interface == "logits":
@@ -104,7 +110,9 @@ def export_onnx(
             image=image,
             output=output,
             parent_sha256=network.parent_sha256,
-            details=ExportDetails(report.to_json(), tuple(unsupported_operators(model))),
+            details=ExportDetails(
+                report.to_json(), tuple(unsupported_operators(model)), named_target(network.module, target)
+            ),
         )
         manifest = write_manifest(part, manifest, sidecar=sidecar)
     return Exported(Artifact(Path(path), manifest), report)

@@ -10,6 +10,11 @@ import onnx
 from rtseg.graphs.view import GraphView
 
 
+def model_sha256(model: onnx.ModelProto) -> str:
+    """Return the digest of the model as protobuf writes it: for a file of rtseg the one in its manifest."""
+    return hashlib.sha256(model.SerializeToString()).hexdigest()
+
+
 def structure_sha256(view: GraphView) -> str:
     """Return a digest of operators, tensor names, attributes, and the shapes of both ends and of constants.
 

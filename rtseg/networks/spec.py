@@ -10,7 +10,7 @@ from typing import Callable
 from torch import Tensor, nn
 
 from rtseg.errors import CheckpointError, UnknownNameError
-from rtseg.specs import IMAGENET_NORMALIZATION, Normalization
+from rtseg.specs import IMAGENET_NORMALIZATION, Normalization, Resolution
 
 
 class SegmentationNetwork(nn.Module, ABC):
@@ -67,9 +67,16 @@ class SegmentationNetwork(nn.Module, ABC):
         ours.load_state_dict(theirs.state_dict())
 
     def for_inference(self) -> SegmentationNetwork:
-        """Return a network with the same logits up to rounding, for less work; self where there is none.
+        """Return a network with the same logits up to rounding, for less work on a CPU; self where there is none.
 
         It is what gets exported. Its parameters are no longer those of a checkpoint.
+        """
+        return self
+
+    def for_gpu(self, resolution: Resolution) -> SegmentationNetwork:
+        """Return a network with the same logits up to rounding at that size, as a GPU's compiler makes the most of it.
+
+        self where there is none. Its parameters are no longer those of a checkpoint.
         """
         return self
 

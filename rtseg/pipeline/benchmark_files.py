@@ -85,8 +85,11 @@ class BenchmarkFiles:
     ) -> tuple[Artifact, Mapping[str, Any] | None]:
         from rtseg.exporting.cache import cached_export
 
+        target = TENSORRT if contender.runs_engines else _target_of(contender.runner)
         picture = render_scene(*SCENE, resolution.height, resolution.width)[0]
-        exported = Artifact.open(cached_export(network, resolution, interface, images=[picture]), kind="onnx")
+        exported = Artifact.open(
+            cached_export(network, resolution, interface, target=target, images=[picture]), kind="onnx"
+        )
         if not contender.runs_engines:
             if contender.precision == "fp32":
                 return exported, None

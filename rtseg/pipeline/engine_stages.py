@@ -134,16 +134,19 @@ def build(
     cuda: str = DEFAULT,
     keep_anyway: bool = False,
     keep_graph: PathLike | None = None,
+    rewrite: bool = True,
     observer: Observer = SILENT,
 ) -> BuildResult | OpenVinoBuildResult:
     """Build an engine of an ONNX file and prove its precision, or store the model that OpenVINO runs it as.
 
     For an engine precision is "fp32", "fp16" or "int8", by default the file's own. runtime is "tensorrt", for the GPU
-    of this machine, or "tensorrt-rtx", for the compute capabilities named ("8.9"), by default all from 8.6 on;
-    without a runtime it is the one that this machine has. settings say how hard the compiler searches, workspace_mib
-    bounds the scratch memory of a layer. output is by default NAME.PRECISION.RELEASE-GPU.engine beside source. An
-    engine that is not in the precision asked for is not written, unless with keep_anyway. keep_graph is where the graph
-    that the compiler got is written. The same request is taken from the cache. The result is a BuildResult.
+    of this machine, or "tensorrt-rtx", for the compute capabilities named ("8.9"), by default all from 8.6 on; without
+    a runtime it is the one that this machine has. settings say how hard the compiler searches, workspace_mib bounds the
+    scratch memory of a layer. output is by default NAME.PRECISION.RELEASE-GPU.engine beside source. An engine that is
+    not in the precision asked for is not written, unless with keep_anyway. keep_graph is where the graph that the
+    compiler got is written. Without rewrite that graph is the file's own, else one that goes through the graph passes
+    that pay by the account of TensorRT for RTX, or those that carry over to TensorRT. The same request is taken from
+    the cache. The result is a BuildResult.
 
     With the runtime "openvino" the result is an OpenVinoBuildResult: NAME.openvino.xml and NAME.openvino.bin beside
     source, or output, NAME.xml, and NAME.bin. It is what the runner openvino compiles, in the file's own precision, and
@@ -189,6 +192,7 @@ def build(
         observer=observer,
         keep_anyway=keep_anyway,
         keep_graph=keep_graph,
+        rewrite=rewrite,
     )
     artifact = Artifact(built.path, built.manifest)
     return BuildResult(artifact, built.layers, built.from_cache, built.proof, _bounds_of_built(built))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.artifacts.files import PathLike, require_regular_file, require_replaceable
 from rtseg.artifacts.manifest import manifest_path, require_separate
-from rtseg.errors import OnnxError
+from rtseg.errors import OnnxError, UnknownNameError
 from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
@@ -25,7 +25,7 @@ from rtseg.pipeline.arguments import (
 )
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
-from rtseg.specs import Normalization
+from rtseg.specs import TARGETS, Normalization
 
 if TYPE_CHECKING:
     from rtseg.exporting.parity_report import ParityReport
@@ -68,6 +68,7 @@ def export(
     classes: Classes | None = None,
     options: Mapping[str, str] | None = None,
     interface: str = "logits",
+    target: str = "onnxruntime",
     head: str | int | None = None,
     threshold: float | None = None,
     normalization: Normalization | None = None,
@@ -86,10 +87,12 @@ def export(
     a file ("ema"), by default wherever they fit; without one they are random, drawn with seed. head is the name or
     place of the output that holds the logits, where several of a network of your own could; threshold that of its one
     channel for two classes, by default 0.5 where it gives probabilities and else 0. normalization, fit and padding are
-    how its pictures were prepared, by default as the module says, else ImageNet's numbers and stretched.
-    classes are by default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores"
-    (full resolution) or "labels" (uint8 in and out). The comparison runs on a random input and on `images` pictures of
-    data. output is by default NETWORK-CLASSES-HxW.onnx in the current folder.
+    how its pictures were prepared, by default as the module says, else ImageNet's numbers and stretched. classes are by
+    default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores" (full resolution)
+    or "labels" (uint8 in and out). target is the runtime that the network is written for, where it has a form of its
+    own for it: "tensorrt" for engines, else "onnxruntime" or "openvino". The comparison runs on a random input and on
+    `images` pictures of data. output is by default NETWORK-CLASSES-HxW.onnx in the current folder, .tensorrt.onnx for
+    that form.
 
     Raises MissingDependencyError, UnknownNameError, NetworkError, CheckpointError, ManifestError, SpecError, OnnxError,
     ParityError and WriteError.
@@ -98,6 +101,8 @@ def export(
         from rtseg.exporting.onnx_file import default_name, export_onnx
     from rtseg.datasets.registry import open_dataset
 
+    if target not in TARGETS:
+        raise UnknownNameError("target", target, TARGETS)
     require_at_least(0, images=images, seed=seed)
     size = resolution_of(resolution)
     dataset = open_dataset(data, split, observer)
@@ -112,11 +117,11 @@ def export(
         own=OwnNetwork(head, threshold, normalization, fit, padding),
     )
     pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
-    path = Path(output) if output is not None else Path(default_name(prepared, size, interface))
+    path = Path(output) if output is not None else Path(default_name(prepared, size, interface, target))
     for written in (path, manifest_path(path)):
         require_separate(written, *filter(None, map(path_of, (network, checkpoint))))
         require_replaceable(written)
-    exported = export_onnx(prepared, size, path, interface=interface, images=pictures, observer=observer)
+    exported = export_onnx(prepared, size, path, interface=interface, target=target, images=pictures, observer=observer)
     return ExportResult(exported.artifact, exported.parity, len(pictures), data.partition(":")[0])
 
 

@@ -26,7 +26,6 @@ it need be. In every cell the uint8 ends of a `labels` graph are rewritten as Te
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -39,6 +38,7 @@ from rtseg.engines.lowering.opset import raised_to_19
 from rtseg.engines.lowering.product_precisions import product_precisions, with_named_products, with_plain_names
 from rtseg.engines.lowering.versions import FLAGS, FORMS, RTX, TURING, Capability
 from rtseg.errors import QuantizationError, UnknownNameError
+from rtseg.graphs.identity import model_sha256
 from rtseg.graphs.view import GraphView
 from rtseg.quantization.fp16 import is_fp16, is_quantized, to_fp16
 from rtseg.quantization.fp16_rules import float32_reasons
@@ -127,7 +127,7 @@ def lower(
         if odd:
             words.append(f"{odd} names replaced that the compiler's log cannot hold")
         products = product_precisions(ready)
-    return Lowered(ready, precision, form, flags, "; ".join(words), _sha256(model), _sha256(ready), products)
+    return Lowered(ready, precision, form, flags, "; ".join(words), model_sha256(model), model_sha256(ready), products)
 
 
 def _require_match(model: onnx.ModelProto, precision: str, form: str) -> None:
@@ -179,7 +179,3 @@ def _require_one_precision(model: onnx.ModelProto, keep: Collection[str], ranges
             expected="none",
             hint="TensorRT 10 or newer, or fp32",
         )
-
-
-def _sha256(model: onnx.ModelProto) -> str:
-    return hashlib.sha256(model.SerializeToString()).hexdigest()

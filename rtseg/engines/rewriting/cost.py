@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import onnx
 
@@ -43,9 +42,9 @@ class Cost:
         """Return whether this is to be preferred to the other: a lower price, and not a byte more."""
         return self.bytes <= other.bytes and self.price < other.price
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
+    def __sub__(self, other: Cost) -> Cost:
+        """Return what this costs more than the other."""
+        return Cost(self.kernels - other.kernels, self.bytes - other.bytes, self.macs - other.macs)
 
 
 def compiled_cost(trt: TensorRtRtx, model: onnx.ModelProto, precision: str, capability: Capability) -> Cost:

@@ -1,0 +1,69 @@
+"""The passes that pay in TensorRT for RTX, and the choice kept for the next build of the same graph."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from rtseg.artifacts.cache import Cache
+from rtseg.artifacts.files import sha256_of
+from rtseg.engines import lowering
+from rtseg.engines.lowering.versions import Capability
+from rtseg.engines.platform import capability_text
+from rtseg.engines.rewriting.choice import Rewriting, repeated, rewritten_where_it_pays
+from rtseg.engines.rewriting.cost import Cost, compiled_cost
+from rtseg.engines.rewriting.graph_pass import GraphPass
+from rtseg.errors import EngineError, WriteError
+from rtseg.runners.tensorrt.module import TensorRtRtx
+
+CHOICES = Cache("rewriting", ".json", keep=1024)
+FORMAT = "rtseg-rewriting/1"
+
+
+def rewritten_for_rtx(
+    trt: TensorRtRtx, model: onnx.ModelProto, precision: str, capability: Capability, passes: Sequence[GraphPass]
+) -> Rewriting:
+    """Return the graph after the passes that pay when it is built in that precision for that compute capability.
+
+    Each choice takes a build or two for every pass that finds a place, and is kept in the cache by graph, precision,
+    compute capability, release and passes. Where the compiler refuses the graph as it is, nothing is rewritten: the
+    build itself will say why. Raises QuantizationError where the file does not have that precision.
+    """
+
+    def judge(candidate: onnx.ModelProto) -> Cost:
+        return compiled_cost(trt, candidate, precision, capability)
+
+    graph = hashlib.sha256(model.SerializeToString()).hexdigest()
+    key = [FORMAT, graph, precision, capability_text(capability), trt.__version__, _code()]
+    if (told := _kept(key)) is not None:
+        with contextlib.suppress(KeyError, TypeError):  # whole, but of something else
+            return repeated(model, passes, told)
+    try:
+        made = rewritten_where_it_pays(model, passes, judge)
+    except EngineError:
+        return Rewriting(model)
+    with contextlib.suppress(WriteError):
+        CHOICES.write(CHOICES.path(key), json.dumps(made.to_json()).encode("ascii"))
+    return made
+
+
+def _kept(key: object) -> Mapping[str, Any] | None:
+    with contextlib.suppress(ValueError, WriteError):
+        found = json.loads(CHOICES.read(CHOICES.path(key)) or b"null")
+        return found if isinstance(found, dict) else None
+    return None
+
+
+@functools.cache
+def _code() -> str:
+    """Return a digest of the modules that rewrite and lower graphs: a change of any makes new choices."""
+    folders = (Path(__file__).parent, Path(lowering.__file__).parent)
+    files = sorted(file for folder in folders for file in folder.glob("*.py"))
+    return hashlib.sha256("".join(map(sha256_of, files)).encode("ascii")).hexdigest()
