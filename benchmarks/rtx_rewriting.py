@@ -1,0 +1,260 @@
+"""What rewriting saves: every network as TensorRT for RTX compiles it, as written, after the graph passes, in its form.
+
+    python benchmarks/rtx_rewriting.py --table engines/RTX.md       # all networks
+    python benchmarks/rtx_rewriting.py --network affnet s2fpn18     # their rows anew; the others stay
+
+It needs `pip install '.[rtx]'`, and no GPU. Every network has random weights. Nothing is timed. A row is one graph in
+FP16 for compute capability 8.6. Its graph is "as written", the plain export of the network, or "its form", what
+`rtseg export --target tensorrt` writes; its costs are those before and after the passes that pay there.
+
+error_before and error_after are of the emulated FP16, every operator rounded, against the same graph in FP32, at
+ERROR_RESOLUTION: relative distances of the logits, on a smooth and on a random picture, the larger of the two. For
+"its form" error_before is that of the plain export.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import re
+import statistics
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rtseg import __version__
+from rtseg.artifacts.files import write_text_atomically
+from rtseg.artifacts.manifest import tool_versions
+from rtseg.datasets.registry import class_spec
+from rtseg.engines.rewriting.choice import Rewriting, repeated
+from rtseg.engines.rewriting.passes import PASSES, rtx_rewriter
+from rtseg.errors import first_line
+from rtseg.exporting.network_form import named_target
+from rtseg.exporting.onnx_file import export_onnx
+from rtseg.graphs.canonical import read_canonical
+from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
+from rtseg.networks.registry import network_names
+from rtseg.networks.spec import SegmentationNetwork
+from rtseg.quantization.fp16 import to_fp16
+from rtseg.runners.onnxruntime import OnnxRuntimeRunner
+from rtseg.runners.probes import distance
+from rtseg.runners.tensorrt.module import load_rtx
+from rtseg.specs import Resolution
+
+Row = dict[str, Any]
+
+RESULT = Path(__file__).resolve().parent / "results" / "rtx-rewriting.json"
+RESOLUTIONS = (Resolution(512, 1024), Resolution(1024, 2048))
+ERROR_RESOLUTION = Resolution(256, 512)
+INTERFACES = ("logits", "labels")
+CAPABILITY = (8, 6)
+PRECISION = "fp16"
+WRITTEN, FORM = "as written", "its form"
+TARGET = "tensorrt"
+BEGIN, END = "<!-- rewriting-table -->", "<!-- /rewriting-table -->"
+
+
+class AsWritten(SegmentationNetwork):
+    """A network that is exported as its module is written, in no form of its own."""
+
+    def __init__(self, network: SegmentationNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.stride, self.align_corners = network.stride, network.align_corners
+
+    @property
+    def multiple(self) -> int:
+        """The image's sides are multiples of this."""
+        return self.network.multiple
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the network's logits."""
+        return self.network(images)  # type: ignore[no-any-return]
+
+
+def graphs_of(name: str) -> Iterator[tuple[str, PreparedNetwork]]:
+    """Give the graphs that a network has rows of: as written, and its form where it has one."""
+    network = network_with_random_weights(name, class_spec("cityscapes"), seed=0)
+    yield WRITTEN, replace(network, module=AsWritten(network.module))
+    if named_target(network.module, TARGET):
+        yield FORM, network
+
+
+def exported(network: PreparedNetwork, resolution: Resolution, interface: str, folder: Path) -> onnx.ModelProto:
+    """Return the FP32 graph of a network, compared with PyTorch."""
+    path = folder / "network.onnx"
+    export_onnx(network, resolution, path, interface=interface, target=TARGET)
+    return read_canonical(path)
+
+
+def pictures(size: Resolution) -> Iterator[NDArray[np.float32]]:
+    """Give a smooth picture and one of noise, both as a normalised one is."""
+    random = np.random.default_rng(0)
+    rows, columns = np.mgrid[0 : size.height, 0 : size.width]
+    waves = [np.sin(rows / size.height * a + columns / size.width * b) for a, b in ((7, 3), (2, 9), (5, 5))]
+    yield 2 * np.stack(waves)[None].astype(np.float32)
+    yield random.standard_normal((1, 3, size.height, size.width)).astype(np.float32)
+
+
+def fp16_error(model: onnx.ModelProto, reference: onnx.ModelProto, size: Resolution, folder: Path) -> float:
+    """Return how far a graph in FP16, every operator rounded, is from a reference in FP32 on the worse picture."""
+    paths = folder / "reference.onnx", folder / "half.onnx"
+    for path, graph in zip(paths, (reference, to_fp16(model).model)):
+        onnx.save(graph, path)
+    with OnnxRuntimeRunner(paths[0]) as whole, OnnxRuntimeRunner(paths[1], optimized=False) as half:
+        return max(
+            distance(whole.infer(picture), half.infer(picture.astype(half.input.dtype)).astype(np.float32))
+            for picture in pictures(size)
+        )
+
+
+def row_of(name: str, graph: str, resolution: Resolution, interface: str, made: Rewriting) -> Row:
+    """Return the costs of one graph before and after its passes."""
+    assert made.before is not None and made.after is not None
+    return {
+        "network": name,
+        "graph": graph,
+        "interface": interface,
+        "resolution": str(resolution),
+        "before": asdict(made.before),
+        "after": asdict(made.after),
+        "applied": [entry.name for entry in made.applied],
+        "dropped": list(made.dropped),
+    }
+
+
+def rows_anew(name: str) -> list[Row]:
+    """Return all rows of a network."""
+    rewriter = rtx_rewriter(load_rtx("the ledger"), PRECISION, CAPABILITY)
+    rows, errors = [], dict[str, float]()
+    with tempfile.TemporaryDirectory() as folder:
+        for graph, network in graphs_of(name):
+            for resolution in RESOLUTIONS:
+                for interface in INTERFACES:
+                    model = exported(network, resolution, interface, Path(folder))
+                    rows.append(row_of(name, graph, resolution, interface, rewriter(model)))
+            small = exported(network, ERROR_RESOLUTION, "logits", Path(folder))
+            if graph == WRITTEN:
+                plain = small
+                errors["before"] = fp16_error(plain, plain, ERROR_RESOLUTION, Path(folder))
+            for row in rows:
+                if row["graph"] == graph and row["interface"] == "logits":
+                    told = {"applied": [{"name": entry, "saved": None} for entry in row["applied"]], "dropped": []}
+                    after = repeated(small, PASSES, {**told, "before": None, "after": None}).model
+                    row["error_before"] = errors["before"]
+                    row["error_after"] = fp16_error(after, plain, ERROR_RESOLUTION, Path(folder))
+    return rows
+
+
+def in_a_process(name: str) -> list[Row]:
+    """Return rows_anew by a process of its own: what fails or falls over there takes no other network with it."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as process:
+        return process.submit(rows_anew, name).result()
+
+
+def saved_share(row: Mapping[str, Any]) -> float:
+    """Return the part of the bytes that the passes save, from 0 to 1."""
+    return 1 - row["after"]["bytes"] / row["before"]["bytes"]
+
+
+def median_saved(rows: Iterable[Mapping[str, Any]], interface: str) -> float:
+    """Return the median of the saved shares over the plain exports of that interface, both sizes."""
+    return statistics.median(
+        saved_share(row) for row in rows if row["graph"] == WRITTEN and row["interface"] == interface
+    )
+
+
+def place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return where a row stands among others."""
+    return row["network"], row["graph"], INTERFACES.index(row["interface"]), int(row["resolution"].split("x")[0])
+
+
+def ledger_text(rows: Sequence[Row]) -> str:
+    """Return the ledger as JSON, a line for each row."""
+    facts: dict[str, Any] = {
+        "command": "python benchmarks/rtx_rewriting.py --table engines/RTX.md",
+        "environment": {"architecture": platform.machine(), "tools": tool_versions()},
+        "tensorrt_rtx": load_rtx("the ledger").__version__,
+        "rtseg": __version__,
+        "networks": "random weights of seed 0, the classes of cityscapes",
+        "precision": PRECISION,
+        "compute_capability": ".".join(map(str, CAPABILITY)),
+        "passes": [entry.name for entry in PASSES],
+        "bytes": "the traffic of kernels that keep nothing in a cache, a tensor that a kernel lists twice counted once",
+        "errors": f"FP16 emulated at {ERROR_RESOLUTION}: relative distance of the logits from the plain FP32 export",
+    }
+    parts = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in facts.items()]
+    lines = ",\n".join(f"  {json.dumps(row)}" for row in sorted(rows, key=place_of))
+    parts.append(f' "rows": [\n{lines}\n ]')
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def table_text(rows: Sequence[Row]) -> str:
+    """Return the rows at the largest size as a table in Markdown, with its markers."""
+    lines = [
+        "| network | graph | ends with | kernels | after the passes | MB | after | GMAC | after |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in sorted(rows, key=place_of):
+        if row["resolution"] == str(RESOLUTIONS[-1]):
+            before, after = row["before"], row["after"]
+            counts = [f"{before['kernels']}", f"{after['kernels']}"]
+            counts += [f"{side['bytes'] / 1e6:.0f}" for side in (before, after)]
+            counts += [f"{side['macs'] / 1e9:.1f}" for side in (before, after)]
+            lines.append(f"| {' | '.join([row['network'], row['graph'], row['interface'], *counts])} |")
+    return "\n".join([BEGIN, *lines, END])
+
+
+def with_table(page: str, rows: Sequence[Row]) -> str:
+    """Return a page with the table between its markers. Raises ValueError for a page without them."""
+    result, found = re.subn(f"{BEGIN}.*?{END}", lambda _: table_text(rows), page, flags=re.DOTALL)
+    if found != 1:
+        raise ValueError(f"the markers {BEGIN} and {END} are there {found} times")
+    return result
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--network", nargs="+", choices=network_names(), metavar="NAME", help="only these rows anew")
+    parser.add_argument("--table", type=Path, metavar="FILE.md", help="where the table is put")
+    parser.add_argument("-o", "--output", type=Path, default=RESULT)
+    arguments = parser.parse_args()
+    before = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.exists() else {}
+    rows = [row for row in before.get("rows", []) if row["network"] in network_names()]
+    failed = False
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["RTSEG_CACHE"] = cache  # nothing of this is wanted again
+        for name in arguments.network or network_names():
+            rows = [row for row in rows if row["network"] != name]
+            try:
+                made = in_a_process(name)
+            except Exception as error:  # whatever it is, it is of this network
+                print(f"{name}: {type(error).__name__}: {first_line(error)}", file=sys.stderr, flush=True)
+                failed, made = True, []
+            for row in made:
+                print(json.dumps(row), flush=True)
+            rows += made
+            write_text_atomically(arguments.output, ledger_text(rows))
+    for interface in INTERFACES:
+        print(f"{interface}: the passes save {median_saved(rows, interface):.1%} of the bytes in the median")
+    if arguments.table:
+        page = arguments.table.read_text(encoding="utf-8")
+        write_text_atomically(arguments.table, with_table(page, rows))
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
