@@ -41,7 +41,7 @@ from rtseg.datasets.registry import class_spec
 from rtseg.engines.rewriting.choice import Rewriting, repeated
 from rtseg.engines.rewriting.passes import PASSES, rtx_rewriter
 from rtseg.errors import first_line
-from rtseg.exporting.network_form import named_target
+from rtseg.exporting.network_form import written_for
 from rtseg.exporting.onnx_file import export_onnx
 from rtseg.graphs.canonical import read_canonical
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
@@ -88,7 +88,7 @@ def graphs_of(name: str) -> Iterator[tuple[str, PreparedNetwork]]:
     """Give the graphs that a network has rows of: as written, and its form where it has one."""
     network = network_with_random_weights(name, class_spec("cityscapes"), seed=0)
     yield WRITTEN, replace(network, module=AsWritten(network.module))
-    if named_target(network.module, TARGET):
+    if written_for(network.module, TARGET):
         yield FORM, network
 
 

@@ -85,14 +85,14 @@ class WeightImportDetails(Details):
 class ExportDetails(Details):
     """The comparison with PyTorch, input by input, and the operators that TensorRT 8.5 does not parse.
 
-    target names the runtime that the network was written for, "" where one form of it serves all.
+    written_for is "gpu" or "cpu", whichever form of the network the graph has, "" where one form serves all.
     """
 
     made_by: ClassVar[str] = "export"
 
     parity: Mapping[str, Any] = field(default_factory=dict)
     unsupported_by_tensorrt_8_5: tuple[str, ...] = ()
-    target: str = ""
+    written_for: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from rtseg.artifacts.cache import Cache
 from rtseg.artifacts.files import sha256_of
 from rtseg.artifacts.manifest import is_intact, tool_versions
 from rtseg.exporting import onnx_file
-from rtseg.exporting.network_form import CPU_TARGET, named_target
+from rtseg.exporting.network_form import CPU_TARGET, written_for
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.specs import Resolution
 
@@ -68,7 +68,7 @@ def _path(network: PreparedNetwork, resolution: Resolution, interface: str, targ
         "network": [network.name, dict(network.options), network.weights, network.parent_sha256, network.head],
         "image": network.image_spec(resolution).to_json(),
         "output": network.output_spec(interface).to_json(),
-        "target": named_target(network.module, target),
+        "target": written_for(network.module, target),
         "weights": weights.hexdigest(),
         "code": [code_of("exporting/onnx_file.py"), digest_of(_files_of_classes(network))],
     }

@@ -15,14 +15,17 @@ CPU_TARGET = "onnxruntime"
 
 GPU_TARGETS = frozenset({"tensorrt"})
 
+CPU, GPU = "cpu", "gpu"
+
 
 def form_for(network: SegmentationNetwork, target: str, resolution: Resolution) -> SegmentationNetwork:
     """Return the form of a network that serves a target of rtseg.specs.TARGETS at that size."""
     return network.for_gpu(resolution) if target in GPU_TARGETS else network.for_inference()
 
 
-def named_target(network: SegmentationNetwork, target: str) -> str:
-    """Return the target, or "" where one form of the network serves all targets."""
-    own = type(network)
-    forms = ((own.for_inference, SegmentationNetwork.for_inference), (own.for_gpu, SegmentationNetwork.for_gpu))
-    return "" if all(ours is default for ours, default in forms) else target
+def written_for(network: SegmentationNetwork, target: str) -> str:
+    """Return "gpu" or "cpu", whichever form serves the target, or "" where one form of the network serves all."""
+    own, default = type(network), SegmentationNetwork
+    if own.for_inference is default.for_inference and own.for_gpu is default.for_gpu:
+        return ""
+    return GPU if target in GPU_TARGETS else CPU

@@ -23,7 +23,7 @@ from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import NetworkError, OnnxError
 from rtseg.exporting.folding import fold_constants
 from rtseg.exporting.interfaces import interface_module
-from rtseg.exporting.network_form import CPU_TARGET, GPU_TARGETS, form_for, named_target
+from rtseg.exporting.network_form import CPU_TARGET, GPU, form_for, written_for
 from rtseg.exporting.parity import parity_of
 from rtseg.exporting.parity_report import ParityReport
 from rtseg.exporting.static_graph import static_copy
@@ -54,11 +54,11 @@ class Exported:
 
 
 def default_name(network: PreparedNetwork, resolution: Resolution, interface: str, target: str = CPU_TARGET) -> str:
-    """Return the file name that says what is inside: affnet-camvid-512x1024.onnx, .scores.onnx, .tensorrt.onnx."""
+    """Return the file name that says what is inside: affnet-camvid-512x1024.onnx, .scores.onnx, .gpu.onnx."""
     parts = [name_part(network.name), name_part(network.classes.dataset) or f"{len(network.classes)}classes"]
     suffix = "" if interface == "logits" else f".{interface}"
-    if target in GPU_TARGETS and named_target(network.module, target):
-        suffix += f".{target}"
+    if written_for(network.module, target) == GPU:
+        suffix += f".{GPU}"
     return f"{'-'.join(parts)}-{resolution}{suffix}.onnx"
 
 
@@ -111,7 +111,7 @@ def export_onnx(
             output=output,
             parent_sha256=network.parent_sha256,
             details=ExportDetails(
-                report.to_json(), tuple(unsupported_operators(model)), named_target(network.module, target)
+                report.to_json(), tuple(unsupported_operators(model)), written_for(network.module, target)
             ),
         )
         manifest = write_manifest(part, manifest, sidecar=sidecar)

@@ -91,7 +91,7 @@ def export(
     default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores" (full resolution)
     or "labels" (uint8 in and out). target is the runtime that the network is written for, where it has a form of its
     own for it: "tensorrt" for engines, else "onnxruntime" or "openvino". The comparison runs on a random input and on
-    `images` pictures of data. output is by default NETWORK-CLASSES-HxW.onnx in the current folder, .tensorrt.onnx for
+    `images` pictures of data. output is by default NETWORK-CLASSES-HxW.onnx in the current folder, .gpu.onnx for
     that form.
 
     Raises MissingDependencyError, UnknownNameError, NetworkError, CheckpointError, ManifestError, SpecError, OnnxError,
