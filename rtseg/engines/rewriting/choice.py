@@ -7,7 +7,7 @@ dropped. As one pass can make the place for another, all are tried a second time
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Callable
 
 import onnx
@@ -46,9 +46,12 @@ class Rewriting:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, without the graph."""
-        values = asdict(replace(self, model=onnx.ModelProto()))
-        del values["model"]
-        return values
+        return {
+            "applied": [asdict(entry) for entry in self.applied],
+            "dropped": list(self.dropped),
+            "before": None if self.before is None else asdict(self.before),
+            "after": None if self.after is None else asdict(self.after),
+        }
 
 
 Rewriter = Callable[[onnx.ModelProto], Rewriting]
