@@ -112,7 +112,8 @@ class QuantizationDetails(Details):
 
     target names the runtime that the INT8 is placed for. table describes the calibration table, None without one.
     excluded are the operators that the user kept out, budget what was measured for --max-drop. census counts operators
-    and multiply-accumulates by precision. grandparent_sha256 is the parent of the FP32 file.
+    and multiply-accumulates by precision. written_for is that of the FP32 file (ExportDetails), grandparent_sha256 its
+    parent.
     """
 
     made_by: ClassVar[str] = "quantization"
@@ -123,6 +124,7 @@ class QuantizationDetails(Details):
     budget: OptionalReport = None
     notes: tuple[str, ...] = ()
     census: Mapping[str, Any] = field(default_factory=dict)
+    written_for: str = ""
     grandparent_sha256: Digest = None
 
 
@@ -194,6 +196,11 @@ _TYPES: tuple[type[Details], ...] = (
     OpenVinoDetails,
 )
 _BY_MAKER = {details.made_by: details for details in _TYPES}
+
+
+def written_for(details: Details) -> str:
+    """Return which form of its network a graph has, "cpu" or "gpu", "" where one serves all or where nobody said."""
+    return details.written_for if isinstance(details, (ExportDetails, QuantizationDetails)) else ""
 
 
 def details_from_json(data: Mapping[str, Any]) -> Details:

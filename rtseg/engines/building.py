@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path
+from rtseg.artifacts.details import written_for
 from rtseg.artifacts.files import PathLike, require_replaceable, require_writable, written_atomically
 from rtseg.artifacts.manifest import Manifest, manifest_path
 from rtseg.engines.compiler import Compiler, carried_over, ready_from
@@ -76,6 +77,10 @@ def build_engine(
     """
     require_replaceable(*(given for given in (output, keep_graph) if given is not None))
     path, manifest = opened_source(source, observer)
+    if written_for(manifest.details) == "cpu":
+        observer.note(
+            f"{path} has the form for a CPU; rtseg export --target tensorrt writes the one for GPUs"
+        )
     precision = precision or manifest.precision
     compiler = chosen_compiler(runtime, capabilities, cuda, observer)
     ready = compiler.ready(path, precision, rewrite=rewrite)

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
-from rtseg.artifacts.details import Digest, QuantizationDetails
+from rtseg.artifacts.details import Digest, QuantizationDetails, written_for
 from rtseg.artifacts.files import PathLike, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.calibration.table import CalibrationTable
@@ -118,7 +118,11 @@ def write_derived(
             original.manifest,
             precision=precision,
             parent_sha256=original.manifest.sha256,
-            details=replace(details or QuantizationDetails(), grandparent_sha256=original.manifest.parent_sha256),
+            details=replace(
+                details or QuantizationDetails(),
+                written_for=written_for(original.manifest.details),
+                grandparent_sha256=original.manifest.parent_sha256,
+            ),
         )
         manifest = write_manifest(part, manifest, sidecar=sidecar)
     return Artifact(Path(path), manifest)
