@@ -124,8 +124,8 @@ class QuantizationDetails(Details):
     budget: OptionalReport = None
     notes: tuple[str, ...] = ()
     census: Mapping[str, Any] = field(default_factory=dict)
-    written_for: str = ""
     grandparent_sha256: Digest = None
+    written_for: str = ""
 
 
 @dataclass(frozen=True)
