@@ -132,6 +132,5 @@ def test_the_compiler_reads_a_gated_map_once_for_both_reductions_over_its_channe
     gate = np.linspace(0, 1, 64, dtype=np.float32).reshape(1, 64, 1, 1)
     model = graph(nodes, (1, 64, 128, 256), w=weights(64, 64, 3, 3), v=weights(1, 2, 3, 3), gate=gate)
     before, after = compiled(model), compiled(rewritten(CHANNEL_REDUCTIONS, model))
-    print(before, after)
     assert after.kernels <= before.kernels
     assert after.bytes < before.bytes
