@@ -1,6 +1,6 @@
-"""Windows of stride 2 over a picture, and the same windows over its four quarters as channels.
+"""Windows of stride 2 over a picture, and the same windows over its four quarters.
 
-Quarter (y, x) of a picture is its pixels (2 i + y, 2 j + x). As channels they stand in the order 00, 01, 10, 11.
+Quarter (y, x) of a picture is its pixels (2 i + y, 2 j + x). They stand in the order 00, 01, 10, 11.
 """
 
 from __future__ import annotations
@@ -16,46 +16,68 @@ from numpy.typing import NDArray
 from rtseg.graphs.view import GraphView, attribute
 
 Weights = NDArray[np.float64]
+QUARTERS, MAXIMUM = 4, 4
+"""How many there are, and the place behind them of the maximum of all four."""
 
 
 @dataclass(frozen=True)
-class Window:
-    """What a tensor of the graph is of the picture: sums of products, of stride 2, and of the maximum of each 2x2.
+class QuarterWindow:
+    """What a tensor of the graph is of the quarters: sums of products, of stride 1.
 
-    weights is (outputs, channels, height, width), pads before and behind are those of rows and columns, maxima
-    (outputs, channels). The picture is zero around its edges.
+    weights is (outputs, 5, channels, height, width), its second axis the quarters and their maximum. pads is top, left,
+    bottom, right; the picture is zero there.
     """
 
     result: str
     weights: Weights
-    before: tuple[int, int]
-    behind: tuple[int, int]
+    pads: tuple[int, int, int, int]
     bias: Weights
-    maxima: Weights
+
+    @property
+    def uses_maximum(self) -> bool:
+        """Whether the maximum of the quarters has a weight that is not zero."""
+        return bool(self.weights[:, MAXIMUM].any())
+
+    def over_channels(self, factor: Weights, offset: Weights, *, maximum: bool) -> Weights:
+        """Return the weights (outputs, channels, height, width) over quarters that stand side by side as channels.
+
+        The picture is those channels * factor + offset. Behind the quarters is their maximum where that is asked for,
+        and one channel of ones: the padding sets it to zero, and so the offset.
+        """
+        blocks = self.weights[:, : QUARTERS + 1 if maximum else QUARTERS]
+        outputs, number, channels, *sides = blocks.shape
+        ones = np.einsum("obchw,c->ohw", blocks, offset)
+        scaled = (blocks * factor[:, None, None]).reshape(outputs, number * channels, *sides)
+        return np.concatenate([scaled, ones[:, None]], axis=1)
 
 
-def window_of(view: GraphView, node: onnx.NodeProto) -> Window | None:
-    """Return a Conv or AveragePool as a window; None for another operator, stride or kind of padding."""
+def window_of(view: GraphView, node: onnx.NodeProto) -> QuarterWindow | None:
+    """Return a Conv or AveragePool of stride 2 as a window; None for another operator, stride or kind of padding."""
+    if not _has_stride_2(node):
+        return None
+    bias = None
     if node.op_type == "Conv":
         if attribute(node, "group", 1) != 1 or not all(view.is_constant(name) for name in node.input[1:] if name):
             return None
-        weights = view.constant(node.input[1]).astype(np.float64)
-        bias = view.constant(node.input[2]).astype(np.float64) if len(node.input) > 2 and node.input[2] else None
+        weights, bias = convolution_constants(view, node)
     elif node.op_type == "AveragePool" and not attribute(node, "ceil_mode", 0):
-        sides = attribute(node, "kernel_shape", [])
+        sides, channels = attribute(node, "kernel_shape", []), view.shape(node.input[0])[1]
         if any(attribute(node, "pads", [0])) and not attribute(node, "count_include_pad", 0):
             return None
-        channels = view.shape(node.input[0])[1]
-        weights, bias = np.zeros((channels, channels, *sides)), None
+        weights = np.zeros((channels, channels, *sides))
         weights[range(channels), range(channels)] = 1 / math.prod(sides)
+        bias = np.zeros(channels)
     else:
         return None
-    if weights.ndim != 4 or not _has_stride_2(node):
-        return None
-    top, left, bottom, right = attribute(node, "pads", [0, 0, 0, 0])
-    outputs, channels = weights.shape[:2]
-    filled = np.zeros(outputs) if bias is None else bias
-    return Window(node.output[0], weights, (top, left), (bottom, right), filled, maxima=np.zeros((outputs, channels)))
+    pads = tuple(attribute(node, "pads", [0, 0, 0, 0]))
+    return _over_quarters(node.output[0], weights, bias, pads) if weights.ndim == 4 else None
+
+
+def convolution_constants(view: GraphView, node: onnx.NodeProto) -> tuple[Weights, Weights]:
+    """Return weights and bias of a Conv that has constants; zeros where it has no bias."""
+    weights = view.constant(node.input[1]).astype(np.float64)
+    has_bias = len(node.input) > 2 and node.input[2]
+    return weights, view.constant(node.input[2]).astype(np.float64) if has_bias else np.zeros(len(weights))
 
 
 def is_maximum(node: onnx.NodeProto) -> bool:
@@ -70,53 +92,41 @@ def is_maximum(node: onnx.NodeProto) -> bool:
     )
 
 
-def joined(result: str, parts: list[Window | None], channels: int) -> Window | None:
+def joined(result: str, parts: list[QuarterWindow | None], channels: int) -> QuarterWindow | None:
     """Return a concatenation as one window, of a part that is one and others, None, the maximum; None for any other."""
     windows = [part for part in parts if part is not None]
     if len(windows) != 1:
         return None
     window = windows[0]
-    outputs = [channels if part is None else len(part.weights) for part in parts]
-    weights = np.zeros((sum(outputs), *window.weights.shape[1:]))
-    bias, maxima = np.zeros(sum(outputs)), np.zeros((sum(outputs), channels))
-    for part, end in zip(parts, np.cumsum(outputs)):
-        if part is None:
-            maxima[end - channels : end] = np.eye(channels)
-        else:
-            weights[end - len(part.weights) : end] = part.weights
-            bias[end - len(part.weights) : end] = part.bias
-    return replace(window, result=result, weights=weights, bias=bias, maxima=maxima)
+    *before, height, width = window.weights.shape[1:]
+    handed = np.zeros((channels, *before, height, width))
+    handed[range(channels), MAXIMUM, range(channels), window.pads[0], window.pads[1]] = 1
+    return replace(
+        window,
+        result=result,
+        weights=np.concatenate([handed if part is None else part.weights for part in parts]),
+        bias=np.concatenate([np.zeros(channels) if part is None else part.bias for part in parts]),
+    )
 
 
-def over_quarters(
-    window: Window, factor: Weights, offset: Weights, *, maxima: bool
-) -> tuple[Weights, list[int]] | None:
-    """Return weights and pads, of stride 1, over quarters of which the picture is quarters * factor + offset.
-
-    Their channels are those of the four quarters, then those of the maximum of all four where that is asked for, and
-    one of ones: where the padding sets it to zero, the offset is too. None where a pad would be negative: the last
-    pixels are read by no window.
-    """
-    outputs, channels, *sides = window.weights.shape
-    first = [math.floor(-before / 2) for before in window.before]
-    last = [math.floor((side - 1 - before) / 2) for side, before in zip(sides, window.before)]
+def _over_quarters(
+    result: str, weights: Weights, bias: Weights, pads: tuple[int, int, int, int]
+) -> QuarterWindow | None:
+    """Return the window of stride 1; None where a pad would be negative: no window reads the last pixels."""
+    outputs, channels, *sides = weights.shape
+    before, after = pads[:2], pads[2:]
+    first = [math.floor(-pad / 2) for pad in before]
+    last = [math.floor((side - 1 - pad) / 2) for side, pad in zip(sides, before)]
     behind = [
-        math.floor((before + after - side) / 2) + 1 + end
-        for side, before, after, end in zip(sides, window.before, window.behind, last)
+        math.floor((top + bottom - side) / 2) + 1 + end for side, top, bottom, end in zip(sides, before, after, last)
     ]
     if min(behind) < 0:
         return None
-    ones = channels * (5 if maxima else 4)
-    made = np.zeros((outputs, ones + 1, last[0] - first[0] + 1, last[1] - first[1] + 1))
+    made = np.zeros((outputs, QUARTERS + 1, channels, *(end - start + 1 for start, end in zip(first, last))))
     for row, column in itertools.product(*map(range, sides)):
-        (down, y), (right, x) = (divmod(tap - pad, 2) for tap, pad in zip((row, column), window.before))
-        taps, quarter = window.weights[:, :, row, column], channels * (2 * y + x)
-        made[:, quarter : quarter + channels, down - first[0], right - first[1]] += taps * factor
-        made[:, ones, down - first[0], right - first[1]] += taps @ offset
-    if maxima:
-        made[:, 4 * channels : ones, -first[0], -first[1]] += window.maxima * factor
-        made[:, ones, -first[0], -first[1]] += window.maxima @ offset
-    return made, [-first[0], -first[1], *behind]
+        (down, y), (right, x) = (divmod(tap - pad, 2) for tap, pad in zip((row, column), before))
+        made[:, 2 * y + x, :, down - first[0], right - first[1]] = weights[:, :, row, column]
+    return QuarterWindow(result, made, (-first[0], -first[1], behind[0], behind[1]), bias)
 
 
 def _has_stride_2(node: onnx.NodeProto) -> bool:

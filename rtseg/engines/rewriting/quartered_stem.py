@@ -20,7 +20,8 @@ from onnx import helper
 
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.engines.rewriting.picture_scale import CHANNELS_FIRST, Channels, PictureScale, picture_scale
-from rtseg.engines.rewriting.quarter_windows import Window, is_maximum, joined, over_quarters, window_of
+from rtseg.engines.rewriting.quarter_windows import QuarterWindow, is_maximum, joined, window_of
+from rtseg.engines.rewriting.sliced_windows import sliced_windows
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
@@ -34,41 +35,40 @@ def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
     if picture is None or any(side % 2 for side in change.view.shape(picture.tensor)[2:]):
         return model
     windows = _windows(change.view, picture)
-    if not windows:
-        return model
-    maxima = any(window.maxima.any() for window in windows)
-    if maxima and picture.factor.min() <= 0:
+    maximum = any(window.uses_maximum for window in windows)
+    if not windows or (maximum and picture.factor.min() <= 0):
         return model
     centre, scale = _centre(picture)
     factor, offset = picture.factor / scale, picture.factor * centre + picture.offset
-    made = [over_quarters(window, factor, offset, maxima=maxima) for window in windows]
-    quarters, channels = _quarters(change, picture, centre, scale, maxima=maxima)
+    quarters, channels = _quarters(change, picture, centre, scale, maximum=maximum)
     kind = helper.tensor_dtype_to_np_dtype(change.view.element_type(picture.tensor))
-    for window, over in zip(windows, made):
-        if over is None:
-            return model
-        weights, pads = over
+    for window in windows:
+        weights = window.over_channels(factor, offset, maximum=maximum)
         filled = np.zeros((len(weights), channels, *weights.shape[2:]), kind)
         filled[:, : weights.shape[1]] = weights
         inputs = [quarters, change.constant(f"{window.result}_weights", filled)]
         if window.bias.any():
             inputs.append(change.constant(f"{window.result}_bias", window.bias.astype(kind)))
-        change.define(window.result, "Conv", inputs, kernel_shape=list(weights.shape[2:]), pads=pads)
+        change.define(window.result, "Conv", inputs, kernel_shape=list(weights.shape[2:]), pads=list(window.pads))
     return change.result()
 
 
-def _windows(view: GraphView, picture: PictureScale) -> list[Window]:
+def _windows(view: GraphView, picture: PictureScale) -> list[QuarterWindow]:
     """Return what reads the picture, each reader as a window; nothing where one is none."""
+    if picture.tensor == view.output:
+        return []
+    if picture.has_bytes and (sliced := sliced_windows(view, picture.tensor)):
+        return sliced
     nodes = [reader.node for reader in view.readers(picture.tensor)]
     parts = {node.output[0]: window_of(view, node) for node in nodes}
-    if picture.tensor == view.output or not all(parts[node.output[0]] or is_maximum(node) for node in nodes):
+    if not all(parts[node.output[0]] or is_maximum(node) for node in nodes):
         return []
     if None not in parts.values():
         return [window for window in parts.values() if window is not None]
     return _joined(view, parts, len(picture.factor))
 
 
-def _joined(view: GraphView, parts: dict[str, Window | None], channels: int) -> list[Window]:
+def _joined(view: GraphView, parts: dict[str, QuarterWindow | None], channels: int) -> list[QuarterWindow]:
     """Return the one concatenation that reads all parts, nothing else doing so; nothing where there is none."""
     readers = [reader for part in parts for reader in view.readers(part)]
     node = readers[0].node
@@ -92,7 +92,7 @@ def _centre(picture: PictureScale) -> tuple[Channels, float]:
 
 
 def _quarters(
-    change: GraphChange, picture: PictureScale, centre: Channels, scale: float, *, maxima: bool
+    change: GraphChange, picture: PictureScale, centre: Channels, scale: float, *, maximum: bool
 ) -> tuple[str, int]:
     """Return the quarters as channels, in NCHW, and how many there are, the last of them ones."""
     view, name = change.view, change.view.input
@@ -112,7 +112,7 @@ def _quarters(
     for y, x in itertools.product((0, 1), (0, 1)):
         starts = change.constant(f"{name}_starts_{y}{x}", np.array([y, x]))
         parts.append(change.add("Slice", [source, starts, *window], f"{name}_quarter_{y}{x}"))
-    if maxima:
+    if maximum:
         parts.append(change.add("Max", parts, f"{name}_maximum"))
     made = change.add("Concat", parts, f"{name}_quarters", axis=channel_axis)
     if picture.has_bytes:
