@@ -74,30 +74,38 @@ def _compare(change: GraphChange, node: onnx.NodeProto) -> None:
 
 
 def _enlarged(change: GraphChange, tensor: str) -> str:
-    """Return the tensor as Gathers compute it; itself where it is not the result of a linear Resize."""
+    """Return half the tensor, as Gathers compute it; itself where it is not the result of a linear Resize.
+
+    Half of it has the same greatest channel, and no difference of two halves is beyond FP16.
+    """
     node = change.view.producer(tensor)
     taps = spatial_taps(change.view, node) if node is not None else None
     if node is None or taps is None:
         return tensor
     kind = helper.tensor_dtype_to_np_dtype(change.view.element_type(tensor))
-    rows = _along(change, node.input[0], taps[0], 2, kind, f"{tensor}_rows")
+    half = change.constant(f"{tensor}_half", np.array(0.5, kind))
+    scores = change.add("Mul", [node.input[0], half], f"{tensor}_halved")
+    rows = _along(change, scores, taps[0], 2, kind, f"{tensor}_rows")
     return _along(change, rows, taps[1], 3, kind, f"{tensor}_columns")
 
 
 def _along(change: GraphChange, tensor: str, taps: Taps, axis: int, kind: np.dtype[np.generic], name: str) -> str:
-    """Return first + (second - first) * share of a tensor along one axis.
+    """Return near + (far - near) * share of a tensor along one axis, share at most 1/2.
 
-    In FP16 that errs less than first * (1 - share) + second * share: the difference is small, or exact.
+    In FP16 that errs less than near * (1 - share) + far * share: what is rounded before the sum is small.
     """
+    is_second_nearer = taps.share > 0.5
+    near = np.where(is_second_nearer, taps.second, taps.first)
+    far = np.where(is_second_nearer, taps.first, taps.second)
     sides = [1, 1, 1, 1]
-    sides[axis] = len(taps.share)
-    share = change.constant(f"{name}_share", taps.share.astype(kind).reshape(sides))
-    first, second = (
+    sides[axis] = len(near)
+    share = change.constant(f"{name}_share", np.minimum(taps.share, 1 - taps.share).astype(kind).reshape(sides))
+    one, other = (
         change.add("Gather", [tensor, change.constant(f"{name}_{word}_places", places)], f"{name}_{word}", axis=axis)
-        for word, places in (("first", taps.first), ("second", taps.second))
+        for word, places in (("near", near), ("far", far))
     )
-    difference = change.add("Sub", [second, first], f"{name}_difference")
-    return change.add("Add", [first, change.add("Mul", [difference, share], f"{name}_part")], name)
+    difference = change.add("Sub", [other, one], f"{name}_difference")
+    return change.add("Add", [one, change.add("Mul", [difference, share], f"{name}_part")], name)
 
 
 LABELS_BY_COMPARISON = GraphPass(

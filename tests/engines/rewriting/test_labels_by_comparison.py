@@ -85,6 +85,13 @@ def test_in_fp16_the_class_that_wins_is_the_greatest_or_as_good() -> None:
     assert np.mean(won != first) < 0.01
 
 
+def test_scores_up_to_the_end_of_fp16_do_not_overflow() -> None:
+    model = to_fp16(labels((1, 3, 4, 4), factor=2)).model
+    image = np.random.default_rng(3).choice([-60000, -20000, 30000, 60000], (1, 3, 4, 4)).astype(np.float32)
+    changed = rewritten(LABELS_BY_COMPARISON, model)
+    np.testing.assert_array_equal(ran_as_it_is(changed, image), ran_as_it_is(model, image))
+
+
 def test_another_use_of_the_index_still_has_it() -> None:
     nodes = [
         node("ArgMax", ["image"], "a", axis=1, keepdims=1),
