@@ -71,6 +71,8 @@ def _windows(view: GraphView, picture: PictureScale) -> list[QuarterWindow]:
 def _joined(view: GraphView, parts: dict[str, QuarterWindow | None], channels: int) -> list[QuarterWindow]:
     """Return the one concatenation that reads all parts, nothing else doing so; nothing where there is none."""
     readers = [reader for part in parts for reader in view.readers(part)]
+    if not readers:
+        return []
     node = readers[0].node
     if node.op_type != "Concat" or attribute(node, "axis", 0) not in (1, -3) or view.output in parts:
         return []

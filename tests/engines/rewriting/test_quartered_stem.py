@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rtseg.engines.lowering.byte_ends import with_float_ends
 from rtseg.engines.rewriting.quartered_stem import QUARTERED_STEM
+from rtseg.quantization.fp16 import to_fp16
 from tests.engines.lowering.lowering_graphs import FLOAT, UINT8, graph, node, operators, picture, weights
 from tests.engines.rewriting.rewriting_graphs_b import assert_same_values, compiled, half_error, rewritten
 
@@ -122,6 +123,13 @@ def test_fp16_errs_no_more_than_with_the_picture_normalised_in_fp32(seed: int) -
     for image in (random.integers(0, 256, (1, 32, 32, 3)), smooth[None]):
         errors = [half_error(model, each, image.astype(np.uint8)) for each in (model, rewritten(QUARTERED_STEM, model))]
         assert errors[1] <= 1.2 * errors[0]
+
+
+def test_a_graph_in_fp16_is_rewritten_too() -> None:
+    model = to_fp16(stem([convolution("output")], (16, 16), (16, 8, 8))).model
+    changed = rewritten(QUARTERED_STEM, model)
+    assert operators(changed)[0] == "Cast" and "Mul" in operators(changed)
+    assert_same_values(model, changed, picture(model), 2e-3)
 
 
 def test_another_stem_stays_as_it_is() -> None:
