@@ -1,0 +1,73 @@
+"""Products of maps and vectors in the order that fuses: the maps first, then the smaller from large to small.
+
+    (r * s) * l    becomes    (r * l) * s        r and l maps, s a vector of channels or a plane
+
+A convolution's epilogue multiplies by a map and not by a vector alone (TensorRT for RTX 1.7), so r * s is a kernel of
+its own, and r * l none. In FP16 r * l has to fit; it is larger than what was computed before where s is below 1.
+"""
+
+from __future__ import annotations
+
+import math
+
+import onnx
+
+from rtseg.engines.rewriting.graph_pass import GraphPass
+from rtseg.graphs.change import GraphChange
+from rtseg.graphs.view import GraphView
+
+
+def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
+    change = GraphChange(model)
+    view = change.view
+    for node in view.nodes:
+        if node.op_type == "Mul" and not _is_inner(view, node):
+            _order(change, node)
+    return change.result()
+
+
+def _is_inner(view: GraphView, node: onnx.NodeProto) -> bool:
+    """Return whether the product is a factor of another and of no other use."""
+    readers = view.readers(node.output[0])
+    return len(readers) == 1 and readers[0].node.op_type == "Mul" and node.output[0] != view.output
+
+
+def _order(change: GraphChange, root: onnx.NodeProto) -> None:
+    view, result = change.view, root.output[0]
+    shape = view.shape(result)
+    factors = _factors(view, root)
+    maps = [name for name in factors if view.shape(name) == shape]
+    small = [name for name in factors if view.shape(name) != shape]
+    if len(maps) < 2 or not small or not _mixes(view, root, shape):
+        return
+    small.sort(key=lambda name: -math.prod(view.shape(name)))
+    made, *others, last = [*maps, *small]
+    for number, other in enumerate(others, 1):
+        made = change.add("Mul", [made, other], f"{result}_product_{number}")
+    change.define(result, "Mul", [made, last])
+
+
+def _factors(view: GraphView, node: onnx.NodeProto) -> list[str]:
+    found: list[str] = []
+    for name in node.input:
+        inner = view.producer(name)
+        is_product = inner is not None and inner.op_type == "Mul" and _is_inner(view, inner)
+        found += _factors(view, inner) if inner is not None and is_product else [name]
+    return found
+
+
+def _mixes(view: GraphView, node: onnx.NodeProto, shape: tuple[int, ...]) -> bool:
+    """Return whether a map is multiplied by something smaller before it is by a map."""
+    sides = [view.producer(name) for name in node.input]
+    inner = [side for side in sides if side is not None and side.op_type == "Mul" and _is_inner(view, side)]
+    if all(view.shape(name) == shape for name in node.input):
+        return any(view.shape(name) != shape for side in inner for name in _factors(view, side))
+    return any(_mixes(view, side, shape) for side in inner)
+
+
+PRODUCT_ORDER = GraphPass(
+    name="product_order",
+    rewrite=_rewritten,
+    saves="a kernel, and a map written and read, for each product of a map and a vector before another map",
+    carries_over=False,
+)
