@@ -1,7 +1,7 @@
 """Which passes a graph is rewritten by: those that pay, by the account of what the compiler makes of it.
 
-The passes are tried one after the other on what the earlier ones left, and one that does not lower the price is
-dropped. As one pass can make the place for another, all are tried a second time.
+The passes are tried one after the other on what the earlier ones left. One that does not lower the price is dropped,
+and so is one after which more bytes move than in the graph as it came. As one pass can make the place for another, all are tried a second time.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def rewritten(model: onnx.ModelProto, passes: Sequence[GraphPass]) -> Rewriting:
 
 
 def rewritten_where_it_pays(model: onnx.ModelProto, passes: Sequence[GraphPass], judge: Judge) -> Rewriting:
-    """Return the graph after the passes that lower its price and add no byte.
+    """Return the graph after the passes that lower its price. All together they add no byte.
 
     Raises EngineError where the compiler refuses the graph as it is. A pass whose result it refuses is dropped.
     """
@@ -99,7 +99,7 @@ def rewritten_where_it_pays(model: onnx.ModelProto, passes: Sequence[GraphPass],
                 dropped.pop(entry.name, None)
                 continue
             after = _cost(changed, judge)
-            if after is not None and after.pays_beside(cost):
+            if after is not None and after.price < cost.price and after.bytes <= before.bytes:
                 applied.append(AppliedPass(entry.name, cost - after))
                 model, cost = changed, after
                 dropped.pop(entry.name, None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import asdict, dataclass
 
 import onnx
 
@@ -14,7 +15,7 @@ from rtseg.engines.progress import BuildProgress
 from rtseg.engines.rtx_builder import build_rtx
 from rtseg.engines.settings import BuildSettings
 from rtseg.graphs.macs import macs_by_node
-from rtseg.graphs.view import GraphView
+from rtseg.graphs.view import GraphView, attribute, node_name
 from rtseg.runners.tensorrt.module import TensorRtRtx
 
 BYTES_A_KERNEL = 1_000_000
@@ -25,26 +26,33 @@ BYTES_A_MAC = 0.02
 RTX 4090), between 0.012 and 0.026."""
 
 
+TENSOR_CORE_CHANNELS = 8
+"""A tensor core multiplies so many channels at once, or none of them."""
+
+
 @dataclass(frozen=True)
 class Cost:
-    """Kernels, bytes that they read and write (one that a kernel lists twice counts once), multiply-accumulates."""
+    """What a graph costs as it is compiled.
+
+    kernels: how many it launches. bytes: what they read and write; what one kernel lists twice counts once. macs: the
+    multiply-accumulates of the graph. core_macs: the same with the channels of each convolution that is not grouped
+    filled up to what a tensor core takes.
+    """
 
     kernels: int
     bytes: int
     macs: int
+    core_macs: int
 
     @property
     def price(self) -> float:
-        """All three as bytes: an order of two graphs, no time."""
-        return self.bytes + BYTES_A_KERNEL * self.kernels + BYTES_A_MAC * self.macs
-
-    def pays_beside(self, other: Cost) -> bool:
-        """Return whether this is to be preferred to the other: a lower price, and not a byte more."""
-        return self.bytes <= other.bytes and self.price < other.price
+        """Kernels, bytes and core_macs as bytes. It orders two graphs, and is no time."""
+        return self.bytes + BYTES_A_KERNEL * self.kernels + BYTES_A_MAC * self.core_macs
 
     def __sub__(self, other: Cost) -> Cost:
         """Return what this costs more than the other."""
-        return Cost(self.kernels - other.kernels, self.bytes - other.bytes, self.macs - other.macs)
+        mine, theirs = asdict(self), asdict(other)
+        return Cost(**{key: mine[key] - theirs[key] for key in mine})
 
 
 def compiled_cost(trt: TensorRtRtx, model: onnx.ModelProto, precision: str, capability: Capability) -> Cost:
@@ -57,5 +65,16 @@ def compiled_cost(trt: TensorRtRtx, model: onnx.ModelProto, precision: str, capa
         trt, lowered.model.SerializeToString(), (capability,), BuildSettings(), BuildProgress(), within="rewriting"
     )
     account = audit(parse_layers(built.layers)).account
-    macs = sum(macs_by_node(GraphView(model)).values())
-    return Cost(len(account.kernels), account.bytes - account.repeated_bytes, macs)
+    view = GraphView(model)
+    macs = macs_by_node(view)
+    core_macs = sum(_filled(view, node) * macs[node_name(node)] for node in view.nodes if node_name(node) in macs)
+    return Cost(len(account.kernels), account.bytes - account.repeated_bytes, sum(macs.values()), round(core_macs))
+
+
+def _filled(view: GraphView, node: onnx.NodeProto) -> float:
+    """Return how many times as many channels a tensor core multiplies as the operator has."""
+    if node.op_type != "Conv" or attribute(node, "group", 1) != 1:
+        return 1
+    channels = view.shape(node.input[1])[:2]
+    filled = [math.ceil(count / TENSOR_CORE_CHANNELS) * TENSOR_CORE_CHANNELS for count in channels]
+    return math.prod(filled) / math.prod(channels)

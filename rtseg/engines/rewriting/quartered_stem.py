@@ -134,7 +134,7 @@ def _quarters(
 
 
 QUARTERED_STEM = GraphPass(
-    name="quartered_stem",
+    name="quartered-stem",
     rewrite=_rewritten,
     saves="the normalised picture at full size, and a kernel where a maximum stands beside the first convolution",
     carries_over=False,

@@ -10,22 +10,26 @@ from tests.engines.lowering.lowering_graphs import graph, node, weights
 pytest.importorskip("tensorrt_rtx", reason="TensorRT for RTX is not installed: pip install 'rtseg[rtx]'")
 
 
-def test_a_lower_price_is_preferred() -> None:
-    assert Cost(1, 100, 0).pays_beside(Cost(2, 100, 0))
-    assert not Cost(2, 100, 0).pays_beside(Cost(2, 100, 0))
+def test_a_kernel_a_byte_and_a_multiplication_have_one_price() -> None:
+    nothing = Cost(1, 100, 10, 10)
+    assert Cost(2, 100, 10, 10).price - nothing.price == BYTES_A_KERNEL
+    assert Cost(1, 101, 10, 10).price - nothing.price == 1
+    assert Cost(1, 100, 10, 10 + 10**6).price - nothing.price == pytest.approx(10**6 * BYTES_A_MAC)
 
 
-def test_fewer_kernels_never_pay_for_more_bytes() -> None:
-    assert not Cost(1, 101, 0).pays_beside(Cost(9, 100, 0))
+def test_what_is_saved_is_a_cost() -> None:
+    assert Cost(3, 100, 7, 9) - Cost(2, 60, 8, 9) == Cost(1, 40, -1, 0)
 
 
-def test_many_more_kernels_are_dearer_than_a_few_bytes() -> None:
-    assert not Cost(3, 100, 0).pays_beside(Cost(2, 100 + BYTES_A_KERNEL // 2, 0))
-
-
-def test_more_multiplications_are_weighed_against_bytes() -> None:
-    assert Cost(1, 10**6, 10**8).pays_beside(Cost(1, 4 * 10**6, 0))
-    assert not Cost(1, 10**6, 10**9).pays_beside(Cost(1, 4 * 10**6, 0))
+@pytest.mark.parametrize(("read", "written", "groups", "factor"), [(3, 13, 1, 8 * 16 / (3 * 13)), (12, 12, 12, 1)])
+def test_channels_are_filled_up_to_what_a_tensor_core_takes_unless_grouped(
+    read: int, written: int, groups: int, factor: float
+) -> None:
+    convolution = node("Conv", ["image", "weight"], "output", group=groups, pads=[1, 1, 1, 1])
+    shape = (1, read, 32, 32)
+    model = graph([convolution], shape, result=(1, written, 32, 32), weight=weights(written, read // groups, 3, 3))
+    cost = compiled_cost(load_rtx("tests"), model, "fp16", (8, 6))
+    assert cost.core_macs == pytest.approx(cost.macs * factor)
 
 
 def test_a_compiled_graph_costs_the_kernels_and_bytes_of_its_account() -> None:
