@@ -21,7 +21,15 @@ MOST_ARROWS = 130
 OWNERS = {
     "torch": ("networks", "training", "exporting", "runners/torch.py", "installation/packages.py"),
     "safetensors": ("networks",),
-    "onnx": ("graphs", "exporting", "calibration", "quantization", "engines/lowering", "installation/probe.py"),
+    "onnx": (
+        "graphs",
+        "exporting",
+        "calibration",
+        "quantization",
+        "engines/lowering",
+        "engines/rewriting",
+        "installation/probe.py",
+    ),
     "onnxruntime": ("runners/onnxruntime.py", "runners/onnxruntime_package.py"),
     "openvino": ("runners/openvino_package.py", "installation"),
     "polygraphy": ("quantization/drift_runs.py",),

@@ -60,7 +60,7 @@ def _pays(view: GraphView, between: str, result: str, three: tuple[Convolution, 
     first, second, one = (convolution.weight[0].size for convolution in three)
     inner, outer = math.prod(view.shape(between)), math.prod(view.shape(result))
     added = outer * one - inner * first - outer * second
-    return 2 * _BYTES_A_VALUE * inner + BYTES_A_KERNEL > BYTES_A_MAC * added
+    return bool(2 * _BYTES_A_VALUE * inner + BYTES_A_KERNEL > BYTES_A_MAC * added)
 
 
 COMPOSED_CONVOLUTIONS = GraphPass(

@@ -13,6 +13,9 @@ from rtseg.engines.rewriting.places import Affine, in_type_of, is_map
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
+PRODUCT_CHANNELS = 256
+"""From so many channels in and out a 1x1 convolution is compiled as a matrix product (seen with 1.7.1)."""
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -36,9 +39,15 @@ class Convolution:
         return self.kernel == (1, 1) and not any(self.pads) and self.group == 1
 
     @property
+    def is_product(self) -> bool:
+        """Whether TensorRT for RTX 1.7 makes a matrix product of it, which reads no map from within a Concat."""
+        outputs, inputs = self.weight.shape[:2]
+        return self.is_pointwise and self.strides == (1, 1) and min(outputs, inputs) >= PRODUCT_CHANNELS
+
+    @property
     def is_depthwise(self) -> bool:
         """Whether each channel is computed from the same one."""
-        return self.group == self.weight.shape[0] and self.weight.shape[1] == 1
+        return self.weight.shape[:2] == (self.group, 1)
 
     @property
     def walks_as(self) -> tuple[tuple[int, ...], ...]:

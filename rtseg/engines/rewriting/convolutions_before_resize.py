@@ -1,4 +1,4 @@
-"""A 1x1 convolution behind a Resize that enlarges, computed before it: on fewer places, and fewer channels to enlarge."""
+"""A 1x1 convolution behind a Resize that enlarges, computed before it: fewer places, fewer channels to enlarge."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def convolutions_before_resize(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write conv(resize(x)) as resize(conv(x)), and conv(concat(a, resize(b))) as conv(a) + resize(conv(b)).
 
     For 1x1 convolutions with stride 1 and Resizes, linear or nearest, that enlarge and that nobody else reads: their
-    weights add up to one, so the bias may stay with the convolution. Behind a Concat only where fewer channels come out
-    than were enlarged.
+    weights add up to one, so the bias may stay with the convolution. Behind a Concat only where fewer
+    channels come out than were enlarged, or as many at the end of the graph, whose kernel takes in the sum.
     """
     change = GraphChange(model)
     for node in change.view.nodes:
@@ -51,7 +51,8 @@ def _part_by_part(change: GraphChange, node: onnx.NodeProto, whole: Convolution,
     if sole_reader(view, joined.output[0]) is None:
         return
     enlarged = {name: resize for name in joined.input if (resize := _own_resize(view, name)) is not None}
-    if whole.weight.shape[0] >= sum(view.shape(name)[1] for name in enlarged):
+    fewer = sum(view.shape(name)[1] for name in enlarged) - whole.weight.shape[0]
+    if not enlarged or fewer < 0 or (fewer == 0 and result != view.output):
         return
     others: list[str] = []
     pieces: dict[str, np.ndarray] = {}

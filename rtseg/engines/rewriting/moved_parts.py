@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx
 
+from rtseg.engines.rewriting.convolution import convolution_of
 from rtseg.engines.rewriting.graph_pass import GraphPass
-from rtseg.engines.rewriting.nonnegative import is_nonnegative
-from rtseg.engines.rewriting.places import in_type_of, is_map
+from rtseg.engines.rewriting.nonnegative import settled
+from rtseg.engines.rewriting.places import is_map
+from rtseg.engines.rewriting.sliced_pool import can_be_sliced, define_sliced
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
-MOVING = frozenset({"Resize", "Slice", "Pad", "Expand", "Gather", "Tile", "Transpose", "Reshape", "DepthToSpace"})
+MOVING = frozenset({"Resize", "Slice", "Pad", "Expand", "Gather", "Tile"})
 """Operators that move values about; the compiler joins them with a Concat in one kernel that writes all parts anew."""
 
 
 def moved_parts(model: onnx.ModelProto) -> onnx.ModelProto:
     """Put arithmetic that changes nothing behind what a Concat of channels joins of a Resize, Slice and their like.
 
-    A kernel that computes writes into its place in the Concat, and the other parts stay where they are. The arithmetic
-    is a ReLU where no value can be negative, else the addition of zero. Where no other part is finished already (every
-    one is moved too), nothing would be saved.
+    A kernel that computes writes into its place in the Concat, and the other parts stay where they are. A MaxPool that
+    reads one of those is written as Max of strided Slices, as it cannot read from within the Concat and would have it
+    copied all the same. Nothing is saved, and nothing done, where no part stays, or where the Concat goes into a
+    convolution that is compiled as a matrix product, for which all is copied.
     """
     change = GraphChange(model)
     view = change.view
     for node in view.nodes:
         if node.op_type != "Concat" or not is_map(view, node.output[0]) or attribute(node, "axis", 0) not in (1, -3):
             continue
-        moved = [name for name in dict.fromkeys(node.input) if _is_moved(view, name)]
-        if not moved or len(moved) == len(set(node.input)):
+        parts = list(dict.fromkeys(node.input))
+        moved = [name for name in parts if _is_moved(view, name)]
+        pooled = [pool for name in parts if (pool := view.producer(name)) is not None and can_be_sliced(view, pool)]
+        others = [name for name in parts if name not in moved]
+        if len(others) <= len(pooled) or not (moved or pooled) or _goes_into_product(view, node.output[0]):
             continue
-        settled = {name: _settled(change, name) for name in moved}
-        change.define(node.output[0], "Concat", [settled.get(name, name) for name in node.input], axis=1)
+        for pool in pooled:
+            define_sliced(change, pool, pool.input[0])
+        if not moved:
+            continue
+        behind = {name: settled(change, name) for name in moved}
+        change.define(node.output[0], "Concat", [behind.get(name, name) for name in node.input], axis=1)
+        for name in others:
+            for pool in [reader.node for reader in view.readers(name) if can_be_sliced(view, reader.node)]:
+                define_sliced(change, pool, settled(change, name))
     return change.result()
 
 
@@ -40,11 +52,9 @@ def _is_moved(view: GraphView, tensor: str) -> bool:
     return maker is not None and maker.op_type in MOVING and is_map(view, tensor)
 
 
-def _settled(change: GraphChange, tensor: str) -> str:
-    if is_nonnegative(change.view, tensor):
-        return change.add("Relu", [tensor], f"{tensor}_settled")
-    zero = change.constant(f"{tensor}_zero", in_type_of(change.view, tensor, np.zeros((1, 1, 1, 1))))
-    return change.add("Add", [tensor, zero], f"{tensor}_settled")
+def _goes_into_product(view: GraphView, tensor: str) -> bool:
+    convolutions = [convolution_of(view, reader.node) for reader in view.readers(tensor)]
+    return any(found is not None and found.is_product for found in convolutions)
 
 
 MOVED_PARTS = GraphPass("moved-parts", moved_parts, "a copy of what else a Concat joins", carries_over=False)

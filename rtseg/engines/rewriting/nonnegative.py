@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 
+from rtseg.engines.rewriting.places import in_type_of
+from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
 _ALWAYS = frozenset({"Relu", "Sigmoid", "HardSigmoid", "Softmax", "Abs", "Exp", "Softplus"})
-_AS_THEIR_FIRST = frozenset(
-    "MaxPool AveragePool GlobalAveragePool GlobalMaxPool Identity Dropout Reshape Transpose Slice Gather Squeeze"
-    " Unsqueeze Flatten DepthToSpace SpaceToDepth Expand Split Sqrt ReduceMean ReduceMax ReduceSum ReduceMin".split()
-)
+_POOLS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool"})
+_REDUCTIONS = frozenset({"ReduceMean", "ReduceMax", "ReduceMin", "ReduceSum"})
+_MOVES = frozenset({"Identity", "Reshape", "Transpose", "Slice", "Gather", "Squeeze", "Unsqueeze", "Flatten", "Expand"})
+_AS_THEIR_FIRST = _POOLS | _REDUCTIONS | _MOVES | {"DepthToSpace", "SpaceToDepth", "Split", "Sqrt"}
 _AS_ALL = frozenset({"Concat", "Add", "Mul", "Min"})
 
 
@@ -34,6 +37,18 @@ def is_nonnegative(view: GraphView, tensor: str) -> bool:
             return False
         waiting += needed
     return True
+
+
+def settled(change: GraphChange, tensor: str) -> str:
+    """Add arithmetic that leaves a tensor's values as they are; return the name of what it gives.
+
+    A kernel that computes may write into its place in a Concat and read from there; one that only moves values may not.
+    A ReLU where no value can be negative, else the addition of zero.
+    """
+    if is_nonnegative(change.view, tensor):
+        return change.add("Relu", [tensor], f"{tensor}_settled")
+    zero = change.constant(f"{tensor}_zero", in_type_of(change.view, tensor, np.zeros((1, 1, 1, 1))))
+    return change.add("Add", [tensor, zero], f"{tensor}_settled")
 
 
 def _what_has_to_be(view: GraphView, node: onnx.NodeProto) -> list[str] | None:

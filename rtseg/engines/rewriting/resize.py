@@ -52,7 +52,7 @@ def resize_of(view: GraphView, node: onnx.NodeProto | None) -> MapResize | None:
     if scales is None:
         return None
     rounding = attribute(node, "nearest_mode", b"round_prefer_floor").decode() if mode == "nearest" else ""
-    return MapResize(node.input[0], (*before[2:], *after[2:]), scales, (mode, coordinates, rounding))
+    return MapResize(node.input[0], (before[2], before[3], after[2], after[3]), scales, (mode, coordinates, rounding))
 
 
 def _scales(

@@ -1,7 +1,8 @@
-"""The sum of two convolutions as one convolution of both maps: the sum is made inside it, and neither term is written."""
+"""The sum of two convolutions as one convolution of both maps: the sum is made inside it."""
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import onnx
 
 from rtseg.engines.rewriting.convolution import Convolution, add_convolution, convolution_of, define_convolution
 from rtseg.engines.rewriting.graph_pass import GraphPass
-from rtseg.engines.rewriting.places import define_sum, in_type_of, is_map, sole_reader, sums, terms_of
+from rtseg.engines.rewriting.places import define_sum, sole_reader, sums, terms_of
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView
 
@@ -49,20 +50,27 @@ _Term = tuple[str, str, Convolution]
 
 def _pays(view: GraphView, group: list[_Term]) -> bool:
     """Return whether fewer values are copied into the Concat than are no longer written and read as terms."""
-    saved = 2 * (len(group) - 1) * int(np.prod(view.shape(group[0][0])))
+    if len({source for _, source, _ in group}) < len(group):
+        return False
+    shape = view.shape(group[0][0])
+    saved = 2 * (len(group) - 1) * math.prod(shape)
+    parts = [convolution for _, _, convolution in group]
+    strides = parts[0].is_pointwise and any(part.strides != (1, 1) for part in parts)
+    whole = replace(parts[0], weight=np.concatenate([part.weight for part in parts], axis=1), strides=(1, 1))
     copied = 0
-    for term, source, convolution in group:
-        values = int(np.prod(view.shape(source)))
-        maker = view.producer(source)
-        if convolution.strides != (1, 1) and convolution.is_pointwise:
-            height, width = view.shape(term)[2:]
-            copied += height * width * view.shape(source)[1]
-        elif maker is None or maker.op_type not in _FINISHED:
-            copied += 2 * values
-        elif any(reader.node.op_type == "Concat" for reader in view.readers(source)):
-            copied += 2 * values
-    distinct = len({source for _, source, _ in group}) == len(group)
-    return distinct and copied < saved
+    for _, source, part in group:
+        if strides and part.strides != (1, 1):
+            copied += part.weight.shape[1] * math.prod(shape[2:])
+        elif strides or whole.is_product or not _is_finished(view, source):
+            copied += 2 * math.prod(view.shape(source))
+    return copied < saved
+
+
+def _is_finished(view: GraphView, tensor: str) -> bool:
+    """Return whether a kernel that computes makes the tensor, for no other Concat."""
+    maker = view.producer(tensor)
+    joined = any(reader.node.op_type == "Concat" for reader in view.readers(tensor))
+    return maker is not None and maker.op_type in _FINISHED and not joined
 
 
 def _join(change: GraphChange, result: str, rest: list[str], groups: list[list[_Term]]) -> None:
@@ -90,8 +98,9 @@ def _at_its_places(change: GraphChange, source: str, convolution: Convolution) -
     """Return the map at the places that a 1x1 convolution with strides reads."""
     if convolution.strides == (1, 1) or not convolution.is_pointwise:
         return source
-    sides = [("starts", [0, 0]), ("ends", [np.iinfo(np.int64).max] * 2), ("axes", [2, 3]), ("steps", convolution.strides)]
-    constants = [change.constant(f"{source}_{name}", np.array(values, np.int64)) for name, values in sides]
+    ends = [np.iinfo(np.int64).max] * 2
+    sides = {"starts": [0, 0], "ends": ends, "axes": [2, 3], "steps": convolution.strides}
+    constants = [change.constant(f"{source}_{name}", np.array(values, np.int64)) for name, values in sides.items()]
     return change.add("Slice", [source, *constants], f"{source}_strided")
 
 

@@ -1,7 +1,7 @@
 """BatchNorm and ReLU behind a Concat, moved into what is concatenated.
 
-A Concat whose parts are finished convolutions costs nothing: each writes into its place. With a kernel behind it, all of
-it is read and written once more.
+A Concat whose parts are finished convolutions costs nothing: each writes into its place. With a kernel behind it, all
+of it is read and written once more.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class _Behind:
 def through_concat(model: onnx.ModelProto) -> onnx.ModelProto:
     """Move BatchNorm, constants per channel, ReLU and ReLU6 behind a Concat of channels into its parts.
 
-    Where a part is a convolution that nobody else reads, or a Concat of such; otherwise nothing is saved. A ReLU is left
-    off what cannot be negative.
+    Where a part is a convolution that nobody else reads, or a Concat of such; otherwise nothing is saved. A ReLU is
+    left off what cannot be negative.
     """
     change = GraphChange(model)
     for node in change.view.nodes:

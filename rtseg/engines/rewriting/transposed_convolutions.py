@@ -1,62 +1,100 @@
-"""A transposed convolution whose steps do not overlap, at the end of a graph: 1x1 convolution and depth to space."""
+"""A transposed convolution at the end of a graph as a convolution at its input's size, and depth to space."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import onnx
 
-from rtseg.engines.rewriting.convolution import add_convolution, pointwise
+from rtseg.engines.rewriting.convolution import Convolution, add_convolution
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.engines.rewriting.places import is_map
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
-ENDS = frozenset({"ArgMax", "Cast", "Sigmoid", "Softmax"})
-"""What may stand behind it, other than the graph's end: kernels that put the values in their places as they read."""
+CHANNELS_TOGETHER = 8
+"""Channels are padded to a multiple of this: that is what is saved at full size."""
 
 
 def transposed_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write ConvTransposes of which each value meets one weight as 1x1 convolutions of s*s as many channels.
+    """Write ConvTransposes with stride s as convolutions of s*s as many channels, one for each place in a step.
 
-    Where kernel and strides are one number s, nothing is padded, in one group, and the result leaves the graph or goes
-    into one of ENDS. The kernel that writes the output reads fewer bytes then, as no channels are padded at full size;
-    inside a network the transposed convolution is the better one.
+    Where both strides are one number, in one group, the output's sides are multiples of it, and its channels are not
+    one of CHANNELS_TOGETHER: without channels to pad the transposed convolution is the better one.
     """
     change = GraphChange(model)
     view = change.view
     for node in view.nodes:
-        if node.op_type != "ConvTranspose" or not _steps_apart(view, node) or not _is_last(view, node):
-            continue
-        result = node.output[0]
-        weight = view.constant(node.input[1]).astype(np.float64)
-        channels, step = weight.shape[1], weight.shape[2]
-        by_output = weight.reshape(weight.shape[0], -1).T
-        bias = np.zeros(channels)
-        if len(node.input) > 2 and node.input[2]:
-            bias = view.constant(node.input[2]).astype(np.float64)
-        deep = pointwise(by_output, np.repeat(bias, step * step))
-        phases = add_convolution(change, node.input[0], result, deep, f"{result}_phases")
-        change.define(result, "DepthToSpace", [phases], blocksize=step, mode="CRD")
+        convolution = _by_phase(view, node) if node.op_type == "ConvTranspose" and _pads_channels(view, node) else None
+        if convolution is not None:
+            result, step = node.output[0], attribute(node, "strides", [1, 1])[0]
+            phases = add_convolution(change, node.input[0], result, convolution, f"{result}_phases")
+            change.define(result, "DepthToSpace", [phases], blocksize=step, mode="CRD")
     return change.result()
 
 
-def _steps_apart(view: GraphView, node: onnx.NodeProto) -> bool:
-    if not is_map(view, node.output[0]) or not all(view.is_constant(name) for name in node.input[1:] if name):
-        return False
-    kernel = list(view.shape(node.input[1])[2:])
-    plain = (
-        list(attribute(node, "strides", [1, 1])) == kernel
-        and kernel[0] == kernel[1] > 1
-        and set(attribute(node, "dilations", [1])) == {1}
-        and attribute(node, "group", 1) == 1
+def _pads_channels(view: GraphView, node: onnx.NodeProto) -> bool:
+    return is_map(view, node.output[0]) and view.shape(node.output[0])[1] % CHANNELS_TOGETHER > 0
+
+
+def _by_phase(view: GraphView, node: onnx.NodeProto) -> Convolution | None:
+    """Return the convolution whose channels (c, y, x) are those of the node's output c at places y, x of each step."""
+    if not all(view.is_constant(name) for name in node.input[1:] if name) or attribute(node, "group", 1) != 1:
+        return None
+    step, other = attribute(node, "strides", [1, 1])
+    states_pads = attribute(node, "auto_pad", b"NOTSET") == b"NOTSET" and not attribute(node, "output_shape", [])
+    if step != other or step < 2 or not states_pads or set(attribute(node, "dilations", [1])) != {1}:
+        return None
+    weight = view.constant(node.input[1]).astype(np.float64)
+    before, after = view.shape(node.input[0])[2:], view.shape(node.output[0])[2:]
+    pads = attribute(node, "pads", [0, 0, 0, 0])
+    sides = [_side(before[axis], after[axis], weight.shape[2 + axis], step, pads[axis]) for axis in (0, 1)]
+    rows, columns = sides
+    if rows is None or columns is None:
+        return None
+    inputs, channels = weight.shape[:2]
+    by_phase = np.zeros((channels, step, step, inputs, rows.taps, columns.taps))
+    for row, tap_row, from_row in rows.places:
+        for column, tap_column, from_column in columns.places:
+            by_phase[:, row, column, :, tap_row, tap_column] = weight[:, :, from_row, from_column].T
+    bias = np.zeros(channels)
+    if len(node.input) > 2 and node.input[2]:
+        bias = view.constant(node.input[2]).astype(np.float64)
+    return Convolution(
+        by_phase.reshape(channels * step * step, inputs, rows.taps, columns.taps),
+        np.repeat(bias, step * step),
+        (1, 1),
+        (rows.first, columns.first, rows.last, columns.last),
+        (1, 1),
+        1,
     )
-    unpadded = not any(attribute(node, "pads", [0])) and not any(attribute(node, "output_padding", [0]))
-    as_is = attribute(node, "auto_pad", b"NOTSET") == b"NOTSET" and not attribute(node, "output_shape", [])
-    return plain and unpadded and as_is
 
 
-def _is_last(view: GraphView, node: onnx.NodeProto) -> bool:
-    return all(reader.node.op_type in ENDS for reader in view.readers(node.output[0]))
+class _Side(NamedTuple):
+    """Along one side: how many taps, what is padded first and last, and which weight a tap of a phase has."""
+
+    taps: int
+    first: int
+    last: int
+    places: list[tuple[int, int, int]]
+
+
+def _side(before: int, after: int, kernel: int, step: int, pad: int) -> _Side | None:
+    """Return the taps: output step*q + phase reads input q + offset with weight phase + pad - step*offset."""
+    if after % step:
+        return None
+    weights = {}
+    for phase in range(step):
+        for weight in range((phase + pad) % step, kernel, step):
+            weights[phase, (phase + pad - weight) // step] = weight
+    offsets = [offset for _, offset in weights]
+    lowest, highest = min(offsets), max(offsets)
+    first, last = -lowest, after // step + highest - before
+    if first < 0 or last < 0:
+        return None
+    places = [(phase, offset - lowest, weight) for (phase, offset), weight in weights.items()]
+    return _Side(highest - lowest + 1, first, last, places)
 
 
 TRANSPOSED_CONVOLUTIONS = GraphPass(
