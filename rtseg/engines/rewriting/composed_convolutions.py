@@ -42,8 +42,6 @@ def composed_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _as_one(first: Convolution, second: Convolution) -> Convolution | None:
-    if first.kernel != (1, 1) and second.strides != (1, 1):
-        return None
     mixing = second.weight[:, :, 0, 0]
     bias = mixing @ first.bias + second.bias
     strides = tuple(one * other for one, other in zip(first.strides, second.strides))

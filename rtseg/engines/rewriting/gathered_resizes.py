@@ -10,6 +10,7 @@ from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.engines.rewriting.places import in_type_of, sole_reader, sums, terms_of
 from rtseg.engines.rewriting.resize import MapResize, resize_of
 from rtseg.graphs.change import GraphChange
+from rtseg.graphs.view import GraphView
 
 COORDINATES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 
@@ -18,12 +19,15 @@ def gathered_resizes(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write the linear Resizes of a sum of several as two Gathers, two weights and an Add for each side that changes.
 
     By the formulas that ONNX states for the coordinates half_pixel, pytorch_half_pixel, align_corners and asymmetric,
-    for Resizes that nobody else reads.
+    for Resizes that nobody else reads. A sum with a convolution's result is left: the kernel of that adds up all.
     """
     change = GraphChange(model)
     for root in sums(change.view):
         found = {}
-        for term in dict.fromkeys(terms_of(change.view, root)):
+        terms = list(dict.fromkeys(terms_of(change.view, root)))
+        if any(_is_convolved(change.view, term) for term in terms):
+            continue
+        for term in terms:
             resize = resize_of(change.view, change.view.producer(term))
             linear = resize is not None and resize.rule[0] == "linear" and resize.rule[1] in COORDINATES
             if resize is not None and linear and sole_reader(change.view, term) is not None:
@@ -32,6 +36,14 @@ def gathered_resizes(model: onnx.ModelProto) -> onnx.ModelProto:
             for term, resize in found.items():
                 _gather(change, term, resize)
     return change.result()
+
+
+def _is_convolved(view: GraphView, term: str) -> bool:
+    """Return whether a term is what a convolution gives, or the ReLU behind it, for this sum alone."""
+    maker = view.producer(term) if sole_reader(view, term) is not None else None
+    if maker is not None and maker.op_type in ("Relu", "Clip"):
+        return _is_convolved(view, maker.input[0])
+    return maker is not None and maker.op_type == "Conv"
 
 
 def _gather(change: GraphChange, result: str, resize: MapResize) -> None:

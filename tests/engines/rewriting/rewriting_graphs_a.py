@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -140,6 +139,3 @@ def saving(graph_pass: GraphPass, model: onnx.ModelProto) -> tuple[int, int]:
     before, after = compiled(model), compiled(rewritten(graph_pass, model))
     assert after.pays_beside(before)
     return before.kernels - after.kernels, before.bytes - after.bytes
-
-
-Build = Callable[[Written], str]
