@@ -6,7 +6,7 @@ import onnx
 
 from rtseg.engines.rewriting.convolution import convolution_of
 from rtseg.engines.rewriting.graph_pass import GraphPass
-from rtseg.engines.rewriting.nonnegative import settled
+from rtseg.engines.rewriting.nonnegative import neutral, settled
 from rtseg.engines.rewriting.places import is_map
 from rtseg.engines.rewriting.sliced_pool import can_be_sliced, define_sliced
 from rtseg.graphs.change import GraphChange
@@ -37,11 +37,9 @@ def moved_parts(model: onnx.ModelProto) -> onnx.ModelProto:
             continue
         for pool in pooled:
             define_sliced(change, pool, pool.input[0])
-        if not moved:
-            continue
-        behind = {name: settled(change, name) for name in moved}
-        change.define(node.output[0], "Concat", [behind.get(name, name) for name in node.input], axis=1)
-        for name in others:
+        for name in moved:
+            _settle(change, name)
+        for name in others if moved else ():
             for pool in [reader.node for reader in view.readers(name) if can_be_sliced(view, reader.node)]:
                 define_sliced(change, pool, settled(change, name))
     return change.result()
@@ -50,6 +48,17 @@ def moved_parts(model: onnx.ModelProto) -> onnx.ModelProto:
 def _is_moved(view: GraphView, tensor: str) -> bool:
     maker = view.producer(tensor)
     return maker is not None and maker.op_type in MOVING and is_map(view, tensor)
+
+
+def _settle(change: GraphChange, tensor: str) -> None:
+    """Let the arithmetic compute a moved tensor, for all its readers: what it reads is then nobody else's."""
+    maker = change.view.producer(tensor)
+    if maker is None or change.is_defined(tensor):
+        return
+    attributes = {entry.name: onnx.helper.get_attribute_value(entry) for entry in maker.attribute}
+    moved = change.add(maker.op_type, maker.input, f"{tensor}_moved", **attributes)
+    kind, *constants = neutral(change, tensor)
+    change.define(tensor, kind, [moved, *constants])
 
 
 def _goes_into_product(view: GraphView, tensor: str) -> bool:

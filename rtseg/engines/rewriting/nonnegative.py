@@ -43,12 +43,20 @@ def settled(change: GraphChange, tensor: str) -> str:
     """Add arithmetic that leaves a tensor's values as they are; return the name of what it gives.
 
     A kernel that computes may write into its place in a Concat and read from there; one that only moves values may not.
+    """
+    kind, *constants = neutral(change, tensor)
+    return change.add(kind, [tensor, *constants], f"{tensor}_settled")
+
+
+def neutral(change: GraphChange, tensor: str) -> tuple[str, ...]:
+    """Return an operator, and what it reads beside the tensor, that leaves the tensor's values as they are.
+
     A ReLU where no value can be negative, else the addition of zero.
     """
     if is_nonnegative(change.view, tensor):
-        return change.add("Relu", [tensor], f"{tensor}_settled")
+        return ("Relu",)
     zero = change.constant(f"{tensor}_zero", in_type_of(change.view, tensor, np.zeros((1, 1, 1, 1))))
-    return change.add("Add", [tensor, zero], f"{tensor}_settled")
+    return "Add", zero
 
 
 def _what_has_to_be(view: GraphView, node: onnx.NodeProto) -> list[str] | None:
