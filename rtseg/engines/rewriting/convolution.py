@@ -13,6 +13,9 @@ from rtseg.engines.rewriting.places import Affine, in_type_of, is_map
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
+CHANNELS_TOGETHER = 8
+"""A map's channels are padded to a multiple of this, and one in a Concat begins at one (seen with 1.7.1)."""
+
 PRODUCT_CHANNELS = 256
 """From so many channels in and out a 1x1 convolution is compiled as a matrix product (seen with 1.7.1)."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx
 
-from rtseg.engines.rewriting.convolution import convolution_of
+from rtseg.engines.rewriting.convolution import CHANNELS_TOGETHER, convolution_of
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.engines.rewriting.nonnegative import neutral, settled
 from rtseg.engines.rewriting.places import is_map
@@ -21,13 +21,14 @@ def moved_parts(model: onnx.ModelProto) -> onnx.ModelProto:
 
     A kernel that computes writes into its place in the Concat, and the other parts stay where they are. A MaxPool that
     reads one of those is written as Max of strided Slices, as it cannot read from within the Concat and would have it
-    copied all the same. Nothing is saved, and nothing done, where no part stays, or where the Concat goes into a
-    convolution that is compiled as a matrix product, for which all is copied.
+    copied all the same; one that is joined itself is written so too. Nothing is saved, and nothing done, where no part
+    stays, where a part's channels are no multiple of CHANNELS_TOGETHER, or where the Concat goes into a convolution
+    that is compiled as a matrix product, for which all is copied.
     """
     change = GraphChange(model)
     view = change.view
     for node in view.nodes:
-        if node.op_type != "Concat" or not is_map(view, node.output[0]) or attribute(node, "axis", 0) not in (1, -3):
+        if not _joins_whole_channels(view, node):
             continue
         parts = list(dict.fromkeys(node.input))
         moved = [name for name in parts if _is_moved(view, name)]
@@ -43,6 +44,13 @@ def moved_parts(model: onnx.ModelProto) -> onnx.ModelProto:
             for pool in [reader.node for reader in view.readers(name) if can_be_sliced(view, reader.node)]:
                 define_sliced(change, pool, settled(change, name))
     return change.result()
+
+
+def _joins_whole_channels(view: GraphView, node: onnx.NodeProto) -> bool:
+    """Return whether a node is a Concat of channels in which every part may begin where the one before it ends."""
+    if node.op_type != "Concat" or not is_map(view, node.output[0]) or attribute(node, "axis", 0) not in (1, -3):
+        return False
+    return all(is_map(view, name) and view.shape(name)[1] % CHANNELS_TOGETHER == 0 for name in node.input)
 
 
 def _is_moved(view: GraphView, tensor: str) -> bool:

@@ -22,8 +22,8 @@ _FINISHED = frozenset({"Conv", "Relu", "Clip", "Add", "Mul", "Sub", "Max", "Sigm
 def summed_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write conv(a) + conv(b) as one convolution of concat(a, b), in sums of any length.
 
-    For convolutions in one group that walk alike, or of 1x1 with any strides, and that nobody else reads. Where a map
-    strides, every second of its rows and columns is taken first. Only where the copies that this may want are smaller
+    For convolutions in one group that walk alike, or of 1x1 with any strides, and that nobody else reads. Where one
+    strides, the rows and columns that it reads are taken first. Only where the copies that this may want are smaller
     than the terms that are no longer written.
     """
     change = GraphChange(model)

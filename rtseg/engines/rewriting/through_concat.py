@@ -14,7 +14,7 @@ import onnx
 from rtseg.engines.rewriting.convolution import add_convolution, convolution_of
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.engines.rewriting.nonnegative import is_nonnegative
-from rtseg.engines.rewriting.places import Affine, affine_of, identity, in_type_of, is_map, sole_reader
+from rtseg.engines.rewriting.places import Affine, affine_of, identity, in_type_of, is_map, sole_reader, static_shape
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
@@ -50,7 +50,7 @@ def _behind(view: GraphView, node: onnx.NodeProto) -> _Behind | None:
     affine = identity(view.shape(tensor)[1])
     while (reader := sole_reader(view, tensor)) is not None:
         step = affine_of(view, reader, tensor)
-        if step is None or view.shape(reader.output[0]) != view.shape(tensor):
+        if step is None or static_shape(view, reader.output[0]) != static_shape(view, tensor):
             break
         affine, tensor = affine.then(step), reader.output[0]
     activation = reader if _is_activation(view, reader) else None

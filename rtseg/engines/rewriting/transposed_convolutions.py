@@ -7,14 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
-from rtseg.engines.rewriting.convolution import Convolution, add_convolution
+from rtseg.engines.rewriting.convolution import CHANNELS_TOGETHER, Convolution, add_convolution
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.engines.rewriting.places import is_map
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
-
-CHANNELS_TOGETHER = 8
-"""Channels are padded to a multiple of this: that is what is saved at full size."""
 
 
 def transposed_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -11,9 +11,9 @@ from rtseg.engines.rewriting.moved_parts import MOVED_PARTS
 from tests.engines.rewriting.rewriting_graphs_a import Written, operators, ran, rewritten, saving
 
 
-def joined(parts: list[str], *, half: bool = False, axis: int = 1) -> onnx.ModelProto:
-    g = Written((1, 4, 8, 8), half=half)
-    small = g.conv("image", 4, 4, 3, strides=[2, 2])
+def joined(parts: list[str], *, half: bool = False, axis: int = 1, channels: int = 8) -> onnx.ModelProto:
+    g = Written((1, channels, 8, 8), half=half)
+    small = g.conv("image", channels, channels, 3, strides=[2, 2])
     tensors = []
     for part in parts:
         if part == "resize":
@@ -25,7 +25,7 @@ def joined(parts: list[str], *, half: bool = False, axis: int = 1) -> onnx.Model
         elif part == "pool":
             tensors.append(g.op("MaxPool", "image", kernel_shape=[3, 3], pads=[1, 1, 1, 1]))
         else:
-            tensors.append(g.conv("image", 4, 4, 3))
+            tensors.append(g.conv("image", channels, channels, 3))
             if part == "pooled":
                 g.op("MaxPool", tensors[-1], kernel_shape=[2, 2], strides=[2, 2])
     return g.model(g.op("Concat", *tensors, axis=axis))
@@ -52,6 +52,11 @@ def test_what_is_positive_is_kept_apart_by_a_relu_else_by_an_addition() -> None:
 @pytest.mark.parametrize("parts", [["convolution", "convolution"], ["resize", "pad"], ["pool", "resize"]])
 def test_where_nothing_is_moved_or_nothing_stays_it_stays(parts: list[str]) -> None:
     model = joined(parts)
+    assert MOVED_PARTS.rewrite(model) is model
+
+
+def test_channels_that_do_not_fill_their_places_stay() -> None:
+    model = joined(["resize", "convolution"], channels=12)
     assert MOVED_PARTS.rewrite(model) is model
 
 
