@@ -1,0 +1,57 @@
+"""An average pool in front of a Concat as a depthwise convolution."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rtseg.engines.rewriting.average_pools import AVERAGE_POOLS_AS_CONVOLUTIONS
+from tests.engines.rewriting.rewriting_graphs_a import Written, operators, rewritten, saving
+
+
+def pooled(*, half: bool = False, joined: bool = True, **attributes: Any) -> Any:
+    g = Written((1, 3, 13, 17), half=half)
+    pool = g.op("AveragePool", "image", **attributes)
+    return g.model(g.op("Concat", pool, g.op("Relu", pool), axis=1) if joined else g.op("Relu", pool))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    pads=st.lists(st.integers(0, 1), min_size=4, max_size=4),
+)
+def test_it_computes_the_same(kernel: tuple[int, int], strides: tuple[int, int], pads: list[int]) -> None:
+    pads = [pad if kernel[place % 2] > 1 else 0 for place, pad in enumerate(pads)]
+    model = pooled(kernel_shape=kernel, strides=strides, pads=pads, count_include_pad=1)
+    assert "AveragePool" not in operators(rewritten(AVERAGE_POOLS_AS_CONVOLUTIONS, model))
+
+
+def test_in_float16_too() -> None:
+    rewritten(AVERAGE_POOLS_AS_CONVOLUTIONS, pooled(kernel_shape=[3, 3], strides=[2, 2], half=True))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"pads": [1, 1, 1, 1]},
+        {"ceil_mode": 1, "strides": [2, 2]},
+        {"auto_pad": "SAME_UPPER"},
+        {"joined": False},
+    ],
+)
+def test_where_averages_divide_by_several_numbers_or_nothing_is_joined_it_stays(attributes: Any) -> None:
+    model = pooled(kernel_shape=[3, 3], **attributes)
+    assert AVERAGE_POOLS_AS_CONVOLUTIONS.rewrite(model) is model
+
+
+def test_the_compiler_copies_it_into_the_concat_no_more() -> None:
+    g = Written((1, 8, 64, 128))
+    source = g.op("Relu", g.conv("image", 8, 32, 3))
+    pool = g.op("AveragePool", source, kernel_shape=[2, 2], strides=[2, 2])
+    joined = g.op("Concat", g.op("Relu", g.conv(source, 32, 32, 3, strides=[2, 2])), pool, axis=1)
+    kernels, bytes_saved = saving(AVERAGE_POOLS_AS_CONVOLUTIONS, g.model(g.conv(joined, 64, 8, 3)))
+    assert (kernels, bytes_saved > 32 * 32 * 64) == (1, True)
