@@ -78,9 +78,7 @@ def build_engine(
     require_replaceable(*(given for given in (output, keep_graph) if given is not None))
     path, manifest = opened_source(source, observer)
     if written_for(manifest.details) == "cpu":
-        observer.note(
-            f"{path} has the form for a CPU; rtseg export --target tensorrt writes the one for GPUs"
-        )
+        observer.note(f"{path} has the form for a CPU; rtseg export --target tensorrt writes the one for GPUs")
     precision = precision or manifest.precision
     compiler = chosen_compiler(runtime, capabilities, cuda, observer)
     ready = compiler.ready(path, precision, rewrite=rewrite)

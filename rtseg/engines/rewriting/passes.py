@@ -1,14 +1,56 @@
-"""The passes, in the order in which they are tried, and which compiler gets which of them."""
+"""The passes, in the order in which they are tried, and which compiler gets which of them.
+
+First the picture's end, as what reads the picture decides what the rest finds. Then what makes convolutions of other
+operators and moves them, sums and reductions, and the labels' end. Parts of a Concat move last: what a part is made of
+must be settled by then.
+"""
 
 from __future__ import annotations
 
 from rtseg.engines.lowering.versions import Capability
+from rtseg.engines.rewriting.average_pools import AVERAGE_POOLS_AS_CONVOLUTIONS
+from rtseg.engines.rewriting.channel_last_reductions import CHANNEL_REDUCTIONS, GLOBAL_REDUCTIONS, STRIP_REDUCTIONS
 from rtseg.engines.rewriting.choice import Rewriter, rewritten
+from rtseg.engines.rewriting.composed_convolutions import COMPOSED_CONVOLUTIONS
+from rtseg.engines.rewriting.convolutions_before_resize import CONVOLUTIONS_BEFORE_RESIZE
+from rtseg.engines.rewriting.gathered_resizes import GATHERED_RESIZES
 from rtseg.engines.rewriting.graph_pass import GraphPass
+from rtseg.engines.rewriting.labels_by_comparison import LABELS_BY_COMPARISON
+from rtseg.engines.rewriting.moved_parts import MOVED_PARTS
+from rtseg.engines.rewriting.nested_reductions import NESTED_REDUCTIONS
+from rtseg.engines.rewriting.parametric_relus import PARAMETRIC_RELUS
+from rtseg.engines.rewriting.picture_pools import PICTURE_POOLS
+from rtseg.engines.rewriting.product_order import PRODUCT_ORDER
+from rtseg.engines.rewriting.quartered_stem import QUARTERED_STEM
+from rtseg.engines.rewriting.residual_gates import RESIDUAL_GATES
 from rtseg.engines.rewriting.rtx_choice import rewritten_for_rtx
+from rtseg.engines.rewriting.summed_convolutions import SUMMED_CONVOLUTIONS
+from rtseg.engines.rewriting.sums_before_resize import SUMS_BEFORE_RESIZE
+from rtseg.engines.rewriting.through_concat import THROUGH_CONCAT
+from rtseg.engines.rewriting.transposed_convolutions import TRANSPOSED_CONVOLUTIONS
 from rtseg.runners.tensorrt.module import TensorRtRtx
 
-PASSES: tuple[GraphPass, ...] = ()
+PASSES: tuple[GraphPass, ...] = (
+    QUARTERED_STEM,
+    PICTURE_POOLS,
+    THROUGH_CONCAT,
+    AVERAGE_POOLS_AS_CONVOLUTIONS,
+    PARAMETRIC_RELUS,
+    TRANSPOSED_CONVOLUTIONS,
+    COMPOSED_CONVOLUTIONS,
+    SUMS_BEFORE_RESIZE,
+    CONVOLUTIONS_BEFORE_RESIZE,
+    SUMMED_CONVOLUTIONS,
+    GATHERED_RESIZES,
+    NESTED_REDUCTIONS,
+    PRODUCT_ORDER,
+    RESIDUAL_GATES,
+    STRIP_REDUCTIONS,
+    GLOBAL_REDUCTIONS,
+    CHANNEL_REDUCTIONS,
+    LABELS_BY_COMPARISON,
+    MOVED_PARTS,
+)
 
 
 def rtx_rewriter(trt: TensorRtRtx, precision: str, capability: Capability) -> Rewriter:
