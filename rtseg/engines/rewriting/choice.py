@@ -1,7 +1,8 @@
 """Which passes a graph is rewritten by: those that pay, by the account of what the compiler makes of it.
 
 The passes are tried one after the other on what the earlier ones left. One that does not lower the price is dropped,
-and so is one after which more bytes move than in the graph as it came. As one pass can make the place for another, all are tried a second time.
+and so is one after which more bytes move than in the graph as it came. As one pass can make the place for another, all
+are tried a second time.
 """
 
 from __future__ import annotations
