@@ -10,7 +10,7 @@ from typing import Callable
 from torch import Tensor, nn
 
 from rtseg.errors import CheckpointError, UnknownNameError
-from rtseg.specs import IMAGENET_NORMALIZATION, Normalization
+from rtseg.specs import IMAGENET_NORMALIZATION, Normalization, Resolution
 
 
 class SegmentationNetwork(nn.Module, ABC):
@@ -70,6 +70,14 @@ class SegmentationNetwork(nn.Module, ABC):
         """Return a network with the same logits up to rounding, for less work; self where there is none.
 
         It is what gets exported. Its parameters are no longer those of a checkpoint.
+        """
+        return self
+
+    def for_gpu(self, resolution: Resolution) -> SegmentationNetwork:
+        """Return a network with the same logits up to rounding, for a GPU's compiler; self where there is none.
+
+        It takes one picture at a time and, in general, no other size than the resolution. Its parameters are no longer
+        those of a checkpoint.
         """
         return self
 
