@@ -27,6 +27,7 @@ from rtseg.networks.zoo.affnet_fusion import (
 from rtseg.networks.zoo.affnet_gpu_attention import JointAttention
 from rtseg.networks.zoo.affnet_inference import TAPS, shifted_upsampling
 from rtseg.networks.zoo.folding import convolution, folded_convolution
+from rtseg.networks.zoo.gathered_resize import upsampled
 from rtseg.networks.zoo.layers import spatial_size
 
 FINE = 2
@@ -78,16 +79,6 @@ class JointFusion(nn.Module):
 def is_published(fusion: TwoBranchFusion) -> bool:
     """Return whether the fusion is AFFM as published, of the wirings that it was compared with."""
     return (fusion.attention.join, fusion.pooling.join) == (concatenate, add)
-
-
-def upsampled(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return what resize_to returns, each axis as two gathers, which fuse with whatever reads them."""
-    for dimension, (outputs, shape) in enumerate(zip(size, ((-1, 1), (-1,))), 2):
-        axis = Axis.of(int(x.shape[dimension]), outputs, align_corners=False)
-        near, far = (x.index_select(dimension, torch.from_numpy(index)) for index in (axis.near, axis.far))
-        near_weight, far_weight = (torch.from_numpy(w).to(x).view(shape) for w in (axis.near_weight, axis.far_weight))
-        x = near * near_weight + far * far_weight
-    return x
 
 
 def sum_of_shifted_columns(taps: Tensor, outputs: int) -> Tensor:
