@@ -23,7 +23,7 @@ from rtseg.networks.spec import NetworkOption, NetworkSpec, SegmentationNetwork
 from rtseg.networks.zoo.affnet_fusion import CHANNELS, FUSIONS, Branch, TwoBranchFusion, concatenate
 from rtseg.networks.zoo.affnet_gpu_fusion import JointFusion, is_published
 from rtseg.networks.zoo.affnet_gpu_pyramid import PyramidProducts
-from rtseg.networks.zoo.affnet_gpu_stem import FusedDownsampleUnit, RearrangedInitialUnit
+from rtseg.networks.zoo.affnet_gpu_stem import GAIN, FusedDownsampleUnit, RearrangedInitialUnit
 from rtseg.networks.zoo.affnet_inference import ConvOfUpsampled, RectifiedDownsampleUnit, SummedInitialUnit
 from rtseg.networks.zoo.layers import ConvBNAct, DepthwiseSeparableConv, InvertedResidual, PyramidPooling, initialize
 from rtseg.specs import Resolution
@@ -117,12 +117,14 @@ class AFFNet(SegmentationNetwork):
         A fusion other than the published one stays as it is. The copy takes every size that this network takes.
         """
         network = copy.deepcopy(self).eval()
-        initial = network.down[0]
+        initial, *units = network.down
         assert isinstance(initial, InitialUnit)
-        network.down[0] = RearrangedInitialUnit(initial.conv, initial.norm)
-        for index, unit in enumerate(network.down):
-            if isinstance(unit, DownsampleUnit):
-                network.down[index] = FusedDownsampleUnit(unit.main, unit.in_channels)
+        level = GAIN ** -len(units)
+        network.down[0] = RearrangedInitialUnit(initial.conv, initial.norm, level)
+        for index, unit in enumerate(units, 1):
+            assert isinstance(unit, DownsampleUnit)
+            network.down[index] = FusedDownsampleUnit(unit.main, unit.in_channels, level)
+            level *= GAIN
         assert isinstance(network.pyramid, PyramidPooling)
         network.pyramid = PyramidProducts(network.pyramid)
         fusion = network.fusion
