@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from rtseg.networks.spec import NetworkOption, NetworkSpec, SegmentationNetwork
 from rtseg.networks.zoo.affnet_fusion import CHANNELS, FUSIONS, Branch, TwoBranchFusion, concatenate
 from rtseg.networks.zoo.affnet_gpu_fusion import JointFusion, is_published
-from rtseg.networks.zoo.affnet_gpu_pyramid import PyramidProducts
 from rtseg.networks.zoo.affnet_gpu_stem import GAIN, FusedDownsampleUnit, RearrangedInitialUnit
 from rtseg.networks.zoo.affnet_inference import ConvOfUpsampled, RectifiedDownsampleUnit, SummedInitialUnit
 from rtseg.networks.zoo.layers import ConvBNAct, DepthwiseSeparableConv, InvertedResidual, PyramidPooling, initialize
+from rtseg.networks.zoo.pyramid_products import PyramidProducts
 from rtseg.specs import Resolution
 
 
@@ -112,7 +112,7 @@ class AFFNet(SegmentationNetwork):
         return network
 
     def for_gpu(self, resolution: Resolution) -> AFFNet:
-        """Return a copy of which all but the residuals and the classifier is rewritten; see the modules affnet_gpu_*.
+        """Return a copy that is rewritten but for residuals and classifier; see affnet_gpu_stem, affnet_gpu_fusion.
 
         A fusion other than the published one stays as it is. The copy takes every size that this network takes.
         """

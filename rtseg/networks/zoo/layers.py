@@ -118,9 +118,9 @@ def bin_weights(length: int, bins: int) -> NDArray[np.float32]:
     return weights
 
 
-def bilinear_weights(inputs: int, outputs: int) -> NDArray[np.float32]:
-    """Return the matrix (outputs, inputs) that resizes a signal bilinearly, pixels' centres at their halves."""
-    axis = Axis.of(inputs, outputs, align_corners=False)
+def bilinear_weights(inputs: int, outputs: int, *, align_corners: bool = False) -> NDArray[np.float32]:
+    """Return the matrix (outputs, inputs) that resizes a signal bilinearly, as torch does by either rule."""
+    axis = Axis.of(inputs, outputs, align_corners=align_corners)
     weights = np.zeros((outputs, inputs), np.float32)
     index = np.arange(outputs)
     np.add.at(weights, (index, axis.near), axis.near_weight)
