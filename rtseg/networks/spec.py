@@ -74,9 +74,10 @@ class SegmentationNetwork(nn.Module, ABC):
         return self
 
     def for_gpu(self, resolution: Resolution) -> SegmentationNetwork:
-        """Return a network with the same logits up to rounding at that size, as a GPU's compiler makes the most of it.
+        """Return a network with the same logits up to rounding, for a GPU's compiler; self where there is none.
 
-        self where there is none. Its parameters are no longer those of a checkpoint.
+        It takes one picture at a time and, in general, no other size than the resolution. Its parameters are no longer
+        those of a checkpoint.
         """
         return self
 

@@ -20,9 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rtseg.networks.spec import NetworkOption, NetworkSpec, SegmentationNetwork
-from rtseg.networks.zoo.affnet_fusion import CHANNELS, FUSIONS, Branch, concatenate
+from rtseg.networks.zoo.affnet_fusion import CHANNELS, FUSIONS, Branch, TwoBranchFusion, concatenate
+from rtseg.networks.zoo.affnet_gpu_fusion import JointFusion, is_published
+from rtseg.networks.zoo.affnet_gpu_stem import GAIN, FusedDownsampleUnit, RearrangedInitialUnit
 from rtseg.networks.zoo.affnet_inference import ConvOfUpsampled, RectifiedDownsampleUnit, SummedInitialUnit
 from rtseg.networks.zoo.layers import ConvBNAct, DepthwiseSeparableConv, InvertedResidual, PyramidPooling, initialize
+from rtseg.networks.zoo.pyramid_products import PyramidProducts
+from rtseg.specs import Resolution
 
 
 class InitialUnit(nn.Module):
@@ -43,6 +47,7 @@ class DownsampleUnit(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
+        self.in_channels = in_channels
         hidden = out_channels // 4
         added = out_channels - in_channels
         self.main = nn.Sequential(
@@ -74,8 +79,8 @@ class AFFNet(SegmentationNetwork):
             InvertedResidual(48, 96), InvertedResidual(96, 96, stride=2), InvertedResidual(96, 128)
         )
         self.unit3 = nn.Sequential(*(InvertedResidual(128, 128) for _ in range(3)))
-        self.pyramid = PyramidPooling(128, 128)
-        self.fusion = FUSIONS[fusion](self.WIDTHS)
+        self.pyramid: nn.Module = PyramidPooling(128, 128)
+        self.fusion: nn.Module = FUSIONS[fusion](self.WIDTHS)
         self.classifier = nn.Sequential(
             DepthwiseSeparableConv(CHANNELS, CHANNELS),
             DepthwiseSeparableConv(CHANNELS, CHANNELS),
@@ -104,6 +109,27 @@ class AFFNet(SegmentationNetwork):
         branch = getattr(network.fusion, "attention", None)
         if isinstance(branch, Branch) and isinstance(branch.merge, ConvBNAct) and branch.join is concatenate:
             network.fusion.attention = ConvOfUpsampled(branch.prepare, self.WIDTHS, branch.merge, low=2)
+        return network
+
+    def for_gpu(self, resolution: Resolution) -> AFFNet:
+        """Return a copy that is rewritten but for residuals and classifier; see affnet_gpu_stem, affnet_gpu_fusion.
+
+        A fusion other than the published one stays as it is. The copy takes every size that this network takes.
+        """
+        network = copy.deepcopy(self).eval()
+        initial, *units = network.down
+        assert isinstance(initial, InitialUnit)
+        level = GAIN ** -len(units)
+        network.down[0] = RearrangedInitialUnit(initial.conv, initial.norm, level)
+        for index, unit in enumerate(units, 1):
+            assert isinstance(unit, DownsampleUnit)
+            network.down[index] = FusedDownsampleUnit(unit.main, unit.in_channels, level)
+            level *= GAIN
+        assert isinstance(network.pyramid, PyramidPooling)
+        network.pyramid = PyramidProducts(network.pyramid)
+        fusion = network.fusion
+        if isinstance(fusion, TwoBranchFusion) and is_published(fusion):
+            network.fusion = JointFusion(fusion, self.WIDTHS)
         return network
 
 

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rtseg.frame.bilinear import Axis
-from rtseg.networks.zoo.layers import ConvBNAct, resize_to, spatial_size
+from rtseg.networks.zoo.folding import folded_normalization
+from rtseg.networks.zoo.layers import ConvBNAct, bilinear_weights, resize_to, spatial_size
 
 TAPS = 3
 
@@ -117,17 +117,5 @@ def shifted_upsampling(inputs: int, outputs: int) -> NDArray[np.float32]:
 
     Beyond the edges the upsampled signals are 0, as under a convolution's padding.
     """
-    axis = Axis.of(inputs, outputs, align_corners=False)
-    upsampling = np.zeros((outputs, inputs), np.float32)
-    index = np.arange(outputs)
-    np.add.at(upsampling, (index, axis.near), axis.near_weight)
-    np.add.at(upsampling, (index, axis.far), axis.far_weight)
-    padded = np.pad(upsampling, ((TAPS // 2, TAPS // 2), (0, 0)))
+    padded = np.pad(bilinear_weights(inputs, outputs), ((TAPS // 2, TAPS // 2), (0, 0)))
     return np.ascontiguousarray(np.concatenate([padded[tap : tap + outputs] for tap in range(TAPS)], 1))
-
-
-def folded_normalization(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Return the scale and the shift, one per channel, that a batch normalisation applies in evaluation."""
-    assert norm.running_var is not None and norm.running_mean is not None
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    return scale.detach(), (norm.bias - norm.running_mean * scale).detach()

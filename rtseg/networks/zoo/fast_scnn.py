@@ -9,6 +9,8 @@ Poudel, Liwicki, Cipolla: "Fast-SCNN: Fast Semantic Segmentation Network", BMVC 
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,6 +25,8 @@ from rtseg.networks.zoo.layers import (
     resize_to,
     spatial_size,
 )
+from rtseg.networks.zoo.pyramid_products import PyramidProducts
+from rtseg.specs import Resolution
 
 SHALLOW = 64
 """Channels of the shared layers at 1/8."""
@@ -75,7 +79,7 @@ class GlobalFeatureExtractor(nn.Module):
             _stage(in_channels, out_channels, stride=stride)
             for in_channels, out_channels, stride in zip((SHALLOW, *STAGES), STAGES, (2, 2, 1))
         )
-        self.pyramid = AlignedPyramidPooling(STAGES[-1], CHANNELS)
+        self.pyramid: nn.Module = AlignedPyramidPooling(STAGES[-1], CHANNELS)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the maps of the three stages and of the pyramid pooling."""
@@ -131,6 +135,13 @@ class FastSCNN(SegmentationNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (batch, classes, height / 8, width / 8)."""
         return self._decoded(self.downsample(images))
+
+    def for_gpu(self, resolution: Resolution) -> FastSCNN:
+        """Return a copy whose pyramid pooling is rewritten, for every size; see pyramid_products."""
+        network = copy.deepcopy(self).eval()
+        assert isinstance(network.features.pyramid, PyramidPooling)
+        network.features.pyramid = PyramidProducts(network.features.pyramid, align_corners=True)
+        return network
 
     def training_logits(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the main logits and those of the auxiliary head on the shared layers, both at 1/8."""

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rtseg.frame.bilinear import Axis
+
 
 class ConvBNAct(nn.Sequential):
     """Convolution without bias, batch normalisation and, unless act is False, ReLU.
@@ -113,6 +115,16 @@ def bin_weights(length: int, bins: int) -> NDArray[np.float32]:
         start = index * length // bins
         end = -(-(index + 1) * length // bins)
         weights[index, start:end] = 1 / (end - start)
+    return weights
+
+
+def bilinear_weights(inputs: int, outputs: int, *, align_corners: bool = False) -> NDArray[np.float32]:
+    """Return the matrix (outputs, inputs) that resizes a signal bilinearly, as torch does by either rule."""
+    axis = Axis.of(inputs, outputs, align_corners=align_corners)
+    weights = np.zeros((outputs, inputs), np.float32)
+    index = np.arange(outputs)
+    np.add.at(weights, (index, axis.near), axis.near_weight)
+    np.add.at(weights, (index, axis.far), axis.far_weight)
     return weights
 
 

@@ -16,6 +16,7 @@ Only what the output depends on is built; the official modules own layers that t
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -25,8 +26,9 @@ from rtseg.networks.spec import NetworkSpec, SegmentationNetwork
 from rtseg.networks.zoo.layers import ConvBNAct, initialize
 from rtseg.networks.zoo.resnet import ResNet
 from rtseg.networks.zoo.s2fpn_checkpoint import official_names
+from rtseg.networks.zoo.s2fpn_gpu import EarlyUpsample, GatedFusion
 from rtseg.networks.zoo.s2fpn_modules import DROPOUT, AttentionPyramidFusion, AuxiliaryHead, GlobalFeatureUpsample
-from rtseg.specs import Normalization
+from rtseg.specs import Normalization, Resolution
 
 
 class S2FPN(SegmentationNetwork):
@@ -66,6 +68,14 @@ class S2FPN(SegmentationNetwork):
     def load_backbone(self, state: Mapping[str, Tensor]) -> None:
         """Copy the ImageNet weights of torchvision's ResNet of the same depth into the trunk."""
         self.trunk.load_imagenet(state)
+
+    def for_gpu(self, resolution: Resolution) -> S2FPN:
+        """Return a copy whose fusions and upsamplings are rewritten, for every size; see s2fpn_gpu."""
+        network = copy.deepcopy(self).eval()
+        for index, (fusion, upsampling) in enumerate(zip(self.fusions, self.upsamplings)):
+            assert isinstance(fusion, AttentionPyramidFusion) and isinstance(upsampling, GlobalFeatureUpsample)
+            network.fusions[index], network.upsamplings[index] = GatedFusion(fusion), EarlyUpsample(upsampling)
+        return network
 
     def _encoded(self, images: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
         """Return the fused maps and the gated sums, coarsest first, and the last stage's adapted features."""

@@ -1,13 +1,32 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from rtseg.datasets.registry import class_spec
 from rtseg.errors import UnknownNameError
+from rtseg.networks.prepared import network_with_random_weights
+from rtseg.networks.resolve import resolve_network
 from rtseg.networks.zoo.affnet import AFFNET, AFFNet
+from rtseg.networks.zoo.affnet_fusion import FUSIONS
 from rtseg.networks.zoo.layers import adaptive_average_pool
+from rtseg.specs import Resolution
+from tests.networks.zoo.gpu_forms import (
+    CHECKPOINTS,
+    ROUNDING,
+    as_if_trained,
+    computed,
+    cost_on_gpu,
+    exported,
+    fp16_error,
+    pictures,
+    relative_difference,
+)
+
+TRAINED = CHECKPOINTS / "affnet-camvid.safetensors"
 
 PARAMETERS = {
     "concat+ewa": 1_619_894,
@@ -89,3 +108,61 @@ def test_an_unknown_option_is_refused_with_those_there_are() -> None:
 def test_an_unknown_fusion_is_refused_with_the_closest_one() -> None:
     with pytest.raises(UnknownNameError, match=r"'ewa-concat'.*Try: 'ewa\+concat'"):
         AFFNET.complete_options({"fusion": "ewa-concat"})
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("size", [(64, 96), (72, 104), (120, 200)])
+def test_the_form_for_a_gpu_has_the_same_logits(fusion: str, size: tuple[int, int]) -> None:
+    network = as_if_trained(AFFNet(11, fusion=fusion))
+    assert isinstance(network, AFFNet)
+    images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        form = network.for_gpu(Resolution(*size))
+        assert relative_difference(form(images), network(images)) <= ROUNDING
+
+
+def test_the_form_for_a_gpu_leaves_the_network_as_it_was() -> None:
+    network = AFFNet(11)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    network.for_gpu(Resolution(64, 96))
+    after = network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_the_trained_form_for_a_gpu_agrees_as_onnx() -> None:
+    network, resolution = resolve_network(None, None, checkpoint=TRAINED), Resolution(120, 160)
+    form = exported(network, network.module.for_gpu(resolution), resolution)
+    for picture in pictures(resolution, 1.0):
+        with torch.inference_mode():
+            expected = network.module.eval()(torch.from_numpy(picture)).numpy()
+        assert np.abs(computed(form, picture) - expected).max() <= ROUNDING * np.abs(expected).max()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resolution", [Resolution(256, 512), Resolution(360, 480)])
+def test_the_form_for_a_gpu_errs_hardly_more_in_fp16(resolution: Resolution) -> None:
+    network = resolve_network(None, None, checkpoint=TRAINED)
+    plain = exported(network, network.module, resolution)
+    form = exported(network, network.module.for_gpu(resolution), resolution)
+    for picture in pictures(resolution, 1.0):
+        expected = computed(plain, picture)
+        assert fp16_error(form, picture, expected) <= 1.2 * fp16_error(plain, picture, expected)
+
+
+def test_the_form_for_a_gpu_costs_its_compiler_less() -> None:
+    network, resolution = network_with_random_weights("affnet", class_spec("cityscapes")), Resolution(128, 256)
+    plain = cost_on_gpu(network, network.module, resolution)
+    form = cost_on_gpu(network, network.module.for_gpu(resolution), resolution)
+    assert form.kernels <= 80 < plain.kernels
+    assert form.bytes <= 0.85 * plain.bytes
+    assert form.macs <= 0.66 * plain.macs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [(8, 6), (8, 9), (12, 0)])
+def test_at_full_size_the_form_for_a_gpu_is_80_kernels_and_700_mb(capability: tuple[int, int]) -> None:
+    network, resolution = network_with_random_weights("affnet", class_spec("cityscapes")), Resolution(1024, 2048)
+    cost = cost_on_gpu(network, network.module.for_gpu(resolution), resolution, capability)
+    assert cost.kernels <= 80
+    assert cost.bytes <= 700e6

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from rtseg.networks.complexity import count_macs, count_parameters, meta_network
 from rtseg.networks.zoo.fast_scnn import FAST_SCNN, AlignedPyramidPooling, FastSCNN, SeparableConv
 from rtseg.specs import Resolution
+from tests.networks.zoo.gpu_forms import ROUNDING, as_if_trained, relative_difference
 
 DEPLOYED = 1_138_051
 """Parameters of the public PyTorch version for 19 classes without its auxiliary head."""
@@ -65,3 +66,13 @@ def test_pyramid_pooling_upsamples_its_bins_corner_to_corner(size: tuple[int, in
         ]
         expected = pooling.merge(torch.cat([x, *levels], 1))
         torch.testing.assert_close(pooling(x), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(64, 96), (72, 104)])
+def test_the_form_for_a_gpu_has_the_same_logits(size: tuple[int, int]) -> None:
+    network = as_if_trained(FastSCNN(11))
+    assert isinstance(network, FastSCNN)
+    images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        form = network.for_gpu(Resolution(*size))
+        assert relative_difference(form(images), network(images)) <= ROUNDING

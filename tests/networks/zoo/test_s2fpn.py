@@ -15,9 +15,22 @@ from rtseg.errors import CheckpointError
 from rtseg.networks import complexity
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.networks.registry import network_spec
+from rtseg.networks.resolve import resolve_network
 from rtseg.networks.zoo.s2fpn import S2FPN
 from rtseg.networks.zoo.s2fpn_checkpoint import official_names
 from rtseg.networks.zoo.s2fpn_modules import ScaleAwareStripAttention
+from rtseg.specs import Resolution
+from tests.networks.zoo.gpu_forms import (
+    CHECKPOINTS,
+    ROUNDING,
+    as_if_trained,
+    computed,
+    cost_on_gpu,
+    exported,
+    fp16_error,
+    pictures,
+    relative_difference,
+)
 from tests.outside import outside
 
 FACTS = outside("facts", "s2fpn")
@@ -293,3 +306,37 @@ def test_imagenet_weights_of_the_same_depth_fill_the_trunk(name: str) -> None:
 def test_imagenet_weights_of_another_depth_are_refused() -> None:
     with pytest.raises(CheckpointError, match="not the ImageNet weights of resnet34"):
         network_spec("s2fpn34").build(2).load_backbone(network_spec("s2fpn18").build(2).trunk.state_dict())
+
+
+@pytest.mark.parametrize(("depth", "max_pool"), [(18, True), (34, False)])
+@pytest.mark.parametrize("size", [(64, 96), (72, 104)])
+def test_the_form_for_a_gpu_has_the_same_logits(depth: int, max_pool: bool, size: tuple[int, int]) -> None:
+    network = as_if_trained(S2FPN(11, depth=depth, max_pool=max_pool))
+    assert isinstance(network, S2FPN)
+    images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        form = network.for_gpu(Resolution(*size))
+        assert relative_difference(form(images), network(images)) <= ROUNDING
+
+
+@pytest.mark.slow
+def test_the_trained_form_for_a_gpu_agrees_as_onnx_and_errs_hardly_more_in_fp16() -> None:
+    network, resolution = (
+        resolve_network(None, None, checkpoint=CHECKPOINTS / "s2fpn18-camvid.safetensors"),
+        Resolution(96, 160),
+    )
+    plain = exported(network, network.module, resolution)
+    form = exported(network, network.module.for_gpu(resolution), resolution)
+    for picture in pictures(resolution, 70.0):  # which is not divided by a deviation
+        expected = computed(plain, picture)
+        assert np.abs(computed(form, picture) - expected).max() <= ROUNDING * np.abs(expected).max()
+        assert fp16_error(form, picture, expected) <= 1.2 * fp16_error(plain, picture, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", [(8, 6), (8, 9), (12, 0)])
+def test_at_full_size_the_form_for_a_gpu_is_120_kernels_and_1200_mb(capability: tuple[int, int]) -> None:
+    network, resolution = network_with_random_weights("s2fpn18", class_spec("cityscapes")), Resolution(1024, 2048)
+    cost = cost_on_gpu(network, network.module.for_gpu(resolution), resolution, capability)
+    assert cost.kernels <= 120
+    assert cost.bytes <= 1200e6
