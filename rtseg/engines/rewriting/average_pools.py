@@ -1,11 +1,17 @@
-"""An average pool in front of a Concat as a depthwise convolution, which writes into its place in it."""
+"""An average pool in front of a Concat as a depthwise convolution, which writes into its place in it.
+
+The weights are a power of two, and a division does the rest on the convolution's way out: FP16 holds 1/9, or 1.125
+times 1/1.125, only to 0.03 %, always to one side, which made AFFNet's error 1.3 times as large; 1/8 and 1.125 it has.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import onnx
 
-from rtseg.engines.rewriting.convolution import Convolution, define_convolution
+from rtseg.engines.rewriting.convolution import Convolution, add_convolution, define_convolution
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.engines.rewriting.places import is_map
 from rtseg.graphs.change import GraphChange
@@ -13,7 +19,7 @@ from rtseg.graphs.view import GraphView, attribute
 
 
 def average_pools_as_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write AveragePools that a Concat reads as depthwise convolutions with equal weights.
+    """Write AveragePools that a Concat reads as depthwise convolutions with equal weights, and a division.
 
     Where every average divides by the same number: no value is padded, or padding counts, and none reaches past it.
     """
@@ -21,8 +27,20 @@ def average_pools_as_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in change.view.nodes:
         convolution = _equal_weights(change.view, node)
         if convolution is not None:
-            define_convolution(change, node.output[0], node.input[0], convolution)
+            _define_average(change, node, convolution)
     return change.result()
+
+
+def _define_average(change: GraphChange, node: onnx.NodeProto, sums: Convolution) -> None:
+    """Let the result of an AveragePool be the sums over its windows, as the convolution weighs them, divided."""
+    result = node.output[0]
+    divisor = math.prod(sums.weight.shape[2:]) * sums.weight.flat[0]
+    if divisor == 1:
+        define_convolution(change, result, node.input[0], sums)
+        return
+    summed = add_convolution(change, node.input[0], result, sums, f"{result}_sums")
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(change.view.element_type(result))
+    change.define(result, "Div", [summed, change.constant(f"{result}_divisor", np.array(divisor, dtype))])
 
 
 def _equal_weights(view: GraphView, node: onnx.NodeProto) -> Convolution | None:
@@ -38,7 +56,7 @@ def _equal_weights(view: GraphView, node: onnx.NodeProto) -> Convolution | None:
         return None
     height, width = attribute(node, "kernel_shape", [])
     channels = view.shape(node.input[0])[1]
-    weight = np.full((channels, 1, height, width), 1 / (height * width))
+    weight = np.full((channels, 1, height, width), 2.0 ** -math.floor(math.log2(height * width)))
     strides = tuple(attribute(node, "strides", [1, 1]))
     return Convolution(weight, np.zeros(channels), strides, pads, (1, 1), channels)
 

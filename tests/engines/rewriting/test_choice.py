@@ -64,7 +64,9 @@ def test_a_pass_that_adds_bytes_is_dropped_and_named() -> None:
 
 def test_a_pass_may_give_back_bytes_that_others_saved_where_it_lowers_the_price() -> None:
     def judged(model: onnx.ModelProto) -> Cost:
-        return {"Exp": cost(9, 500), "Tanh": cost(9, 100), "Relu": cost(1, 500), "Abs": cost(0, 501)}[operators_of(model)[0]]
+        return {"Exp": cost(9, 500), "Tanh": cost(9, 100), "Relu": cost(1, 500), "Abs": cost(0, 501)}[
+            operators_of(model)[0]
+        ]
 
     passes = [replacing("Exp", "Tanh"), replacing("Tanh", "Relu"), replacing("Relu", "Abs")]
     made = rewritten_where_it_pays(made_of("Exp"), passes, judged)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from rtseg.engines.lowering.versions import RTX
-from rtseg.engines.rewriting.cost import BYTES_A_KERNEL, Cost, compiled_cost
+from rtseg.engines.rewriting.cost import BYTES_A_KERNEL, BYTES_A_MAC, Cost, compiled_cost
 from rtseg.runners.tensorrt.module import load_rtx
 from tests.engines.lowering.lowering_graphs import graph, node, weights
 
