@@ -1,4 +1,4 @@
-"""Run a network in eager PyTorch, the reference every other backend is compared with."""
+"""Run a network in eager PyTorch, the reference for every other backend."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TorchRunner(Runner):
         zeros = torch.zeros(self._input.shape, dtype=_torch_dtype(self._input), device=self._target)
         try:
             result = self._run(zeros)
-        except Exception as error:  # a network of the user's own raises what it likes
+        except Exception as error:  # a user's network may raise anything
             raise RunnerError(
                 f"PyTorch fails on {self._input.dtype} {self._input.shape}: {first_line(error)}"
             ) from error
@@ -57,7 +57,7 @@ class TorchRunner(Runner):
             with torch.inference_mode():
                 doubled = copy.deepcopy(self._module).double()
                 result = doubled(source.double() if source.is_floating_point() else source)
-        except Exception as error:  # a network of the user's own raises what it likes
+        except Exception as error:  # a user's network may raise anything
             raise RunnerError(f"PyTorch cannot run this network in FP64: {first_line(error)}") from error
         expected = "float64" if self._output.dtype == "float32" else self._output.dtype
         got = str(result.dtype).removeprefix("torch.")
@@ -91,7 +91,7 @@ class TorchRunner(Runner):
     def _infer(self, array: Array) -> Array:
         try:
             return self._run(self._tensor(array)).cpu().numpy().copy()
-        except Exception as error:  # a network of the user's own raises what it likes, on some pictures alone
+        except Exception as error:  # a user's network may raise anything, on some pictures alone
             raise RunnerError(f"PyTorch fails on a picture: {type(error).__name__}: {first_line(error)}") from error
 
     def _tensor(self, array: Array) -> torch.Tensor:
