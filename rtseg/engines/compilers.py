@@ -27,7 +27,7 @@ def chosen_compiler(runtime: str | None, capabilities: Sequence[str], cuda: str,
     if runtime == TENSORRT:
         if capabilities:
             raise EngineError(
-                "TensorRT builds for the GPU at hand alone",
+                "TensorRT builds only for the GPU of this machine",
                 got=f"compute capability {', '.join(capabilities)}",
                 hint="--runtime tensorrt-rtx, or no --compute-capability",
             )

@@ -153,7 +153,7 @@ def _of_rtx(data: Mapping[str, Any], source: str) -> EngineLayers:
         raise EngineError(f"{source} names no compute capability", expected='a list "compute_capabilities"')
     if (len(capabilities) > 1 or target.get("portable") is not False) and list(alone) != capabilities:
         raise EngineError(
-            f"{source} lacks the layers for each compute capability alone",
+            f"{source} lacks the separate layers for each compute capability",
             got=", ".join(map(str, alone)) or "none",
             expected=", ".join(map(str, capabilities)),
             hint="build it again",

@@ -15,7 +15,7 @@ Work, by the first rule that holds:
 Precision:
 
     reformat and quantization    "conversion": they compute nothing
-    convolution, matrix product  what the multiplications take: INT8 and FP8 by the first input; then the tactic's name
+    convolution, matrix product  the type of the products: INT8 and FP8 by the first input; then the tactic's name
                                  (f16f16_f16f32 is FP16, f32f32_tf32f32 is TF32, whose tensors are FP32); then the
                                  first input's type; then the weights' type
     other                        the widest type of its inputs and outputs, because it has to compute in that type;

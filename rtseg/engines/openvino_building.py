@@ -55,7 +55,7 @@ def build_openvino(
 ) -> Artifact:
     """Store the model that OpenVINO's runner compiles for an ONNX file, and return it.
 
-    output is the graph, NAME.xml, by default NAME.openvino.xml beside the source; the constants lie beside it in
+    output is the graph, NAME.xml, by default NAME.openvino.xml beside the source; the constants are beside it in
     NAME.bin. All files are written together, or none. precision, if given, must be the file's own, which is kept.
 
     Raises MissingDependencyError, ManifestError and OnnxError for the file, SpecError for another precision or suffix,

@@ -44,7 +44,7 @@ class ImportedOnnx:
 def canonical_import(
     source: PathLike, output: PathLike | None = None, *, said: ContractOptions | None = None
 ) -> ImportedOnnx:
-    """Write the canonical form of an ONNX file with its manifest, once ONNX Runtime confirms that they agree.
+    """Write the canonical form of an ONNX file with its manifest, once ONNX Runtime computes the same with both.
 
     A file that states its contracts in its metadata, such as one of rtseg without its manifest, needs no options. If it
     is also canonical and no output is given, the file stays as it is and gets a manifest. Otherwise output is by

@@ -126,9 +126,9 @@ def _compared(name: str, array: Array, sides: _Sides) -> InputParity:
 
 
 def _counted(expected: Array, got: Array) -> Array | None:
-    """Return a mask of the values that count: not those that overflowed on both sides, or on one and almost on both.
+    """Return a mask of the values that count, None if all do or if a value is not finite on one side only.
 
-    None if all values count, or if a value is not finite on one side only.
+    Values that overflowed on both sides, or on one side and nearly on the other, do not count.
     """
     finite, found = np.isfinite(expected), np.isfinite(got)
     if finite.all() and found.all():

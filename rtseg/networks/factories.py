@@ -175,7 +175,7 @@ def _built(factory: Factory, reference: str, classes: ClassSpec, seed: int) -> n
                 raise NetworkError(message) from error
             raise NetworkError(
                 message,
-                expected=f"a factory that takes the number of classes alone, as {', '.join(CLASSES_ARGUMENTS)}",
+                expected=f"a factory that takes only the number of classes, as {', '.join(CLASSES_ARGUMENTS)}",
                 hint="a function of your own that takes classes and builds the network",
             ) from error
     if not isinstance(module, nn.Module):

@@ -1,4 +1,4 @@
-"""Convert a graph to FP16: every tensor gets a type; Casts stand only where FP16 and FP32 meet.
+"""Convert a graph to FP16: every tensor gets a type; Casts are inserted only where FP16 and FP32 meet.
 
 fp16_rules decides what stays FP32 and why, fp16_constants converts constants, and fp16_conversion walks over the graph.
 The graph's input and output keep their types, so a Cast follows a float32 input and another precedes a float32 output.

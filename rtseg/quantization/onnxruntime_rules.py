@@ -64,7 +64,7 @@ class _Plan:
         if result not in self._leading:
             return "the head: its result stays in floating point"
         if any(node_name(reader.node) in self._excluded for reader in self._view.readers(result)):
-            return "its result is read by what is excluded"
+            return "an excluded operator reads its result"
         return ""
 
     def _join(self, node: onnx.NodeProto) -> None:

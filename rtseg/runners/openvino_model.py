@@ -1,4 +1,4 @@
-"""The two sources of models that OpenVINO compiles: corrected ONNX files, and models that it stored itself.
+"""The two sources of models that OpenVINO compiles: corrected ONNX files, and models that OpenVINO stored.
 
 A stored model, OpenVINO's intermediate representation (IR), is two files: NAME.xml, the graph, and NAME.bin, the values
 of its constants. Both are read from bytes whose digests were compared.

@@ -1,7 +1,7 @@
 """Inputs for comparing two runs of one graph, and the distance between their outputs.
 
-One input has the values of a normalised picture. The other has both signs at every magnitude up to MAGNITUDE: only
-there does the graph saturate, clip, overflow or take another branch.
+One input has the values of a normalised picture. The other has both signs at every magnitude up to MAGNITUDE:
+saturation, clipping, overflow and other branches only show there.
 """
 
 from __future__ import annotations

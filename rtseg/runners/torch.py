@@ -46,10 +46,10 @@ class TorchRunner(Runner):
         self._output = TensorSpec("output", tuple(result.shape), str(result.dtype).removeprefix("torch."))
 
     def infer_fp64(self, array: Array) -> Array:
-        """Return what a copy of the module in FP64 gives for the input: float64 in place of float32.
+        """Return the output of a copy of the module in FP64: float64 instead of float32.
 
-        The copy is freed again. Raises RunnerError for another shape or dtype of the input, and for a module that
-        cannot be copied, cannot run in FP64 or leaves it on the way.
+        The copy is freed afterwards. Raises RunnerError for another shape or dtype of the input, and for a module that
+        cannot be copied, cannot run in FP64, or does not stay in FP64.
         """
         self._require(array)
         source = self._tensor(array)
@@ -68,10 +68,10 @@ class TorchRunner(Runner):
         return result.cpu().numpy()  # type: ignore[no-any-return]
 
     def infer_moved(self, array: Array, seed: int) -> Array:
-        """Return what a copy of the module gives with every float32 weight moved to a neighbouring number.
+        """Return the output of a copy of the module with every float32 weight moved to a neighbouring number.
 
-        Up or down, as the seed says: the same network to within rounding, whose sums are rounded otherwise. Raises
-        RunnerError for another shape or dtype of the input.
+        The seed decides up or down. This is the same network up to rounding, but its sums are rounded differently.
+        Raises RunnerError for another shape or dtype of the input.
         """
         self._require(array)
         moved = copy.deepcopy(self._module)
@@ -81,7 +81,7 @@ class TorchRunner(Runner):
                 up = torch.rand(weight.shape, generator=random).to(weight.device) < 0.5
                 if weight.dtype == torch.float32:
                     towards = torch.where(up, torch.inf, -torch.inf)
-                    # Zeros stay: beside them are subnormal numbers, which are slow and which folding never makes.
+                    # Zeros stay: their neighbours are subnormal numbers, which are slow and which folding never makes.
                     weight.copy_(torch.where(weight == 0, weight, torch.nextafter(weight, towards)))
             return moved(self._tensor(array)).cpu().numpy()  # type: ignore[no-any-return]
 
@@ -95,7 +95,7 @@ class TorchRunner(Runner):
             raise RunnerError(f"PyTorch fails on a picture: {type(error).__name__}: {first_line(error)}") from error
 
     def _tensor(self, array: Array) -> torch.Tensor:
-        # A copy: the module may write into what it is given.
+        # A copy, because the module may write into its input.
         return torch.from_numpy(np.array(array, order="C")).to(self._target)
 
     def _bind(self, array: Array) -> Step:

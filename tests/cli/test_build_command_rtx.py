@@ -211,7 +211,7 @@ def test_a_second_build_of_the_same_is_taken_from_the_cache(
         ),
         (
             ("--runtime", "tensorrt", "--compute-capability", "8.6"),
-            "TensorRT builds for the GPU at hand alone; got compute capability 8.6. Try: --runtime tensorrt-rtx",
+            "TensorRT builds only for the GPU of this machine; got compute capability 8.6. Try: --runtime tensorrt-rtx",
         ),
         ((*RTX, "--precision", "int8"), "INT8 is not in the graph; got no Q/DQ"),
     ],

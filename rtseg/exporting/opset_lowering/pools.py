@@ -52,7 +52,7 @@ def windows_of(site: Site) -> Windows:
     pads = list(site.attribute("pads", [0] * 2 * rank)) if automatic == "NOTSET" else [0] * 2 * rank
     if automatic.startswith("SAME"):
         if any(step != 1 for step in dilations):
-            raise site.refused(f"dilations with auto_pad {automatic}, of which onnx and ONNX Runtime differ")
+            raise site.refused(f"dilations with auto_pad {automatic}, on which onnx and ONNX Runtime differ")
         for axis, side in enumerate(sides):
             wanted = max(0, (-(-side // strides[axis]) - 1) * strides[axis] + reach[axis] - side)
             less, more = wanted // 2, wanted - wanted // 2

@@ -96,7 +96,7 @@ def lower_affine_grid(site: Site) -> None:
     _, _, *sides = site.integers(1)
     aligned, matrices = site.attribute("align_corners", 0), site.shape()[0]
     if aligned and 1 in sides:
-        raise site.refused("align_corners along a side of one pixel, of which PyTorch and ONNX Runtime differ")
+        raise site.refused("align_corners along a side of one pixel, on which PyTorch and ONNX Runtime differ")
     along = [_coordinates(length, bool(aligned)) for length in sides]
     grid = np.meshgrid(*along, indexing="ij")[::-1]  # x first
     points = np.stack([*grid, np.ones(sides)], axis=-1).reshape(1, -1, len(sides) + 1)

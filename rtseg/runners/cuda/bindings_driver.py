@@ -129,7 +129,7 @@ class BindingsDriver(CudaDriver):
         return Event(int(native), native, self._freeing(self._cu.cuEventDestroy, native))
 
     def synchronize(self, stream: Stream) -> None:
-        """Return when everything in the stream is done."""
+        """Wait until everything in the stream is done."""
         self._cu.cuStreamSynchronize("finish a stream's work", stream.native)
 
     def record(self, event: Event, stream: Stream) -> None:
@@ -137,7 +137,7 @@ class BindingsDriver(CudaDriver):
         self._cu.cuEventRecord("record an event", event.native, stream.native)
 
     def synchronize_event(self, event: Event) -> None:
-        """Return when the event's work is done."""
+        """Wait until the event's work is done."""
         self._cu.cuEventSynchronize("finish the work before an event", event.native)
 
     def elapsed_ms(self, start: Event, end: Event) -> float:
@@ -255,7 +255,7 @@ class _PrimaryContext:
     def _free(self, function: Callable[..., object], native: Any) -> None:
         self._calls.cuCtxPushCurrent(_TAKING, self.context)
         try:
-            function("free what is not used any more", native)
+            function("free unused resources", native)
         finally:
             self._calls.cuCtxPopCurrent(_LEAVING)
 

@@ -213,11 +213,12 @@ def tail(
     threshold: float | None = None,
     window: Window | None = None,
 ) -> Launch:
-    """Return the launch that writes the label map, uint8 of that size, which logits of a shape stand for.
+    """Return the launch that writes the label map, uint8 of that size, for logits of a shape.
 
-    shape is (classes, h, w), or (1, h, w) where there is a threshold. strides counts elements from a class, a row and a
-    column to the next: contiguous logits unless given, or channels_last. window is the part of the network's input that
-    the image covers; None is all of it. Labels are those of rtseg.frame.tail; float16 logits are read as float32 first.
+    shape is (classes, h, w), or (1, h, w) with a threshold. strides are the distances between classes, rows and columns
+    in elements, by default those of contiguous logits; see also channels_last. window is the part of the network's
+    input that the image covers; None means all of it. Labels equal those of rtseg.frame.tail; float16 logits are first
+    converted to float32.
 
     Raises SpecError for arguments that the kernels do not support.
     """
@@ -254,7 +255,7 @@ def _tail_for(logits: Size, labels: Size, window: Window | None) -> str:
 
 
 def channels_last(shape: tuple[int, int, int], multiple: int = 8) -> tuple[int, int, int]:
-    """Return the strides of logits whose classes lie together, padded to a multiple: TensorRT's HWC8 and HWC."""
+    """Return the strides of logits with adjacent classes, padded to a multiple: TensorRT's HWC8 and HWC."""
     classes, _, w = shape
     padded = -(-classes // multiple) * multiple
     return 1, w * padded, padded
@@ -271,11 +272,11 @@ def overlay(
     colour_order: str = "RGB",
     row_bytes: int | None = None,
 ) -> Launch:
-    """Return the launch that writes a uint8 RGB image of that size: the image with the class colours laid over it.
+    """Return the launch that writes a uint8 RGB image of that size: the image with the class colours blended over it.
 
     labels are uint8 of the image's size; palette is uint8 (256, 3), as rtseg.frame.palette.colour_table gives it. The
-    pixels are those of rtseg.frame.palette.overlay where opacity is a multiple of 1/256; else, as float32 is used here,
-    a value that lies at the middle between two integers may be rounded to the other one.
+    pixels equal those of rtseg.frame.palette.overlay if opacity is a multiple of 1/256. Otherwise, because float32 is
+    used here, a value halfway between two integers may be rounded to the other one.
 
     Raises SpecError for arguments that the kernel does not support.
     """

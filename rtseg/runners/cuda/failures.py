@@ -72,7 +72,7 @@ KNOWN = (
         201,
         "CUDA_ERROR_INVALID_CONTEXT",
         "invalid device context",
-        "with cuda.active(): ... around what a thread other than the opening one does",
+        "with cuda.active(): ... around the calls of any thread but the opening one",
     ),
     KnownFailure(
         209,

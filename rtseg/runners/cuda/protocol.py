@@ -134,7 +134,7 @@ class CudaDriver(ABC):
 
     @abstractmethod
     def synchronize(self, stream: Stream) -> None:
-        """Return when everything in the stream is done. Raises what the work raised."""
+        """Wait until everything in the stream is done. Raises what the work raised."""
 
     @abstractmethod
     def record(self, event: Event, stream: Stream) -> None:
@@ -142,7 +142,7 @@ class CudaDriver(ABC):
 
     @abstractmethod
     def synchronize_event(self, event: Event) -> None:
-        """Return when the event's work is done."""
+        """Wait until the event's work is done."""
 
     @abstractmethod
     def elapsed_ms(self, start: Event, end: Event) -> float:

@@ -142,7 +142,7 @@ class PycudaDriver(CudaDriver):
             return Event(0, self._pycuda.Event(flags))
 
     def synchronize(self, stream: Stream) -> None:
-        """Return when everything in the stream is done."""
+        """Wait until everything in the stream is done."""
         with self._checked("finish a stream's work"):
             stream.native.synchronize()
 
@@ -152,7 +152,7 @@ class PycudaDriver(CudaDriver):
             event.native.record(stream.native)
 
     def synchronize_event(self, event: Event) -> None:
-        """Return when the event's work is done."""
+        """Wait until the event's work is done."""
         with self._checked("finish the work before an event"):
             event.native.synchronize()
 

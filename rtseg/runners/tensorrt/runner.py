@@ -84,7 +84,7 @@ class TensorRtRunner(Runner):
     def bind_resident(self, array: Array | None = None) -> LaneStep:
         """Return a step of the engine alone, from its input to its output on the GPU, without copies, for timing.
 
-        The input holds a copy of array, or zeros; step.lane.input and step.lane.output are the memory.
+        The input holds a copy of array, or zeros; step.lane.input and step.lane.output are its memory.
         """
         running = self._live()
         if array is not None:
