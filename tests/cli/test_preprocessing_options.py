@@ -96,7 +96,7 @@ def test_without_a_choice_bench_names_an_option_that_it_has(cli: Cli, refused: R
 
 @pytest.mark.parametrize("other", [{"table": "affnet-6"}, {"resolution": "64x96"}])
 def test_bench_refuses_a_head_where_no_network_is_named(other: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match=r"of a network of your own.*Try: --module"):
+    with pytest.raises(SpecError, match=r"to a network of your own.*Try: --module"):
         rtseg.bench(head=1, **other)
 
 

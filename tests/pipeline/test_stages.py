@@ -181,7 +181,7 @@ def test_a_recipe_is_taken_from_a_file_and_a_checkpoint_that_exists_is_never_ove
         (lambda f: rtseg.quantize(f, to="int4"), UnknownNameError, "unknown precision; got 'int4'"),
         (lambda f: rtseg.quantize(f, f, target="trt"), UnknownNameError, "unknown target; got 'trt'"),
         (lambda f: rtseg.quantize(f, to="fp16", max_drop=1.0), QuantizationError, "max_drop decides"),
-        (lambda f: rtseg.calibrate(f, DATA, images=2, image_set="s"), CalibrationError, "says which pictures"),
+        (lambda f: rtseg.calibrate(f, DATA, images=2, image_set="s"), CalibrationError, "lists the pictures"),
         (lambda f: rtseg.validate(f, "images:x"), DatasetError, "has no labels to validate on"),
         (lambda f: rtseg.run(f, "nowhere.png", "out"), InputError, "no such file or folder: nowhere.png"),
         (lambda f: rtseg.bench(), SpecError, "the resolution of the networks is missing"),
