@@ -1,1 +1,1 @@
-"""TensorRT engines: built from a file of rtseg, and proven by what they say of themselves."""
+"""Build TensorRT engines from rtseg files, and verify each engine's precision from its own layer information."""

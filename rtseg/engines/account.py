@@ -1,9 +1,9 @@
-"""What an engine launches and moves: its kernels, and the bytes that each reads and writes.
+"""Count the kernels that an engine launches, and the bytes that each kernel reads and writes.
 
-A kernel is a layer that works. Its bytes are those of the tensors listed for it, without padding: what it reads, its
-constants (weights, scales, tables) and what it writes. That is the traffic of a kernel that keeps nothing in a cache: a
-fact about the graph that was compiled, not a measured one; what time it takes at least is told by lower_bound. A tensor
-that is listed twice as an input of one kernel counts twice, and repeated_bytes says how much of the sum that is.
+A kernel is a layer that does work. Its bytes are the unpadded sizes of the tensors listed for it: inputs, constants
+(weights, scales, tables) and outputs. This is the traffic of a kernel without any cache. It is a property of the
+compiled graph, not a measurement; lower_bound computes the least time it can take. A tensor that one kernel lists twice
+as an input counts twice; repeated_bytes is the part of the sum that such repeats add.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from rtseg.engines.inspector import LayerTensor
 
 LARGEST = 10
-"""So many kernels are named as the largest."""
+"""Number of kernels listed as the largest."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel with its traffic in bytes; constants is None where the text does not tell them.
+    """One kernel with its traffic in bytes; constants is None if the layer information does not list them.
 
-    moves says that it computes nothing: it copies, concatenates, or changes type, scale or order. operators are the
-    names of the ONNX operators that it was made from, as far as they are told.
+    moves is True if the kernel computes nothing: it copies, concatenates, or changes type, scale or order. operators
+    are the names of the ONNX operators that it was made from, as far as the layer information gives them.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Kernel:
 
     @property
     def bytes(self) -> int:
-        """All that it reads and writes."""
+        """All bytes that the kernel reads and writes."""
         return self.read + (self.constants or 0) + self.written
 
     def to_json(self) -> dict[str, Any]:
@@ -64,30 +64,30 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Account:
-    """The kernels of an engine in the order in which they are launched, and how many tensors have no told size."""
+    """The kernels of an engine in launch order, and the number of tensors of unknown size."""
 
     kernels: tuple[Kernel, ...]
     unsized: int
 
     @property
     def moving(self) -> int:
-        """How many kernels only move or convert data."""
+        """Number of kernels that only move or convert data."""
         return sum(kernel.moves for kernel in self.kernels)
 
     @property
     def bytes(self) -> int:
-        """All that is read and written; where unsized is not 0, at least that."""
+        """All bytes read and written; a lower limit if unsized is not 0."""
         return sum(kernel.bytes for kernel in self.kernels)
 
     @property
     def constant_bytes(self) -> int | None:
-        """The part of them that is constants, None where they are not told."""
-        told = [kernel.constants for kernel in self.kernels if kernel.constants is not None]
-        return sum(told) if told else None
+        """The bytes of constants, None if the layer information does not list them."""
+        known = [kernel.constants for kernel in self.kernels if kernel.constants is not None]
+        return sum(known) if known else None
 
     @property
     def repeated_bytes(self) -> int:
-        """The part of them that one kernel reads more than once."""
+        """The bytes that a kernel reads again after it has read them once."""
         return sum(kernel.repeated for kernel in self.kernels)
 
     @property
@@ -96,7 +96,7 @@ class Account:
         return tuple(sorted(self.kernels, key=lambda kernel: -kernel.bytes)[:LARGEST])
 
     def by_precision(self) -> dict[str, dict[str, int]]:
-        """Return kernels and bytes by the precision of the kernels, the most bytes first."""
+        """Return kernels and bytes for each kernel precision, most bytes first."""
         rows: defaultdict[str, dict[str, int]] = defaultdict(lambda: {"kernels": 0, "bytes": 0})
         for kernel in self.kernels:
             row = rows[kernel.precision]
@@ -129,7 +129,7 @@ class Account:
 
 
 def account_of(layers: Iterable[AuditedLayer]) -> Account:
-    """Return the account of the layers of an engine that work (audit.Audit.layers)."""
+    """Return the account of the layers that do work (audit.Audit.layers)."""
     kernels, unsized = [], 0
     for entry in layers:
         layer = entry.layer

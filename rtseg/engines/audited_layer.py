@@ -1,4 +1,4 @@
-"""One layer of an engine with what it does, in which precision, and how long it takes."""
+"""One layer of an engine with its kind of work, its precision and its time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rtseg.engines.inspector import EngineLayer
 
 @dataclass(frozen=True)
 class AuditedLayer:
-    """A layer with what it does and in which precision (layer_precision); ms is None where it was not timed."""
+    """A layer with its kind of work and its precision (layer_precision); ms is None if it was not timed."""
 
     layer: EngineLayer
     work: str

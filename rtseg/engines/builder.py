@@ -1,7 +1,7 @@
-"""One build in TensorRT, from a graph's bytes to an engine's. Nothing here touches rtseg's files.
+"""Build one engine with TensorRT: serialised ONNX graph in, serialised engine out. No rtseg file is touched here.
 
-Only what every TensorRT from 8.5 to 11.4 has is used, and the differences are asked of rtseg.engines.features. What a
-build in TensorRT for RTX shares with it (rtx_builder) takes the product's module as a parameter.
+This module uses only what every TensorRT from 8.5 to 11.4 has; rtseg.engines.features handles the differences.
+Functions shared with TensorRT for RTX (rtx_builder) take the product's Python module as a parameter.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
-    """Return the engine that TensorRT builds. Takes seconds to many minutes; progress tells how far it is.
+    """Return the engine that TensorRT builds. Takes seconds to many minutes; progress reports how far it is.
 
-    Raises EngineError with TensorRT's own words where it refuses, KeyboardInterrupt where progress was cancelled, and
-    RunnerError where TensorRT cannot start to read what it built.
+    Raises EngineError with TensorRT's own message if it refuses, KeyboardInterrupt if progress was cancelled, and
+    RunnerError if the TensorRT runtime cannot start to read the finished engine.
     """
     started = time.monotonic()
     record = LogRecord()
@@ -44,7 +44,7 @@ def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
     if monitor is not None and hasattr(config, "progress_monitor"):
         config.progress_monitor = monitor
     serialized = builder.build_serialized_network(network, config)
-    del parser  # not before: the network's weights lie in the parser's memory
+    del parser  # not earlier: the parser owns the memory of the network's weights
     if progress.cancelled:
         raise KeyboardInterrupt
     if serialized is None:
@@ -68,10 +68,10 @@ def layer_information(opened: OpenEngine) -> str:
 
 
 def opened_builder(trt: TensorRt, logger: trt.ILogger, record: LogRecord) -> trt.Builder:
-    """Return a builder. Raises EngineError where TensorRT cannot start one."""
+    """Return a builder. Raises EngineError if TensorRT cannot start one."""
     try:
         return trt.Builder(logger)
-    except (TypeError, RuntimeError) as error:  # pybind11's word for a builder that is a null pointer
+    except (TypeError, RuntimeError) as error:  # pybind11 raises these if the builder is a null pointer
         raise engine_error("TensorRT cannot start its builder", [*record.errors, str(error)], hint=NO_GPU) from error
 
 
@@ -80,15 +80,15 @@ def parse(
 ) -> trt.OnnxParser:
     """Fill the network from the graph; return the parser, which must live until the engine is built.
 
-    Raises EngineError with what the parser says, and for a dynamic input.
+    Raises EngineError with the parser's messages, and for a dynamic input.
     """
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(graph):
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
-        told = [f"node {error.node()}: {error.desc()}" for error in errors]
+        lines = [f"node {error.node()}: {error.desc()}" for error in errors]
         raise engine_error(
             "TensorRT's ONNX parser refuses the graph",
-            [*record.errors, *told],
+            [*record.errors, *lines],
             hint="rtseg export again, which writes what TensorRT 8.5 parses",
         )
     for index in range(network.num_inputs):

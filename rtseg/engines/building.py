@@ -1,14 +1,15 @@
-"""From a file of rtseg to an engine, with manifest and layers beside it.
+"""Build an engine from an ONNX file of rtseg, with a manifest and a layer file beside it.
 
-A build has two halves: making the graph ready, which needs onnx, and compiling it, which does not; with TensorRT, whose
-second half needs a GPU, graphs can be made ready on one machine and built on another.
+A build has two halves: prepare the graph, which needs onnx, and compile it, which does not. TensorRT's second half
+needs a GPU, so one machine can prepare graphs and another can build them.
 
-An engine gets its name when it is proven. One whose convolutions and matrix products are not in the precision that was
-asked for keeps no name unless the caller insists: a script that goes on after an error, or a deployment that looks for
-the newest file, would take an FP32 engine for the FP16 one it asked for. The minutes are not lost, as it stays in the
-cache, from which the same request with keep_anyway takes it at once. Where the text of TensorRT's inspector cannot be
-read nothing speaks against the engine: it gets its name, and that it is not proven is told and written in the manifest.
-Of TensorRT for RTX the builder's log is all the proof there is, and one that cannot be read is an error.
+An engine gets its file name once its precision is proven. If its convolutions and matrix products are not in the
+requested precision, the engine is not written unless the caller insists: a script that ignores an error, or a
+deployment that picks the newest file, would otherwise take an FP32 engine for the requested FP16 one. The build time is
+not lost: the engine stays in the cache, and the same request with keep_anyway takes it from there at once. If the text
+of TensorRT's inspector cannot be read, nothing speaks against the engine: it is written, and a note and the manifest
+say that its precision is not proven. For TensorRT for RTX the builder's log is the only proof, so a log that cannot be
+read is an error.
 """
 
 from __future__ import annotations
@@ -63,17 +64,18 @@ def build_engine(
 ) -> BuiltEngine:
     """Build the engine of an exported or quantised file.
 
-    precision is fp32, fp16 or int8, by default the file's own; lowering.lower says how the graph is made fit for it.
-    runtime is "tensorrt", for the GPU of this machine, or "tensorrt-rtx", for the compute capabilities named ("8.9",
-    ...), for all from 8.6 on where none is. Without a runtime it is the one that this machine can, and the observer is
-    told which and why. With rewrite the graph goes through the passes of engines.rewriting first, for TensorRT for RTX
-    those alone that pay by its account. output is by default a name beside the file that says all this. keep_graph is
-    where the graph that the compiler is given is written, as ONNX. The rest is compile_engine's.
+    precision is fp32, fp16 or int8, by default the file's own; lowering.lower shows how the graph is prepared for each.
+    runtime is "tensorrt", for the GPU of this machine, or "tensorrt-rtx", for the compute capabilities given ("8.9",
+    ...) or, if none is given, for all from 8.6 on. Without a runtime, the function uses one that this machine has, and
+    the observer gets a note that names it and the reason. rewrite applies the passes of engines.rewriting to the graph
+    first; for TensorRT for RTX only those that its account shows to save time. output is by default a name beside the
+    file that states runtime and precision. keep_graph is a path for the graph that the compiler receives, as ONNX. All
+    other parameters are those of compile_engine.
 
-    A file that lost its manifest is taken if it states its contracts in its metadata.
+    A file without its manifest is accepted if its metadata states its contracts.
 
-    Raises MissingDependencyError and CudaError where what the runtime needs is missing, what Compiler.ready and
-    compile_engine raise, ManifestError for the file, and OnnxError for one that states no contracts.
+    Raises MissingDependencyError and CudaError if the runtime lacks what it needs, ManifestError for a bad manifest,
+    OnnxError for a file that states no contracts, and whatever Compiler.ready and compile_engine raise.
     """
     require_replaceable(*(given for given in (output, keep_graph) if given is not None))
     path, manifest = opened_source(source, observer)
@@ -92,12 +94,12 @@ def build_engine(
 
 
 def ready_graph(path: PathLike, precision: str, release: str, *, rewrite: bool = True) -> ReadyGraph:
-    """Return the file's graph as that release of TensorRT, such as "10.3.0", wants it for that precision.
+    """Return the file's graph, prepared for that precision and that TensorRT release, such as "10.3.0".
 
-    With rewrite it has been through the passes that carry over to TensorRT.
+    rewrite applies the graph passes whose reasons also hold for TensorRT.
 
     Raises MissingDependencyError without onnx, OnnxError for the file, QuantizationError for a precision that the file
-    does not have, and SpecError for a release that is none.
+    does not have, and SpecError for an invalid release.
     """
     return ready_from(path, precision, form_for_release(release), rewriter=carried_over if rewrite else None)
 
@@ -115,7 +117,7 @@ def build_ready(
 ) -> BuiltEngine:
     """Build the engine of a graph that ready_graph made, with this machine's TensorRT and GPU. Needs no onnx.
 
-    Raises MissingDependencyError and CudaError where TensorRT or a GPU is missing, and what compile_engine raises.
+    Raises MissingDependencyError and CudaError if TensorRT or a GPU is missing, and whatever compile_engine raises.
     """
     compiler = tensorrt_compiler(cuda)
     return compile_engine(
@@ -134,14 +136,14 @@ def compile_engine(
     observer: Observer = SILENT,
     keep_anyway: bool = False,
 ) -> BuiltEngine:
-    """Build the engine of a graph that is ready. parent is the manifest of the file that the graph was made from.
+    """Build the engine of a prepared graph. parent is the manifest of the file that the graph was made from.
 
-    Engine, manifest and the JSON about its layers are written together, or not at all. An engine that cache has for the
-    same graph, precision, settings and platform is not built again.
+    Engine, manifest and the JSON file of its layers are written together, or not at all. If cache has an engine for the
+    same graph, precision, settings and platform, that one is used.
 
-    Raises EngineError where the compiler refuses or where what it built is not what was asked for, unless keep_anyway,
-    WriteError, and KeyboardInterrupt. TensorRT before 10 cannot be stopped: there an interrupted build goes on in the
-    background, for nothing, until the process ends.
+    Raises EngineError if the compiler refuses, or if the engine is not in the requested precision and keep_anyway is
+    False; WriteError; and KeyboardInterrupt. TensorRT before 10 cannot be stopped: an interrupted build continues in
+    the background, uselessly, until the process ends.
     """
     engine, settings = Path(output), settings or BuildSettings()
     key = EngineKey.of(ready, settings, compiler.platform)
@@ -157,7 +159,7 @@ def compile_engine(
     plan = replace(plan, notes=(*rewriting, *ready.notes, *remarks, *plan.notes))
     for note in plan.notes:
         observer.note(note)
-    rtx = compiler.platform.runtime == RTX  # of which nothing but the proof speaks for an engine
+    rtx = compiler.platform.runtime == RTX  # the proof is the only evidence about an engine of TensorRT for RTX
     proof = prove_precision(plan.layers, ready.precision, must_be_readable=rtx)
     _tell(proof, observer)
     if (proof.verdict.failures or (rtx and proof.verdict.undecided)) and not keep_anyway:
@@ -174,7 +176,7 @@ def _keep_graph(ready: ReadyGraph, path: Path, source: Path, engine: Path) -> No
 
 
 def opened_source(given: ArtifactLike, observer: Observer) -> tuple[Path, Manifest]:
-    """Return path and manifest of an ONNX file; where it has no manifest, the one that its metadata states.
+    """Return path and manifest of an ONNX file; without a manifest file, return the manifest stated in its metadata.
 
     Raises ManifestError, OnnxError for a file that states no contracts, and MissingDependencyError without onnx.
     """
@@ -187,7 +189,7 @@ def opened_source(given: ArtifactLike, observer: Observer) -> tuple[Path, Manife
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), extra="rtx", purpose=PURPOSE) from error
     manifest = stated_manifest(source)
-    observer.note(f"{source} has no manifest: its contracts are read off its metadata (rtseg import-onnx writes one)")
+    observer.note(f"{source} has no manifest: its contracts are read from its metadata (rtseg import-onnx writes one)")
     return source, manifest
 
 
@@ -207,7 +209,7 @@ def _built(compiler: Compiler, ready: ReadyGraph, settings: BuildSettings, obser
 
 
 def _kept(cache: EngineCache, key: EngineKey, plan: Plan, observer: Observer) -> bool:
-    """Keep an engine in the cache; where that fails say so and return False."""
+    """Keep an engine in the cache. If that fails, note it and return False."""
     try:
         cache.keep(key, plan)
     except WriteError as error:

@@ -1,4 +1,4 @@
-"""Which cards an engine's lower bound is told for: those that are named, else those that the engine was built for."""
+"""Choose the cards for an engine's lower bound: the named ones, else those that the engine was built for."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from rtseg.engines.layers_file import engine_path
 from rtseg.errors import EngineError
 
 _OF_RTX = (GEFORCE, WORKSTATION)
-"""TensorRT for RTX does not run on the others."""
+"""TensorRT for RTX does not run on other cards."""
 
 
 def chosen_cards(path: PathLike, engine: EngineLayers, named: Sequence[str] = ()) -> tuple[Card, ...]:
-    """Return the cards of those names, or without any those that the engine at path, or beside it, is for.
+    """Return the named cards; without names, the cards that the engine at path, or beside it, was built for.
 
-    These are the GPU that TensorRT built it on, or every card of a compute capability that the engine has; none where
-    nothing tells. Raises UnknownNameError for a name that is in no table, and EngineError for a card that the engine is
-    not for.
+    Without names, the result is the GPU that TensorRT built on, or every card with a compute capability of the engine;
+    it is empty if neither is known. Raises UnknownNameError for a name that is not in the table, and EngineError for a
+    card that the engine was not built for.
     """
     details = _details(path)
     capabilities = engine.capabilities or tuple(map(str, details.get("compute_capabilities") or ()))
@@ -51,12 +51,12 @@ def _for_engine(card: Card, capabilities: Sequence[str], path: PathLike) -> Card
 
 
 def _details(path: PathLike) -> Mapping[str, Any]:
-    """Return the details in the manifest of the engine that path names or lies beside; empty where there are none."""
+    """Return the details in the manifest of the engine at path, or beside it; empty if there are none."""
     engine = engine_path(path)
     if engine is None or not manifest_path(engine).is_file():
         return {}
     try:
         details = json.loads(read_utf8(manifest_path(engine))).get("details")
     except (OSError, ValueError, RecursionError, AttributeError):
-        return {}  # verdict.requested_precision says what is wrong with it
+        return {}  # verdict.requested_precision reports what is wrong with it
     return details if isinstance(details, Mapping) else {}

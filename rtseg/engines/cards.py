@@ -1,4 +1,4 @@
-"""The GPUs whose figures are known: how fast they multiply, how fast their memory is, what their cache holds.
+"""The GPUs with known figures: arithmetic rate, memory bandwidth and size of the L2 cache.
 
 The figures and their sources are in cards.toml beside this module.
 """
@@ -21,10 +21,10 @@ GEFORCE, WORKSTATION, DATA_CENTRE, JETSON = "GeForce", "workstation", "data cent
 FAMILIES = (GEFORCE, WORKSTATION, DATA_CENTRE, JETSON)
 
 _HALVED_ON_GEFORCE = ("bf16", "tf32")
-"""What accumulates in FP32: GeForce cards do that at half the rate of their tensor cores."""
+"""Precisions that accumulate in FP32; GeForce cards do that at half the rate of their tensor cores."""
 
 _FASTEST = {"fp32": ("fp32", "tf32"), "tf32": ("fp32", "tf32")}
-"""A product of FP32 tensors may be computed in TF32, and the text of an engine does not always tell."""
+"""A product of FP32 tensors may be computed in TF32; the layer information does not always show it."""
 
 _MAKER = re.compile(r"\b(?:nvidia|geforce|quadro|tesla)\b|[^a-z0-9]+")
 
@@ -33,9 +33,9 @@ _MAKER = re.compile(r"\b(?:nvidia|geforce|quadro|tesla)\b|[^a-z0-9]+")
 class Card:
     """One GPU.
 
-    rates are the operations of one multiprocessor in one clock by precision, a multiply-accumulate being two, dense, on
-    any card of its compute capability. The clocks are in MHz: boost_mhz is the data sheet's, most_mhz the highest that
-    the driver allows. bandwidth_gb_s is in 10^9 bytes a second, l2_mib in 2^20 bytes. source is where the figures are
+    rates maps a precision to the dense operations of one multiprocessor in one clock (a multiply-accumulate is two), on
+    any card of its compute capability. Clocks are in MHz: boost_mhz from the data sheet, most_mhz the highest that the
+    driver allows. bandwidth_gb_s is in 10^9 bytes per second, l2_mib in 2^20 bytes. source names where the figures come
     from.
     """
 
@@ -52,11 +52,11 @@ class Card:
 
     @property
     def l2_bytes(self) -> int:
-        """What the L2 cache holds."""
+        """Size of the L2 cache in bytes."""
         return int(self.l2_mib * (1 << 20))
 
     def operations_per_second(self, precision: str) -> float | None:
-        """Return the fastest rate of a precision at the highest clock; None where the card has none.
+        """Return the highest rate of a precision at the highest clock; None if the card does not support it.
 
         precision is one of layer_precision.LAYER_PRECISIONS.
         """
@@ -91,7 +91,7 @@ def cards() -> tuple[Card, ...]:
 
 
 def card_named(name: str) -> Card:
-    """Return the card of that name, in which case, spaces and the maker's words do not count.
+    """Return the card of that name; case, spaces and words such as NVIDIA or GeForce are ignored.
 
     "rtx3090" and "NVIDIA GeForce RTX 3090" are RTX 3090. Raises UnknownNameError.
     """
@@ -102,7 +102,7 @@ def card_named(name: str) -> Card:
 
 
 def card_of_gpu(name: str) -> Card | None:
-    """Return the card that a driver or a user calls so, None where it is not in the table."""
+    """Return the card of a name that a driver or a user gives, None if it is not in the table."""
     return next((card for card in cards() if _plain(card.name) == _plain(name)), None)
 
 

@@ -1,9 +1,9 @@
-"""What differs between two engines of one network, matched by the ONNX operators that their layers were made from.
+"""Find what differs between two engines of one network; layers are matched by the ONNX operators they come from.
 
-Names of layers are no key: another version, or another precision, fuses other operators into one layer. Layers of the
-two engines that share an operator belong together, and so do those linked through a third. Q/DQ count only for a layer
-that has nothing else, as one of them may be fused into several layers; reformats and other layers without operators are
-matched by name.
+Layer names cannot be the key: another version or precision fuses other operators into one layer. Layers of the two
+engines that share an operator form one group, also if they are linked through a third layer. Q/DQ count only for a
+layer that has no other operator, because one of them may be fused into several layers. Reformats and other layers
+without operators are matched by name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KINDS = (PRECISION, APPEARED, DISAPPEARED, REGROUPED)
 
 @dataclass(frozen=True)
 class LayerState:
-    """Layers of one engine that belong together: names, precisions that occur, and their time where it is known."""
+    """A group of layers of one engine: their names, their precisions, and their time if known."""
 
     layers: tuple[str, ...]
     precisions: tuple[str, ...]
@@ -32,10 +32,10 @@ class LayerState:
 
 @dataclass(frozen=True)
 class LayerChange:
-    """One difference from the reference (before) to the candidate (after); None where an engine has no such layer.
+    """One difference between the reference (before) and the candidate (after); a side is None if it has no such layer.
 
-    kind is "appeared", "disappeared", "precision", or "regrouped" where the same operators and precision are cut into
-    another number of layers.
+    kind is "appeared", "disappeared", "precision", or "regrouped": the same operators and precision are split into a
+    different number of layers.
     """
 
     kind: str
@@ -48,7 +48,7 @@ class LayerChange:
 
 
 def changes_between(candidate: Audit, reference: Audit) -> tuple[LayerChange, ...]:
-    """Return what changed from the reference to the candidate: changed precisions first, each kind by name of layer."""
+    """Return the changes from reference to candidate: changed precisions first, each kind sorted by layer name."""
     changes = []
     for before, after in _matched(reference.layers, candidate.layers):
         old, new = _state(before), _state(after)
@@ -75,7 +75,7 @@ def times_by_precision(candidate: Audit, reference: Audit) -> dict[str, dict[str
 def _matched(
     before: Iterable[AuditedLayer], after: Iterable[AuditedLayer]
 ) -> list[tuple[list[AuditedLayer], list[AuditedLayer]]]:
-    """Return the layers in groups that are linked by operators, each split into those before and after."""
+    """Return groups of layers that are linked by operators, each split into layers before and layers after."""
     parent: dict[str, str] = {}
 
     def root(key: str) -> str:

@@ -1,4 +1,4 @@
-"""What turns a graph into an engine: the two products behind one interface."""
+"""One interface to the two products that compile a graph into an engine: TensorRT and TensorRT for RTX."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 
 
 class Compiler(ABC):
-    """One product, and what it builds for."""
+    """One product and the platform that it builds for."""
 
     platform: Platform
 
     @abstractmethod
     def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
-        """Return the file's graph as this compiler wants it for that precision. Raises what ready_from raises.
+        """Return the file's graph, prepared for this compiler and that precision. Raises what ready_from raises.
 
-        With rewrite it has been through the graph passes that pay (engines.rewriting).
+        rewrite applies the graph passes that save time (engines.rewriting).
         """
 
     def remarks(self, settings: BuildSettings) -> tuple[str, ...]:
-        """Return in words which of these settings do nothing here. Raises EngineError for those that cannot be met."""
+        """Return one sentence for each setting without effect here. Raises EngineError for an impossible setting."""
         return ()
 
     @abstractmethod
     def build(self, ready: ReadyGraph, settings: BuildSettings, progress: BuildProgress) -> Plan:
-        """Return the engine of a graph that is ready.
+        """Return the engine of a prepared graph.
 
-        Raises EngineError where the compiler refuses, and KeyboardInterrupt where progress was cancelled.
+        Raises EngineError if the compiler refuses, and KeyboardInterrupt if progress was cancelled.
         """
 
 
 def carried_over() -> Rewriter:
-    """Return what puts a graph through the passes whose reasons hold for TensorRT too. Nothing is compiled."""
+    """Return a rewriter with the passes whose reasons also hold for TensorRT. It compiles nothing."""
     from rtseg.engines.rewriting.passes import carried_over_rewriter
 
     return carried_over_rewriter()
@@ -60,12 +60,12 @@ def ready_from(
     *,
     rewriter: Callable[[], Rewriter] | None = None,
 ) -> ReadyGraph:
-    """Return the file's graph lowered into a form of rtseg.engines.lowering, so that what builds it needs no onnx.
+    """Return the file's graph lowered into a form of rtseg.engines.lowering, so that building it needs no onnx.
 
-    rewriter, if any, gives what puts it through graph passes before that. ONNX Runtime gives the same with both,
-    or a note says why that was not compared. Raises MissingDependencyError without onnx, OnnxError for the file,
-    QuantizationError for a precision that the file, or the form, does not have, and RunnerError where the graph that
-    is ready computes something else.
+    rewriter, if given, makes the object that applies graph passes before the lowering. ONNX Runtime computes the same
+    with both graphs, or a note says why they were not compared. Raises MissingDependencyError without onnx, OnnxError
+    for the file, QuantizationError for a precision that the file or the form does not have, and RunnerError if the
+    prepared graph computes something else.
     """
     try:
         from rtseg.engines.lowering.comparison import compared_with_file
@@ -79,7 +79,7 @@ def ready_from(
     rewriting = None if rewriter is None else rewriter()(model)
     written = model if rewriting is None else rewriting.model
     lowered = replace(lower(written, precision, form, capabilities=capabilities), source_sha256=model_sha256(model))
-    between = None if written is model or precision == "fp32" else written  # whose own comparison is the closer one
+    between = None if written is model or precision == "fp32" else written  # its own comparison is the tighter one
     return ReadyGraph(
         lowered.model.SerializeToString(),
         precision,

@@ -1,4 +1,4 @@
-"""Which compiler builds: the one that is asked for, or the one that this machine can have."""
+"""Choose the compiler: the requested one, else one that works on this machine."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from rtseg.runners.tensorrt.release import tensorrt_release
 
 
 def chosen_compiler(runtime: str | None, capabilities: Sequence[str], cuda: str, observer: Observer) -> Compiler:
-    """Return the compiler of a runtime, or without one of what this machine has; the observer gets which and why.
+    """Return the compiler of a runtime; without a runtime, one that works here, and the observer gets the reason.
 
-    Compute capabilities are TensorRT for RTX's, and choose it. Raises UnknownNameError, MissingDependencyError and
-    CudaError for what is missing, and EngineError for compute capabilities that cannot be.
+    Compute capabilities select TensorRT for RTX, the only product that takes them. Raises UnknownNameError,
+    MissingDependencyError and CudaError for what is missing, and EngineError for impossible compute capabilities.
     """
     if runtime is not None and runtime not in RUNTIMES:
         raise UnknownNameError("runtime", runtime, RUNTIMES)
     if runtime == TENSORRT:
         if capabilities:
             raise EngineError(
-                "TensorRT builds for the GPU at hand alone",
+                "TensorRT builds only for the GPU of this machine",
                 got=f"compute capability {', '.join(capabilities)}",
                 hint="--runtime tensorrt-rtx, or no --compute-capability",
             )
@@ -58,5 +58,5 @@ def _whichever(cuda: str, observer: Observer) -> Compiler:
 
 def tensorrt_compiler(cuda: str) -> Compiler:
     """Return the compiler of the installed TensorRT. Raises MissingDependencyError, EngineError and CudaError."""
-    tensorrt_release(PURPOSE)  # first, as CUDA may be there without it
+    tensorrt_release(PURPOSE)  # checked first: CUDA may be present without it
     return TensorRtCompiler(open_cuda(cuda))

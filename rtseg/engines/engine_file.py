@@ -1,4 +1,4 @@
-"""An engine on disk: the plan, its manifest, and beside them what TensorRT's inspector tells of it."""
+"""Write an engine to disk: the plan, its manifest, and the text of TensorRT's inspector beside them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from rtseg.engines.verdict import EngineVerdict
 class BuiltEngine:
     """The engine's file, its manifest, the inspector's file, and the proof of its precision.
 
-    from_cache says that it was built before and came out of the cache.
+    from_cache is True if the engine was built earlier and taken from the cache.
     """
 
     path: Path
@@ -31,7 +31,7 @@ class BuiltEngine:
 
     @property
     def verdict(self) -> EngineVerdict:
-        """Whether the convolutions and matrix products are in the precision that was asked for."""
+        """Whether the convolutions and matrix products are in the requested precision."""
         return self.proof.verdict
 
 
@@ -45,7 +45,7 @@ def write_engine(
     *,
     from_cache: bool,
 ) -> BuiltEngine:
-    """Write an engine, its manifest and its layers, all or none. parent is the manifest of the file it was built from.
+    """Write an engine, its manifest and its layers, all or none. parent is the manifest of the source file.
 
     Raises WriteError.
     """

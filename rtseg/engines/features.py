@@ -1,6 +1,6 @@
-"""What differs between TensorRT 8.5 and 11.4, each difference in one function that asks for the feature.
+"""Differences between TensorRT 8.5 and 11.4; each has one function that tests for the feature.
 
-Everything else in rtseg uses only what all of them have; tests/contracts/test_tensorrt_api.py proves it.
+The rest of rtseg uses only what all these versions have; tests/contracts/test_tensorrt_api.py proves it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def create_network(trt: TensorRt, builder: trt.Builder, *, typed: bool) -> trt.INetworkDefinition:
-    """Return an empty network of explicit batch, strongly typed where the graph holds the types.
+    """Return an empty network with explicit batch; strongly typed if typed, when the graph itself holds the types.
 
-    The bits of the flags moved between 10 and 11, so they are asked of the enumeration, never written as numbers.
-    Raises EngineError where TensorRT is older than strong typing.
+    The bits of the flags moved between 10 and 11, so they come from the enumeration, never from literal numbers. Raises
+    EngineError if this TensorRT is too old for strong typing.
     """
     names = trt.NetworkDefinitionCreationFlag
     flags = 0
-    if hasattr(names, "EXPLICIT_BATCH"):  # before 11; from 10 on it is the only kind and the flag changes nothing
+    if hasattr(names, "EXPLICIT_BATCH"):  # removed in 11; without effect from 10 on
         flags |= 1 << int(names.EXPLICIT_BATCH)
     if typed:
         if not hasattr(names, "STRONGLY_TYPED"):
@@ -36,7 +36,7 @@ def create_network(trt: TensorRt, builder: trt.Builder, *, typed: bool) -> trt.I
 
 
 def set_precision_flags(config: trt.IBuilderConfig, names: Collection[str]) -> None:
-    """Set the builder flags a lowering asks for, FP16 and INT8. Raises EngineError where TensorRT has none (11)."""
+    """Set the builder flags of a lowering, FP16 and INT8. Raises EngineError if TensorRT has no such flags (11)."""
     import tensorrt as trt
 
     if not names:
@@ -49,9 +49,10 @@ def set_precision_flags(config: trt.IBuilderConfig, names: Collection[str]) -> N
 
 
 def apply_settings(config: trt.IBuilderConfig, settings: BuildSettings) -> list[str]:
-    """Set what the settings asks for, and full detail for the inspector; return in words what this version cannot do.
+    """Apply the settings and ask for detailed layer information; return what this version cannot do, one sentence each.
 
-    What only bears on speed is left out and told. Raises EngineError where it would change what the engine runs on.
+    A setting that only affects speed is left out and reported. Raises EngineError for a setting that this version lacks
+    and that would change which GPUs the engine runs on.
     """
     import tensorrt as trt
 
@@ -109,7 +110,7 @@ def _set_hardware_compatibility(config: trt.IBuilderConfig, wanted: str) -> None
 
 
 def _leave_out_external_tactics(config: trt.IBuilderConfig) -> None:
-    """Keep TensorRT from cuDNN and cuBLAS. From 11 on it has nothing to do with them."""
+    """Keep TensorRT from using cuDNN and cuBLAS. From 11 on it no longer uses them."""
     import tensorrt as trt
 
     if hasattr(trt.TacticSource, "CUDNN"):

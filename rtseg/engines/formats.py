@@ -1,4 +1,4 @@
-"""TensorRT's words for types and formats, each brought to one short name."""
+"""Map TensorRT's names of data types and formats to one short name each."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ BITS = {
     "uint8": 8,
     "bool": 8,
 }
-"""Of one value, by the data type."""
+"""Bytes of one value, by data type."""
 
 _WIDTHS = {"two": 2, "four": 4, "eight": 8, "sixteen": 16, "thirty-two": 32}
 
 
 def data_type_of(text: str) -> str:
-    """Return the data type that a description names, "unknown" where it names none.
+    """Return the data type that a description names, "unknown" if it names none.
 
-    "Row major linear FP32", "Half" and "Thirty-two wide channel vectorized row major Int8 format" name one, "N/A due
-    to dynamic shapes" does not.
+    "Row major linear FP32", "Half" and "Thirty-two wide channel vectorized row major Int8 format" name one, "N/A due to
+    dynamic shapes" does not.
     """
     for word in re.findall(r"[A-Za-z]+\d*", text):
         if word.lower() in _DATA_TYPES:
@@ -53,7 +53,7 @@ def data_type_of(text: str) -> str:
 
 
 def layout_of(text: str) -> str:
-    """Return TensorRT's name of the format that is described, such as LINEAR, HWC8 or CHW32; empty where none is."""
+    """Return TensorRT's name of the described format, such as LINEAR, HWC8 or CHW32; empty if there is none."""
     lowered = text.lower()
     if named := re.search(r"\(k([a-z0-9_]+)\)", lowered) or re.fullmatch(
         r"k?((?:dla_)?(?:linear|c?d?hwc?\d*))", lowered

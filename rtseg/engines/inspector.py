@@ -1,15 +1,17 @@
-"""The layers of an engine as TensorRT's engine inspector tells of them.
+"""Read the layers of an engine from the JSON of TensorRT's engine inspector.
 
-The text is what `IEngineInspector.get_engine_information(JSON)` gives for an engine that was built with
-ProfilingVerbosity.DETAILED, saved by rtseg, by `trtexec --exportLayerInfo` or by hand. Two forms are read:
+The text is the result of `IEngineInspector.get_engine_information(JSON)` for an engine that was built with
+ProfilingVerbosity.DETAILED. rtseg saves it, and so does `trtexec --exportLayerInfo`. Two forms are read:
 
     TensorRT 8 to 10   "Bindings": ["input", "output"]            a tensor has "Format/Datatype"
     TensorRT 11        "I/O Tensors": [{"Name": "input", ...}]    a tensor has "Format" and "Datatype"
 
-A third is that of 11 with more in it, which engines.rtx_layers writes of an engine of TensorRT for RTX: the constants
-that a layer reads, what the graph asked of each product, and the layers of a build for each compute capability alone.
+A third form extends that of 11; engines.rtx_compiler writes it for engines of TensorRT for RTX. It adds the constants
+that a layer reads, the precision that the graph requests for each product, and the layers of a separate build for each
+compute capability.
 
-A type is spelled "FP16" or "Half", "FP32" or "Float", alone or inside a format's description; here it has one name.
+TensorRT spells a type "FP16" or "Half", "FP32" or "Float", alone or within a format's description; here each type has
+one name.
 """
 
 from __future__ import annotations
@@ -30,11 +32,11 @@ INSPECTOR = "the inspector's text"
 MAX_DIMENSIONS, MAX_LENGTH = 16, 1 << 40
 RTX_SCHEMA = "rtx"
 ASKED, ALONE = "Asked Precisions", "Alone"
-"""What TensorRT's own inspector does not write: keys of EngineLayers.asked and alone."""
+"""Keys of EngineLayers.asked and alone, which TensorRT's own inspector does not write."""
 
 
 _ONNX_OPERATOR = re.compile(r"(.*?)\](?=(?:__\w+)?[\x1e\x1f\s]*(?:\[|$))", re.DOTALL)
-"""Myelin may write behind one what it made of it: [ONNX Layer: /a/Conv]__gemm_from_conv1x1."""
+"""Myelin may append what it made of an operator: [ONNX Layer: /a/Conv]__gemm_from_conv1x1."""
 
 _POINTWISE = re.compile(r"PWN\(|\)")
 _OTHER_PROFILE = re.compile(r"\[profile [1-9]\d*\]")
@@ -47,8 +49,8 @@ class LayerTensor:
     """A tensor between two layers, or at an end of the engine.
 
     data_type is fp32, fp16, bf16, fp8, fp4, int8, int4, int32, int64, uint8, bool, or "unknown". layout is TensorRT's
-    short name of the format, such as LINEAR, HWC8 or CHW32; empty where the inspector gives a type alone. shape is
-    empty where it gives none.
+    short name of the format, such as LINEAR, HWC8 or CHW32, empty if the inspector gives only a type. shape is empty if
+    the inspector gives none.
     """
 
     name: str
@@ -63,7 +65,7 @@ class LayerTensor:
 
     @property
     def bytes(self) -> int | None:
-        """The size of its values without padding, None where type or shape is not told."""
+        """The size of its values without padding, None if type or shape is unknown."""
         if self.data_type not in BITS or not self.shape or min(self.shape) < 0:
             return None
         return -(-math.prod(self.shape) * BITS[self.data_type] // 8)
@@ -71,13 +73,13 @@ class LayerTensor:
 
 @dataclass(frozen=True)
 class EngineLayer:
-    """One layer: what runs as one step.
+    """One layer of an engine, which runs as one step.
 
     kind is the inspector's LayerType (CaskConvolution, Reformat, kgen, ...) and operation its ParameterType
     (Convolution, Pooling, ...), empty in layers that have none. operators are the names of the ONNX operators it was
-    made from, as far as they are told. weights is the data type of its weights, "unknown" without any. constants are
-    the weights, scales and tables that it reads, None where they are not told. window is the kernel's size of a
-    convolution, (height, width), and groups the number of its groups; () and 1 where they are not told.
+    made from, as far as the inspector gives them. weights is the data type of its weights, "unknown" without any.
+    constants are the weights, scales and tables that it reads, None if not listed. window is a convolution's kernel
+    size, (height, width), and groups its number of groups; () and 1 if not given.
     """
 
     name: str
@@ -96,12 +98,12 @@ class EngineLayer:
 
 @dataclass(frozen=True)
 class EngineLayers:
-    """All layers of an engine in the order in which they run, and its two ends. schema is "8-10", "11" or "rtx".
+    """All layers of an engine in execution order, with its inputs and outputs. schema is "8-10", "11" or "rtx".
 
-    The others are empty but for "rtx". asked is the precision in which the graph has each convolution and matrix
-    product, by the name of the ONNX operator. alone has the layers of a build for each compute capability alone, such
-    as "8.6": an engine for several has one list, which says nothing of what each of them gets. capabilities are all
-    that the engine was compiled for.
+    The other fields are empty except for "rtx". asked maps the name of each ONNX convolution and matrix product to its
+    precision in the graph. alone maps a compute capability, such as "8.6", to the layers of a separate build for it: an
+    engine for several capabilities has one list, which does not show the kernels of each. capabilities are all that the
+    engine was compiled for.
     """
 
     layers: tuple[EngineLayer, ...]
@@ -114,11 +116,11 @@ class EngineLayers:
 
 
 def parse_layers(data: object, source: str = INSPECTOR) -> EngineLayers:
-    """Return the layers that the parsed JSON tells of. source names it in messages. Raises EngineError."""
+    """Return the layers in the parsed JSON. source names it in messages. Raises EngineError."""
     if isinstance(data, Mapping) and ASKED in data:
         return _of_rtx(data, source)
     layers = tuple(layer for layer in _layers(data, source) if not _OTHER_PROFILE.search(layer.name))
-    assert isinstance(data, Mapping)  # else there were no layers
+    assert isinstance(data, Mapping)  # without a mapping there would be no layers
     if "I/O Tensors" in data:
         return EngineLayers(layers, *_told_ends(data["I/O Tensors"], source), "11")
     return EngineLayers(layers, *_found_ends(layers, data.get("Bindings", []), source), "8-10")
@@ -131,12 +133,12 @@ def _layers(data: object, source: str) -> tuple[EngineLayer, ...]:
         )
     entries = data["Layers"]
     if not entries:
-        raise EngineError(f"{source} tells of no layer, as with ProfilingVerbosity.NONE", hint=DETAILED)
+        raise EngineError(f"{source} lists no layer, as with ProfilingVerbosity.NONE", hint=DETAILED)
     if any(isinstance(entry, str) for entry in entries):
         raise EngineError(f"{source} holds names of layers only: their types are not in it", hint=DETAILED)
     layers = tuple(_layer(entry, source) for entry in entries)
     if not any(layer.inputs or layer.outputs for layer in layers):
-        raise EngineError(f"{source} tells of no tensor of any layer", hint=DETAILED)
+        raise EngineError(f"{source} lists no tensor of any layer", hint=DETAILED)
     return layers
 
 
@@ -144,14 +146,14 @@ def _of_rtx(data: Mapping[str, Any], source: str) -> EngineLayers:
     asked, alone, target = data[ASKED], data.get(ALONE), data.get("Runtime")
     if not (isinstance(asked, Mapping) and isinstance(alone, Mapping) and isinstance(target, Mapping)):
         raise EngineError(
-            f"{source} is not what rtseg writes of an engine", expected=f'objects "{ASKED}", "{ALONE}" and "Runtime"'
+            f"{source} is not what rtseg writes for an engine", expected=f'objects "{ASKED}", "{ALONE}" and "Runtime"'
         )
     capabilities = target.get("compute_capabilities")
     if not isinstance(capabilities, list):
-        raise EngineError(f"{source} does not say what the engine is for", expected='a list "compute_capabilities"')
+        raise EngineError(f"{source} names no compute capability", expected='a list "compute_capabilities"')
     if (len(capabilities) > 1 or target.get("portable") is not False) and list(alone) != capabilities:
         raise EngineError(
-            f"{source} lacks the layers for each compute capability alone",
+            f"{source} lacks the separate layers for each compute capability",
             got=", ".join(map(str, alone)) or "none",
             expected=", ".join(map(str, capabilities)),
             hint="build it again",
@@ -174,7 +176,7 @@ def _layer(entry: object, source: str) -> EngineLayer:
         raise EngineError(f"{source} has a layer without a name", expected='an object with "Name" and "LayerType"')
     name, kind = entry["Name"], entry.get("LayerType")
     if not isinstance(kind, str):
-        raise EngineError(f"{source} does not say what the layer {name} is", expected='a "LayerType"', hint=DETAILED)
+        raise EngineError(f"{source} gives no type for the layer {name}", expected='a "LayerType"', hint=DETAILED)
     weights = entry.get("Weights", entry.get("ConvWeights"))
     return EngineLayer(
         name,
@@ -193,7 +195,7 @@ def _layer(entry: object, source: str) -> EngineLayer:
 
 
 def _window(entry: Mapping[str, Any]) -> tuple[int, ...]:
-    """Return the size of a convolution's window where it is told beside the number of groups, else ()."""
+    """Return the size of a convolution's window if it is given beside the number of groups, else ()."""
     sizes = entry.get("Kernel")
     if not isinstance(sizes, list) or "Groups" not in entry:
         return ()
@@ -216,7 +218,7 @@ def _tensor(entry: object, source: str) -> LayerTensor:
     shape = entry.get("Dimensions")
     sizes = shape if isinstance(shape, list) else []
     if len(sizes) > MAX_DIMENSIONS or any(isinstance(size, int) and abs(size) >= MAX_LENGTH for size in sizes):
-        raise EngineError(f"{source} has a tensor of a size that cannot be", got=f"{len(sizes)} dimensions")
+        raise EngineError(f"{source} has a tensor of an impossible size", got=f"{len(sizes)} dimensions")
     return LayerTensor(
         entry["Name"],
         data_type_of(data_type),
@@ -227,8 +229,8 @@ def _tensor(entry: object, source: str) -> LayerTensor:
 
 def _operators(name: str, kind: str, metadata: str) -> tuple[str, ...]:
     """Return the ONNX operators of a layer, by its metadata (8.6 and newer) or by its name."""
-    told = (_ONNX_OPERATOR.match(part) for part in metadata.split("[ONNX Layer: ")[1:])
-    if names := [matched[1] for matched in told if matched is not None]:
+    matches = (_ONNX_OPERATOR.match(part) for part in metadata.split("[ONNX Layer: ")[1:])
+    if names := [matched[1] for matched in matches if matched is not None]:
         return tuple(dict.fromkeys(names))
     if kind == "NoOp" or name.startswith(("Reformatting CopyNode", "__my")):
         return ()
@@ -256,7 +258,7 @@ def _told_ends(entries: object, source: str) -> tuple[tuple[LayerTensor, ...], t
 def _found_ends(
     layers: tuple[EngineLayer, ...], bindings: object, source: str
 ) -> tuple[tuple[LayerTensor, ...], tuple[LayerTensor, ...]]:
-    """Return the ends by their names: one that a layer writes is an output, any other an input."""
+    """Return the engine's inputs and outputs: a name that a layer writes is an output, any other an input."""
     if not isinstance(bindings, list):
         raise EngineError(f'{source} has no list "Bindings"', got=type(bindings).__name__)
     names = [name for name in bindings if isinstance(name, str) and not _OTHER_PROFILE.search(name)]

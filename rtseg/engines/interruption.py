@@ -1,4 +1,4 @@
-"""Long work in a library that keeps Ctrl-C from Python, made interruptible."""
+"""Make long calls interruptible in libraries that keep Ctrl-C from reaching Python."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ def run_interruptibly(
     interrupt: Callable[[], bool],
     every_seconds: float = 0.2,
 ) -> Result:
-    """Return what work returns, run in a thread of its own, or raise what it raises.
+    """Run work in its own thread; return what it returns, or raise what it raises.
 
-    Meanwhile the calling thread, in which Python delivers signals, calls tick again and again. On KeyboardInterrupt,
-    or anything else that tick raises, interrupt asks the work to stop: where it returns True the work is waited for,
-    unless a second Ctrl-C comes; where False it cannot be stopped and is left behind, to end with the process.
+    Meanwhile the calling thread, in which Python delivers signals, calls tick repeatedly. On KeyboardInterrupt, or
+    anything else that tick raises, interrupt asks the work to stop. If interrupt returns True, this function waits for
+    the work, unless a second Ctrl-C comes. If it returns False, the work cannot be stopped: it is left running and ends
+    with the process.
     """
     outcome: list[Result] = []
     raised: list[BaseException] = []
-    # Not Thread.join with a timeout: after an interrupt in it CPython 3.11 takes the running thread for one that ended.
+    # Not Thread.join with a timeout: if it is interrupted, CPython 3.11 takes the running thread for a finished one.
     ended = threading.Event()
 
     def run() -> None:

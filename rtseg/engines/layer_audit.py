@@ -1,4 +1,4 @@
-"""What an engine computes in which precision, counted and, with a profile, weighed by time."""
+"""Count an engine's layers by precision and, with a profile, add up their time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from rtseg.engines.layer_times import LayerTimes
 
 @dataclass(frozen=True)
 class PrecisionRow:
-    """The layers of one precision. Shares are from 0 to 1, of all rows together 1; ms and time_share need a profile."""
+    """The layers of one precision. Shares are 0 to 1 and sum to 1 over all rows; ms and time_share need a profile."""
 
     precision: str
     layers: int
@@ -49,7 +49,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Audit:
-    """The layers of an engine that work, in order, and what follows from them.
+    """The layers of an engine that do work, in order, and the figures derived from them.
 
     Layers that compute nothing (NoOp, Constant, ...) are left out of every count; skipped is their number.
     """
@@ -61,7 +61,7 @@ class Audit:
 
     @property
     def total_ms(self) -> float | None:
-        """The time of all layers that work, None without a profile."""
+        """The time of all these layers in milliseconds, None without a profile."""
         return _sum_ms(self.layers) if self.timed else None
 
     @cached_property
@@ -78,27 +78,27 @@ class Audit:
 
     @cached_property
     def weighted(self) -> tuple[AuditedLayer, ...]:
-        """The convolutions and matrix products: where the work is, and what a request for a precision is about."""
+        """The convolutions and matrix products: they do most of the work, and a requested precision applies to them."""
         return tuple(entry for entry in self.layers if entry.work in WEIGHTED)
 
     @cached_property
     def account(self) -> Account:
-        """The kernels and the bytes that each reads and writes."""
+        """The kernels, with the bytes that each reads and writes."""
         return account_of(self.layers)
 
     @cached_property
     def alone(self) -> dict[str, Audit]:
-        """The same of a build for each compute capability alone; empty where the text has none."""
+        """One audit for each separate build by compute capability; empty if the layer information has none."""
         return {capability: audit(engine) for capability, engine in self.engine.alone.items()}
 
     @cached_property
     def reformats(self) -> tuple[Conversion, ...]:
-        """The layers that bring the same values into another type or format."""
+        """The layers that only convert values to another type or format."""
         return self._conversions(REFORMAT)
 
     @cached_property
     def unfused(self) -> tuple[Conversion, ...]:
-        """The QuantizeLinear and DequantizeLinear that stand alone. One at the engine's input has to."""
+        """The QuantizeLinear and DequantizeLinear that run as separate layers. One at the engine's input is normal."""
         return self._conversions(QUANTIZATION)
 
     @cached_property
@@ -130,7 +130,7 @@ class Audit:
         )
 
     def shares(self) -> dict[str, Any]:
-        """Return how many layers are in which precision, as plain values short enough for a manifest."""
+        """Return the number of layers in each precision, as plain values short enough for a manifest."""
         return {
             "layers": len(self.layers),
             "precisions": {row.precision: row.layers for row in self.rows},
@@ -182,7 +182,7 @@ class Audit:
 
 
 def audit(engine: EngineLayers, times: LayerTimes | None = None) -> Audit:
-    """Return the account of an engine. times are read_layer_times' of the same engine."""
+    """Return the audit of an engine. times come from read_layer_times for the same engine."""
     milliseconds = times.milliseconds if times is not None else (None,) * len(engine.layers)
     working = [
         AuditedLayer(layer, work, precision_of(layer), ms)

@@ -1,28 +1,28 @@
-"""What a layer of an engine does, and in which precision: rules over what the inspector tells.
+"""Determine the kind of work and the precision of a layer from the inspector's text.
 
 Work, by the first rule that holds:
 
-    none              LayerType NoOp, Constant, shape_call, signal, wait, reshape: nothing is computed
+    none              LayerType NoOp, Constant, shape_call, signal, wait, reshape: the layer computes nothing
     quantization      a QuantizeLinear or DequantizeLinear that stands alone: a Reformat whose Origin is QDQ; LayerType
                       Quantize or Dequantize; a Scale with INT8 on one side only; or all operators are Q or DQ
     reformat          any other Reformat: the same values in another type or format
     convolution       ParameterType or LayerType names a convolution (correlation is one), transposed ones included; or
-                      a fused kernel (kgen, fusion, ...) whose tactic or name tells of one
-    matrix product    LayerType is gemm, MatrixMultiply or FullyConnected, or a fused kernel whose tactic or name tells
-                      of one
+                      a fused kernel (kgen, fusion, ...) whose tactic or name contains one
+    matrix product    LayerType is gemm, MatrixMultiply or FullyConnected, or a fused kernel whose tactic or name
+                      contains one
     other             pooling, pointwise, resize, softmax, ...
 
 Precision:
 
     reformat and quantization    "conversion": they compute nothing
-    convolution, matrix product  what the multiplications take: INT8 and FP8 by the first input; then the tactic's name
+    convolution, matrix product  the type of the products: INT8 and FP8 by the first input; then the tactic's name
                                  (f16f16_f16f32 is FP16, f32f32_tf32f32 is TF32, whose tensors are FP32); then the
                                  first input's type; then the weights' type
-    other                        the widest type of its inputs and outputs, as that is what it has to compute in;
+    other                        the widest type of its inputs and outputs, because it has to compute in that type;
                                  scalars, such as scales, and integers do not count
 
-"integer" is a layer without a floating-point or INT8 tensor, "unknown" one whose types are not told, as happens in an
-engine with dynamic shapes that was saved without an execution context.
+"integer" is a layer without a floating-point or INT8 tensor, "unknown" one without known types, as in an engine with
+dynamic shapes that was saved without an execution context.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ NO_WORK, QUANTIZATION, REFORMAT = "none", "quantization", "reformat"
 CONVOLUTION, MATRIX_PRODUCT, OTHER = "convolution", "matrix product", "other"
 WEIGHTED = frozenset({CONVOLUTION, MATRIX_PRODUCT})
 LAYER_PRECISIONS = ("int8", "int4", "fp8", "fp4", "fp16", "bf16", "tf32", "fp32", INTEGER, CONVERSION, UNKNOWN)
-"""In the order in which they are reported."""
+"""All precisions, in the order of reports."""
 
 FLOATS = frozenset({"fp16", "bf16", "tf32", "fp32"})
 QUANTIZED = frozenset({"int8", "int4", "fp8", "fp4"})
@@ -81,7 +81,7 @@ def is_quantization_name(operator: str) -> bool:
 
 
 def work_of(layer: EngineLayer) -> str:
-    """Return what the layer does: one of the words in the module's first table."""
+    """Return the layer's kind of work: one of the words in the module's first table."""
     kind = layer.kind.lower()
     if kind in _NO_WORK_KINDS:
         return NO_WORK
@@ -102,7 +102,7 @@ def work_of(layer: EngineLayer) -> str:
 
 
 def precision_of(layer: EngineLayer) -> str:
-    """Return the precision of a layer that works: one of LAYER_PRECISIONS, by the module's second table."""
+    """Return the precision of a layer that does work: one of LAYER_PRECISIONS, by the module's second table."""
     work = work_of(layer)
     if work in (QUANTIZATION, REFORMAT):
         return CONVERSION
@@ -110,16 +110,16 @@ def precision_of(layer: EngineLayer) -> str:
 
 
 def reads_quantized(layer: EngineLayer) -> bool:
-    """Return whether the graph quantises what the layer reads: a Q or DQ stands before another of its operators.
+    """Return whether the graph quantises the layer's input: a Q or DQ comes before another of its operators.
 
-    One behind all others is that of its output, which a floating-point convolution may have too.
+    A Q after all others quantises the output, which a floating-point convolution may do too.
     """
     quantization = [is_quantization_name(operator) for operator in layer.operators]
     return any(before and not all(quantization[index:]) for index, before in enumerate(quantization))
 
 
 def product_operator(layer: EngineLayer) -> str:
-    """Return the name of the convolution or matrix product in a layer, or the layer's own where none is named so."""
+    """Return the name of the convolution or matrix product in a layer, else the layer's own name."""
     named = (operator for operator in layer.operators if _PRODUCT_NAME.search(operator))
     return next((operator for operator in named if not is_quantization_name(operator)), layer.name)
 
@@ -132,7 +132,7 @@ def _stands_alone(layer: EngineLayer) -> bool:
         sides = [any(tensor.data_type == "int8" for tensor in side) for side in (layer.inputs, layer.outputs)]
         return sides[0] != sides[1]
     if operations(layer.name) and not only_moves(layer.name):
-        return False  # its name tells of more than the operators that are told
+        return False  # its name lists more operators than the metadata
     return bool(layer.operators) and all(map(is_quantization_name, layer.operators))
 
 
@@ -140,8 +140,8 @@ def _of_products(layer: EngineLayer) -> str:
     first = layer.inputs[0].data_type if layer.inputs else UNKNOWN
     if first in QUANTIZED:
         return first
-    if told := _XMMA_TACTIC.search(layer.tactic):
-        return _XMMA_TYPES[told[1]]
+    if types := _XMMA_TACTIC.search(layer.tactic):
+        return _XMMA_TYPES[types[1]]
     for pattern, precision in _OLDER_TACTICS:
         if pattern.search(layer.tactic):
             return precision

@@ -1,4 +1,4 @@
-"""How long each layer of an engine takes, from a profile that was measured elsewhere."""
+"""Read the time of each layer of an engine from a profile that another tool measured."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from rtseg.engines.layers_file import read_json
 from rtseg.errors import EngineError
 
 MIN_MATCHED_TIME = 0.9
-"""The share of a profile's time that has to be in layers of the engine; with less it is another engine's."""
+"""The share of a profile's time that must be in layers of the engine; with less, the profile is another engine's."""
 
 
 @dataclass(frozen=True)
 class LayerTimes:
-    """Milliseconds of each layer, in the order of the engine's layers; None where the profile has none.
+    """Milliseconds of each layer, in the order of the engine's layers; None for a layer that the profile lacks.
 
-    unmatched_ms is the time of what the profile names and the engine lacks.
+    unmatched_ms is the time of profile entries that match no layer of the engine.
     """
 
     milliseconds: tuple[float | None, ...]
@@ -32,8 +32,8 @@ class LayerTimes:
 def read_layer_times(path: PathLike, engine: EngineLayers) -> LayerTimes:
     """Return the time of each layer of the engine.
 
-    The file is what `trtexec --exportProfile` writes, of which the average counts, or an object {layer: ms}.
-    Raises EngineError where it is neither, or where more than a tenth of its time is in layers that the engine lacks.
+    The file is the output of `trtexec --exportProfile` (its average times are used) or a JSON object {layer: ms}.
+    Raises EngineError if it is neither, or if more than a tenth of its time is in layers that the engine lacks.
     """
     hint = "trtexec --loadEngine=ENGINE --dumpProfile --exportProfile=PROFILE.json"
     times: dict[str, float] = {}
@@ -51,7 +51,7 @@ def read_layer_times(path: PathLike, engine: EngineLayers) -> LayerTimes:
             expected=f"its {len(layers)} layers, such as {engine.layers[0].name}",
             hint=hint,
         )
-    # A name that several layers share has one sum; each is given its part.
+    # Layers that share a name share one sum; each gets an equal part.
     shared = (None if layer.name not in times else times[layer.name] / layers[layer.name] for layer in engine.layers)
     return LayerTimes(tuple(shared), sum(unmatched.values()))
 

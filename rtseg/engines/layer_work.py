@@ -1,15 +1,15 @@
-"""The multiply-accumulates of a layer of an engine, by the shapes that are told of it.
+"""Count the multiply-accumulates of an engine's layer from its tensor shapes.
 
-They are counted as for a graph (graphs.macs), with the shapes that were compiled: channels that the compiler added to
-fill up a vector count, as the kernel multiplies them, and so does what a window takes from the padding.
+Counting follows graphs.macs, with the compiled shapes: channels that the compiler added to fill a vector count, because
+the kernel multiplies them, and so do the padding values in a window.
 
-    convolution              every value of the output takes a window of the inputs of its group
-    transposed convolution   every value of the input meets a window of the outputs of its group
-    matrix product           every value of the output takes a row times a column
+    convolution              every output value reads a window of the inputs of its group
+    transposed convolution   every input value adds to a window of the outputs of its group
+    matrix product           every output value is a row times a column
 
-Shapes that fit in more than one way, or in none, give None: nothing is guessed. So does a fused kernel in which
-something may have changed the shape between the product and the output, and a tactic that is told and multiplies less
-than the direct product (Winograd, structured sparsity).
+The result is None, never a guess, if the shapes fit in more than one way or in none. It is also None for a fused kernel
+that may change the shape between the product and the output, and for a known tactic that multiplies less than the
+direct product (Winograd, structured sparsity).
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ _POINTWISE = frozenset(
         "Neg",
     }
 )
-"""What a generated kernel may do beside its product without changing the shape."""
+"""Operations that a generated kernel may add to its product without changing the shape."""
 
 _TRANSPOSED = re.compile(r"deconv|^deconvolution$", re.IGNORECASE)
 _FEWER = re.compile(r"winograd|sparse", re.IGNORECASE)
 
 
 def macs_of(layer: EngineLayer, work: str) -> int | None:
-    """Return the multiply-accumulates of a layer: 0 where it has no product, None where they cannot be told.
+    """Return the multiply-accumulates of a layer: 0 if it has no product, None if they cannot be determined.
 
-    work is layer_precision.work_of's word for the layer.
+    work is the result of layer_precision.work_of for the layer.
     """
     if work not in (CONVOLUTION, MATRIX_PRODUCT):
         return 0
@@ -79,7 +79,7 @@ def macs_of(layer: EngineLayer, work: str) -> int | None:
 
 
 def _convolutions(layer: EngineLayer, *, pointwise: bool = False) -> Iterator[int]:
-    """Give the count for each constant that may be the weight, (out, in / groups, ...), or for the window if told."""
+    """Yield the count for each constant that may be the weight, (out, in / groups, ...), or for the window if given."""
     written = layer.outputs[0].shape
     maps = _maps_read(layer)
     if layer.window and len(layer.window) == len(written) - 2:
@@ -98,7 +98,7 @@ def _convolutions(layer: EngineLayer, *, pointwise: bool = False) -> Iterator[in
 
 
 def _transposed_convolutions(layer: EngineLayer) -> Iterator[int]:
-    """Give the count for each constant that may be the weight, (in, out / groups, ...), or for the window if told."""
+    """Yield the count for each constant that may be the weight, (in, out / groups, ...), or for the window if given."""
     written = layer.outputs[0].shape
     maps = _maps_read(layer)
     if layer.window and len(layer.window) == len(written) - 2:
@@ -123,7 +123,7 @@ def _maps_read(layer: EngineLayer) -> list[tuple[int, ...]]:
 
 
 def _matrix_products(layer: EngineLayer) -> Iterator[int]:
-    """Give the count for every way in which two operands, as they lie or transposed, give the output."""
+    """Yield the count for every way in which two operands, transposed or not, give the output."""
     written = layer.outputs[0].shape
     if len(written) < 2:
         return

@@ -1,4 +1,4 @@
-"""The file of an engine's layers: where it lies beside the engine, and how it is read."""
+"""Find and read the layer file beside an engine."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SAVE = "trtexec --loadEngine={engine} --skipInference --exportLayerInfo={layers}
 
 
 def layers_beside(engine: PathLike) -> Path:
-    """Return where the inspector's text of the engine at that path lies: NAME.engine.layers.json."""
+    """Return the path of the inspector's text for the engine at that path: NAME.engine.layers.json."""
     return Path(f"{engine}{LAYERS_SUFFIX}")
 
 
 def layers_path(path: PathLike) -> Path:
-    """Return where the inspector's text lies: beside an engine as NAME.engine.layers.json, else path itself.
+    """Return the path of the inspector's text: NAME.engine.layers.json beside an engine, else path itself.
 
-    An engine is told by its suffix, or by having such a file beside it.
+    path is an engine if it has an engine's suffix, or if such a file lies beside it.
     """
     given = Path(path)
     beside = layers_beside(given)
@@ -32,7 +32,7 @@ def layers_path(path: PathLike) -> Path:
 
 
 def engine_path(path: PathLike) -> Path | None:
-    """Return the engine that path names or lies beside, or None where the name tells of none."""
+    """Return the engine at path, or the one that the layer file at path belongs to; None if the name fits neither."""
     given = Path(path)
     if layers_path(given) != given:
         return given
@@ -44,7 +44,7 @@ def engine_path(path: PathLike) -> Path | None:
 def read_layers(path: PathLike) -> EngineLayers:
     """Return the layers of an engine, or of a saved inspector file. No TensorRT and no GPU is needed.
 
-    Raises EngineError where the file is missing, is no inspector file, or was saved without the details.
+    Raises EngineError if the file is missing, is not an inspector file, or was saved without details.
     """
     source = layers_path(path)
     if source != Path(path) and not source.exists() and not Path(path).exists():
@@ -69,7 +69,7 @@ def read_json(path: Path, *, hint: str) -> Any:
 def parse_json(text: str, source: str = INSPECTOR, *, hint: str = "") -> Any:
     """Return the content of JSON as TensorRT's tools write it. source names it in messages. Raises EngineError."""
     if re.search(r"\\u[dD][89a-fA-F]", text):
-        raise EngineError(f"{source} has half a character, which is no text", hint=hint)
+        raise EngineError(f"{source} has half of a surrogate pair, which is not text", hint=hint)
     try:
         # TensorRT 8.6 puts control characters between the names in Metadata, unescaped.
         return json.loads(text, strict=False)

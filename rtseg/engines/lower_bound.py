@@ -1,22 +1,21 @@
-"""The least time that one frame of an engine takes on a card, by its figures: a lower bound, no forecast.
+"""Compute the least time that one frame of an engine can take on a card: a lower bound, not a forecast.
 
-Two things take time however well an engine is written, and neither waits for the other:
+Two things take time however good the kernels are, and they can overlap:
 
-    operations   of the products of each kernel, at the card's fastest rate for the precision that the kernel computes
-                 in, at its highest clock. A kernel whose products cannot be told counts as nothing, and so does all
-                 that is no product.
-    memory       what has to pass between the cache and the memory, at the full bandwidth: every input and constant
-                 once, every output once, and of a tensor between two kernels what the L2 cannot hold, once written and
-                 once read. The frame begins with an empty cache and ends when its outputs are in memory.
+    operations   the products of each kernel, at the card's fastest rate for the kernel's precision, at its highest
+                 clock. A kernel whose products cannot be counted adds nothing, and neither does any other operation.
+    memory       the bytes that must pass between cache and memory, at full bandwidth: every input and constant once,
+                 every output once, and the part of a tensor between two kernels that the L2 cannot hold, written
+                 once and read once. The frame begins with an empty cache and ends when its outputs are in memory.
 
-The bound of a kernel, and of the whole engine, is the larger of the two. Kernels may run beside each other, so the
-bounds of the kernels are not summed. What is compulsory is counted with the kernel that first needs it.
+The bound of a kernel, and of the whole engine, is the larger of the two. Kernels may run concurrently, so their bounds
+are not summed. Compulsory bytes are counted with the kernel that first needs them.
 
-Operations are those of the direct product. A convolution by Winograd's algorithm does with fewer, and can come in under
-the bound where the text does not tell its tactic, as that of TensorRT for RTX does not.
+Operations are those of the direct product. A Winograd convolution needs fewer and can be faster than the bound if the
+layer information does not name its tactic, as with TensorRT for RTX.
 
-Traffic is another figure: the bytes of all tensors that all kernels list (account), over the bandwidth. A cache makes
-do with less, so it is no limit.
+Traffic is another figure: the bytes of all tensors that all kernels list (account), divided by the bandwidth. With a
+cache less passes through memory, so traffic is not a limit.
 """
 
 from __future__ import annotations
@@ -39,11 +38,11 @@ OPERATIONS_OF_A_MAC = 2
 
 @dataclass(frozen=True)
 class KernelBound:
-    """What one kernel takes at least.
+    """The lower bound of one kernel.
 
-    macs are its multiply-accumulates, None where they cannot be told. operations_ms is their time, 0 where macs is None
-    and where the card has no rate for the precision, which counted is False for. memory_bytes are compulsory.
-    measured_ms is the time of a profile, None without one.
+    macs are its multiply-accumulates, None if they cannot be counted. operations_ms is their time; it is 0, and counted
+    is False, if macs is None or the card has no rate for the precision. memory_bytes are the compulsory bytes.
+    measured_ms is the time in a profile, None without one.
     """
 
     name: str
@@ -87,7 +86,7 @@ class KernelBound:
 
 @dataclass(frozen=True)
 class LowerBound:
-    """What one frame of an engine takes at least on a card, kernel by kernel in the order of their launch.
+    """The lower bound of one frame of an engine on a card, kernel by kernel in launch order.
 
     traffic_ms is the time of all listed bytes at the full bandwidth. measured_ms is the sum of a profile.
     """
@@ -104,12 +103,12 @@ class LowerBound:
 
     @cached_property
     def memory_bytes(self) -> int:
-        """What has to be read from memory and written to it."""
+        """The bytes that must be read from memory and written to it."""
         return sum(kernel.memory_bytes for kernel in self.kernels)
 
     @cached_property
     def memory_ms(self) -> float:
-        """The time of these bytes."""
+        """The time of these bytes at full bandwidth."""
         return sum(kernel.memory_ms for kernel in self.kernels)
 
     @property
@@ -119,12 +118,12 @@ class LowerBound:
 
     @property
     def macs(self) -> int:
-        """The multiply-accumulates of all kernels of which they can be told."""
+        """The multiply-accumulates of all kernels that can be counted."""
         return sum(kernel.macs or 0 for kernel in self.kernels)
 
     @property
     def uncounted(self) -> int:
-        """How many kernels have products that count as nothing here."""
+        """Number of kernels with products that are not counted here."""
         return sum(not kernel.counted for kernel in self.kernels)
 
     @property
@@ -155,8 +154,8 @@ class LowerBound:
 def lower_bound(audit: Audit, card: Card, *, measured: bool = True) -> LowerBound:
     """Return the lower bound of an engine on a card.
 
-    measured says that the times of the audit, if it has any, were taken on that card. Where the text has the layers of
-    a build for the card's compute capability alone they are taken, unless there are times: those are of the engine's
+    measured is True if the audit's times, if any, were measured on that card. If the layer information has a separate
+    build for the card's compute capability, its layers are used, unless there are times: those belong to the engine's
     own list.
     """
     timed = measured and audit.timed
@@ -185,10 +184,10 @@ def lower_bound(audit: Audit, card: Card, *, measured: bool = True) -> LowerBoun
 
 
 class _Compulsory:
-    """Gives the bytes that each kernel has to move, if asked in the order of their launch.
+    """Computes the bytes that each kernel must move; call it for the kernels in launch order.
 
-    A tensor that is told in parts, as those that a concatenation joins, has one name: of what is read under a name the
-    largest part counts, and of an output no more than its own size.
+    A tensor listed in parts, such as the inputs of a concatenation, has one name. Of all reads under a name the largest
+    counts, and of an output no more than its own size.
     """
 
     def __init__(self, audit: Audit, l2_bytes: int) -> None:
@@ -200,7 +199,7 @@ class _Compulsory:
     def of(
         self, inputs: Iterable[LayerTensor], constants: Iterable[LayerTensor], outputs: Iterable[LayerTensor]
     ) -> int:
-        """Return those of the next kernel."""
+        """Return the bytes of the next kernel."""
         size = sum(self._newly_read(tensor, tensor.name in self._inputs) for tensor in inputs)
         size += sum(self._newly_read(tensor, True) for tensor in constants)
         return size + sum(map(self._written, outputs))

@@ -1,8 +1,8 @@
-"""From an ONNX file to a model that OpenVINO stores: what its runner compiles, so that C++ need not correct it again.
+"""Store the model that OpenVINO's runner compiles for an ONNX file, so that C++ need not correct the graph again.
 
-The runner rewrites quantised graphs, which OpenVINO would get wrong (`runners/openvino_quantization.py`), and compares
-them with ONNX Runtime. What is stored here gets its name once it is read back, by the way that every reader takes, and
-gives the same bits as the ONNX file on the inputs of that comparison.
+The runner rewrites quantised graphs, because OpenVINO would compute them wrongly (`runners/openvino_quantization.py`),
+and compares them with ONNX Runtime. The stored model gets its file name only after it was read back, as every reader
+does it, and gave the same bits as the ONNX file on the inputs of that comparison.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SUFFIX = ".xml"
 
 @dataclass(frozen=True)
 class _Proof:
-    """On which inputs both models gave the same bits, what the values were compared with, and what is left open."""
+    """The inputs on which both models gave the same bits, the reference of the values, and what remains unchecked."""
 
     identical_on: tuple[str, ...]
     compared_with: str
@@ -55,11 +55,11 @@ def build_openvino(
 ) -> Artifact:
     """Store the model that OpenVINO's runner compiles for an ONNX file, and return it.
 
-    output is the graph, NAME.xml, by default NAME.openvino.xml beside the source; the constants lie beside it in
-    NAME.bin. All files are written together, or none. precision may name that of the file, which is kept.
+    output is the graph, NAME.xml, by default NAME.openvino.xml beside the source; the constants are beside it in
+    NAME.bin. All files are written together, or none. precision, if given, must be the file's own, which is kept.
 
-    Raises MissingDependencyError, ManifestError and OnnxError for the file, SpecError for another precision or name,
-    RunnerError where OpenVINO refuses the file, gets it wrong, or gives other results for what it stored, and
+    Raises MissingDependencyError, ManifestError and OnnxError for the file, SpecError for another precision or suffix,
+    RunnerError if OpenVINO refuses the file, computes it wrongly, or gives other results for the stored model, and
     WriteError.
     """
     started = time.monotonic()
@@ -115,9 +115,9 @@ def _require_precision(path: Path, manifest: Manifest, precision: str | None) ->
 
 
 def _proven(graph: Artifact, stored: Artifact) -> _Proof:
-    """Run both on the inputs that the runner compares quantised files with ONNX Runtime on.
+    """Run both on the inputs of the runner's comparison of quantised files with ONNX Runtime.
 
-    Raises RunnerError where the file itself comes out wrong, or the stored model differs in a bit.
+    Raises RunnerError if the file itself is computed wrongly, or if the stored model's results differ in a bit.
     """
     with load(graph, runner=OPENVINO) as original, load(stored, runner=OPENVINO) as reread:
         names = []
@@ -125,7 +125,7 @@ def _proven(graph: Artifact, stored: Artifact) -> _Proof:
             expected, got = original.runner.infer(array.copy()), reread.runner.infer(array.copy())
             if expected.dtype != got.dtype or not np.array_equal(
                 expected.view(np.uint8),
-                got.view(np.uint8),  # NaN is NaN
+                got.view(np.uint8),  # compared as bytes, so that NaN equals NaN
             ):
                 raise RunnerError(
                     f"the model that OpenVINO stored gives other results than {graph.path}",

@@ -1,4 +1,4 @@
-"""What goes into a build and what comes out: a graph as TensorRT takes it, the request, and the serialised engine."""
+"""Inputs and result of a build: the prepared graph, the request, and the serialised engine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rtseg.engines.settings import BuildSettings
 
 @dataclass(frozen=True)
 class ReadyGraph:
-    """A graph as one kind of TensorRT is given it, so that what builds the engine needs no onnx.
+    """A graph prepared for one kind of TensorRT, so that building the engine needs no onnx.
 
-    graph is a serialised ONNX model and sha256 its digest; source_sha256 is that of the file it was made from.
-    precision is fp32, fp16 or int8. typed says that the graph holds the types; else builder_flags names the precision.
-    account says in words what was done to the graph. products has, for TensorRT for RTX, the precision of each
-    convolution and matrix product by name: what the finished engine is held against. notes say what of the comparison
-    with the file is left open. rewriting says which graph passes were applied and what they saved
-    (engines.rewriting.choice.Rewriting), nothing where none was asked for.
+    graph is a serialised ONNX model and sha256 its digest; source_sha256 is the digest of the source file. precision is
+    fp32, fp16 or int8. typed is True if the graph holds the types; otherwise builder_flags name the precision. account
+    is a sentence about the changes to the graph. products, for TensorRT for RTX, maps each convolution and matrix
+    product to its precision, against which the finished engine is checked. notes say what the comparison with the file
+    could not check. rewriting holds the applied graph passes and their savings (engines.rewriting.choice.Rewriting),
+    empty if none was requested.
     """
 
     graph: bytes
@@ -36,9 +36,9 @@ class ReadyGraph:
 
 @dataclass(frozen=True)
 class PlanRequest:
-    """What TensorRT is given: of a ReadyGraph what it needs to know, the settings, and a file of measured times.
+    """The request to TensorRT: the needed fields of a ReadyGraph, the settings, and a file of measured times.
 
-    Of timing_cache the build starts and to it adds; None leaves it out.
+    The build reads and updates timing_cache; None disables it.
     """
 
     graph: bytes
@@ -50,9 +50,9 @@ class PlanRequest:
 
 @dataclass(frozen=True)
 class Plan:
-    """A serialised engine, the inspector's JSON about its layers, and in words what is to be said of the build.
+    """A serialised engine, the inspector's JSON about its layers, and notes about the build.
 
-    content is a plain TensorRT plan, which trtexec --loadEngine takes too.
+    content is a plain TensorRT plan, which trtexec --loadEngine also accepts.
     """
 
     content: bytes

@@ -1,4 +1,4 @@
-"""What an engine is built for: one TensorRT on one kind of GPU, or TensorRT for RTX and one or more kinds."""
+"""The platform of an engine: one TensorRT release on one kind of GPU, or TensorRT for RTX and one or more kinds."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ PURPOSE = "building an engine"
 
 
 class Platform(ABC):
-    """What decides, beside graph and settings, which engine is built, and what a manifest says of it."""
+    """What decides, beside graph and settings, which engine is built; a manifest records it."""
 
     runtime: str
 
     ignored_settings: tuple[str, ...] = ()
-    """Fields of BuildSettings that decide nothing here."""
+    """Fields of BuildSettings that have no effect here."""
 
     @property
     @abstractmethod
     def suffix(self) -> str:
-        """What a file's name says of it, such as trt10.3.0-sm90."""
+        """The platform's part of a file name, such as trt10.3.0-sm90."""
 
     @property
     @abstractmethod
     def device_words(self) -> str:
-        """The GPUs that the engine is for, in words."""
+        """A phrase for the GPUs that the engine is built for."""
 
     @property
     @abstractmethod
     def tools(self) -> Mapping[str, str]:
-        """The release that builds it, by the name of the package."""
+        """The release that builds the engine, by package name."""
 
     @abstractmethod
     def details(self) -> dict[str, Any]:
-        """Return what preflight reads in an engine's manifest: fields of EngineDetails."""
+        """Return the fields of EngineDetails that preflight reads from an engine's manifest."""
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """Return everything that decides, as plain values."""
 
     def default_name(self, graph: Path, precision: str) -> Path:
-        """Return the name beside the graph's that says what is inside: NAME.int8.trt10.3.0-sm90.engine."""
+        """Return a path beside the graph whose name states precision and platform: NAME.int8.trt10.3.0-sm90.engine."""
         stem = graph.stem if graph.stem.endswith(f".{precision}") else f"{graph.stem}.{precision}"
         return graph.with_name(f"{stem}.{self.suffix}.engine")
 
@@ -66,7 +66,7 @@ class TensorRtPlatform(Platform):
 
     @property
     def architecture(self) -> str:
-        """What file names and compilers call the GPU, such as sm90."""
+        """The GPU's architecture in file names and compilers, such as sm90."""
         return architecture(self.compute_capability)
 
     @property
@@ -76,7 +76,7 @@ class TensorRtPlatform(Platform):
 
     @property
     def device_words(self) -> str:
-        """The GPU that it is built on."""
+        """The GPU that the engine is built on."""
         return f"{self.device} ({self.architecture})"
 
     @property
@@ -102,8 +102,8 @@ class TensorRtPlatform(Platform):
 class RtxPlatform(Platform):
     """release is TensorRT for RTX's, such as "1.7.1.116"; capabilities are those that the engine is compiled for.
 
-    portable says that none was asked for by name: the engine is then for these and for every later one, for which the
-    driver compiles it anew.
+    portable is True if none was named: the engine then runs on these and on every later one, for which the driver
+    compiles it again.
     """
 
     release: str
@@ -116,7 +116,7 @@ class RtxPlatform(Platform):
     def __post_init__(self) -> None:
         if TURING in self.capabilities and len(self.capabilities) > 1:
             raise EngineError(
-                "an engine for compute capability 7.5 is one of its own: with 7.5 in it the others lose INT8 and grow",
+                "compute capability 7.5 needs its own engine: together with 7.5 the others lose INT8 and grow",
                 got=", ".join(map(capability_text, self.capabilities)),
                 expected="7.5 alone, or others",
                 hint="two builds, one of them with --compute-capability 7.5",
@@ -159,16 +159,16 @@ class RtxPlatform(Platform):
 
 
 def architecture(capability: Capability) -> str:
-    """Return what file names and compilers call a compute capability: sm90 of (9, 0)."""
+    """Return the name of a compute capability in file names and compilers: sm90 for (9, 0)."""
     return "sm{}{}".format(*capability)
 
 
 def capability_text(capability: Capability) -> str:
-    """Return a compute capability as NVIDIA writes it: 9.0 of (9, 0)."""
+    """Return a compute capability as NVIDIA writes it: 9.0 for (9, 0)."""
     return "{}.{}".format(*capability)
 
 
 def tensorrt_platform(driver: CudaDriver) -> TensorRtPlatform:
-    """Return the installed TensorRT and the driver's GPU. Raises MissingDependencyError and EngineError."""
+    """Return the platform of the installed TensorRT and GPU. Raises MissingDependencyError and EngineError."""
     release = tensorrt_release(PURPOSE)
     return TensorRtPlatform(release, driver.device.name, driver.device.compute_capability)

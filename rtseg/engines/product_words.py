@@ -1,4 +1,4 @@
-"""Words about the convolutions and matrix products of an engine."""
+"""Phrases about the convolutions and matrix products of an engine, for messages."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ if TYPE_CHECKING:
     from rtseg.engines.audited_layer import AuditedLayer
 
 NAMED = 3
-"""So many are named in a message."""
+"""Number of names in a message."""
 
 
 def products(number: int) -> str:
-    """Return what so many of them are called."""
+    """Return the noun, singular or plural by number."""
     return "convolution or matrix product" if number == 1 else "convolutions and matrix products"
 
 
 def part_of(part: Sequence[AuditedLayer], whole: Sequence[AuditedLayer]) -> str:
-    """Return how many of how many: "3 of 68 convolutions and matrix products"."""
+    """Return a count with its total, such as "3 of 68 convolutions and matrix products"."""
     return f"{len(part)} of {len(whole)} {products(len(whole))}"
 
 
 def precisions(layers: Sequence[AuditedLayer]) -> str:
-    """Return the precisions that occur: "fp16 and fp32"."""
+    """Return the precisions of the layers, such as "fp16 and fp32"."""
     return " and ".join(sorted({entry.precision for entry in layers}))
 
 
 def first_names(layers: Sequence[AuditedLayer]) -> str:
-    """Return the first names of their ONNX operators, and how many more there are."""
+    """Return the names of their first ONNX operators, and the number of the rest."""
     return first_of([product_operator(entry.layer) for entry in layers])
 
 
 def first_of(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
+    """Return the first names, and the number of the rest."""
     text = ", ".join(names[:NAMED])
     return f"{text} and {len(names) - NAMED} more" if len(names) > NAMED else text

@@ -1,4 +1,4 @@
-"""How far a build is, as far as TensorRT tells (10.0 and newer), and the way to stop it between two steps."""
+"""Follow the progress of a build, as TensorRT 10.0 and newer report it, and stop it between two steps."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class _Phase:
 
 
 class BuildProgress:
-    """The phases of a build that have begun and not ended, and whether it is to stop. Safe to use from any thread.
+    """The running phases of a build, and whether it should stop. Safe to use from any thread.
 
-    A phase counts its steps, and may lie within one step of another. heard is True once a monitor has been given to
-    TensorRT: only then can the build tell how far it is, and be stopped.
+    A phase counts its steps, and may be nested in one step of another phase. heard is True once TensorRT has a monitor:
+    only then does the build report progress and can be stopped.
     """
 
     def __init__(self) -> None:
@@ -35,29 +35,29 @@ class BuildProgress:
         self._cancelled = threading.Event()
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
-        """Take up a phase of so many steps."""
+        """Begin a phase with that number of steps."""
         with self._lock:
             self._phases[name] = _Phase(name, parent, max(steps, 1))
 
     def step(self, name: str, step: int) -> bool:
-        """Count a step, given from 0, as done; return whether the build shall go on."""
+        """Mark a step, counted from 0, as done; return whether the build should continue."""
         with self._lock:
             if name in self._phases:
                 self._phases[name].done = step + 1
         return not self.cancelled
 
     def finish(self, name: str) -> None:
-        """Drop a phase that has ended. The build may end it early, so its steps need not all be done."""
+        """End a phase. The build may end it early, so not all of its steps need be done."""
         with self._lock:
             self._phases.pop(name, None)
 
     def cancel(self) -> None:
-        """Let the build stop at its next step."""
+        """Stop the build at its next step."""
         self._cancelled.set()
 
     @property
     def cancelled(self) -> bool:
-        """Whether the build is to stop."""
+        """Whether the build should stop."""
         return self._cancelled.is_set()
 
     @property
@@ -67,9 +67,9 @@ class BuildProgress:
             return next(reversed(self._phases), "")
 
     def fraction(self) -> float:
-        """Return how much is done, from 0 to 1, never less than before.
+        """Return the fraction done, from 0 to 1; it never decreases.
 
-        A phase within another counts as a part of the step that the outer one is in.
+        A nested phase counts as part of the outer phase's current step.
         """
         with self._lock:
             roots = [phase for phase in self._phases.values() if phase.parent not in self._phases]
@@ -84,9 +84,9 @@ class BuildProgress:
 def tensorrt_monitor(
     trt: TensorRt, progress: BuildProgress, *, within: str | None = None
 ) -> trt.IProgressMonitor | None:
-    """Return a monitor that tells the progress object what TensorRT does, None where TensorRT has none (before 10).
+    """Return a monitor that reports TensorRT's progress to the progress object, None if TensorRT has none (before 10).
 
-    within is the phase that the build is a step of, where it is one of several builds.
+    within names the outer phase if this build is one of several.
     """
     if not hasattr(trt, "IProgressMonitor"):
         return None

@@ -1,4 +1,4 @@
-"""Whether what TensorRT built is what was asked for, by what its inspector tells of the finished engine."""
+"""Check whether a finished engine has the requested precision, by the text of TensorRT's inspector."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtseg.errors import EngineError
 
 @dataclass(frozen=True)
 class PrecisionProof:
-    """The verdict on an engine, and the counts behind it (Audit.shares), None where the text could not be read."""
+    """The verdict on an engine, and the counts behind it (Audit.shares), None if the text could not be read."""
 
     verdict: EngineVerdict
     shares: Mapping[str, Any] | None
@@ -26,10 +26,10 @@ class PrecisionProof:
 
 
 def prove_precision(layers: str, request: str, *, must_be_readable: bool = False) -> PrecisionProof:
-    """Return what the inspector's text says of a request for fp32, fp16 or int8.
+    """Return the proof that the inspector's text gives for a request of fp32, fp16 or int8.
 
-    A text that cannot be read, as another version of TensorRT may write one, leaves the verdict undecided: it says
-    nothing against an engine that took minutes to build. With must_be_readable it raises EngineError.
+    An unreadable text, such as one of another TensorRT version, leaves the verdict undecided: it is no evidence against
+    an engine that took minutes to build. With must_be_readable it raises EngineError.
     """
     try:
         account = audit(parse_layers(parse_json(layers)))

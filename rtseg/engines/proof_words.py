@@ -1,4 +1,4 @@
-"""What is said of an engine's proof: what its products compute in, how many kernels it launches, what they move."""
+"""Sentences about an engine's proof: precision of its products, number of its kernels, bytes they move."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 SMALLEST_TOLD = 50_000
-"""Bytes listed twice that are worth a word."""
+"""Repeated bytes below this size are not mentioned."""
 
 
 def shares_text(shares: Mapping[str, Any]) -> str:
-    """Return in one line what an engine computes in (Audit.shares): of its products first, then what goes beside."""
+    """Return one line on an engine's precisions (Audit.shares): its products first, then reformats and lone Q/DQ."""
     weighted = shares["weighted"]
     total = sum(weighted.values())
     counts = ", ".join(f"{precision.upper()} {number}" for precision, number in weighted.items())
@@ -25,7 +25,7 @@ def shares_text(shares: Mapping[str, Any]) -> str:
 
 
 def account_text(account: Mapping[str, Any]) -> str:
-    """Return in one line how many kernels an engine launches and what they move (Account.summary)."""
+    """Return one line on the number of an engine's kernels and the bytes that they move (Account.summary)."""
     repeated = account["repeated_bytes"]
     less = f", {megabytes(repeated)} of it read again by the same kernel" if repeated >= SMALLEST_TOLD else ""
     return (

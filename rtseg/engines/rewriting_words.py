@@ -1,4 +1,4 @@
-"""What is said of the graph passes that a build applied (rewriting.choice.Rewriting as plain values)."""
+"""The sentence about the graph passes that a build applied (rewriting.choice.Rewriting as plain values)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNTIMED = "nobody has timed them in TensorRT"
 
 
 def rewriting_text(rewriting: Mapping[str, Any]) -> str:
-    """Return one line: which passes were applied, and what they save; empty where none was."""
+    """Return one line that names the applied passes and what they save; empty if there were none."""
     names = ", ".join(dict.fromkeys(entry["name"] for entry in rewriting.get("applied", ())))
     if not names:
         return ""

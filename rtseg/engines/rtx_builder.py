@@ -1,7 +1,7 @@
-"""One build in TensorRT for RTX, from a graph's bytes to an engine's and the list of its layers. It needs no GPU.
+"""Build one engine with TensorRT for RTX, without a GPU: serialised graph in, serialised engine and layer list out.
 
-The compiler works ahead of time for the compute capabilities asked for; the driver finishes the work where the engine
-is loaded. So no kernel is timed here, there is no timing cache, and a build takes seconds.
+The compiler works ahead of time for the requested compute capabilities; the driver finishes the work when the engine is
+loaded. So no kernel is timed here, there is no timing cache, and a build takes seconds.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     import tensorrt_rtx as trt
 
 _ONE_AT_A_TIME = threading.Lock()
-"""Each record hears all that the product says in this process, so two builds at once would mix their lists."""
+"""Each record receives every message of the product in this process, so two builds at once would mix their lists."""
 
 NO_EFFECT = ("optimization_level", "tiling", "avg_timing_iterations")
-"""Fields of a settings that this compiler takes and does nothing with: it times no kernel."""
+"""Fields of BuildSettings that this compiler accepts and ignores, because it times no kernel."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class RtxBuild:
 
 
 class LayerListRecord(LogRecord):
-    """What TensorRT said, and the lists of layers among it."""
+    """TensorRT's messages, and the layer lists among them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lists: list[str] = []
 
     def add(self, severity: int, message: str) -> None:
-        """Take one line."""
+        """Add one message."""
         if is_layer_list(message):
             self.lists.append(message)
         else:
@@ -63,10 +63,10 @@ def build_rtx(
     *,
     within: str,
 ) -> RtxBuild:
-    """Return the engine of a graph for those compute capabilities, for the compiler's own choice where there are none.
+    """Return the engine of a graph for those compute capabilities; without any, for the compiler's own choice.
 
-    within is the phase of progress that the build is a step of. Raises EngineError with the compiler's own words where
-    it refuses, and where its log cannot be read; KeyboardInterrupt where progress was cancelled.
+    within names the phase of progress that this build is a step of. Raises EngineError with the compiler's own message
+    if it refuses, and if its log cannot be read; KeyboardInterrupt if progress was cancelled.
     """
     with _ONE_AT_A_TIME:
         record = LayerListRecord()
@@ -79,17 +79,17 @@ def build_rtx(
         _apply(trt, config, settings)
         config.progress_monitor = tensorrt_monitor(trt, progress, within=within)
         serialized = builder.build_serialized_network(network, config)
-        del parser  # not before: the network's weights lie in the parser's memory
+        del parser  # not earlier: the parser owns the memory of the network's weights
         if progress.cancelled:
             raise KeyboardInterrupt
         if serialized is None and settings.workspace_mib and any("OutOfMemory" in line for line in record.errors):
-            raise EngineError(  # no GPU's memory: nothing here has one
+            raise EngineError(  # the workspace, not GPU memory: no GPU is used here
                 "no kernel fits into the workspace", got=f"{settings.workspace_mib} MiB", hint="a larger --workspace"
             )
         if serialized is None:
-            # That there is no driver is told of every refusal, and the cause of none.
-            told = [line for line in record.errors if "cudaError 35" not in line] or record.errors
-            raise engine_error("TensorRT for RTX could not build the engine", told, hint="rtseg build --keep-graph F")
+            # TensorRT adds "no driver" to every refusal; it is never the cause.
+            lines = [line for line in record.errors if "cudaError 35" not in line] or record.errors
+            raise engine_error("TensorRT for RTX could not build the engine", lines, hint="rtseg build --keep-graph F")
         content, lists = bytes(memoryview(serialized)), list(record.lists)
     if len(lists) != 1:
         raise EngineError(
@@ -101,9 +101,9 @@ def build_rtx(
 
 
 def left_out(settings: BuildSettings) -> list[str]:
-    """Return in words what a settings asks for that this compiler has no use for.
+    """Return one sentence for each setting that this compiler ignores.
 
-    Raises EngineError for hardware_compatibility, which would change what the engine runs on.
+    Raises EngineError for hardware_compatibility, which would change which GPUs the engine runs on.
     """
     if settings.hardware_compatibility != "none":
         raise EngineError(
@@ -134,4 +134,4 @@ def _apply(trt: TensorRtRtx, config: trt.IBuilderConfig, settings: BuildSettings
         config.clear_flag(trt.BuilderFlag.TF32)
     if settings.max_aux_streams >= 0:
         config.max_aux_streams = settings.max_aux_streams
-    config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # what a CUDA graph of ours around the engine asks for
+    config.set_flag(trt.BuilderFlag.REQUIRE_USER_ALLOCATION)  # needed to capture the engine in a CUDA graph

@@ -11,21 +11,22 @@ from rtseg.errors import EngineError
 from rtseg.runners.tensorrt.module import TensorRtRtx
 
 PORTABLE = ((8, 6), (8, 9), (12, 0), (12, 1))
-"""What an engine is for where none is named: Ampere's RTX cards, Ada, Blackwell. It is the compiler's own default, and
-later cards load it too."""
+"""The compute capabilities of an engine if none is named: Ampere's RTX cards, Ada, Blackwell. This is the compiler's
+own default; later cards load such an engine too.
+"""
 
 
 def known_capabilities(trt: TensorRtRtx) -> tuple[Capability, ...]:
-    """Return what can be compiled for, in order: (7, 5) to (12, 0), in newer releases more."""
+    """Return the compute capabilities that can be compiled for, in order: (7, 5) to (12, 0), more in newer releases."""
     names = trt.ComputeCapability.__members__
     found = (re.fullmatch(r"SM(\d+)(\d)", str(name)) for name in names)
     return tuple(sorted((int(number[1]), int(number[2])) for number in found if number))
 
 
 def rtx_platform(trt: TensorRtRtx, wanted: Iterable[str] = ()) -> RtxPlatform:
-    """Return the platform of the installed release for compute capabilities such as "8.9", the portable one for none.
+    """Return the installed release's platform for compute capabilities such as "8.9"; without any, the portable one.
 
-    Raises EngineError for one that does not exist, and for 7.5 with others.
+    Raises EngineError for one that the release cannot compile for, and for 7.5 together with others.
     """
     known = known_capabilities(trt)
     release = str(trt.__version__)

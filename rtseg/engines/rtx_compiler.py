@@ -1,7 +1,7 @@
-"""TensorRT for RTX as a compiler of engines: the engine itself, and a build for each compute capability alone as proof.
+"""TensorRT for RTX as a compiler: it builds the engine and, as proof, one engine per compute capability.
 
-An engine for several compute capabilities has one list of layers, which does not say what each of them gets. So each is
-built once more by itself, for its list only. Those engines are thrown away.
+An engine for several compute capabilities has one list of layers, which does not show the kernels of each. So each
+capability is built once more by itself, only for its list; those engines are discarded.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ PHASE = "engines"
 
 
 class RtxCompiler(Compiler):
-    """Builds for an RtxPlatform. Two builds of one request give the same bytes."""
+    """Builds for an RtxPlatform. Builds are reproducible: the same request gives the same bytes."""
 
     def __init__(self, trt: TensorRtRtx, platform: RtxPlatform) -> None:
         self._trt: TensorRtRtx = trt
         self.platform: RtxPlatform = platform
 
     def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
-        """Return the file's graph as the compiler wants it, after the passes that pay for its first compute capability.
+        """Return the prepared graph, after the passes that save time on the first compute capability.
 
         Raises what compiler.ready_from raises.
         """
@@ -49,7 +49,7 @@ class RtxCompiler(Compiler):
         return ready_from(path, precision, RTX, capabilities, rewriter=rewriter if rewrite else None)
 
     def remarks(self, settings: BuildSettings) -> tuple[str, ...]:
-        """Return in words which of these settings do nothing here. Raises EngineError for hardware_compatibility."""
+        """Return one sentence for each setting without effect here. Raises EngineError for hardware_compatibility."""
         return tuple(left_out(settings))
 
     def build(self, ready: ReadyGraph, settings: BuildSettings, progress: BuildProgress) -> Plan:
@@ -66,11 +66,11 @@ class RtxCompiler(Compiler):
 
         engine = built(() if platform.portable else platform.capabilities, 0)
         lists = {capability_text(entry): built((entry,), step).layers for step, entry in enumerate(alone, 1)}
-        told = {
+        layers = {
             **engine.layers,
             ASKED: dict(ready.products),
             ALONE: {name: {"Layers": layers["Layers"]} for name, layers in lists.items()},
             "Runtime": platform.to_json(),
         }
         progress.finish(PHASE)
-        return Plan(engine.content, json.dumps(told, separators=(",", ":")), (), time.monotonic() - started)
+        return Plan(engine.content, json.dumps(layers, separators=(",", ":")), (), time.monotonic() - started)

@@ -1,7 +1,7 @@
-"""The builder log of TensorRT for RTX, read into what TensorRT's engine inspector would write.
+"""Convert the builder log of TensorRT for RTX into the JSON that TensorRT's engine inspector would write.
 
-Without a GPU there is no inspector. But the builder, asked for ProfilingVerbosity.DETAILED, says in one long verbose
-message which kernels the engine launches:
+Without a GPU there is no inspector. But with ProfilingVerbosity.DETAILED the builder lists the engine's kernels in one
+long verbose message:
 
     Layers:
     Name: N, LayerType: T, Inputs: [ TENSOR, ...], Constants: [ TENSOR, ...], Outputs: [ TENSOR, ...], TacticName: ...,
@@ -13,8 +13,8 @@ message which kernels the engine launches:
     TENSOR from 1.5 on   { Name: N, Dimensions: [...], Strides: [...], StrideOrder: [...], Datatype: D, Format: F }
     TENSOR in 1.4        { Name: N, Dimensions: [...], Format/Datatype: D }, and no Constants
 
-Every character of a line has to be accounted for. What is not, is an error: this is all the proof there is of what was
-built, and a line that was skipped in silence would be a kernel that nobody counts.
+Every character of a line must be recognised; anything else is an error. This log is the only proof of what was built,
+and a line skipped silently would be a kernel missing from every count.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ _END = re.compile(
 
 
 def is_layer_list(message: str) -> bool:
-    """Return whether a message of the builder is the list of an engine's layers."""
+    """Return whether a builder message is the list of an engine's layers."""
     return message.startswith(BEGINNING)
 
 
 def inspector_json(message: str) -> dict[str, Any]:
-    """Return the list as the JSON object that engines.inspector.parse_layers reads.
+    """Return the list as a JSON object for engines.inspector.parse_layers.
 
-    It has "Layers" and "I/O Tensors" as TensorRT 11 writes them, and "Constants" beside a layer's "Inputs" and
-    "Outputs", which the inspector leaves out. That of 1.4 has no "Constants", and "Bindings" for "I/O Tensors". Raises
-    EngineError for a text that is not of this form, naming the line.
+    It has "Layers" and "I/O Tensors" as TensorRT 11 writes them and, unlike the inspector, "Constants" beside a layer's
+    "Inputs" and "Outputs". The log of 1.4 gives no "Constants", and "Bindings" instead of "I/O Tensors". Raises
+    EngineError, with the line, for a text of another form.
     """
     found = _ENDS.search(message)
     if not is_layer_list(message) or found is None:
@@ -64,7 +64,7 @@ def inspector_json(message: str) -> dict[str, Any]:
     layers = [_layer(line) for line in body.split("\n") if line.strip()]
     if not layers:
         raise _unreadable("an empty list of layers", "no line")
-    # An empty line ends them: what follows is about the engine, not about its ends.
+    # An empty line ends the tensors; what follows is about the engine itself.
     lines = ends.partition("\n\n")[0].strip("\n").split("\n")
     if found[1] == "Bindings":
         return {"Layers": layers, "Bindings": lines}
@@ -75,14 +75,14 @@ def _layer(line: str) -> dict[str, Any]:
     matched = _LAYER.fullmatch(line)
     if matched is None:
         raise _unreadable("a line that is no layer", line)
-    told: dict[str, Any] = {"Name": matched["name"], "LayerType": matched["kind"]}
+    entry: dict[str, Any] = {"Name": matched["name"], "LayerType": matched["kind"]}
     for key, group in (("Inputs", "inputs"), ("Constants", "constants"), ("Outputs", "outputs")):
         if matched[group] is not None:
-            told[key] = list(_tensors(matched[group], line))
-    told["TacticName"] = matched["tactic"]
-    told["StreamId"] = int(matched["stream"])
-    told["Metadata"] = matched["metadata"]
-    return told
+            entry[key] = list(_tensors(matched[group], line))
+    entry["TacticName"] = matched["tactic"]
+    entry["StreamId"] = int(matched["stream"])
+    entry["Metadata"] = matched["metadata"]
+    return entry
 
 
 def _tensors(text: str, line: str) -> Iterator[dict[str, Any]]:
@@ -92,13 +92,13 @@ def _tensors(text: str, line: str) -> Iterator[dict[str, Any]]:
         if matched is None:
             raise _unreadable("a tensor of another form", text[place : place + 120] or line)
         place = matched.end()
-        told: dict[str, Any] = {"Name": matched["name"], "Dimensions": _numbers(matched["shape"])}
+        entry: dict[str, Any] = {"Name": matched["name"], "Dimensions": _numbers(matched["shape"])}
         if matched["both"] is not None:
-            told["Format/Datatype"] = matched["both"]
+            entry["Format/Datatype"] = matched["both"]
         else:
-            told["Strides"] = _numbers(matched["strides"])
-            told["Datatype"], told["Format"] = matched["type"], matched["format"]
-        yield told
+            entry["Strides"] = _numbers(matched["strides"])
+            entry["Datatype"], entry["Format"] = matched["type"], matched["format"]
+        yield entry
 
 
 def _end(line: str) -> dict[str, Any]:

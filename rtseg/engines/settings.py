@@ -1,4 +1,4 @@
-"""Build settings: a TOML file becomes a frozen dataclass that says how hard and for what TensorRT is to search."""
+"""Read build settings from a TOML file into a frozen dataclass: how long and for what TensorRT searches."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ _RANGES = {
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """Everything beside graph and precision that decides what TensorRT builds. The defaults are TensorRT's own.
+    """Everything except graph and precision that decides what TensorRT builds. The defaults are TensorRT's own.
 
-    workspace_mib limits the scratch memory of a layer; 0 leaves it at all of the GPU's. optimization_level, 0 to 5, is
-    how many kernels are tried. max_aux_streams -1 leaves it to TensorRT. hardware_compatibility lets the engine run on
-    other GPUs too, slower. tiling joins layers so that they stay in the second-level cache. avg_timing_iterations is
-    how often each kernel is timed. timing_cache keeps those times for the next build. tf32 lets FP32 convolutions use
-    the tensor cores. external_tactics lets TensorRT 8 use cuDNN and cuBLAS, which must then be installed.
+    workspace_mib limits the scratch memory of a layer in MiB; 0 allows all of the GPU's. optimization_level, 0 to 5,
+    sets how many kernels are tried. max_aux_streams -1 leaves the number of streams to TensorRT. hardware_compatibility
+    lets the engine run on other GPUs too, at lower speed. tiling joins layers so that their tensors stay in the L2
+    cache. avg_timing_iterations is how often each kernel is timed. timing_cache keeps those times for the next build.
+    tf32 lets FP32 convolutions use the tensor cores. external_tactics lets TensorRT 8 use cuDNN and cuBLAS, which must
+    then be installed.
     """
 
     workspace_mib: int = 0
@@ -64,14 +65,14 @@ class BuildSettings:
         return asdict(self)
 
     def replaced(self, changes: Mapping[str, Any]) -> BuildSettings:
-        """Return the settings with those fields changed, those that are None left as they are."""
+        """Return the settings with those fields changed; a field given as None stays as it is."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
 
 def read_settings(path: PathLike) -> BuildSettings:
-    """Return the settings in a TOML file. Raises SpecError, naming the field that is wrong.
+    """Return the settings in a TOML file. Raises SpecError that names the wrong field.
 
-    Before Python 3.11 it needs the package tomli, without which everything else here works.
+    Before Python 3.11 it needs the package tomli; everything else here works without.
     """
     package = toml_package("build settings")
     try:

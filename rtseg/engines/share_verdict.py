@@ -1,4 +1,4 @@
-"""Whether enough of an engine is in the precision asked for, where nobody says what each product was asked for."""
+"""Judge whether enough of an engine is in the requested precision, if no request for each single product is known."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from rtseg.engines.layer_precision import QUANTIZED, reads_quantized
 from rtseg.engines.product_words import first_names, part_of, precisions, products
 
 MIN_FP16_SHARE = 0.75
-"""Of the convolutions and matrix products of an FP16 engine. With builder flags TensorRT keeps a kernel in FP32 where
-it measured that to be faster; a typed graph has all in FP16 that it was not told to keep."""
+"""Minimum share of an FP16 engine's convolutions and matrix products in FP16. With builder flags TensorRT keeps a
+kernel in FP32 if it measured that to be faster; a typed graph has everything in FP16 except the layers kept by request.
+"""
 
 MIN_INT8_SHARE = 0.25
-"""Of those of an INT8 engine. Blocks that cost accuracy and small layers stay in FP16, rightly; below this it is no
-INT8 engine any more."""
+"""Minimum share of an INT8 engine's products in INT8. Blocks that cost accuracy and small layers rightly stay in FP16;
+below this share it is no longer an INT8 engine.
+"""
 
 MIN_QUANTIZED_SHARE = 0.9
-"""Of those that the graph quantises: TensorRT may do without INT8 where it has no kernel, but only for few."""
+"""Minimum share in INT8 of the products that the graph quantises: TensorRT may lack an INT8 kernel for a few."""
 
 
 def failures_of(audit: Audit, request: str) -> list[str]:
-    """Return in words what is not as requested, each with the likely reason; request is fp32, fp16 or int8."""
+    """Return one sentence with the likely reason for each failure; request is fp32, fp16 or int8."""
     return {"fp32": _fp32, "fp16": _fp16, "int8": _int8}[request](audit)
 
 
@@ -88,7 +90,7 @@ def _int8(audit: Audit) -> list[str]:
 
 
 def notices_of(audit: Audit, request: str) -> list[str]:
-    """Return in words what is as requested, but not as expected."""
+    """Return one sentence for each finding that meets the request but is unexpected."""
     notices = []
     layers = audit.weighted
     wide = count_of(layers, "fp32", "tf32")

@@ -1,4 +1,4 @@
-"""TensorRT as a compiler of engines: on the GPU that will run them, with the times of kernels kept between builds."""
+"""TensorRT as a compiler: it builds on the GPU that will run the engine, and keeps kernel times between builds."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class TensorRtCompiler(Compiler):
     """Builds with the installed TensorRT for the driver's GPU."""
 
     def __init__(self, driver: CudaDriver) -> None:
-        """Ask for TensorRT's version and the GPU. Raises MissingDependencyError and EngineError."""
+        """Find TensorRT's version and the GPU. Raises MissingDependencyError and EngineError."""
         self._driver = driver
         self.platform: TensorRtPlatform = tensorrt_platform(driver)
 
     def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
-        """Return the file's graph as this release wants it. Raises what compiler.ready_from raises.
+        """Return the file's graph, prepared for this release. Raises what compiler.ready_from raises.
 
-        With rewrite it has been through the passes whose reasons hold for TensorRT too. Nobody has timed them there.
+        rewrite applies the passes whose reasons also hold for TensorRT; they were never timed there.
         """
         form = form_for_release(self.platform.tensorrt)
         return ready_from(path, precision, form, rewriter=carried_over if rewrite else None)
@@ -37,5 +37,5 @@ class TensorRtCompiler(Compiler):
         request = PlanRequest(
             ready.graph, ready.typed, ready.builder_flags, settings, times if settings.timing_cache else None
         )
-        with self._driver.active():  # a context is current in one thread, and a build may run in another one
+        with self._driver.active():  # a CUDA context is current in one thread only, and a build may run in another
             return build_plan(request, progress)

@@ -1,4 +1,4 @@
-"""What reads TOML: the standard library from Python 3.11 on, before that the package tomli, which may be missing."""
+"""Import a TOML reader: the standard library's from Python 3.11 on, before that the package tomli, if installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rtseg.errors import SpecError
 
 
 def toml_package(purpose: str) -> ModuleType:
-    """Return the module that has loads. Raises SpecError, with what needs it, before Python 3.11 without tomli."""
+    """Return a module with loads(). Before Python 3.11 without tomli, raises SpecError that names the purpose."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:  # pragma: no cover

@@ -1,4 +1,4 @@
-"""Whether a compiler kept the precision that a strongly typed graph has each convolution and matrix product in."""
+"""Check that a compiler kept the precision of each convolution and matrix product of a strongly typed graph."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ _NARROW_FIRST = ("int8", "fp16", "fp32")
 
 
 def changed_products(asked: Mapping[str, str], layers: Sequence[AuditedLayer], request: str) -> list[str]:
-    """Return in words what is not as requested. asked is the precision of each product of the graph, by operator.
+    """Return one sentence for each failure to meet the request. asked maps each product of the graph to its precision.
 
-    The graph has to be one in that precision: with some products in it, and none that is narrower.
+    The graph itself must be in the requested precision: it has some products in it, and none that is narrower.
     """
     if request not in asked.values():
         kinds = " and ".join(sorted(set(asked.values())))
         return [f"{request} was asked for, and the graph that was built has no product in it; got {kinds}"]
     if narrower := [name for name, precision in asked.items() if _width(precision) < _width(request)]:
-        told = f"{len(narrower)} of {len(asked)} {products(len(asked))} in {asked[narrower[0]]}"
-        return [f"{request} was asked for, and the graph that was built has {told} ({first_of(narrower)})"]
+        text = f"{len(narrower)} of {len(asked)} {products(len(asked))} in {asked[narrower[0]]}"
+        return [f"{request} was asked for, and the graph that was built has {text} ({first_of(narrower)})"]
     return [
         f"{len(names)} of {len(asked)} {products(len(asked))} were asked for in {before} and built in {after} "
-        f"({first_of(names)}); the compiler changed the precision without a word"
+        f"({first_of(names)}); the compiler changed the precision silently"
         for (before, after), names in differences(asked, layers).items()
     ]
 
 
 def wide_weights(asked: Mapping[str, str], layers: Sequence[AuditedLayer]) -> list[str]:
-    """Return in words how many products in FP16 read weights in FP32, as for Turing; nothing where none does."""
+    """Return a sentence that counts the FP16 products with FP32 weights, as on Turing; empty if there are none."""
     wide = weights_in_fp32(asked, layers)
-    told = f"{wide} of {len(asked)} {products(len(asked))} are FP16 with weights in FP32, which take twice the room"
-    return [told] if wide else []
+    text = f"{wide} of {len(asked)} {products(len(asked))} are FP16 with weights in FP32, which take twice the memory"
+    return [text] if wide else []
 
 
 def differences(asked: Mapping[str, str], layers: Iterable[AuditedLayer]) -> dict[tuple[str, str], list[str]]:
-    """Return the operators that were built in another precision than the graph has them in.
+    """Return the operators that were built in a precision other than the graph's.
 
-    asked is the graph's, by operator. The result has the names by (asked, built); built is "no kernel" where no layer
-    computes the operator. A kernel that multiplies computes in the precision of its first input, and in that of its
-    weights where they are narrower. A small floating-point product the compiler writes out as multiplications and
-    sums within a generated kernel, of whose tensors one then has to be as wide as was asked.
+    asked maps each operator to its precision in the graph. The result maps (asked, built) to operator names; built is
+    "no kernel" if no layer computes the operator. A kernel that multiplies computes in the precision of its first
+    input, or of its weights if they are narrower. The compiler may expand a small floating-point product into
+    multiplications and sums within a generated kernel; then one of that kernel's tensors must be as wide as requested.
     """
     products, others = _kernels_of(asked, layers)
     found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
@@ -73,7 +73,7 @@ def _computed_in(entry: AuditedLayer) -> str:
 
 
 def weights_in_fp32(asked: Mapping[str, str], layers: Iterable[AuditedLayer]) -> int:
-    """Return how many operators asked for in FP16 are computed by a kernel whose weights are FP32."""
+    """Return the number of operators requested in FP16 whose kernel has FP32 weights."""
     products, _ = _kernels_of(asked, layers)
     return sum(
         any(
@@ -100,7 +100,7 @@ def _kernels_of(
 
 
 def _built(precision: str) -> str:
-    """Return a precision as a graph has it: TF32 is what FP32 is computed in where that is allowed."""
+    """Return a precision as a graph states it: TF32 counts as FP32, which it may replace where allowed."""
     return "fp32" if precision == "tf32" else precision
 
 

@@ -1,10 +1,10 @@
-"""Whether an engine is what was asked for, and where it is not, the likely reason.
+"""Judge whether an engine has the requested precision, and if not, name the likely reason.
 
-The request is about the convolutions and matrix products: TensorRT may keep a softmax in FP32 or a resize in FP16.
+The request applies to the convolutions and matrix products: TensorRT may keep a softmax in FP32 or a resize in FP16.
 
-Where the text says what the graph asked of each of them, as rtseg writes it of an engine of TensorRT for RTX, each is
-held against that: a strongly typed graph leaves the compiler no choice, so one that it changed is a failure. It is the
-build for each compute capability alone that is asked. Elsewhere shares are judged (share_verdict).
+For an engine of TensorRT for RTX, rtseg records the precision that the graph requests for each product, and each is
+checked against it: a strongly typed graph leaves the compiler no choice, so every change is a failure. The check uses
+the separate build for each compute capability. For other engines shares are judged (share_verdict).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from rtseg.specs import PRECISIONS
 class EngineVerdict:
     """The answer to a request for a precision.
 
-    failures say in words what is not as requested, each with the likely reason; notices what is, but not as expected.
-    undecided says why the engine could not be judged, and is empty where it was. alone has the verdicts by compute
-    capability where there is one for each.
+    failures are sentences on what is not as requested, each with the likely reason; notices are findings that meet the
+    request but are unexpected. undecided says why the engine could not be judged, and is empty if it was. alone holds
+    one verdict per compute capability, if there are separate ones.
     """
 
     request: str
@@ -46,11 +46,11 @@ class EngineVerdict:
 
     @property
     def passed(self) -> bool:
-        """Whether it is proven that what was asked for was built."""
+        """Whether the engine is proven to have the requested precision."""
         return not self.failures and not self.undecided
 
     def sentence(self) -> str:
-        """Return in words what stands against the engine, empty where nothing does."""
+        """Return the objections to the engine in one text, empty if there are none."""
         return self.undecided or ". Also, ".join(self.failures)
 
     def require(self) -> None:
@@ -71,7 +71,7 @@ class EngineVerdict:
 
 
 def verdict_on(audit: Audit, request: str) -> EngineVerdict:
-    """Return whether the engine is in the precision that was asked for: fp32, fp16 or int8. Raises UnknownNameError."""
+    """Return the verdict on an engine for a requested fp32, fp16 or int8. Raises UnknownNameError."""
     if request not in PRECISIONS:
         raise UnknownNameError("precision", request, PRECISIONS)
     if audit.alone:
@@ -80,14 +80,14 @@ def verdict_on(audit: Audit, request: str) -> EngineVerdict:
         return _as_typed(audit, request)
     layers = audit.weighted
     if not layers:
-        told = "the engine has no convolution and no matrix product that tells its types"
-        return EngineVerdict(request, (), (), undecided=told)
+        reason = "the engine has no convolution and no matrix product with known types"
+        return EngineVerdict(request, (), (), undecided=reason)
     if unknown := [entry for entry in layers if entry.precision == UNKNOWN]:
-        told = (
-            f"the types of {part_of(unknown, layers)} are not told ({first_names(unknown)}): dynamic shapes are only "
+        reason = (
+            f"the types of {part_of(unknown, layers)} are unknown ({first_names(unknown)}): dynamic shapes are only "
             "known to an execution context. Try: save the layers with one, or build with static shapes"
         )
-        return EngineVerdict(request, (), (), undecided=told)
+        return EngineVerdict(request, (), (), undecided=reason)
     failures = tuple(failures_of(audit, request))
     return EngineVerdict(request, failures, () if failures else tuple(notices_of(audit, request)))
 
@@ -95,34 +95,34 @@ def verdict_on(audit: Audit, request: str) -> EngineVerdict:
 def _as_typed(audit: Audit, request: str) -> EngineVerdict:
     asked, layers = audit.engine.asked, audit.layers
     if not asked:
-        told = "the graph has no convolution and no matrix product"
-        return EngineVerdict(request, (), (), undecided=told)
+        reason = "the graph has no convolution and no matrix product"
+        return EngineVerdict(request, (), (), undecided=reason)
     failures = tuple(changed_products(asked, layers, request))
     return EngineVerdict(request, failures, () if failures else tuple(wide_weights(asked, layers)))
 
 
 def _of_each(verdicts: Mapping[str, EngineVerdict], request: str) -> EngineVerdict:
-    """Return the verdict on an engine for several compute capabilities: what was asked for on each of them, or not."""
+    """Return the verdict on an engine for several compute capabilities, from the verdict on each."""
     failures = _by_text({capability: verdict.failures for capability, verdict in verdicts.items()})
     undecided = _by_text({capability: (verdict.undecided,) for capability, verdict in verdicts.items()})
     notices = _by_text({capability: verdict.notices for capability, verdict in verdicts.items()})
     return EngineVerdict(request, failures, notices, "; ".join(undecided), dict(verdicts))
 
 
-def _by_text(told: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Return each text once, with the compute capabilities it is said of."""
+def _by_text(each: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Return each text once, with the compute capabilities that it applies to."""
     capabilities: dict[str, list[str]] = {}
-    for capability, texts in told.items():
+    for capability, texts in each.items():
         for text in filter(None, texts):
             capabilities.setdefault(text, []).append(capability)
     return tuple(f"for {', '.join(names)}: {text}" for text, names in capabilities.items())
 
 
 def requested_precision(path: PathLike) -> str | None:
-    """Return the precision in the manifest of the engine that path names or lies beside; None without a manifest.
+    """Return the precision in the manifest of the engine at path, or beside it; None without a manifest.
 
-    Raises ManifestError for a manifest that is none, or that tells of another engine file than the one beside it, or,
-    of TensorRT for RTX, of another file of layers.
+    Raises ManifestError for an invalid manifest, one that does not match the engine file beside it, or, for TensorRT
+    for RTX, one that does not match the layer file.
     """
     engine = engine_path(path)
     if engine is None or not manifest_path(engine).is_file():
@@ -144,14 +144,14 @@ def requested_precision(path: PathLike) -> str | None:
         )
     if Path(engine).is_file() and sha256_of(engine) != digest:
         raise ManifestError(
-            f"{engine} is not the file its manifest tells of",
+            f"{engine} does not match its manifest",
             expected=f"sha256 {str(digest)[:12]}",
             hint="build it again",
         )
     layers = layers_beside(engine)
     if layers_digest is not None and layers.is_file() and sha256_of(layers) != layers_digest:
         raise ManifestError(
-            f"{layers} is not the file that the manifest of {engine} tells of",
+            f"{layers} does not match the manifest of {engine}",
             expected=f"sha256 {str(layers_digest)[:12]}",
             hint="build it again",
         )

@@ -1,1 +1,1 @@
-"""From a module in PyTorch to a canonical ONNX file that provably says the same."""
+"""Export a PyTorch module to a canonical ONNX file that is proven to compute the same."""

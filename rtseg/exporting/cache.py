@@ -1,7 +1,7 @@
-"""Exports kept in the user's cache folder, found again by what they were made from.
+"""Keep exports in the user's cache folder; the key is everything that an export is made from.
 
-That is the weights, the contracts, and the code: of rtseg every module that the export imports, directly or through
-others, and of a user's own network the files of its classes. So a change of any of them makes a new file.
+That is the weights, the contracts, and the code: every module of rtseg that the export imports, directly or indirectly,
+and for a user's own network the files of its classes. A change of any of them gives a new file.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from rtseg.specs import Resolution
 Pixels = NDArray[np.uint8]
 
 EXPORTS = Cache("exports", ".onnx", keep=256)
-"""So many that no benchmark loses a file that it exported and has not loaded yet."""
+"""Enough that no benchmark loses a file that it exported and has not loaded yet."""
 
 _PACKAGE = Path(rtseg.__file__).parent
 _DECIDES_NOTHING = ("__init__.py", "errors.py", "artifacts")
-"""In rtseg: the front door, what is raised, and how files are written."""
+"""Modules of rtseg that do not affect an export: the public interface, the exceptions, and file writing."""
 
 _TOOLS = ("rtseg", "torch", "onnx")
 
@@ -47,11 +47,11 @@ def cached_export(
     target: str = CPU_TARGET,
     images: Sequence[Pixels] = (),
 ) -> Path:
-    """Return the file of that export, made now unless an intact one is in the cache. Raises what export_onnx raises."""
+    """Return the file of that export; export now unless the cache has it intact. Raises what export_onnx raises."""
     path = _path(network, resolution, interface, target)
     if not is_intact(path):
         with EXPORTS.locked(path):
-            if not is_intact(path):  # nor has another process made it meanwhile
+            if not is_intact(path):  # and no other process has made it meanwhile
                 onnx_file.export_onnx(network, resolution, path, interface=interface, target=target, images=images)
     EXPORTS.used(path)
     return path
@@ -64,7 +64,7 @@ def _path(network: PreparedNetwork, resolution: Resolution, interface: str, targ
         weights.update(value.cpu().contiguous().numpy().tobytes())
     decides = {
         "tools": {name: version for name, version in tool_versions().items() if name in _TOOLS},
-        "torch": torch.__version__,  # which says of a build more than its package does
+        "torch": torch.__version__,  # it identifies a build more exactly than the package's version
         "network": [network.name, dict(network.options), network.weights, network.parent_sha256, network.head],
         "image": network.image_spec(resolution).to_json(),
         "output": network.output_spec(interface).to_json(),
@@ -77,19 +77,19 @@ def _path(network: PreparedNetwork, resolution: Resolution, interface: str, targ
 
 @functools.cache
 def code_of(module: str) -> str:
-    """Return a digest of a module of rtseg, such as "exporting/onnx_file.py", and of all that it imports."""
+    """Return a digest of a module of rtseg, such as "exporting/onnx_file.py", and of all its imports."""
     return digest_of(imported_files(_PACKAGE / module, _PACKAGE))
 
 
 def digest_of(files: Iterable[Path]) -> str:
-    """Return a digest of what is in the files, whatever their order."""
+    """Return a digest of the content of the files, independent of their order."""
     return hashlib.sha256("".join(sorted(map(sha256_of, files))).encode()).hexdigest()
 
 
 def imported_files(entry: Path, package: Path) -> set[Path]:
-    """Return the modules of a package that one of them imports, directly or through others, itself among them.
+    """Return the modules of a package that `entry` imports, directly or indirectly, and `entry` itself.
 
-    What _DECIDES_NOTHING names is left out, with what it alone imports.
+    Modules in _DECIDES_NOTHING are left out, with everything that only they import.
     """
     found: set[Path] = set()
     waiting = [entry]

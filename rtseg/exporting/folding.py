@@ -1,7 +1,7 @@
-"""Sizes that a graph computes though they are static become constants: what does not depend on the picture is run once.
+"""Fold computed sizes into constants: nodes that do not depend on the picture are run once.
 
-Exporters write `x.shape[2] // 2` as nodes, for chunk, GroupNorm, attention, padding, expand_as and more. At one size of
-the picture all of that is fixed. Shape inference knows the sizes, and ONNX Runtime computes what follows from them.
+Exporters write `x.shape[2] // 2` as nodes, for chunk, GroupNorm, attention, padding, expand_as and more. At one picture
+size all of these are fixed. Shape inference gives the sizes, and ONNX Runtime computes what follows from them.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from rtseg.graphs.view import GraphView, attribute
 from rtseg.runners.onnxruntime import InMemoryModel
 
 LARGEST = 1 << 20
-"""Values of a constant that is worth keeping in the file; a larger one stays computed."""
+"""Maximum number of values of a folded constant; a larger one stays computed."""
 
 _ROUNDS = 64
 _STAYS = frozenset(
     {
-        *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),  # precision that the file states
+        *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),  # they state the file's precision
         *("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"),
         *("If", "Loop", "Scan", "Dropout", "Constant"),
     }
@@ -39,9 +39,9 @@ Values = dict[str, NDArray[Any]]
 
 
 def fold_constants(model: onnx.ModelProto, label: str) -> int:
-    """Replace in place what does not depend on the graph's input by its values, and return how many nodes that took.
+    """Replace, in place, nodes that do not depend on the graph's input by their values; return the number of nodes.
 
-    The graph's input has a static shape. Raises OnnxError where shape inference or ONNX Runtime refuse the graph.
+    The graph's input must have a static shape. Raises OnnxError if shape inference or ONNX Runtime refuses the graph.
     """
     before = len(model.graph.node)
     for _ in range(_ROUNDS):
@@ -56,13 +56,13 @@ def fold_constants(model: onnx.ModelProto, label: str) -> int:
 
 
 def inferred_types(model: onnx.ModelProto, label: str) -> dict[str, tuple[int, Shape]]:
-    """Return element type and shape of every tensor of which inference knows all sides, constants left out.
+    """Return element type and shape of every tensor with a fully inferred shape, except constants.
 
-    Raises OnnxError where inference refuses the graph.
+    Raises OnnxError if inference refuses the graph.
     """
     try:
         inferred = onnx.shape_inference.infer_shapes(inferable(model), data_prop=True).graph
-    except Exception as error:  # the C++ behind it raises InferenceError, RuntimeError and what else it likes
+    except Exception as error:  # the C++ code raises InferenceError, RuntimeError and others
         raise OnnxError(f"{label} is not valid ONNX: {first_line(error)}") from error
     types: dict[str, tuple[int, Shape]] = {}
     for value in (*inferred.input, *inferred.value_info, *inferred.output):
@@ -73,7 +73,7 @@ def inferred_types(model: onnx.ModelProto, label: str) -> dict[str, tuple[int, S
 
 
 def _measured(model: onnx.ModelProto, shapes: dict[str, Shape]) -> int:
-    """Replace Shape and Size of tensors whose shape is known; return how many."""
+    """Replace Shape and Size of tensors with known shapes; return the number of nodes replaced."""
     found: Values = {}
     for node in model.graph.node:
         if node.op_type not in ("Shape", "Size") or node.input[0] not in shapes:
@@ -89,7 +89,7 @@ def _measured(model: onnx.ModelProto, shapes: dict[str, Shape]) -> int:
 
 
 def _computed(model: onnx.ModelProto, shapes: dict[str, Shape], label: str) -> int:
-    """Replace what others read of the nodes whose inputs are all constants, directly or by way of each other."""
+    """Replace the used results of nodes whose inputs are all constants, directly or indirectly."""
     graph = model.graph
     known = {entry.name for entry in graph.initializer}
     known |= {name for node in graph.node if node.op_type == "Constant" for name in node.output}
@@ -117,7 +117,7 @@ def _computed(model: onnx.ModelProto, shapes: dict[str, Shape], label: str) -> i
 def _run(
     model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto], wanted: Sequence[str], label: str
 ) -> Sequence[object]:
-    """Return the values of tensors that those nodes compute from the model's constants."""
+    """Return the values of the tensors that those nodes compute from the model's constants."""
     read = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         [node for node in model.graph.node if node.op_type == "Constant" and node.output[0] in read] + list(nodes),
@@ -131,7 +131,7 @@ def _run(
 
 
 def _chosen_branches(model: onnx.ModelProto) -> int:
-    """Put the nodes of the branch that is taken in place of each If whose condition is a constant; return how many."""
+    """Replace each If with a constant condition by the nodes of the taken branch; return the number replaced."""
     view = GraphView(model)
     taken, nodes, count = names_in(model), [], 0
     for node in model.graph.node:
@@ -149,7 +149,7 @@ def _chosen_branches(model: onnx.ModelProto) -> int:
 def _inlined(
     model: onnx.ModelProto, choice: onnx.NodeProto, branch: onnx.GraphProto, taken: set[str]
 ) -> list[onnx.NodeProto]:
-    """Return the branch's nodes under names of their own; what it gives has the names that the If gave."""
+    """Return the branch's nodes under unique names; its outputs get the names of the If's outputs."""
     own = [
         *(entry.name for entry in branch.initializer),
         *(name for node in branch.node for name in node.output if name),
@@ -179,7 +179,7 @@ def _rename(node: onnx.NodeProto, renamed: dict[str, str]) -> None:
 
 
 def _replace(model: onnx.ModelProto, values: Values) -> int:
-    """Make initializers of those results, drop what nobody reads any more, and return how many results that were."""
+    """Turn those results into initializers, drop unused nodes, and return the number of results."""
     if not values:
         return 0
     graph = model.graph
@@ -188,7 +188,7 @@ def _replace(model: onnx.ModelProto, values: Values) -> int:
     for node in graph.node:
         given = [name for name in node.output if name in values]
         for name in given:
-            # An initializer that is the graph's output is not what every parser takes.
+            # Not every parser accepts an initializer as the graph's output.
             constant = fresh_name(f"{name}.value", taken) if name in outputs else name
             graph.initializer.append(numpy_helper.from_array(values[name], constant))
             if constant != name:

@@ -1,4 +1,4 @@
-"""Anybody's ONNX file becomes one of rtseg: canonical, with the two contracts, and proven to compute the same.
+"""Import another exporter's ONNX file: make it canonical, add the two contracts, and prove that it computes the same.
 
 read ──▶ one size ──▶ float32 NCHW ends ──▶ opset 17 ──▶ simplified, contracts in the metadata ──▶ compared
 """
@@ -34,7 +34,7 @@ from rtseg.specs import contract_metadata
 
 @dataclass(frozen=True)
 class ImportedOnnx:
-    """The file, what was changed in it, and the comparison; None where nothing had to be changed."""
+    """The file, the changes made to it, and the comparison; None if nothing had to be changed."""
 
     artifact: Artifact
     account: str
@@ -44,14 +44,14 @@ class ImportedOnnx:
 def canonical_import(
     source: PathLike, output: PathLike | None = None, *, said: ContractOptions | None = None
 ) -> ImportedOnnx:
-    """Write the canonical form of an ONNX file with its manifest, once ONNX Runtime found that both compute the same.
+    """Write the canonical form of an ONNX file with its manifest, once ONNX Runtime computes the same with both.
 
-    A file that states its contracts in its metadata, as one of rtseg does that lost its manifest, needs nothing said.
-    Where it is canonical too and no output is named, the file stays as it is and gets its manifest. Else output is by
+    A file that states its contracts in its metadata, such as one of rtseg without its manifest, needs no options. If it
+    is also canonical and no output is given, the file stays as it is and gets a manifest. Otherwise output is by
     default NAME.canonical.onnx beside it.
 
-    Raises OnnxError for a file that cannot be made canonical, SpecError for a contract that is missing, naming the
-    options to give, or that does not fit the graph, ParityError and WriteError.
+    Raises OnnxError for a file that cannot be made canonical, SpecError for a missing contract, with the options to
+    give, or for one that does not fit the graph, ParityError and WriteError.
     """
     origin = Path(source)
     sidecar = manifest_path(origin)
@@ -93,10 +93,10 @@ def canonical_import(
 
 
 def _canonical_copy(foreign: ForeignGraph, label: str) -> tuple[onnx.ModelProto, list[str]]:
-    """Return the graph in the canonical opset and IR version, simplified, and in words what was changed.
+    """Return the graph in the canonical opset and IR version, simplified, and a list of the changes.
 
-    Whether it computes the same is for the caller to prove. Raises OnnxError for an opset that cannot be brought there,
-    and for operators that are not ONNX's own.
+    The caller must prove that it computes the same. Raises OnnxError for an opset that cannot be converted, and for
+    operators outside ONNX's own domain.
     """
     copy, changes = with_canonical_opset(foreign.settled, label)
     if foreign.model.ir_version != IR_VERSION:
@@ -112,7 +112,7 @@ def _canonical_copy(foreign: ForeignGraph, label: str) -> tuple[onnx.ModelProto,
 
 
 def _require_same_decision(reference: UntouchedFile, foreign: ForeignGraph, label: str) -> None:
-    """Raise ParityError unless the labels that a file makes of its scores are those that rtseg makes of them."""
+    """Raise ParityError unless the file and rtseg make the same labels from the file's scores."""
     if foreign.ends is None or not foreign.ends.scores.decided:
         return
     array = np.random.default_rng(0).standard_normal(reference.input.shape, np.float32)
@@ -122,7 +122,7 @@ def _require_same_decision(reference: UntouchedFile, foreign: ForeignGraph, labe
     agreement = float((ours == labels).mean())
     if agreement < MIN_LABEL_AGREEMENT:
         raise ParityError(
-            f"{label} makes other labels of its scores than rtseg does",
+            f"{label} and rtseg make different labels from the same scores",
             got=f"{agreement:.4%} equal labels",
             expected=f"at least {MIN_LABEL_AGREEMENT:.1%}",
             hint="--output with the output that has the scores",
@@ -130,7 +130,7 @@ def _require_same_decision(reference: UntouchedFile, foreign: ForeignGraph, labe
 
 
 def _is_canonical(model: onnx.ModelProto, label: str) -> bool:
-    """Return whether the file needs nothing but a manifest."""
+    """Return whether the file only needs a manifest."""
     if stated_contract(model, label) is None:
         return False
     try:

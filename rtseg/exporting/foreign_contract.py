@@ -1,7 +1,8 @@
-"""The two contracts of anybody's ONNX graph: what its two ends show, and what somebody has to say.
+"""The two contracts of another exporter's ONNX graph: what its input and output show, and what the user must state.
 
-Size, interface and stride are read off the graph. The classes, how pixels are normalised and fitted, and by which rule
-logits are upsampled cannot be seen: they are asked for, never guessed, as a wrong guess runs and gives worse labels.
+Size, interface and stride are read from the graph. The graph does not show the classes, how pixels are normalised and
+fitted, or the rule for upsampling logits. These must be given and are never guessed: a wrong guess would run and give
+worse labels.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ INTERFACES = "float32 1x3xHxW to float32 1xCLASSESxhxw (logits, scores), or uint
 
 @dataclass(frozen=True)
 class ContractOptions:
-    """What a graph cannot show; None is what nobody said.
+    """The facts that a graph does not show; None means not given.
 
-    normalization is how pixels become the network's input; a graph that gives labels does it itself. align_corners is
-    the rule by which logits are upsampled, and is asked for where they are smaller than the image. fit and padding are
-    those of ImageSpec, "stretch" where nobody said. resolution is for a graph that leaves its size open, head the name
-    or place of the output that scores the classes, threshold that of a single channel.
+    normalization is how pixels become the network's input; a graph that gives labels normalises itself. align_corners
+    is the rule for upsampling logits, needed if they are smaller than the image. fit and padding are those of
+    ImageSpec, by default "stretch". resolution is for a graph of open size, head the name or index of the output with
+    the class scores, threshold that of a single channel.
     """
 
     classes: ClassSpec | None = None
@@ -41,7 +42,7 @@ class ContractOptions:
 
 
 def contract_of_ends(ends: ForeignEnds, said: ContractOptions, label: str) -> tuple[ImageSpec, OutputSpec]:
-    """Return the contracts of a graph of floating-point ends. Raises SpecError for what is not said or does not fit."""
+    """Return the contracts of a graph with floating-point ends. Raises SpecError for a missing or wrong fact."""
     _, channels, *_ = ends.scores.shape
     stride = stride_of(ends.scores.shape, channels, ends.resolution)
     assert stride is not None
@@ -59,9 +60,9 @@ def contract_of_ends(ends: ForeignEnds, said: ContractOptions, label: str) -> tu
 
 
 def contract_of_labels(model: onnx.ModelProto, said: ContractOptions, label: str) -> tuple[ImageSpec, OutputSpec]:
-    """Return the contracts of a graph that takes pixels and gives labels.
+    """Return the contracts of a graph from pixels to labels.
 
-    Raises OnnxError for a graph whose ends are others, and SpecError for what is not said.
+    Raises OnnxError for a graph with other ends, and SpecError for a missing fact.
     """
     (taken, source), (given, result) = graph_ends(model, label)
     if not (taken == given == TensorProto.UINT8 and len(source) == 4 and source[3] == 3 and len(result) == 3):

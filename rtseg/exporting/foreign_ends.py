@@ -1,7 +1,7 @@
-"""The two ends of somebody's graph: how it takes a picture, and which tensor scores the classes.
+"""The two ends of another exporter's graph: the picture's layout at its input, and the tensor with the class scores.
 
-Others end a graph in labels (ArgMax or TopK, and casts and squeezes behind it), in a mask (a comparison), or with
-channels last. What follows the scores is cut off, and both ends are turned to float32 NCHW.
+Other exporters end a graph in labels (ArgMax or TopK, then casts and squeezes), in a mask (a comparison), or with
+channels last. Nodes after the scores are removed, and both ends become float32 NCHW.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RGB = 3
 
 @dataclass(frozen=True)
 class ForeignEnds:
-    """How a graph at one size takes a picture, and the scores of the output that was chosen."""
+    """The input layout of a graph at one size, and the scores of the chosen output."""
 
     input: str
     element: int
@@ -38,7 +38,7 @@ class ForeignEnds:
     scores: Scores
 
     def changes(self) -> list[str]:
-        """Return in words what `with_plain_ends` changes."""
+        """Return one phrase for each change of `with_plain_ends`."""
         cut = " and ".join(dict.fromkeys(name for name in self.scores.cut if name != "Identity"))
         words = [f"{cut} at the end cut off, the scores kept"] if cut else []
         for last, what in ((self.channels_last, "input"), (self.scores.channels_last, "output")):
@@ -52,18 +52,18 @@ class ForeignEnds:
 
 
 def takes_floats(model: onnx.ModelProto, label: str) -> bool:
-    """Return whether the graph takes a picture of floating-point values."""
+    """Return whether the graph's input is a picture of floating-point values."""
     return only_input(model, label).type.tensor_type.elem_type in FLOATS
 
 
 def foreign_ends(
     model: onnx.ModelProto, label: str, *, classes: int | None = None, head: Head = None, threshold: float | None = None
 ) -> ForeignEnds:
-    """Return the ends of a graph at one size that takes floating-point values.
+    """Return the ends of a graph at one size with floating-point input.
 
-    classes is how many there are, None where nobody said; head picks an output by name or place; threshold is that of
-    a single channel, by default a mask's own, and None where there is no mask. Raises OnnxError for a graph whose input
-    is no picture, and NetworkError where no output scores the classes, or several could.
+    classes is the number of classes, None if not given; head selects an output by name or index; threshold is that of a
+    single channel, by default a mask's own, and None without a mask. Raises OnnxError for a graph whose input is not a
+    picture, and NetworkError if no output has class scores, or several could.
     """
     source = only_input(model, label)
     sides = tuple(side.dim_value for side in source.type.tensor_type.shape.dim)
@@ -90,7 +90,7 @@ def foreign_ends(
 
 
 def with_plain_ends(model: onnx.ModelProto, ends: ForeignEnds) -> None:
-    """Let the graph take float32 NCHW and give its scores so, and nothing else, in place."""
+    """Change the graph, in place, so that its input and its scores, its only output, are float32 NCHW."""
     taken, before, after = names_in(model), [], []
     graph, scores = model.graph, ends.scores
     read = ends.input
@@ -132,7 +132,7 @@ def with_plain_ends(model: onnx.ModelProto, ends: ForeignEnds) -> None:
 
 
 def _cancel_transposes(model: onnx.ModelProto) -> None:
-    """Let what reads a Transpose of a Transpose that undoes it read the first one's input, in place."""
+    """Bypass, in place, pairs of Transposes that undo each other."""
     producers = {name: node for node in model.graph.node for name in node.output}
     for node in model.graph.node:
         if node.op_type != "Transpose":

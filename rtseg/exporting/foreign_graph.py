@@ -1,4 +1,4 @@
-"""Somebody's graph, as it was read and at one size with the ends of rtseg, and what runs it untouched."""
+"""Another exporter's graph: as read, and at one size with rtseg's ends; also a runner for the unchanged file."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from rtseg.specs import ImageSpec, OutputSpec
 
 @dataclass(frozen=True)
 class ForeignGraph:
-    """A file's graph as it was read, and settled: at one size, with the ends and the contracts of rtseg.
+    """A file's graph as read, and settled: at one size, with the ends and the contracts of rtseg.
 
-    changes are what that took, in words. ends is None where the file had those of rtseg. folded is the graph at one
-    size before its ends were turned: in it stand tensors that were inside a branch of the file.
+    changes has one phrase for each change that this took. ends is None if the file had rtseg's ends. folded is the
+    graph at one size before its ends were changed; it contains tensors that were inside a branch of the file.
     """
 
     model: onnx.ModelProto
@@ -42,7 +42,7 @@ class ForeignGraph:
 
     @classmethod
     def of(cls, model: onnx.ModelProto, said: ContractOptions, label: str) -> ForeignGraph:
-        """Return the graph of a file by what somebody said of it. Raises OnnxError, NetworkError and SpecError."""
+        """Return the graph of a file with the given options. Raises OnnxError, NetworkError and SpecError."""
         if not model.graph.output or not graph_inputs(model):
             raise OnnxError(f"{label} has no input, or no output", expected="one picture in, its scores or labels out")
         plain = _inlined(model)
@@ -65,7 +65,7 @@ class ForeignGraph:
             if batch <= 1:
                 raise
             raise OnnxError(
-                f"{label} has its batch of {batch} in the sizes that it computes with: {error}",
+                f"{label} uses its batch of {batch} in computed sizes: {error}",
                 hint="an export with a batch of 1",
             ) from error
         if ends.scores.shape[1] == 1 and ends.scores.threshold is None:
@@ -76,7 +76,7 @@ class ForeignGraph:
         return cls(model, plain, image, output, (*changes, *ends.changes()), ends, folded)
 
     def reference(self, origin: Path) -> Runner:
-        """Return what runs the untouched file, as float32 NCHW to scores. Raises OnnxError where nothing can."""
+        """Return a runner for the unchanged file, from float32 NCHW to scores. Raises OnnxError if none can run it."""
         if self.ends is None:
             return OnnxRuntimeRunner(origin, optimized=False)
         assert self.folded is not None
@@ -93,7 +93,7 @@ def _untouched(model: onnx.ModelProto, folded: onnx.ModelProto, ends: ForeignEnd
 
 
 def _measured_threshold(untouched: UntouchedFile, label: str) -> float:
-    """Return the threshold of the one channel, by what loud pictures give. Raises NetworkError where it has none."""
+    """Return the threshold of the single channel, measured on loud pictures. Raises NetworkError if it has none."""
     noise = np.random.default_rng(0).standard_normal((3, *untouched.input.shape)).astype(np.float32)
     with untouched:
         given = [untouched.infer(picture * np.float32(scale)) for picture, scale in zip(noise, (1, LOUD, -LOUD))]
@@ -101,7 +101,7 @@ def _measured_threshold(untouched: UntouchedFile, label: str) -> float:
 
 
 def _require_same_outputs(model: onnx.ModelProto, folded: onnx.ModelProto, ends: ForeignEnds, label: str) -> None:
-    """Raise OnnxError unless the file and its graph at one size, of other names, give the same."""
+    """Raise OnnxError unless the file and its graph at one size, with other names, give the same result."""
     sides = [side.dim_value for side in only_input(folded, label).type.tensor_type.shape.dim]
     picture = np.random.default_rng(0).standard_normal(sides).astype(np.float32)
     first, second = (
@@ -109,11 +109,11 @@ def _require_same_outputs(model: onnx.ModelProto, folded: onnx.ModelProto, ends:
         for each in (model, folded)
     )
     if not np.allclose(first, second, rtol=1e-4, atol=1e-4, equal_nan=True):
-        raise OnnxError(f"{label} gives something else once its sizes are constants")
+        raise OnnxError(f"{label} gives other results once its sizes are constants")
 
 
 def _batch(model: onnx.ModelProto, label: str) -> int:
-    """Return the batch that a graph is made for, 0 where it is open."""
+    """Return the batch size that a graph is made for, 0 if it is open."""
     sides = only_input(model, label).type.tensor_type.shape.dim
     return max(0, int(sides[0].dim_value)) if sides else 0
 
@@ -125,7 +125,7 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy without functions of its own, whose inputs are no constants, as IR 3 wants them to be."""
+    """Return a copy with its functions inlined, and without constants among its inputs, where IR 3 has them."""
     copy = _copy(model)
     if copy.functions:
         copy = inliner.inline_local_functions(copy)

@@ -1,8 +1,8 @@
-"""Which tensor of somebody's graph scores the classes, looking back from an output.
+"""Find the tensor with the class scores in another exporter's graph, going back from an output.
 
-ArgMax, TopK          what they compare, along the axis of classes
-a comparison, Round   what it compares, by its threshold
-Cast, Squeeze, ...    what they take, as long as it is floating point
+ArgMax, TopK          their input, along the axis of classes
+a comparison, Round   its input, with its threshold
+Cast, Squeeze, ...    their input, as long as it is floating point
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rtseg.specs import Resolution
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16})
 PASSES_ON = frozenset({"Cast", "Squeeze", "Unsqueeze", "Identity", "Reshape", "Flatten"})
-"""Operators that change how values are stored, not which they are."""
+"""Operators that change how values are stored, but not the values."""
 
 _CHOOSES = frozenset(
     {"ArgMax", "ArgMin", "TopK", "ReduceMax", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Round"}
@@ -32,10 +32,10 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Scores:
-    """The tensor that scores the classes, of one output. shape is in NCHW; cut are the operators behind it.
+    """The tensor with the class scores for one output. shape is in NCHW; cut are the operators after it.
 
-    threshold is what a mask compares with, None where classes are compared with each other. decided says that the
-    output gives labels or a mask, flat that the tensor has no axis of channels.
+    threshold is the threshold of a mask, None if classes are compared with each other. decided is True if the output is
+    labels or a mask, flat if the tensor has no channel axis.
     """
 
     tensor: str
@@ -49,7 +49,7 @@ class Scores:
 
 
 def beside(scored: Mapping[str, Scores]) -> set[str]:
-    """Return the outputs that only repeat others: labels where there are scores, and scores that are there already."""
+    """Return the outputs that only repeat others: labels beside scores, and the same scores again."""
     plain = {name for name, scores in scored.items() if not scores.decided}
     repeated, seen = set(), set()
     for name, scores in scored.items():
@@ -60,7 +60,7 @@ def beside(scored: Mapping[str, Scores]) -> set[str]:
 
 
 def scores_of(view: GraphView, output: str, classes: int | None, resolution: Resolution) -> Scores | None:
-    """Return the scores behind an output: those that a decision reads, else the output as it was before casts."""
+    """Return the scores of an output: the input of its decision, else the output before any casts."""
     decision = _decision(view, output)
     tensor, cut, axis, threshold = decision or (output, (), None, None)
     while True:
@@ -79,7 +79,7 @@ def scores_of(view: GraphView, output: str, classes: int | None, resolution: Res
     else:
         turned = axis == -1
     scored = last if turned else first
-    if threshold is not None and scored[1] != 1:  # a mask for each class: a pixel may have several, or none
+    if threshold is not None and scored[1] != 1:  # one mask per class: a pixel may have several classes, or none
         return None
     if decision is None and scored[1] == 1 and _chosen_before(view, tensor):
         return None
@@ -88,19 +88,19 @@ def scores_of(view: GraphView, output: str, classes: int | None, resolution: Res
 
 
 def _is_one_map(view: GraphView, tensor: str, shape: Shape, classes: int | None, resolution: Resolution) -> bool:
-    """Return whether a tensor is one channel whose axis was left out: (1, height, width)."""
+    """Return whether a tensor is one channel without its axis: (1, height, width)."""
     if len(shape) != 3 or classes not in (None, 2) or not _is_float(view, tensor):
         return False
     return stride_of((1, 1, *shape[1:]), classes, resolution) is not None and shape[0] == 1
 
 
 def _is_rounded(view: GraphView, node: onnx.NodeProto, tensor: str) -> bool:
-    """Return whether a Cast makes whole numbers of floating-point values: what it took off is in no label."""
+    """Return whether a Cast turns floating-point values into integers; the lost fraction is not in the labels."""
     return node.op_type == "Cast" and _is_float(view, node.input[0]) and not _is_float(view, tensor)
 
 
 def _chosen_before(view: GraphView, tensor: str) -> bool:
-    """Return whether a choice was made between the last weights and a tensor: then it holds labels, and no scores."""
+    """Return whether a decision lies between the last weights and a tensor: then it holds labels, not scores."""
     waiting, seen = [tensor], set[str]()
     while waiting and len(seen) < 500:
         node = view.producer(waiting.pop())
@@ -114,7 +114,7 @@ def _chosen_before(view: GraphView, tensor: str) -> bool:
 
 
 def _renames(view: GraphView, node: onnx.NodeProto | None) -> bool:
-    """Return whether a node gives the floating-point values that it takes, as they are or in another precision."""
+    """Return whether a node passes its floating-point input on, unchanged or in another precision."""
     return node is not None and node.op_type in ("Identity", "Cast") and _is_float(view, node.input[0])
 
 
@@ -126,7 +126,7 @@ def _is_float(view: GraphView, tensor: str) -> bool:
 
 
 def _decision(view: GraphView, output: str) -> tuple[str, tuple[str, ...], int | None, float | None] | None:
-    """Return what a decision at the end reads, the operators up to it, its axis from the end, or its threshold."""
+    """Return the input of a final decision, the operators from it to the end, and its axis or its threshold."""
     tensor, cut = output, tuple[str, ...]()
     while (node := view.producer(tensor)) is not None:
         cut = (node.op_type, *cut)
@@ -142,13 +142,13 @@ def _decision(view: GraphView, output: str) -> tuple[str, tuple[str, ...], int |
 
 
 def _axis_from_the_end(view: GraphView, node: onnx.NodeProto) -> int:
-    """Return the axis of a choice, counted from the last one, which is -1; 0 where the rank is not known."""
+    """Return the axis of a decision, counted from the last, which is -1; 0 if the rank is unknown."""
     rank, axis = len(_shape(view, node.input[0])), attribute(node, "axis", -1 if node.op_type == "TopK" else 0)
     return int(axis) if axis < 0 else int(axis) - rank if rank else 0
 
 
 def _comparison(view: GraphView, node: onnx.NodeProto) -> tuple[str, float] | None:
-    """Return what a node compares with a number, and above which number it is true; None for any other node."""
+    """Return the compared tensor and the number above which the comparison is true; None for any other node."""
     if node.op_type == "Round":  # 0.5 becomes 0
         return node.input[0], 0.5
     places = {"Greater": (0, 1), "GreaterOrEqual": (0, 1), "Less": (1, 0), "LessOrEqual": (1, 0)}.get(node.op_type)
@@ -164,7 +164,7 @@ def _comparison(view: GraphView, node: onnx.NodeProto) -> tuple[str, float] | No
 
 
 def _is_first(view: GraphView, node: onnx.NodeProto, tensor: str) -> bool:
-    """Return whether a tensor is the index of the largest value, which a TopK gives."""
+    """Return whether a tensor is the index of the largest value, from a TopK."""
     if node.op_type != "TopK" or tensor != node.output[1] or not attribute(node, "largest", 1):
         return False
     return view.is_constant(node.input[1]) and int(view.constant(node.input[1]).reshape(())) == 1
@@ -177,7 +177,7 @@ def _is_zero_and_one(view: GraphView, node: onnx.NodeProto) -> bool:
 
 
 def words_of(view: GraphView, output: str) -> str:
-    """Return type and shape of an output, and the operator that gives it."""
+    """Return a text with type and shape of an output, and its operator."""
     node, shape = view.producer(output), _shape(view, output)
     try:
         element = TensorProto.DataType.Name(view.element_type(output)).lower()

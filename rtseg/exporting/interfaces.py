@@ -1,4 +1,4 @@
-"""The three interfaces of a network as modules: what stands around the network inside the graph."""
+"""The three interfaces of a network as modules: what the graph contains around the network."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from rtseg.specs import ImageSpec, Resolution
 
 
 class LogitsInterface(nn.Module):
-    """float32 normalised NCHW in, float32 logits at the head's own stride out."""
+    """From normalised float32 NCHW to float32 logits at the head's own stride."""
 
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (batch, classes, height / stride, width / stride)."""
+        """Return logits, float32 (batch, classes, height / stride, width / stride)."""
         return self.network(image)  # type: ignore[no-any-return]
 
 
 class ScoresInterface(nn.Module):
-    """float32 normalised NCHW in, float32 scores at full resolution out: the papers' timing boundary."""
+    """From normalised float32 NCHW to float32 scores at full resolution: the timing boundary of papers."""
 
     def __init__(self, network: SegmentationNetwork, resolution: Resolution) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class ScoresInterface(nn.Module):
         self.size = (resolution.height, resolution.width)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (batch, classes, height, width)."""
+        """Return scores, float32 (batch, classes, height, width)."""
         logits = self.network(image)
         if tuple(map(int, logits.shape[-2:])) == self.size:
             return logits  # type: ignore[no-any-return]
@@ -42,9 +42,9 @@ class ScoresInterface(nn.Module):
 
 
 class LabelsInterface(NormalizingModule):
-    """uint8 NHWC in, in the image contract's colour order; normalisation, upsampling and argmax in the graph.
+    """From uint8 NHWC in the contract's colour order to labels; normalisation, upsampling and argmax are in the graph.
 
-    With a threshold the one channel is compared with it instead.
+    With a threshold the single channel is compared with it instead of argmax.
     """
 
     def __init__(self, network: SegmentationNetwork, image: ImageSpec, threshold: float | None = None) -> None:
@@ -53,7 +53,7 @@ class LabelsInterface(NormalizingModule):
         self.threshold = threshold
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return (batch, height, width)."""
+        """Return labels, uint8 (batch, height, width)."""
         scores = self.scores(self.normalized(image.permute(0, 3, 1, 2)))
         if self.threshold is not None:
             return (scores > self.threshold).squeeze(1).to(torch.uint8)  # type: ignore[no-any-return]
@@ -61,7 +61,7 @@ class LabelsInterface(NormalizingModule):
 
 
 def interface_module(network: PreparedNetwork, interface: str, resolution: Resolution) -> tuple[nn.Module, TensorSpec]:
-    """Return the module of one interface, in evaluation mode, and its input."""
+    """Return the module of one interface, in evaluation mode, and the spec of its input."""
     height, width = resolution.height, resolution.width
     image = network.image_spec(resolution)
     if interface == "labels":

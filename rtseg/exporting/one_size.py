@@ -1,4 +1,4 @@
-"""A graph at one size of the picture: batch 1, height and width in numbers, and everything that follows from them."""
+"""Fix a graph to one picture size: batch 1, static height and width, and all sizes that follow from them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ RGB = 3
 
 
 def settle_at(model: onnx.ModelProto, resolution: Resolution | None, label: str) -> list[str]:
-    """Give the graph's input batch 1 and that size, in place; return in words what was changed.
+    """Give the graph's input batch 1 and that size, in place; return one phrase for each change.
 
-    resolution is asked for where the file leaves the size open, and has to be the file's own where it does not. Sizes
-    that the graph computes become constants, and the shapes of its outputs are those that follow, whatever it states.
-    Raises OnnxError for a size that is missing or another, and where the graph cannot have it.
+    resolution is required if the file leaves the size open, and must be the file's own if it does not. Computed sizes
+    become constants; the shapes of the outputs follow from them, whatever the file states. Raises OnnxError for a
+    missing or different size, and if the graph does not support it.
     """
     source = only_input(model, label)
     sides, stated = source.type.tensor_type.shape.dim, _words(source)
     if not source.type.tensor_type.HasField("shape") or len(sides) != 4:
         raise OnnxError(
-            f"the input {source.name} of {label} is no picture",
+            f"the input {source.name} of {label} is not a picture",
             got=stated,
             expected="1x3xHxW, or 1xHxWx3",
         )
     for side in sides:
-        if side.HasField("dim_value") and side.dim_value <= 0:  # how some say that it is open
+        if side.HasField("dim_value") and side.dim_value <= 0:  # some exporters mark an open size so
             side.ClearField("dim_value")
     channel = 3 if sides[3].dim_value == RGB and sides[1].dim_value != RGB else 1
     places = (1, 2) if channel == 3 else (2, 3)
@@ -58,7 +58,7 @@ def settle_at(model: onnx.ModelProto, resolution: Resolution | None, label: str)
         if not own:
             changes.append(f"{name} {_side(sides[place])} became {size}")
             sides[place].dim_value = size
-    del model.graph.value_info[:]  # they may tell of another size
+    del model.graph.value_info[:]  # they may state another size
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
     fold_constants(model, label)
@@ -75,7 +75,7 @@ def only_input(model: onnx.ModelProto, label: str) -> onnx.ValueInfoProto:
 
 
 def _state_outputs(model: onnx.ModelProto, label: str) -> None:
-    """Write the shapes of the outputs that inference knows into the graph."""
+    """Write the inferred shapes of the outputs into the graph."""
     types = inferred_types(model, label)
     for value in model.graph.output:
         if value.name in types:

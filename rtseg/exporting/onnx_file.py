@@ -1,4 +1,4 @@
-"""Export one network at one resolution: trace, make canonical, compare, and only then give it its name."""
+"""Export one network at one resolution: trace, make canonical, compare, and only then write the file under its name."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ Pixels = NDArray[np.uint8]
 TASK = "exporting"
 
 _TRACING = threading.Lock()
-"""PyTorch's exporter and the filter of warnings are the whole process's: one thread at a time."""
+"""PyTorch's exporter and the warning filters are global to the process: one thread at a time."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """The file that was written, and its comparison with PyTorch."""
+    """The written file, and its comparison with PyTorch."""
 
     artifact: Artifact
     parity: ParityReport
 
 
 def default_name(network: PreparedNetwork, resolution: Resolution, interface: str, target: str = CPU_TARGET) -> str:
-    """Return the file name that says what is inside: affnet-camvid-512x1024.onnx, .scores.onnx, .gpu.onnx."""
+    """Return a descriptive file name: affnet-camvid-512x1024.onnx, .scores.onnx, .gpu.onnx."""
     parts = [name_part(network.name), name_part(network.classes.dataset) or f"{len(network.classes)}classes"]
     suffix = "" if interface == "logits" else f".{interface}"
     if written_for(network.module, target) == GPU:
@@ -75,11 +75,10 @@ def export_onnx(
 ) -> Exported:
     """Write the canonical ONNX file and its manifest; return them with the proof.
 
-    target is the runtime that the network is written for (network_form).
-    The file is compared with the network in eager PyTorch on a random input and on the given uint8
-    RGB images before it gets its name, so a path that exists holds a graph that agrees. Where the two
-    differ by more than a little, PyTorch in FP64 is asked whether that is the rounding. Raises SpecError
-    for a resolution that does not fit, NetworkError, OnnxError, ParityError and WriteError.
+    target is the runtime that the network is written for (network_form). The file is compared with the network in eager
+    PyTorch on a random input and on the given uint8 RGB images before it gets its name, so an existing path holds a
+    graph that agrees. If the two differ by more than a small amount, a run in FP64 decides whether rounding explains
+    it. Raises SpecError for a resolution that does not fit, NetworkError, OnnxError, ParityError and WriteError.
     """
     image, output = network.image_spec(resolution), network.output_spec(interface)
     module, source = interface_module(network, interface, resolution)
@@ -124,7 +123,7 @@ def _require_stride(network: PreparedNetwork, resolution: Resolution, result: Te
     expected = (1, channels, resolution.height // stride, resolution.width // stride)
     if result.shape != expected:
         raise NetworkError(
-            f"{network.name} gives logits of another size at {resolution} than its stride {stride} says",
+            f"{network.name} gives logits at {resolution} whose size does not fit its stride {stride}",
             got=result.shape,
             expected=expected,
             hint="a network whose output follows its input, or the interface scores",
@@ -133,7 +132,7 @@ def _require_stride(network: PreparedNetwork, resolution: Resolution, result: Te
 
 @contextlib.contextmanager
 def _without_graph_dumps() -> Iterator[None]:
-    """Keep PyTorch from printing every node of a graph that it cannot write, as 2.7 to 2.13 do whatever is asked."""
+    """Suppress the dump of every node that PyTorch 2.7 to 2.13 always print for a graph that they cannot write."""
     printing = torch._C._jit_onnx_log
     torch._C._jit_onnx_log = lambda *_: None
     try:
@@ -143,15 +142,14 @@ def _without_graph_dumps() -> Iterator[None]:
 
 
 def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
-    """Return the module as the TorchScript exporter writes it, BatchNorm folded.
+    """Return the ONNX model from the TorchScript exporter, with BatchNorm folded.
 
-    That exporter is the only one that writes a true opset 17; the dynamo exporter asked for 17
-    writes 18 and warns.
+    That exporter is the only one that writes a true opset 17; the dynamo exporter writes 18 instead and warns.
     """
     dtype = torch.uint8 if source.dtype == "uint8" else torch.float32
     buffer = io.BytesIO()
     with _TRACING, warnings.catch_warnings(), _without_graph_dumps(), WrittenOut():
-        warnings.simplefilter("ignore")  # the deprecation of this exporter; int(x.shape[-1]), which is meant
+        warnings.simplefilter("ignore")  # this exporter's deprecation, and int(x.shape[-1]), which is intended
         try:
             torch.onnx.export(
                 module,
@@ -163,7 +161,7 @@ def _traced(module: nn.Module, source: TensorSpec) -> onnx.ModelProto:
                 output_names=["output"],
                 do_constant_folding=True,
             )
-        except Exception as error:  # the exporter raises what it likes, torch.onnx.errors among it
+        except Exception as error:  # the exporter may raise anything, torch.onnx.errors included
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise OnnxError(f"PyTorch cannot export this network: {first}") from error
     return onnx.load_model_from_string(buffer.getvalue())

@@ -1,10 +1,10 @@
-"""The proof that an exported file computes what the network computes.
+"""Prove that an exported file computes what the network computes.
 
-An input passes in one of two ways. Mostly file and network are so close that nothing more need be asked: within the
-floors below. Where they are not, a run of the network in FP64 decides whether that is the rounding: the file passes
-where it is no further from FP64 than twice what the network's own runs in FP32 are on that same input. A network that
-chooses, as ENet does which value of a window it unpools, needs that: where two values differ by less than rounding,
-PyTorch in FP32 chooses otherwise than in FP64, and so does the file, but elsewhere.
+An input passes in one of two ways. Usually file and network are so close, within the floors below, that no more is
+needed. Otherwise a run of the network in FP64 decides whether rounding explains the difference: the file passes if its
+distance from FP64 is at most twice that of the network's own runs in FP32 on the same input. Networks that choose
+between values need this, such as ENet in its unpooling: if two values differ by less than rounding, PyTorch in FP32
+chooses differently from FP64, and so does the file, but in other places.
 """
 
 from __future__ import annotations
@@ -33,31 +33,30 @@ from rtseg.runners.probes import LARGE, probe_inputs
 from rtseg.specs import ImageSpec, OutputSpec
 
 FP32_RUNS = 17
-"""How many runs in FP32 say how far it is from FP64, at most: that of the network as it is, then others with its
+"""Maximum number of FP32 runs that measure the distance from FP64: one with the network as it is, then others with its
 weights moved by rounding, until they suffice.
 
-One alone may be lucky. The choices that rounding decides are few on an input of ENet, and each moves up to 2e-3 of the
-logits beyond MAX_RELATIVE_DIFFERENCE: a run is off by 1e-7 where none of them fell otherwise, and the next one, or the
-file, by 3e-3 of its logits. Of 248 inputs, with nothing wrong with the file, the first run alone refused 29, nine runs
-together 2 and these none.
+A single run may be lucky. On an input of ENet rounding decides few choices, and each moves up to 2e-3 of the logits
+beyond MAX_RELATIVE_DIFFERENCE: a run is off by 1e-7 if no choice changed, and the next one, or the file, by 3e-3 of its
+logits. Of 248 inputs, with a correct file, the first run alone refused 29, nine runs together 2 and these none.
 """
 
 
 NEIGHBOURS = 4
-"""Of an input, on which a reference without FP64 is run."""
+"""Number of neighbouring inputs that a reference without FP64 is run on."""
 
 NEAR_OVERFLOW = 1e37
-"""FP32 ends at 3.4e38: beyond this another order of summation may decide which side is infinite."""
+"""FP32 ends at 3.4e38: beyond this value the order of summation may decide which side is infinite."""
 
 
 class Fp64Reference(Protocol):
-    """A network that runs in FP64 too, and in FP32 with other roundings. rtseg.runners.torch.TorchRunner is one."""
+    """A network that also runs in FP64, and in FP32 with other roundings, such as rtseg.runners.torch.TorchRunner."""
 
     def infer_fp64(self, array: Array) -> Array:
-        """Return the output in FP64. Raises RunnerError where there is none."""
+        """Return the output in FP64. Raises RunnerError if there is none."""
 
     def infer_moved(self, array: Array, seed: int) -> Array:
-        """Return the output in FP32 with every weight moved to a neighbouring number, as the seed says."""
+        """Return the output in FP32 with every weight moved to a neighbouring number; seed selects the directions."""
 
 
 def parity_of(
@@ -70,13 +69,13 @@ def parity_of(
     fp64: Fp64Reference | None = None,
     seed: int = 0,
 ) -> ParityReport:
-    """Run both on random inputs, one of them large and of both signs, and on each picture; return how far they differ.
+    """Run both on random inputs, one of them large and of both signs, and on each picture; return their differences.
 
-    Each side gets an input of its own: a network may write into the one it is given. Numbers that are not finite on
-    the large input are no difference where both sides have them.
+    Each side gets its own copy of the input, because a network may write into it. On the large input, values that are
+    not finite on both sides do not count as a difference.
 
-    fp64, the reference once more, is asked where an input is beyond the floors. Without it the large input alone has
-    a second chance: what the reference gives where each value of the input is moved to a neighbouring number. Raises
+    fp64 is the reference again; it decides if an input exceeds the floors. Without it only the large input gets a
+    second check: the reference's results with each value of the input moved to a neighbouring number. Raises
     ParityError for outputs of different shapes, and RunnerError.
     """
     ends = HostEnds(image, output)
@@ -90,7 +89,7 @@ def parity_of(
 
 @dataclass(frozen=True)
 class _Sides:
-    """What is compared, and how outputs become labels."""
+    """The two runners that are compared, and the way from outputs to labels."""
 
     reference: Runner
     candidate: Runner
@@ -116,8 +115,8 @@ def _compared(name: str, array: Array, sides: _Sides) -> InputParity:
         return entry
     if fp64 is None:
         return replace(entry, neighbours=_neighbours(array, expected, got, counted, sides)) if name == LARGE else entry
-    if not np.array_equal(raw, reference.infer(array.copy()), equal_nan=True):  # else its whims would count
-        return replace(entry, fp64_failure=f"{reference.backend} gives something else each time")
+    if not np.array_equal(raw, reference.infer(array.copy()), equal_nan=True):  # otherwise its randomness would count
+        return replace(entry, fp64_failure=f"{reference.backend} gives other results each time")
     try:
         exact = _with_zeros(fp64.infer_fp64(array.copy()), counted)
     except RunnerError as error:
@@ -127,9 +126,9 @@ def _compared(name: str, array: Array, sides: _Sides) -> InputParity:
 
 
 def _counted(expected: Array, got: Array) -> Array | None:
-    """Return which values count: not those that overflowed on both sides, or on one and nearly on the other.
+    """Return a mask of the values that count, None if all do or if a value is not finite on one side only.
 
-    None where all do, and where one side alone is not finite.
+    Values that overflowed on both sides, or on one side and nearly on the other, do not count.
     """
     finite, found = np.isfinite(expected), np.isfinite(got)
     if finite.all() and found.all():
@@ -140,12 +139,12 @@ def _counted(expected: Array, got: Array) -> Array | None:
 
 
 def _with_zeros(values: Array, counted: Array | None) -> Array:
-    """Return the values with zeros in place of those that do not count."""
+    """Return the values, with zeros for those that do not count."""
     return values if counted is None else np.where(counted, values, values.dtype.type(0))
 
 
 def _neighbours(array: Array, expected: Array, got: Array, counted: Array | None, sides: _Sides) -> NeighbourParity:
-    """Compare the candidate with what the reference itself gives for the neighbours of an input."""
+    """Compare the candidate with the reference's own results on neighbours of the input."""
     exact = _Exact(expected, sides.ends)
     values, labels = np.zeros(1), np.zeros((), bool)
     random = np.random.default_rng(0)
@@ -163,7 +162,7 @@ def _compared_with_fp64(exact: _Exact, got: Array, expected: Array, moved: Itera
     values, labels = exact.differences(expected)
     reference = exact.distance(values, labels)
     found = Fp64Parity(candidate, reference, reference, 1)
-    # Not even if each run were as far from FP64 as the first, or as the floors, and each in another place.
+    # Too far even if each run were as far from FP64 as the first, or as the floors, and each in another place.
     if candidate.exceeds(reference.at_least_the_floors(), MAX_RATIO * FP32_RUNS):
         return found
     while not found.agrees and (result := next(moved, None)) is not None:
@@ -175,7 +174,7 @@ def _compared_with_fp64(exact: _Exact, got: Array, expected: Array, moved: Itera
 
 
 class _Exact:
-    """An output in FP64, and how far others are from it."""
+    """An output in FP64, to measure the distance of others from it."""
 
     def __init__(self, output: Array, ends: HostEnds) -> None:
         self._output, self._ends = output, ends
@@ -184,12 +183,12 @@ class _Exact:
         self._largest = 1.0 if self._only_labels else float(np.abs(output).max())
 
     def differences(self, result: Array) -> tuple[Array, Array]:
-        """Return how far each logit is from its value in FP64, and which labels are others."""
+        """Return the difference of each logit from its FP64 value, and a mask of the labels that differ."""
         values = np.zeros(1) if self._only_labels else _differences(self._output, result)
         return values, self._labels != _labels(self._ends, result)
 
     def distance(self, values: Array, labels: Array) -> Distance:
-        """Return what these differences come to."""
+        """Return the distance that these differences give."""
         scale = self._largest or 1.0
         rms = math.sqrt(float(np.vdot(values, values)) / values.size)
         outliers = _outliers(values, self._largest)
@@ -197,12 +196,12 @@ class _Exact:
 
 
 def _labels(ends: HostEnds, result: Array) -> Array:
-    """Return the labels that an output stands for, at the size that the graph sees."""
+    """Return the labels of an output, at the graph's resolution."""
     return ends.labels(result, height=ends.image.height, width=ends.image.width)
 
 
 def _differences(expected: Array, got: Array) -> Array:
-    with np.errstate(over="ignore", invalid="ignore"):  # what is no finite number is told in words
+    with np.errstate(over="ignore", invalid="ignore"):  # the report states values that are not finite
         differences: Array = expected - got
     np.abs(differences, out=differences)
     return differences

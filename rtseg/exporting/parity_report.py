@@ -1,4 +1,4 @@
-"""What a comparison of a file with its original found: how far apart they are, and whether that passes."""
+"""The result of comparing a file with its original: the differences, and whether they pass."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 from rtseg.errors import ParityError
 
 MAX_RELATIVE_DIFFERENCE = 1e-3
-"""Of the largest logit. Folding BatchNorm and another order of summation give some 1e-6 on the networks here;
-the rest is room for deeper ones."""
+"""As a fraction of the largest logit. Folding BatchNorm and another order of summation give some 1e-6 on the networks
+here; the rest is a margin for deeper ones."""
 
 MAX_OUTLIERS = 1e-3
-"""Share of the logits that may differ by more, where rounding decided one or two choices."""
+"""Fraction of the logits that may differ by more, if rounding decided one or two choices."""
 
 MIN_LABEL_AGREEMENT = 0.999
-"""Pixels whose two best classes tie to within rounding may go either way."""
+"""Pixels with two best classes that are equal within rounding may get either."""
 
 MAX_RATIO = 2
-"""How many times as far from FP64 as the network's runs in FP32 the file may be."""
+"""Maximum ratio of the file's distance from FP64 to that of the network's runs in FP32."""
 
 
 @dataclass(frozen=True)
 class Distance:
-    """How far an output is from the one in FP64. The differences are over the largest logit.
+    """The distance of an output from the one in FP64. The differences are relative to the largest logit.
 
-    Of several outputs together each logit counts where it is furthest, and each label that is another in any.
-    relative_difference is the largest one and decides nothing, as a single choice is enough for any; rms_difference is
-    the root of their mean square, outliers the share of the logits beyond MAX_RELATIVE_DIFFERENCE. All three are 0
-    where labels are compared.
+    For several outputs together, each logit counts with its largest difference, and each label that differs in any of
+    them. relative_difference is the largest one; it decides nothing, because a single choice can make it arbitrarily
+    large. rms_difference is the root mean square, outliers the fraction of logits beyond MAX_RELATIVE_DIFFERENCE. All
+    three are 0 if labels are compared.
     """
 
     relative_difference: float
@@ -38,7 +38,7 @@ class Distance:
     label_disagreement: float
 
     def exceeds(self, other: Distance, times: float) -> bool:
-        """Return whether any measure is more than so many times the other's, or than its floor where that is more."""
+        """Return whether any measure exceeds `times` the other's, or its floor if that is larger."""
         within = (  # false for NaN
             self.rms_difference <= max(MAX_RELATIVE_DIFFERENCE, times * other.rms_difference)
             and self.outliers <= max(MAX_OUTLIERS, times * other.outliers)
@@ -47,7 +47,7 @@ class Distance:
         return not within
 
     def at_least_the_floors(self) -> Distance:
-        """Return it with each measure raised to its floor."""
+        """Return the distance with each measure raised to at least its floor."""
         return Distance(
             self.relative_difference,
             max(MAX_RELATIVE_DIFFERENCE, self.rms_difference),
@@ -64,10 +64,10 @@ class Distance:
 
 @dataclass(frozen=True)
 class Fp64Parity:
-    """How far both are from FP64 on one input: the candidate, the reference, and all the runs in FP32 together.
+    """The distances from FP64 on one input: of the candidate, the reference, and all runs in FP32 together.
 
-    The reference's is the first of these runs; they end with the one that shows the candidate to be close enough, and
-    with the first where the candidate is so far that all of them could not.
+    The reference is the first of these runs. They end as soon as they show the candidate to be close enough, or after
+    the first if the candidate is too far for all of them.
     """
 
     candidate: Distance
@@ -77,30 +77,30 @@ class Fp64Parity:
 
     @property
     def agrees(self) -> bool:
-        """Whether the candidate is no further from FP64 than MAX_RATIO times the runs in FP32."""
+        """Whether the candidate's distance from FP64 is at most MAX_RATIO times that of the runs in FP32."""
         return not self.candidate.exceeds(self.fp32, MAX_RATIO)
 
 
 @dataclass(frozen=True)
 class NeighbourParity:
-    """How far the candidate is from the reference, and how far the reference is from itself on neighbouring inputs."""
+    """The candidate's distance from the reference, and the reference's distance from itself on neighbouring inputs."""
 
     candidate: Distance
     reference: Distance
 
     @property
     def agrees(self) -> bool:
-        """Whether the candidate is no further away than MAX_RATIO times the reference's own answers."""
+        """Whether the candidate's distance is at most MAX_RATIO times that of the reference's own results."""
         return not self.candidate.exceeds(self.reference, MAX_RATIO)
 
 
 @dataclass(frozen=True)
 class InputParity:
-    """How far two runners differ on one input.
+    """The differences of two runners on one input.
 
-    relative_difference is the largest one over the largest logit; outliers is the share of the logits beyond
-    MAX_RELATIVE_DIFFERENCE. Both are 0 where labels are compared. fp64 is None where FP64 was not asked, and
-    fp64_failure says why it could not be where it should have been. neighbours is None where they were not asked.
+    relative_difference is the largest difference divided by the largest logit; outliers is the fraction of logits
+    beyond MAX_RELATIVE_DIFFERENCE. Both are 0 if labels are compared. fp64 is None if FP64 was not run; fp64_failure
+    says why it could not run although it was needed. neighbours is None if they were not run.
     """
 
     input: str
@@ -114,12 +114,12 @@ class InputParity:
 
     @property
     def is_finite(self) -> bool:
-        """Whether every value of both is a number."""
+        """Whether every value of both is finite."""
         return math.isfinite(self.relative_difference)
 
     @property
     def passed(self) -> str:
-        """By what the input passes: "floors", "fp64", "neighbours" or, where it does not, an empty string."""
+        """The check that the input passes: "floors", "fp64", "neighbours", or an empty string if none."""
         if self.is_finite and self.outliers <= MAX_OUTLIERS and self.label_agreement >= MIN_LABEL_AGREEMENT:
             return "floors"
         if self.neighbours is not None and self.neighbours.agrees:
@@ -127,9 +127,9 @@ class InputParity:
         return "fp64" if self.fp64 is not None and self.fp64.agrees else ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, and by what the input passed."""
+        """Return plain values, and the check that the input passed."""
         values = asdict(self)
-        del values["fp64_failure"]  # an input that has one did not pass, and is in no manifest
+        del values["fp64_failure"]  # an input with a failure did not pass and is in no manifest
         return {**values, "passed": self.passed}
 
 
@@ -142,7 +142,7 @@ class ParityReport:
     inputs: tuple[InputParity, ...]
 
     def require_agreement(self, label: str) -> None:
-        """Raise ParityError, with the first input that does not pass, unless all differences are those of rounding."""
+        """Raise ParityError, with the first input that does not pass, unless rounding explains all differences."""
         for entry in self.inputs:
             if entry.passed:
                 continue
@@ -153,7 +153,7 @@ class ParityReport:
             )
             expected = f"at most {MAX_OUTLIERS:.1%} and at least {MIN_LABEL_AGREEMENT:.1%}"
             if entry.fp64_failure:
-                got += f"; whether it is the rounding FP64 cannot tell, as {entry.fp64_failure}"
+                got += f"; FP64 cannot decide whether rounding explains it: {entry.fp64_failure}"
             elif entry.fp64 is not None:
                 got += f"; from FP64 {entry.fp64.candidate}"
                 expected += (

@@ -1,7 +1,7 @@
-"""Rewritings of a traced graph that keep what it computes and leave less of it.
+"""Simplify a traced graph without changing what it computes.
 
-PyTorch's exporter folds batch normalisation into convolutions, but not into transposed ones, and names
-a tensor that two nodes share by an Identity.
+PyTorch's exporter folds batch normalisation into convolutions, but not into transposed ones, and adds an Identity for a
+tensor that two nodes share.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Values = NDArray[np.float32]
 
 
 def without_identities(model: onnx.ModelProto) -> None:
-    """Let every reader of an Identity read its source, in place; one that gives the output stays."""
+    """Bypass every Identity, in place; one that writes the graph's output stays."""
     graph = model.graph
     outputs = {value.name for value in graph.output}
     renamed: dict[str, str] = {}
@@ -72,7 +72,7 @@ def fold_batch_norms(model: onnx.ModelProto) -> None:
 def _folded(
     convolution: onnx.NodeProto, weight: Values, bias: Values | None, norm: list[Values], epsilon: float
 ) -> tuple[Values, Values]:
-    """Return the kernel and the bias that give what convolution and normalisation give one after the other."""
+    """Return kernel and bias of one convolution that equals convolution and normalisation in sequence."""
     gamma, beta, mean, variance = (values.astype(np.float64) for values in norm)
     factor = gamma / np.sqrt(variance + epsilon)
     shifted = (0 if bias is None else bias) - mean
@@ -102,7 +102,7 @@ def drop_unused(model: onnx.ModelProto) -> None:
 
 
 def names_read(node: onnx.NodeProto) -> set[str]:
-    """Return the names that a node reads, those that its branches read among them."""
+    """Return the names that a node reads, including those that its branches read."""
     names = set(node.input)
     for entry in node.attribute:
         for graph in (*((entry.g,) if entry.HasField("g") else ()), *entry.graphs):
@@ -111,9 +111,9 @@ def names_read(node: onnx.NodeProto) -> set[str]:
 
 
 def keep_nodes(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
-    """Let the graph have these nodes, in this order; they may be its own.
+    """Set the graph's nodes to these, in this order; they may be its own.
 
-    To remove one by one takes a search through the graph for each.
+    Removing nodes one by one would search the graph for each.
     """
     kept = list(nodes)
     del model.graph.node[:]

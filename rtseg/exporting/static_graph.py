@@ -1,4 +1,4 @@
-"""From what an exporter wrote to the static graph: simplified, sizes as constants, the contracts in its metadata."""
+"""Turn an exporter's graph into a static one: simplified, with constant sizes and the contracts in its metadata."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtseg.frame.protocol import TensorSpec
 
 
 def static_copy(model: onnx.ModelProto, result: TensorSpec, metadata: Mapping[str, str]) -> onnx.ModelProto:
-    """Return the model simplified, with a static output and the metadata properties."""
+    """Return a simplified copy of the model with a static output and the metadata properties."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     without_identities(copy)

@@ -1,7 +1,7 @@
-"""Which operators TensorRT 8.5, the oldest that rtseg speaks of, can parse.
+"""The operators that TensorRT 8.5, the oldest version that rtseg supports, can parse.
 
-From the support matrix of onnx-tensorrt at its release for 8.5.3 (docs/operators.md). Newer versions
-parse more, never less.
+From the support matrix of onnx-tensorrt at its release for 8.5.3 (docs/operators.md). Newer versions parse more, never
+less.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ Squeeze Sub Sum Tan Tanh ThresholdedRelu Tile TopK Transpose Trilu Unsqueeze Ups
 TENSORRT_8_5_OPERATORS = frozenset(_NAMES.split())
 
 WRITTEN_OTHERWISE = frozenset({"LayerNormalization"})
-"""Operators that a graph may hold all the same: what is built for TensorRT 8.5 has others in their place, which
-rtseg.engines.lowering writes."""
+"""Operators that a graph may contain anyway: for TensorRT 8.5, rtseg.engines.lowering replaces them."""
 
 RESIZE_MODES = frozenset({"nearest", "linear"})
 RESIZE_TRANSFORMATIONS = frozenset(
@@ -34,7 +33,7 @@ RESIZE_TRANSFORMATIONS = frozenset(
 
 
 def unsupported_operators(model: onnx.ModelProto) -> list[str]:
-    """Return what TensorRT 8.5 cannot be given, each once: operators, and Resize in a mode it lacks."""
+    """Return what TensorRT 8.5 does not support, each once: operators, and Resize in a mode that it lacks."""
     found = {node.op_type for node in model.graph.node} - TENSORRT_8_5_OPERATORS - WRITTEN_OTHERWISE
     for node in model.graph.node:
         if node.op_type == "Resize":

@@ -1,4 +1,4 @@
-"""Graphs that were exported while training: they compute something else than the network in use."""
+"""Refuse graphs that were exported in training mode: they do not compute the same as the network in use."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _DRAWS = frozenset(
 def require_evaluation(model: onnx.ModelProto, label: str) -> None:
     """Raise OnnxError, naming the node, for a BatchNormalization or Dropout in training mode, or a random draw.
 
-    The first would normalise by the statistics of the picture at hand instead of those that were learned, the second
-    drops values at random.
+    The first would normalise with the statistics of the current picture instead of the learned ones, the second drops
+    values at random.
     """
     view = GraphView(model)
     for node in view.nodes:
         if node.op_type == "BatchNormalization":
-            # Before opset 14 it is said by the outputs: the statistics come out too.
+            # Before opset 14 only the outputs show it: the statistics are outputs too.
             trains = attribute(node, "training_mode", 0) or len([name for name in node.output if name]) > 1
         elif node.op_type == "Dropout":
             mode = node.input[2] if len(node.input) > 2 else ""

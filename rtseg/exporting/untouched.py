@@ -1,4 +1,4 @@
-"""Somebody's file as it is, run by ONNX Runtime: what the canonical file has to equal."""
+"""Run another exporter's unchanged file with ONNX Runtime, as the reference for the canonical file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DTYPES: dict[int, str] = {
 
 
 class UntouchedFile(Runner):
-    """The graph of a file, which gives its scores beside what it gives anyway; nothing else in it is changed.
+    """The graph of a file, with its scores as additional outputs; nothing else in it is changed.
 
-    It takes and gives float32 NCHW of one picture, as the canonical file does: turned, converted and repeated here to
-    what the file takes.
+    Input and output are float32 NCHW for one picture, as in the canonical file. This class transposes, converts and
+    repeats them as the file needs.
     """
 
     backend = "onnxruntime"
@@ -38,20 +38,20 @@ class UntouchedFile(Runner):
 
     @property
     def input(self) -> TensorSpec:
-        """What the canonical file takes."""
+        """The input of the canonical file."""
         return self._input
 
     @property
     def output(self) -> TensorSpec:
-        """What the canonical file gives."""
+        """The output of the canonical file."""
         return TensorSpec(self._ends.scores.tensor, self._ends.scores.shape, "float32")
 
     def decided(self, array: Array) -> tuple[Array, Array]:
-        """Return the scores, and the labels that the file itself made of them, uint8 (height, width)."""
+        """Return the scores, and the labels that the file itself computes from them, uint8 (height, width)."""
         raw, given = self._run(array, [self._ends.scores.tensor, self._ends.output])
         scores = self._plain(raw)
         height, width = scores.shape[2:]
-        flat = np.asarray(given).reshape(-1)  # whatever axes it has: the first picture's labels come first
+        flat = np.asarray(given).reshape(-1)  # with any axes the first picture's labels come first
         return scores, flat[: height * width].astype(np.uint8).reshape(height, width)
 
     def _load(self) -> None:
@@ -68,7 +68,7 @@ class UntouchedFile(Runner):
         return self._plain(self._run(array, [self._ends.scores.tensor])[0])
 
     def _bind(self, array: Array) -> Step:
-        raise RunnerError("a file of others is run for comparison alone")
+        raise RunnerError("this file is run for comparison only")
 
     def _run(self, array: Array, names: list[str]) -> list[Array]:
         assert self._session is not None

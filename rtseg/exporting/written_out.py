@@ -1,8 +1,8 @@
-"""What PyTorch's exporter lacks at opset 17, written out while a module is traced, in operators that it has.
+"""Replace functions that PyTorch's exporter lacks at opset 17 by equivalent ones while a module is traced.
 
 Adaptive pooling to a grid that does not divide the map is separable: averages are two products with constant matrices,
-maxima those of rows and then of columns. Folding patches into a map, sums where they overlap, is a transposed
-convolution whose kernels are each one value of the patch.
+maxima are taken over rows, then over columns. Folding patches into a map, with sums where they overlap, is a transposed
+convolution with one kernel for each value of the patch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rtseg.networks.zoo.layers import bin_weights
 
 
 class WrittenOut(TorchFunctionMode):
-    """While it is entered, the functions of _STAND_INS are written out; results are those of PyTorch up to rounding.
+    """Within its context the functions of _STAND_INS are replaced; results equal PyTorch's up to rounding.
 
     with WrittenOut():
         torch.onnx.export(module, ...)
@@ -33,7 +33,7 @@ class WrittenOut(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call the function, or what stands for it."""
+        """Call the function, or its replacement."""
         stand_in = _STAND_INS.get(func)
         given = dict(kwargs or {})
         if stand_in is not None and not given.get("return_indices"):
@@ -45,14 +45,14 @@ class WrittenOut(TorchFunctionMode):
 
 
 def _grid(x: Tensor, output_size: Any, dimensions: int) -> list[tuple[int, int]] | None:
-    """Return (length, bins) of each dimension, None where every grid divides its map, as PyTorch exports that."""
+    """Return (length, bins) of each dimension; None if every grid divides its map, which PyTorch can export."""
     sizes = [output_size] * dimensions if output_size is None or isinstance(output_size, int) else list(output_size)
     lengths = [int(length) for length in x.shape[-dimensions:]]
     grid = [(length, length if bins is None else int(bins)) for length, bins in zip(lengths, sizes)]
     return grid if any(length % bins for length, bins in grid) else None
 
 
-def _averages(input: Tensor, output_size: Any) -> Tensor | None:  # as PyTorch calls it
+def _averages(input: Tensor, output_size: Any) -> Tensor | None:  # PyTorch's name of the parameter
     grid = _grid(input, output_size, 2)
     if grid is None:
         return None
@@ -69,7 +69,7 @@ def _resized(
     recompute_scale_factor: object = None,
     antialias: bool = False,
 ) -> Tensor | None:
-    """Return what resizing by area gives, which is adaptive pooling; None for every other mode."""
+    """Return the result of resizing by area, which is adaptive pooling; None for every other mode."""
     if mode != "area" or input.dim() != 4:
         return None
     if size is None:

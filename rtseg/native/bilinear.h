@@ -12,7 +12,7 @@ namespace rtseg {
 
 inline bool is_side(int length) { return length >= 1 && length <= RTSEG_MAX_SIDE; }
 
-// Which part of the input the output is of: `length` samples from `begin` on, of the `canvas` that the input covers.
+// The part of the input that the output covers: `length` samples from `begin` on, of the `canvas` of the input.
 struct Part {
     int canvas, begin, length;
 };
@@ -34,7 +34,7 @@ struct Axis {
 
     size_t outputs() const { return near.size(); }
 
-    // Make it that of `part` of so many input samples, and so many output samples; return whether it was another before.
+    // Fit the axis to `part` and these numbers of input and output samples; return whether it changed.
     bool fit(int inputs, int outputs, bool align_corners, Part part = kWhole) {
         if (part.length == part.canvas) part = kWhole;
         if (inputs == inputs_ && static_cast<size_t>(outputs) == near.size() && align_corners == align_corners_ &&

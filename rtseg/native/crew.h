@@ -1,4 +1,4 @@
-// Threads that outlive a call: asleep between two pieces of work, woken for one, joined at the end.
+// Threads that outlive a call: they sleep between pieces of work, and are joined at the end.
 #ifndef RTSEG_CREW_H
 #define RTSEG_CREW_H
 
@@ -17,8 +17,8 @@ namespace rtseg {
 
 #if !defined(_WIN32)
 
-// While one lives, threads are started that leave the program's signals to the program's own threads. What a fault
-// raises comes to the thread at fault all the same.
+// While an object exists, new threads leave the program's signals to the program's own threads. A signal from a fault
+// still reaches the thread at fault.
 class SignalsBlocked {
   public:
     SignalsBlocked() {
@@ -111,7 +111,7 @@ class Crew {
         }
     }
 
-    // Return how many helpers there are, at most `wanted`. A thread that the system refuses is not asked for again.
+    // Return the number of helpers, at most `wanted`. A thread that the system refused is not requested again.
     int hire(int wanted) {
         wanted = std::min(wanted, most_helpers_);
         if (static_cast<size_t>(wanted) > helpers_.size()) {

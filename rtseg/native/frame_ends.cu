@@ -1,4 +1,4 @@
-// The two ends of a segmentation frame on the GPU: what rtseg_core does on the CPU, bit for bit.
+// Preprocessing and tail of a segmentation frame on the GPU: the same as rtseg_core on the CPU, bit for bit.
 //
 //     rtseg_front_resize_*     uint8 image of any size   ->  normalised tensor, channels first
 //     rtseg_front_normalize_*  the same for an image that has the tensor's size
@@ -7,7 +7,7 @@
 //     rtseg_tail_pixels_*      logits  ->  uint8 label map of any size; meant for smaller ones
 //     rtseg_tail_argmax_*      logits  ->  uint8 label map of the logits' size
 //     rtseg_mask_*             logits of one channel and a threshold  ->  uint8 label map of any size
-//     rtseg_overlay            image and labels  ->  uint8 image with the class colours laid over it
+//     rtseg_overlay            image and labels  ->  uint8 image with the class colours blended over it
 //
 // with _f32 or _f16 for the tensor's or the logits' type.
 //
@@ -17,8 +17,8 @@
 //
 // Launching. Every kernel takes blocks of (kLanes, kWarps) threads and a one-dimensional grid with one block
 // for each tile of its output: ceil(width / tile width) * ceil(height / tile height), the tile sizes being
-// the constants of kTile... below. No dynamic shared memory. Nothing is checked here: the limits are those
-// of rtseg_core.h, which says what the arguments mean; rtseg/cuda/ends.py holds them and the geometry.
+// the constants of kTile... below. No dynamic shared memory. The kernels check nothing: rtseg_core.h defines the
+// arguments and their limits; rtseg/runners/cuda/ends.py checks them and computes the grid.
 //
 // Exactness. Sums and products are written as __fadd_rn and __fmul_rn, which no compiler contracts into
 // fused multiply-adds: three roundings for x * a + y * b, as in bilinear.h, lanes.h and preprocess.cpp. A
@@ -78,7 +78,7 @@ __device__ __forceinline__ bool is_aligned(const void* address) {
 
 __device__ __forceinline__ int thread_in_block() { return static_cast<int>(threadIdx.y * kLanes + threadIdx.x); }
 
-// Where the block's tile of a width x height output begins.
+// The origin of the block's tile in a width x height output.
 struct Origin {
     int x, y;
 };
@@ -245,7 +245,7 @@ __device__ __forceinline__ void front_resize(const Image& image, const Normaliza
     }
 }
 
-// Four pixels, 12 bytes: three words where the row allows it.
+// Four pixels, 12 bytes: read as three words if the row's alignment allows it.
 struct FourPixels {
     Byte value[12];
 
@@ -380,7 +380,7 @@ struct Corners {
     }
 };
 
-// A pixel of a cell: where it lies between the corners, and the best class so far.
+// A pixel of a cell: its position between the corners, and the best class so far.
 struct Pixel {
     float near_y, far_y, near_x, far_x;
     Best best;
@@ -443,7 +443,7 @@ struct Tile {
 
 // Label pixels of a mixed cell, by a whole warp: slice `slice` of `slices`, each 64 pixels, then every so many.
 // First a lane stands for a class: all classes' corners are read at once (33 and more classes: in turns), and
-// a ballot tells which can win. A class whose largest corner is below some other class's smallest corner wins
+// a ballot shows which can win. A class whose largest corner is below some other class's smallest corner wins
 // nowhere. Then a lane stands for two pixels, and the corners of each candidate come from its lane.
 template <class T>
 __device__ __forceinline__ void interpolate(const Logits<T>& logits, int y, int x, Tile& tile, int row, int column,

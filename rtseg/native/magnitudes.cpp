@@ -1,4 +1,4 @@
-// Values to the histogram of their magnitudes: what calibration does with every activation.
+// Count values into a histogram of their magnitudes; calibration does this with every activation.
 
 #include <algorithm>
 #include <cmath>
@@ -17,11 +17,11 @@ namespace {
 
 constexpr size_t kValuesPerTask = 64 * 1024;  // 256 KiB: what one core's own cache holds
 constexpr size_t kValuesAtOnce = 512;         // their bin numbers stay in the first cache
-// Neighbouring values often fall into the same bin, zeros of a ReLU above all. An increment has to
-// wait for the one before it at the same address, so neighbours count in different histograms.
+// Neighbouring values often fall into the same bin, most of all the zeros of a ReLU. An increment must
+// wait for the previous one at the same address, so neighbours count in different histograms.
 constexpr size_t kHistograms = 4;
-// From one histogram to the next: not a multiple of 4 KiB, at which distance processors take a load to
-// wait for a store that it has nothing to do with.
+// The distance between histograms is not a multiple of 4 KiB: at that distance processors make a load
+// wait for an unrelated store.
 constexpr size_t kStride = RTSEG_MAGNITUDE_BINS + 272;
 
 bool is_count(size_t count) { return count >= 1 && static_cast<uint64_t>(count) <= RTSEG_MAX_VALUES; }
@@ -30,7 +30,7 @@ int tasks_of(size_t count) { return static_cast<int>((count + kValuesPerTask - 1
 
 size_t end_of(int task, size_t count) { return std::min(count, (static_cast<size_t>(task) + 1) * kValuesPerTask); }
 
-// A float32 as an integer of the same order: integers have a minimum that compilers make vectors of.
+// A float32 as an integer of the same order: compilers can vectorise the minimum of integers.
 // NaN lies beyond both infinities.
 RTSEG_INLINE int32_t ordered(int32_t bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
 
@@ -83,7 +83,7 @@ Extremes extremes_of(const float* values, size_t count, int threads) {
     return all;
 }
 
-// A product with a power of two is exact, or so small that it is below 1 all the same.
+// A product with a power of two is exact, or so small that it is below 1 anyway.
 RTSEG_TARGET_CLONES
 void bins_of(const float* __restrict values, size_t count, float per_width, uint16_t* __restrict bins) {
     constexpr float last = RTSEG_MAGNITUDE_BINS - 1;
@@ -126,7 +126,7 @@ void count_all(const float* values, size_t count, float per_width, uint64_t* bin
 }  // namespace
 }  // namespace rtseg
 
-using namespace rtseg;  // the C functions lie outside
+using namespace rtseg;  // the C functions are outside the namespace
 
 int rtseg_value_range(const float* values, size_t count, float* minimum, float* maximum, uint64_t* zeros, int threads) {
     if (values == nullptr || minimum == nullptr || maximum == nullptr || zeros == nullptr) return RTSEG_NULL_POINTER;
@@ -138,7 +138,7 @@ int rtseg_value_range(const float* values, size_t count, float* minimum, float* 
         *minimum = value_of(found.least);
         *maximum = value_of(found.greatest);
         *zeros = found.zeros;
-    } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
+    } catch (const std::exception&) {  // here the standard library throws only if memory runs out
         return RTSEG_NO_MEMORY;
     }
     return RTSEG_OK;

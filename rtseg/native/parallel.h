@@ -29,8 +29,8 @@ void parallel_for(int tasks, int, const Body& body) {
 
 inline int processors() { return std::max(1, static_cast<int>(std::thread::hardware_concurrency())); }
 
-// How many threads a call uses: what was asked for (0: one per processor), never more than there are
-// tasks, and one where the work is too small to pay for starting more.
+// The number of threads of a call: the requested number (0: one per processor), at most the number of
+// tasks, and one if the work is too small to pay for starting more.
 inline int worker_count(int threads, int tasks, double work_items) {
     constexpr double kItemsPerThread = 32 * 1024;
     const int wanted = threads > 0 ? threads : processors();
@@ -39,7 +39,7 @@ inline int worker_count(int threads, int tasks, double work_items) {
 }
 
 // Call body(task, worker) once for each task below `tasks`; worker < workers tells the scratch to use.
-// body must not throw. Where the system refuses a thread, the others do its work.
+// body must not throw. If the system refuses a thread, the others do its work.
 template <class Body>
 void parallel_for(int tasks, int workers, const Body& body) {
     std::atomic<int> next{0};

@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kRowsPerTask = 32;
 
-// rtseg_pixels, whose fields were found to be good.
+// An rtseg_pixels with checked fields.
 struct Image {
     const uint8_t* data;
     int height, width;
@@ -46,7 +46,7 @@ struct Normalization {
     }
 };
 
-// Where the image goes: height x width values of each channel, whose planes and rows begin so many values apart.
+// The image's place in the tensor: height x width values per channel, and the distances of planes and rows in values.
 struct Target {
     float* data;
     int height, width;
@@ -55,7 +55,7 @@ struct Target {
     float* at(int y) const { return data + static_cast<size_t>(y) * row; }
 };
 
-// A pixel has 256 values: a channel of an image that needs no resizing is looked up.
+// A byte has 256 values: an image that needs no resizing is converted with a lookup table per channel.
 struct Lookup {
     float value[3][256];
 
@@ -100,7 +100,7 @@ void widen_pixels(const uint8_t* row, const int channel[3], const Axis& columns,
     }
 }
 
-// Compiled for each size of a pixel: the distance between two of them is a constant.
+// Compiled for each pixel size, so that the distance between pixels is a constant.
 void look_up_row(const Image& image, int y, const Lookup& lookup, float* tensor, size_t plane) {
     const auto of_pixels = image.pixel_bytes == 3   ? look_up_pixels<3>
                            : image.pixel_bytes == 4 ? look_up_pixels<4>
@@ -127,7 +127,7 @@ void blend_rows(const float* __restrict near, const float* __restrict far, float
     }
 }
 
-// Return row y of the image, widened: the one that is held, or else made in the place of that which is not row `kept`.
+// Return row y of the image, widened: the stored one, or else computed in the buffer that does not hold row `kept`.
 const float* widened(TensorScratch::Rows& rows, const Image& image, int y, int kept, const Axis& columns, int width) {
     for (const WideRow& held : rows.row)
         if (held.y == y) return held.values.data();
@@ -178,7 +178,7 @@ void look_up(const Image& image, const Normalization& normalize, const Target& t
     });
 }
 
-// Write the value around the window, whose four sides may each have nothing beyond them.
+// Write the value around the window; any of its four sides may have nothing beyond it.
 void pad(float* tensor, const rtseg_window& window, const Normalization& normalize, int padding, Workers& workers) {
     const int height = window.canvas_height, width = window.canvas_width;
     const int bottom = window.top + window.height, right = window.left + window.width;
@@ -200,7 +200,7 @@ void pad(float* tensor, const rtseg_window& window, const Normalization& normali
     });
 }
 
-// A side to whole pixels: halves to even, whatever the rounding mode is.
+// Round a side to whole pixels: halves to even, in any rounding mode.
 int scaled(int side, double factor, int most) {
     const double length = side * factor, below = std::floor(length), over = length - below;
     const bool up = over > 0.5 || (over == 0.5 && std::fmod(below, 2.0) != 0);
@@ -220,7 +220,7 @@ bool is_pixel(const rtseg_pixels& image) {
     return good;
 }
 
-// A job whose pointers are not NULL.
+// A job with pointers that are not NULL.
 struct Job {
     const rtseg_pixels& image;
     const rtseg_window& window;
@@ -250,7 +250,7 @@ struct Job {
                 resize(source, normalize, target, workspace);
             }
             if (!parts_of(&window).are_whole()) pad(tensor, window, normalize, padding, workspace.workers);
-        } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
+        } catch (const std::exception&) {  // here the standard library throws only if memory runs out
             return RTSEG_NO_MEMORY;
         }
         return RTSEG_OK;
@@ -260,7 +260,7 @@ struct Job {
 }  // namespace
 }  // namespace rtseg
 
-using namespace rtseg;  // the C functions lie outside
+using namespace rtseg;  // the C functions are outside the namespace
 
 int rtseg_tensor_from_image(const uint8_t* image, int height, int width, ptrdiff_t row_bytes, int swap_channels,
                             int out_height, int out_width, float scale, const float mean[3], const float std[3],

@@ -34,7 +34,7 @@ constexpr size_t kCacheLine = 16;    // in floats
 
 static_assert(Axis::kSpare >= kLanes, "weights are read in whole lanes");
 
-// Fit an axis, and find its cells where it is another than before.
+// Fit an axis, and find its cells if it differs from the last one.
 void fit(Axis& axis, std::vector<Cell>& cells, int inputs, int outputs, bool align_corners, const Part& part) {
     if (axis.fit(inputs, outputs, align_corners, part)) cells.clear();
     if (!cells.empty()) return;
@@ -45,7 +45,7 @@ void fit(Axis& axis, std::vector<Cell>& cells, int inputs, int outputs, bool ali
                 cells.push_back({near, static_cast<size_t>(axis.far[i]), i, i});
             cells.back().end = i + 1;
         }
-    } catch (...) {  // a workspace that is kept must not take some cells for all
+    } catch (...) {  // a kept workspace must not mistake some cells for all
         cells.clear();
         throw;
     }
@@ -62,7 +62,7 @@ struct Logits {
     size_t padded_row() const { return ((static_cast<size_t>(w) + kCacheLine - 1) / kCacheLine | 1) * kCacheLine; }
 };
 
-// Where the labels go. The next row begins row_bytes further on.
+// The destination of the labels; row_bytes is the distance between rows.
 struct LabelMap {
     uint8_t* data;
     int height, width;
@@ -97,7 +97,7 @@ void read_row(const float* __restrict logits, size_t plane, int classes, int w, 
     for (int x = 0; x < w; ++x) labels[x] = static_cast<uint8_t>(winner[x]);
 }
 
-// The same for one channel: where it is above the threshold there is label 1.
+// The same for one channel: label 1 above the threshold.
 RTSEG_TARGET_CLONES
 void read_mask_row(const float* __restrict channel, int w, float threshold, float* __restrict values,
                    uint8_t* __restrict labels) {
@@ -184,10 +184,10 @@ inline int agreed_label(const uint8_t* top, const uint8_t* bottom, const Cell& c
     return top[cell.far] == label && bottom[cell.near] == label && bottom[cell.far] == label ? label : kMixed;
 }
 
-// What makes labels: the argmax over classes, or one channel and a threshold.
+// The rule for labels: argmax over classes, or one channel and a threshold.
 enum class Rule { kArgmax, kThreshold };
 
-// Make room for one row of the logits, which holds none yet.
+// Allocate one row of logits; it holds none yet.
 void prepare(LogitRow& row, const Logits& logits, int kept_classes) {
     const size_t across = static_cast<size_t>(logits.w);
     make_room(row.values, static_cast<size_t>(kept_classes) * logits.padded_row());
@@ -197,8 +197,8 @@ void prepare(LogitRow& row, const Logits& logits, int kept_classes) {
     row.y = LogitRow::kNone;
 }
 
-// Return row y of the logits: the one that is held, or else read into the place of that which is not row `kept`. So going
-// down the lower one becomes the upper.
+// Return row y of the logits: the stored one, or else read into the buffer that does not hold row `kept`. So, going
+// down, the lower row becomes the upper.
 template <Rule rule>
 const LogitRow& read(LabelScratch::Rows& rows, const Logits& logits, size_t y, size_t kept) {
     for (const LogitRow& held : rows.row)
@@ -283,7 +283,7 @@ void label_logits(const Logits& logits, const LabelMap& labels, rtseg_workspace&
     });
 }
 
-// Return RTSEG_OK, or what is wrong with the arguments that both rules have.
+// Return RTSEG_OK, or the error code for the arguments that both rules share.
 int refusal(const Logits& logits, const rtseg_window* window, const LabelMap& labels) {
     if (logits.data == nullptr || labels.data == nullptr) return RTSEG_NULL_POINTER;
     if (!is_side(logits.h) || !is_side(logits.w) || !is_side(labels.height) || !is_side(labels.width))
@@ -292,7 +292,7 @@ int refusal(const Logits& logits, const rtseg_window* window, const LabelMap& la
     return window != nullptr && !is_inside(*window) ? RTSEG_BAD_SIZE : RTSEG_OK;
 }
 
-// What all functions do once their arguments are known to be good.
+// The common part of all functions, after their arguments were checked.
 template <Rule rule>
 int label(rtseg_workspace& workspace, const Logits& logits, const rtseg_window* window, const LabelMap& labels,
           int align_corners) {
@@ -303,7 +303,7 @@ int label(rtseg_workspace& workspace, const Logits& logits, const rtseg_window* 
         } else {
             upsample<rule>(logits, parts, labels, align_corners != 0, workspace);
         }
-    } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
+    } catch (const std::exception&) {  // here the standard library throws only if memory runs out
         return RTSEG_NO_MEMORY;
     }
     return RTSEG_OK;
@@ -334,7 +334,7 @@ bool is_threshold(float threshold) { return threshold >= -RTSEG_MAX_LOGIT && thr
 }  // namespace
 }  // namespace rtseg
 
-using namespace rtseg;  // the C functions lie outside
+using namespace rtseg;  // the C functions are outside the namespace
 
 int rtseg_labels_from_logits(const float* logits, int classes, int h, int w, uint8_t* labels, int height, int width,
                              int align_corners, int threads) {

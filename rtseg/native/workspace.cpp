@@ -12,7 +12,7 @@ int rtseg_workspace_create(int threads, rtseg_workspace** workspace) {
     if (threads < 0) return RTSEG_BAD_VALUE;
     try {
         *workspace = std::make_unique<rtseg_workspace>(threads, rtseg::Lifetime::kKept).release();
-    } catch (const std::exception&) {  // the standard library throws for nothing but want of memory here
+    } catch (const std::exception&) {  // here the standard library throws only if memory runs out
         return RTSEG_NO_MEMORY;
     }
     return RTSEG_OK;

@@ -1,5 +1,5 @@
-// What the calls for a frame work with: the threads, and the scratch memory of both ends. It belongs to one call, or
-// is kept by its owner from call to call.
+// The threads and the scratch memory for the calls of a frame. It belongs to one call, or its owner keeps it between
+// calls.
 #ifndef RTSEG_WORKSPACE_H
 #define RTSEG_WORKSPACE_H
 
@@ -21,13 +21,13 @@ namespace rtseg {
 
 enum class Lifetime { kOneCall, kKept };
 
-// Make room for count values at least. What grew stays: so a call of sizes that were there before allocates nothing.
+// Make room for at least count values. Memory is kept, so a call with earlier sizes allocates nothing.
 template <class Value>
 void make_room(std::vector<Value>& values, size_t count) {
     if (values.size() < count) values.resize(count);
 }
 
-// Whoever does the work: the caller, and threads that are started for a call or kept.
+// The workers: the caller, and threads that are started for one call or kept.
 class Workers {
   public:
     Workers(int threads, Lifetime lifetime) : most_(threads > 0 ? threads : processors()), lifetime_(lifetime) {}
@@ -88,7 +88,7 @@ class Workers {
 #endif
 };
 
-// An image row brought to the tensor's width, channels apart: 3 x width. y is its number in the image at hand.
+// An image row resized to the tensor's width, channels separate: 3 x width. y is its number in the current image.
 struct WideRow {
     int y;
     std::vector<float> values;
@@ -112,7 +112,7 @@ struct Cell {
     size_t begin, end;  // at most kLongest apart
 };
 
-// One row of the logits, clamped, with its argmax. y is its number in the logits at hand.
+// One row of the logits, clamped, with its argmax. y is its number in the current logits.
 struct LogitRow {
     static constexpr size_t kNone = static_cast<size_t>(-1);
 

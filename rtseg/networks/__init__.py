@@ -1,1 +1,1 @@
-"""Segmentation networks: what one is, which there are, their weights from disk; the modules are in zoo."""
+"""Segmentation networks: the contract, the registry, and weights from disk. The modules are in zoo."""

@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with a manifest are ours; files that others wrote are a source."""
+"""Weights on disk: rtseg writes safetensors with a manifest, and reads other programs' weight files as a source."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def save_checkpoint(
 ) -> Artifact:
     """Write the weights as safetensors with their manifest, and return both.
 
-    Without heads the auxiliary heads are left out, which the logits do not depend on.
+    Without heads the auxiliary heads are left out; the logits do not depend on them.
 
-    precision "fp16" rounds the convolution kernels and keeps what has one dimension (biases and
-    batch statistics, whose small variances float16 cannot hold) in float32. Raises WriteError.
+    precision "fp16" rounds the convolution kernels, but keeps one-dimensional tensors in float32 (biases, and batch
+    statistics, whose small variances float16 cannot hold). Raises WriteError.
     """
     half = precision == "fp16"
     tensors = {
@@ -75,10 +75,9 @@ def network_from_checkpoint(
 ) -> PreparedNetwork:
     """Return the network of a checkpoint written by save_checkpoint, in float32.
 
-    Its manifest names the network and its classes; where `name` is given they have to agree. A
-    user's own network has to be named: a data file does not decide which code is imported. It is tried out at the
-    resolution, by default the one that the manifest has, and head picks its output.
-    Raises ManifestError, CheckpointError and NetworkError.
+    Its manifest names the network and its classes; `name`, if given, must agree. A user's own network must be named,
+    because a data file must not decide which code is imported. It is run once at the resolution, by default the
+    manifest's; head selects its output. Raises ManifestError, CheckpointError and NetworkError.
     """
     artifact = Artifact.claimed(source, kind="checkpoint")
     manifest, path = artifact.manifest, artifact.path
@@ -116,12 +115,12 @@ def network_from_weights(
     *,
     entry: str | None = None,
 ) -> tuple[PreparedNetwork, KeyReport]:
-    """Return the network with the weights of a file that others wrote, and what became of each key.
+    """Return the network with the weights of another program's file, and a report on each key.
 
-    The file is what torch.save or safetensors wrote; code in it is never run. The network's own names are looked for
-    first, then behind what training puts around them (readings.py); names of a network's authors go through its key
-    map. entry is where in the file to look ("ema"), by default wherever the names are. Raises CheckpointError, also
-    where two different readings fit.
+    The file is from torch.save or safetensors; code in it is never run. The network's own names are searched first,
+    then the same names with the additions of training programs (readings.py); names of a network's authors go through
+    its key map. entry is the place to search in the file ("ema"), by default everywhere. Raises CheckpointError, also
+    if two different readings fit.
     """
     label = f"imported from {Path(path).name}"
     own = _own_tensors(network)
@@ -133,7 +132,7 @@ def network_from_weights(
 
 
 def weights_by_name(path: PathLike) -> dict[str, Tensor]:
-    """Return the tensors of the largest entry of a file that others wrote, wrappers taken off.
+    """Return the tensors of the largest entry of another program's file, without wrappers in their names.
 
     Raises CheckpointError.
     """
@@ -143,9 +142,9 @@ def weights_by_name(path: PathLike) -> dict[str, Tensor]:
 
 
 def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: PathLike) -> None:
-    """Copy the tensors into the network; auxiliary heads stay as they are where the file has none of them.
+    """Copy the tensors into the network; auxiliary heads stay unchanged if the file has none of them.
 
-    Raises CheckpointError naming the keys that do not fit.
+    Raises CheckpointError with the keys that do not fit.
     """
     own = _own_tensors(network)
     given = {key: value for key, value in state.items() if not is_counter(key)}
@@ -170,10 +169,10 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
             raise CheckpointError(f"{source} holds other numbers: {key}", got=value.dtype, expected=own[key].dtype)
     converted = {key: value.to(own[key].dtype) for key, value in given.items()}
     if wild := [key for key, value in converted.items() if not bool(torch.isfinite(value).all())]:
-        raise CheckpointError(f"{source} holds values that are no finite float32", got=", ".join(wild[:3]))
+        raise CheckpointError(f"{source} holds values that are not finite float32", got=", ".join(wild[:3]))
     try:
         lacking = network.module.named_weights.load_state_dict(converted, strict=False)
-    except Exception as error:  # a network of the user's own may load them as it likes
+    except Exception as error:  # a user's network may load them in any way
         raise CheckpointError(f"{network.name} does not take the weights of {source}: {first_line(error)}") from error
     if lacking is not None and (left := {*lacking.unexpected_keys, *lacking.missing_keys} & set(converted)):
         raise CheckpointError(f"{network.name} left out weights of {source}", got=", ".join(sorted(left)[:3]))
@@ -185,7 +184,7 @@ def _own_tensors(network: PreparedNetwork) -> dict[str, Tensor]:
 
 
 def _missing(network: PreparedNetwork, own: Collection[str], given: Collection[str]) -> list[str]:
-    """Return what a file lacks; auxiliary heads may be missing together."""
+    """Return the keys that a file lacks; auxiliary heads may be missing together."""
     auxiliary = {key for key in own if _is_auxiliary(key, network)}
     needed = set(own) if auxiliary & set(given) else set(own) - auxiliary
     return sorted(needed - set(given))
@@ -221,13 +220,13 @@ def _readings_of(path: PathLike, own: Mapping[str, Tensor], entry: str | None) -
 def _fitting(
     network: PreparedNetwork, own: Mapping[str, Tensor], found: list[Reading], path: PathLike
 ) -> tuple[Reading, dict[str, Tensor], KeyReport]:
-    """Return the one reading with all that the network needs, under its names; else the one that has most of it."""
+    """Return the only reading with all that the network needs, under its names; else the one with most of it."""
     fitting: list[tuple[Reading, dict[str, Tensor], KeyReport]] = []
     nearest: list[tuple[int, Reading, dict[str, Tensor], KeyReport]] = []
     for reading in found:
         try:
             state, report = our_tensors(network.spec, own, reading.state)
-        except CheckpointError:  # the authors' names, yet not those of this network
+        except CheckpointError:  # the authors' names, but not of this network
             state, report = dict(reading.state), KeyReport(tuple(reading.state), {}, ())
         others = sum(own[key].shape != state[key].shape for key in own if key in state)
         if not others and not _missing(network, own, state):
@@ -247,7 +246,7 @@ def _fitting(
 
 
 def _are_the_same(one: Mapping[str, Tensor], other: Mapping[str, Tensor], names: Collection[str]) -> bool:
-    """Return whether both have the same values for those of the names that either has."""
+    """Return whether both have equal values for every name in names that either has."""
     shared = [name for name in names if name in one or name in other]
     return all(
         name in one and name in other and (one[name] is other[name] or torch.equal(one[name], other[name]))

@@ -1,4 +1,4 @@
-"""Parameters and multiply-accumulates of a network."""
+"""Count the parameters and multiply-accumulates of a network."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from rtseg.networks.spec import NetworkSpec, SegmentationNetwork
 from rtseg.specs import Resolution
 
 ANY_MULTIPLE = 128
-"""A side that every network takes, and from which nothing is pooled away."""
+"""An image side that every network supports, large enough that no pooling removes everything."""
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """trained counts all, auxiliary heads included; deployed counts those that the main logits depend on."""
+    """trained counts all parameters, auxiliary heads included; deployed counts those that the main logits depend on."""
 
     trained: int
     deployed: int
 
 
 def meta_network(spec: NetworkSpec, classes: int, options: Mapping[str, str] | None = None) -> SegmentationNetwork:
-    """Return the network without any memory behind its parameters, in evaluation mode."""
+    """Return the network on the meta device, without memory for its parameters, in evaluation mode."""
     with torch.device("meta"):
         return spec.build(classes, **spec.complete_options(options or {})).eval()
 
@@ -38,14 +38,13 @@ def count_parameters(network: SegmentationNetwork) -> Parameters:
 def count_macs(network: SegmentationNetwork, resolution: Resolution, name: str) -> int:
     """Return the multiply-accumulates of one image up to the logits, for a network on the meta device.
 
-    Those of convolutions and matrix products, the way the papers count. Raises SpecError for a
-    resolution that does not fit.
+    Convolutions and matrix products are counted, as in papers. Raises SpecError for a resolution that does not fit.
     """
     return complexity(network, resolution, name)[1]
 
 
 def complexity(network: SegmentationNetwork, resolution: Resolution, name: str) -> tuple[Parameters, int]:
-    """Return what count_parameters and count_macs return, in the time of one. Raises SpecError."""
+    """Return the results of count_parameters and count_macs from a single run. Raises SpecError."""
     resolution.require_multiple_of(network.multiple, name)
     return _counted(network, resolution)
 
@@ -60,7 +59,7 @@ def _counted(network: SegmentationNetwork, resolution: Resolution) -> tuple[Para
 
 
 def _leaves(logits: Tensor) -> set[Tensor]:
-    """Return the parameters that the logits would pass a gradient to, from the graph autograd keeps."""
+    """Return the parameters that the logits would pass a gradient to, from autograd's graph."""
     seen, leaves, waiting = set(), set(), [logits.grad_fn]
     while waiting:
         node = waiting.pop()

@@ -1,4 +1,4 @@
-"""A user's own network: built by their function, tried out once, and put behind the contract of networks."""
+"""A user's own network: built by their function, run once, and wrapped to meet the contract of networks."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from rtseg.specs import ClassSpec, Normalization, Resolution
 from rtseg.specs.versioned_json import require_field_types
 
 TRIED_AT = Resolution(128, 128)
-"""Where nobody says a size."""
+"""The size of the trial run if none is given."""
 
 CLASSES_ARGUMENTS = ("classes", "num_classes", "n_classes", "nclass", "num_labels", "nc")
-"""What factories call the number of classes: ours first, then as model collections have it."""
+"""Names of a factory's argument for the number of classes: rtseg's first, then those of model collections."""
 
 OF_ARGUMENTS = re.compile(r"unexpected keyword argument|required \w.*argument|takes .*arguments?")
-"""What Python says of a call whose arguments do not fit."""
+"""Python's messages for a call whose arguments do not fit."""
 
 Factory = Callable[..., object]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What running a module showed: which output holds the logits, their stride, and the threshold of one channel."""
+    """The result of a trial run: the output with the logits, their stride, and the threshold of a single channel."""
 
     head: str
     stride: int
@@ -44,7 +44,7 @@ class Trial:
 
 
 class FactoryNetwork(SegmentationNetwork):
-    """A user's module behind the contract of networks. Checkpoints use the names of the module alone."""
+    """A user's module wrapped to meet the contract of networks. Checkpoints use only the names of the module."""
 
     def __init__(self, module: nn.Module, classes: int, trial: Trial, label: str) -> None:
         super().__init__()
@@ -55,19 +55,19 @@ class FactoryNetwork(SegmentationNetwork):
 
     @property
     def named_weights(self) -> nn.Module:
-        """The user's module, without DataParallel around it."""
+        """The user's module, without a DataParallel wrapper."""
         inner = self.module.module if isinstance(self.module, nn.DataParallel) else self.module
         assert isinstance(inner, nn.Module)
         return inner
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the output that holds the logits."""
+        """Return the logits."""
         outputs = named_outputs(self.module(images))
         logits = outputs[self._main(outputs, images)]
         return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
     def training_logits(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the logits, then every other output that has a channel for each class, at any stride."""
+        """Return the logits, then every other output with a channel for each class, at any stride."""
         outputs = named_outputs(self.module(images))
         main = outputs.pop(self._main(outputs, images))
         resolution = Resolution(*map(int, images.shape[2:]))
@@ -75,7 +75,7 @@ class FactoryNetwork(SegmentationNetwork):
         return (main, *(outputs[name] for name, shape in shapes.items() if self._is_auxiliary(shape, resolution)))
 
     def _main(self, outputs: dict[str, Tensor], images: Tensor) -> str:
-        """Return the name of the logits: what was found in evaluation, else by the rule, as training may give more."""
+        """Return the name of the logits: the one found in evaluation, else by the rule, as training may add outputs."""
         if self._head in outputs:
             return self._head
         resolution = Resolution(*map(int, images.shape[2:]))
@@ -87,7 +87,7 @@ class FactoryNetwork(SegmentationNetwork):
 
 
 def named_outputs(outputs: object) -> dict[str, Tensor]:
-    """Return the tensors of what a module gave, by name: "out", "1", "1.0" in a list inside a tuple, "" alone."""
+    """Return a module's output tensors by name: "out", "1", "1.0" for a list in a tuple, "" for a single tensor."""
     if isinstance(outputs, Tensor):
         return {"": outputs}
     if is_dataclass(outputs) and not isinstance(outputs, Mapping):
@@ -95,7 +95,7 @@ def named_outputs(outputs: object) -> dict[str, Tensor]:
     if isinstance(outputs, Mapping):
         items = [(str(key), value) for key, value in outputs.items()]
     elif isinstance(outputs, (list, tuple)):
-        names = getattr(outputs, "_fields", range(len(outputs)))  # those of a named tuple
+        names = getattr(outputs, "_fields", range(len(outputs)))  # the field names of a named tuple
         items = [(str(name), value) for name, value in zip(names, outputs)]
     else:
         return {}
@@ -117,17 +117,16 @@ def network_from_factory(
 ) -> PreparedNetwork:
     """Return the network that `package.module:factory` builds when called with the number of classes.
 
-    Its argument is one of CLASSES_ARGUMENTS. The current folder is importable, as for `python -m`. The module may offer
-    `normalization` (a rtseg.specs.Normalization) and `align_corners`. It is tried out on a copy at the resolution, by
-    default 128x128; head is the name or place of the output that holds the logits where several could. threshold is
-    that of a network of two classes with one channel, by default 0.5 where it gives probabilities and 0 where it gives
-    logits. Raises NetworkError.
+    Its argument is one of CLASSES_ARGUMENTS. The current folder is importable, as for `python -m`. The module may
+    define `normalization` (a rtseg.specs.Normalization) and `align_corners`. A copy is run once at the resolution, by
+    default 128x128; head is the name or index of the output with the logits if several could be. threshold is that of a
+    network of two classes with one channel, by default 0.5 for probabilities and 0 for logits. Raises NetworkError.
     """
     factory = _imported(reference)
     module = _built(factory, reference, classes, seed)
     size = resolution or TRIED_AT
     if any(nn.parameter.is_lazy(weight) for weight in module.parameters()):
-        with torch.no_grad():  # which gives them their shapes
+        with torch.no_grad():  # lazy parameters get their shapes here
             _outputs(module, torch.zeros(1, 3, size.height, size.width), reference)
     tried = _copy_of(module, lambda: _built(factory, reference, classes, seed))
     trial = _trial(tried, len(classes), size, head, threshold, reference)
@@ -159,7 +158,7 @@ def _imported(reference: str) -> Factory:
         named = home.removesuffix(".py").replace("/", ".") if home.endswith(".py") else ""
         hint = f"{named}:{attribute}" if named else "run from the folder that holds it"
         raise NetworkError(f"cannot import {reference}: {error}", hint=hint) from error
-    except (Exception, SystemExit) as error:  # the user's own code raises what it likes
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkError(f"importing {home} failed: {_told(error)}") from error
     return factory
 
@@ -176,7 +175,7 @@ def _built(factory: Factory, reference: str, classes: ClassSpec, seed: int) -> n
                 raise NetworkError(message) from error
             raise NetworkError(
                 message,
-                expected=f"a factory that takes the number of classes alone, as {', '.join(CLASSES_ARGUMENTS)}",
+                expected=f"a factory that takes only the number of classes, as {', '.join(CLASSES_ARGUMENTS)}",
                 hint="a function of your own that takes classes and builds the network",
             ) from error
     if not isinstance(module, nn.Module):
@@ -185,7 +184,7 @@ def _built(factory: Factory, reference: str, classes: ClassSpec, seed: int) -> n
 
 
 def _argument_for_classes(factory: Factory) -> str:
-    """Return the argument of the factory that takes the number of classes: "classes" where it does not show."""
+    """Return the factory's argument for the number of classes, "classes" if it is not visible."""
     try:
         taken = inspect.signature(factory).parameters
     except (TypeError, ValueError):
@@ -194,7 +193,7 @@ def _argument_for_classes(factory: Factory) -> str:
 
 
 def _copy_of(module: nn.Module, again: Callable[[], nn.Module]) -> nn.Module:
-    """Return a module that may be run without a trace in the other: some keep a grid of the first image they see."""
+    """Return a copy that can be run without changing the original: some modules keep a grid of their first image."""
     try:
         return copy.deepcopy(module)
     except Exception:  # not every attribute can be copied
@@ -236,7 +235,7 @@ def _run(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:
 def _outputs(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:
     try:
         return named_outputs(module.eval()(image))
-    except (Exception, SystemExit) as error:  # a network of the user's own raises what it likes
+    except (Exception, SystemExit) as error:  # a user's network may raise anything
         raise NetworkError(
             f"{label} fails on a float32 {tuple(image.shape)} image: {_told(error)}",
             hint="--resolution with a size that it is made for",
@@ -256,7 +255,7 @@ def _behind_the_contract(module: nn.Module, classes: int, trial: Trial, label: s
 
 
 def _shape_of_one(tensor: Tensor) -> tuple[int, ...]:
-    """Return the shape for one image of a batch."""
+    """Return the tensor's shape for one image of a batch."""
     return (1, *map(int, tensor.shape[1:]))
 
 

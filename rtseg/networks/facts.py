@@ -1,4 +1,4 @@
-"""Registered networks as plain data: counts beside what their papers print."""
+"""Facts about registered networks as plain data: counted figures beside those printed in papers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtseg.specs import Resolution
 
 
 def network_facts(resolution: Resolution, classes: int, names: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return one JSON-able dict for each of those networks, or for all; macs is None where the resolution does not fit.
+    """Return one JSON-able dict for each of those networks, or for all; macs is None if the resolution does not fit.
 
     Raises UnknownNameError.
     """

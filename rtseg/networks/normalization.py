@@ -1,7 +1,7 @@
-"""Pixels become a network's input inside a module: the normalisation of a contract as two buffers of torch.
+"""Normalise pixels inside a PyTorch module: the normalisation of a contract as two buffers.
 
-The host's ends compute (pixel * scale - mean) / std, in that order; here it is one product and one difference, as what
-runs on a device, or stands in a graph, has it cheapest.
+Preprocessing on the host computes (pixel * scale - mean) / std, in that order; here it is one product and one
+difference, which is cheapest on a device or in a graph.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from rtseg.specs import Normalization
 
 
 class NormalizingModule(nn.Module):
-    """A module that normalises pixel values itself. Its buffers factor and offset move with it from device to device.
+    """A module that normalises pixel values itself. Its buffers factor and offset move with it between devices.
 
-    persistent says whether they are in its state_dict; batch_axis whether they are (1, 3, 1, 1) and not (3, 1, 1).
+    persistent puts them into its state_dict; batch_axis gives them the shape (1, 3, 1, 1) instead of (3, 1, 1).
     """
 
     factor: Tensor
@@ -29,8 +29,8 @@ class NormalizingModule(nn.Module):
         self.register_buffer("offset", mean / std, persistent=persistent)
 
     def normalized(self, pixels: Tensor) -> Tensor:
-        """Return the normalised values, float32 (..., 3, height, width), of pixels of any dtype and that shape.
+        """Return the normalised values, float32 (..., 3, height, width), for pixels of that shape and any dtype.
 
-        Their channels are in the normalisation's colour order already.
+        Their channels must be in the normalisation's colour order.
         """
         return pixels.float() * self.factor - self.offset

@@ -1,4 +1,4 @@
-"""Checkpoints of a network's authors: their names become ours, and every key is accounted for."""
+"""Convert checkpoints of a network's authors: rename their keys to rtseg's, and account for every key."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rtseg.networks.spec import NetworkSpec
 
 @dataclass(frozen=True)
 class KeyReport:
-    """What became of the keys of a checkpoint: the same name here, another one, or never called and dropped.
+    """The fate of each key of a checkpoint: kept, renamed, or dropped because its layer is never called.
 
-    reading says what was taken off before the names were compared, left_out are the names outside of it.
+    reading describes what was removed before the names were compared; left_out are the names outside of it.
     """
 
     taken: tuple[str, ...]
@@ -31,13 +31,13 @@ class KeyReport:
 
 
 Modules = Mapping[str, Optional[str]]
-"""Official modules, or single tensors, with our names; None for those that are never called."""
+"""Official modules, or single tensors, mapped to rtseg's names; None for those that are never called."""
 
 
 def our_names(names: Collection[str], modules: Modules) -> dict[str, str | None]:
-    """Return our name for each official parameter: that of the longest module known, with what follows it.
+    """Return rtseg's name for each official parameter: that of the longest known module, plus the rest of the name.
 
-    None for a layer that is never called; a name that no module explains stays as it is.
+    None for a layer that is never called; a name of no known module stays unchanged.
     """
     return {name: _our_name(name, modules) for name in names}
 
@@ -57,8 +57,8 @@ def our_tensors(
 ) -> tuple[dict[str, Tensor], KeyReport]:
     """Return the tensors under the names of the network's own state, with the report.
 
-    A file that has all our names is taken as it is; else the authors' names go through the network's
-    key map, where it has one. Raises what the key map raises.
+    A file with all of rtseg's names is used unchanged; else the authors' names go through the network's key map, if it
+    has one. Raises what the key map raises.
     """
     wanted = {key for key in own if not is_counter(key)}
     names: Mapping[str, str | None] = {key: key for key in state}

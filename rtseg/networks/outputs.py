@@ -1,8 +1,8 @@
-"""Which of a network's outputs are its logits. Never the first by luck: DDRNet and PIDNet give an auxiliary head first.
+"""Find the logits among a network's outputs. Never just the first: DDRNet and PIDNet return an auxiliary head first.
 
-a tensor             it is
+a tensor             that tensor
 several, one fits    that one: float32 with a channel for each class, at a stride of the image
-several fit          the one that is named out, logits or main; else the user says which
+several fit          the one named out, logits or main; else the user must choose
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from rtseg.specs import Resolution
 
 STRIDES = (1, 2, 4, 8, 16, 32)
 MAIN_NAMES = ("out", "logits", "main")
-"""What torchvision, transformers and others call the head that counts."""
+"""Names of the main head in torchvision, transformers and others."""
 
 CHOICE = "--output NAME|INDEX (head= in Python)"
-"""How the user says which."""
+"""The user's option for this choice."""
 
 LOUD = 100
-"""Times the standard deviation of a normalised picture: so far apart logits leave 0 to 1."""
+"""In standard deviations of a normalised picture: with such inputs logits leave the range 0 to 1."""
 
 Shape = tuple[int, ...]
 Head = Optional[Union[str, int]]
 
 
 def stride_of(shape: Shape, classes: int | None, resolution: Resolution) -> int | None:
-    """Return the stride of logits of that shape for one image, None where it is no shape of logits.
+    """Return the stride of logits of that shape for one image, None if logits cannot have that shape.
 
-    A network of two classes may have one channel; classes None is any number.
+    A network of two classes may have one channel; classes None means any number.
     """
     if len(shape) != 4 or shape[0] != 1 or (classes not in (None, shape[1]) and (shape[1], classes) != (1, 2)):
         return None
@@ -47,14 +47,14 @@ def head_of(
     label: str,
     words: Mapping[str, str] | None = None,
 ) -> str:
-    """Return the name of the output that holds the logits: that which head picks, by name or place, or by the rule.
+    """Return the name of the output with the logits: the one that head selects, by name or index, or by the rule.
 
-    words describe outputs that hold no logits, whose shape is (). Raises NetworkError where there is none, where
-    several could be meant, and where the one picked cannot be.
+    words describe outputs that are not tensors of logits, whose shape is (). Raises NetworkError if there is none, if
+    several could be meant, and if the selected one cannot be.
     """
-    told = words or {}
+    described = words or {}
     each = (
-        f"{name or 'the output'} {shape}" if shape else told.get(name, f"{name} of an unknown shape")
+        f"{name or 'the output'} {shape}" if shape else described.get(name, f"{name} of an unknown shape")
         for name, shape in shapes.items()
     )
     listed = ", ".join(each) or "no tensor"
@@ -74,7 +74,7 @@ def head_of(
             got=listed,
             expected=expected,
             hint="an export that ends in scores, or in ArgMax of them"
-            if told
+            if described
             else "a network with that many output channels, or --classes with another number",
         )
     full = [name for name in fitting if shapes[name][1] == classes]
@@ -91,9 +91,9 @@ def head_of(
 
 
 def threshold_of_values(lowest: float, highest: float, label: str) -> float:
-    """Return 0.5 where one channel holds probabilities and 0 where it holds logits, by what it gives for loud pictures.
+    """Return the threshold of a single channel, from its range on loud pictures: 0.5 for probabilities, 0 for logits.
 
-    Raises NetworkError where it holds neither.
+    Raises NetworkError if it holds neither.
     """
     if lowest < 0 < highest:
         return 0.0

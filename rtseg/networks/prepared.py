@@ -1,7 +1,7 @@
 """A network ready for use: the module with its weights, and the contracts that go with it.
 
-Wherever the command line takes a network it ends here, whether the name is a registered one, a
-checkpoint is given, or the user's own factory is (`--module package.module:factory`).
+Every network on the command line becomes one of these: a registered name, a checkpoint, or a factory of the user
+(`--module package.module:factory`).
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from rtseg.specs import FITS, PADDING, ClassSpec, ImageSpec, Normalization, Outp
 
 @dataclass(frozen=True)
 class PreparedNetwork:
-    """A module with weights. weights says where they come from; spec is None for a user's own network.
+    """A module with weights. weights names their origin; spec is None for a user's own network.
 
-    head is the name of the output that holds the logits, "" for a module that gives nothing else. threshold is of a
-    module with one channel for its two classes; None where each class has its own. fit and padding are those of
-    ImageSpec.
+    head is the name of the output with the logits, "" for a module with no other output. threshold is for a module with
+    one channel for its two classes, None if each class has its own. fit and padding are those of ImageSpec.
     """
 
     name: str
@@ -40,7 +39,7 @@ class PreparedNetwork:
     padding: int = PADDING
 
     def image_spec(self, resolution: Resolution) -> ImageSpec:
-        """Return the image contract at resolution. Raises SpecError where the strides do not fit."""
+        """Return the image contract at resolution. Raises SpecError if the strides do not fit."""
         resolution.require_multiple_of(self.module.multiple, self.name)
         return ImageSpec.of(resolution, self.normalization, fit=self.fit, padding=self.padding)
 
@@ -54,7 +53,7 @@ class PreparedNetwork:
 def build_network(
     name: str, classes: ClassSpec, *, options: Mapping[str, str] | None = None, seed: int = 0
 ) -> PreparedNetwork:
-    """Return a registered network as its author initialises it, to be filled or trained.
+    """Return a registered network with its initial weights, to be loaded or trained.
 
     Raises UnknownNameError.
     """
@@ -77,11 +76,10 @@ def build_network(
 def network_with_random_weights(
     name: str, classes: ClassSpec, *, options: Mapping[str, str] | None = None, seed: int = 0
 ) -> PreparedNetwork:
-    """Return a registered network that nobody trained, fit to be exported and timed.
+    """Return an untrained registered network that can be exported and timed.
 
-    Its batch statistics are those of noise. Without them nothing keeps the activations in bounds:
-    multiplicative attention overflows, and on a CPU even the speed is another one.
-    Raises UnknownNameError.
+    Its batch statistics are those of noise. Without them activations grow without bounds: multiplicative attention
+    overflows, and on a CPU even the speed differs. Raises UnknownNameError.
     """
     network = build_network(name, classes, options=options, seed=seed)
     settle_batch_statistics(network.module, network.normalization, seed=seed)
@@ -96,7 +94,7 @@ def settle_batch_statistics(module: SegmentationNetwork, normalization: Normaliz
     training = module.training
     module.train()
     for layer in layers:
-        layer.momentum = None  # the plain average over all batches seen
+        layer.momentum = None  # the plain average over all batches
         layer.reset_running_stats()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)

@@ -1,8 +1,8 @@
-"""Which tensors of a file are a network's, where training has put names around them.
+"""Find a network's tensors in a file whose names have additions from training programs.
 
-A file may keep the weights below an entry ("state_dict", "model", "ema"), and every name behind a prefix: "module." of
-DataParallel, "_orig_mod." of torch.compile, "model." of Lightning, and these nested. A reading is one way to take them
-off. The network's own names decide which reading is meant; where two are, nobody but the user can tell.
+A file may keep the weights in an entry ("state_dict", "model", "ema"), and every name after a prefix: "module." of
+DataParallel, "_orig_mod." of torch.compile, "model." of Lightning, and these nested. A reading is one way to remove
+them. The network's own names decide which reading is right; if two fit, the user must choose.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 WRAPPERS = frozenset({"module", "_orig_mod", "model", "net", "network", "ema", "ema_model", "model_ema"})
-"""What others call the attribute that holds a network. Names outside of one may be a loss's, and are left out."""
+"""Usual names of the attribute that holds a network. Names outside of it may belong to a loss, and are left out."""
 
 COUNTERS = ("num_batches_tracked", "n_averaged", "total_ops", "total_params")
-"""Last words of names that nothing computes with: training steps, averages taken, and what profilers leave behind."""
+"""Last parts of names of tensors that nothing computes with: training steps, numbers of averages, profilers' counters.
+"""
 
 _DEEPEST_ENTRY = 4
 _INSIDE = (
@@ -26,18 +27,18 @@ _INSIDE = (
     ("module",),
     ("_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"),
 )
-"""Wrappers of a part of the network: they stand within the names, alone or together."""
+"""Wrappers of a part of the network: they occur within the names, alone or together."""
 
 _OF_TRAINING = ("criterion", "loss", "metric", "iou", "accuracy")
-"""Beginnings of what a training module keeps beside its network."""
+"""Beginnings of the names that a training module keeps beside its network."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Tensors by the network's names, and what was taken off to get them.
+    """Tensors by the network's names, and what was removed to get these names.
 
-    entry is where in the file they stand ("" at the top), prefix what every name began with, inside what was taken out
-    of the middle of names. left_out are names without the prefix.
+    entry is their place in the file ("" at the top), prefix the removed beginning of every name, inside what was
+    removed from the middle of names. left_out are names without the prefix.
     """
 
     state: Mapping[str, Tensor]
@@ -57,7 +58,7 @@ class Reading:
 
     @property
     def name(self) -> str:
-        """What picks this reading: its entry, its prefix, or both with a dot between."""
+        """The text that selects this reading: its entry, its prefix, or both joined by a dot."""
         return ".".join(filter(None, (self.entry, self.prefix.rstrip("."))))
 
 
@@ -67,7 +68,7 @@ def is_counter(name: str) -> bool:
 
 
 def entries_of(loaded: Mapping[str, object]) -> dict[str, dict[str, Tensor]]:
-    """Return every mapping in a file that has tensors by name, by where it stands: "" is the top, "a.b" is below a."""
+    """Return every mapping from names to tensors in a file, by its place: "" is the top, "a.b" is below a."""
     return dict(_entries(loaded, "", _DEEPEST_ENTRY))
 
 
@@ -81,7 +82,7 @@ def _entries(mapping: Mapping[Any, object], place: str, depth: int) -> Iterator[
 
 
 def _is_plain(value: object) -> TypeGuard[Tensor]:
-    """Return whether a value is a tensor of numbers one beside the other, which can be copied into a network."""
+    """Return whether a value is a dense tensor of numbers, which can be copied into a network."""
     return (
         isinstance(value, Tensor)
         and value.layout == torch.strided
@@ -92,10 +93,10 @@ def _is_plain(value: object) -> TypeGuard[Tensor]:
 def readings(
     tensors: Mapping[str, Tensor], names: Collection[str], entry: str = "", *, any_prefix: bool = False
 ) -> list[Reading]:
-    """Return the readings of one entry of a file by which a network's names might be there, the plainest first.
+    """Return the possible readings of one entry of a file for a network's names, simplest first.
 
-    names are those of the network. A prefix is taken off where every name has it but those of a loss or a metric, where
-    it is made of WRAPPERS, and with any_prefix wherever the network's names stand behind it.
+    names are those of the network. A prefix is removed if every name has it except those of a loss or a metric, if it
+    consists of WRAPPERS, and with any_prefix wherever the network's names follow it.
     """
     found = list(_with_prefixes(tensors, names, entry, "", any_prefix))
     for wrappers in _INSIDE:
@@ -118,7 +119,7 @@ def _with_prefixes(
 
 
 def _prefixes(tensors: Mapping[str, Tensor], names: Collection[str]) -> set[str]:
-    """Return what stands before one of the network's names, and what every name begins with that WRAPPERS explain."""
+    """Return the prefixes before one of the network's names, and prefixes of all names that consist of WRAPPERS."""
     found = set()
     some = next((name for name in names if not is_counter(name)), None)
     if some is not None:
@@ -136,7 +137,7 @@ def _prefixes(tensors: Mapping[str, Tensor], names: Collection[str]) -> set[str]
 
 
 def _is_of_training(name: str) -> bool:
-    """Return whether a name is that of a loss or a metric beside the network, such as train_loss.weight."""
+    """Return whether a name belongs to a loss or a metric beside the network, such as train_loss.weight."""
     return name.partition(".")[0].lower().rpartition("_")[2].startswith(_OF_TRAINING)
 
 

@@ -1,4 +1,4 @@
-"""The networks rtseg knows by name."""
+"""Registry of the networks that rtseg knows by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPECS: dict[str, NetworkSpec] = {}
 
 
 def register(spec: NetworkSpec) -> NetworkSpec:
-    """Add a network. Raises ValueError for a name that is taken."""
+    """Add a network. Raises ValueError if the name is taken."""
     if spec.name in _SPECS:
         raise ValueError(f"a network named {spec.name!r} is registered already")
     _SPECS[spec.name] = spec
@@ -57,7 +57,7 @@ def network_names() -> list[str]:
 
 
 def network_spec(name: str) -> NetworkSpec:
-    """Return the facts of a network. Raises UnknownNameError, naming the closest one."""
+    """Return the facts of a network. Raises UnknownNameError with the closest name."""
     if name not in _SPECS:
         raise UnknownNameError("network", name, _SPECS)
     return _SPECS[name]

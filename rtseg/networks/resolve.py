@@ -1,4 +1,4 @@
-"""From what the user typed to a prepared network: a name, a checkpoint, or a factory of their own."""
+"""Turn the user's input into a prepared network: a name, a checkpoint, or their own factory."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def resolve_network(
     head: Head = None,
     threshold: float | None = None,
 ) -> PreparedNetwork:
-    """Return the network that name, factory and checkpoint describe together.
+    """Return the network given by name or factory, and checkpoint.
 
-    A checkpoint of rtseg names its network and classes itself; name and classes, where given, must agree. A file that
-    others wrote holds weights only, so it needs the name or the factory, and the classes; entry is where in it they
-    are. A network of the user's own is tried out at the resolution; head picks its output.
-    Raises UnknownNameError, NetworkError, CheckpointError and ManifestError.
+    A checkpoint of rtseg names its network and classes itself; name and classes, if given, must agree. Another
+    program's file holds only weights, so it needs the name or the factory, and the classes; entry is the place of the
+    weights in it. A user's own network is run once at the resolution; head selects its output. Raises UnknownNameError,
+    NetworkError, CheckpointError and ManifestError.
     """
     if name is not None and factory is not None:
         raise NetworkError(
@@ -91,7 +91,7 @@ def network_to_fill(
     head: Head = None,
     threshold: float | None = None,
 ) -> PreparedNetwork:
-    """Return a registered network, or the one of a factory "package.module:function", as its author initialises it.
+    """Return a registered network, or one from a factory "package.module:function", with its initial weights.
 
     Raises UnknownNameError and NetworkError.
     """
@@ -106,7 +106,7 @@ def network_to_fill(
 
 
 def _require_nothing_of_outputs(head: Head, threshold: float | None) -> None:
-    """Raise NetworkError where an output or a threshold is picked of a registered network."""
+    """Raise NetworkError if an output or a threshold is given for a registered network."""
     if head is not None or threshold is not None:
         got = "--threshold" if head is None else f"--output {head}"
         raise NetworkError("a registered network has one output, a channel for each class", got=got, hint="without it")

@@ -1,8 +1,8 @@
-"""Files of weights that others wrote, as plain names and tensors. No code in them is ever run.
+"""Read other programs' weight files as plain names and tensors. No code in them is ever run.
 
-PyTorch's own files are read with weights_only. What a pickle names beside tensors (NumPy's scalars, a namespace of
-arguments, a whole module) becomes an inert stand-in of ours and never the thing itself: NumPy's own dtype crashes the
-process on a crafted state.
+PyTorch's own files are read with weights_only. Any other object that a pickle names (NumPy scalars, a namespace of
+arguments, a whole module) becomes an inert stand-in, never the object itself: NumPy's own dtype crashes the process on
+a crafted state.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from _compat_pickle import IMPORT_MAPPING  # the names of Python 2, which pickles still use
+from _compat_pickle import IMPORT_MAPPING  # Python 2 names, which pickles still use
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +29,7 @@ _PROGRAM_NAMES = (
     "codeop webbrowser multiprocessing threading asyncio urllib http ftplib smtplib tempfile signal atexit gc inspect"
 )
 _PROGRAMS = frozenset(_PROGRAM_NAMES.split())
-"""Modules of Python whose functions are no data, and have no place beside weights."""
+"""Python modules whose functions are not data and do not belong beside weights."""
 
 _PLAIN = (bool, int, float, complex, str, bytes, list, tuple, dict, set, frozenset, slice, object, getattr)
 _DATA_TYPES = frozenset(f"builtins.{kind.__name__}" for kind in _PLAIN)
@@ -49,15 +49,14 @@ _NUMPY_NAMES = tuple(
         *(f"dtypes.{kind}DType" for kind in ("Bool", "Int32", "Int64", "Float16", "Float32", "Float64", "Str")),
     )
 )
-"""What stands beside weights in files of before 2020, of which PyTorch cannot list what they name."""
+"""Objects beside weights in files from before 2020, whose names PyTorch cannot list."""
 
 
 def read_weight_file(path: PathLike) -> Mapping[str, object]:
-    """Return what a file of weights holds: names to tensors, at the top or in mappings below it.
+    """Return the content of a weight file: names to tensors, at the top or in nested mappings.
 
-    That is a safetensors file, or what torch.save wrote, whatever the suffix; of a whole module that was saved the
-    names and tensors of its state_dict. What else stands in the file is kept as far as it is plain data.
-    Raises CheckpointError.
+    The file is safetensors, or from torch.save, with any suffix. For a whole saved module the result has the names and
+    tensors of its state_dict. Other content is kept as far as it is plain data. Raises CheckpointError.
     """
     try:
         content = read_bytes(path)
@@ -77,13 +76,13 @@ def read_weight_file(path: PathLike) -> Mapping[str, object]:
 
 
 class StandIn:
-    """What takes the place of an object that is no tensor and no plain data: it keeps its state and does nothing."""
+    """Replaces an object that is neither a tensor nor plain data: it keeps the state and does nothing."""
 
     pickled = ""
     state: object
 
     def __new__(cls, *given: object) -> StandIn:
-        """Return one, whatever is given."""
+        """Return a stand-in for any arguments."""
         made = super().__new__(cls)
         made.state = None
         return made
@@ -95,13 +94,13 @@ class StandIn:
         self.state = state
 
     def part(self, kind: str) -> Mapping[object, object]:
-        """Return one of the mappings that a module keeps: "_parameters", "_buffers" or "_modules"."""
+        """Return one of a module's mappings: "_parameters", "_buffers" or "_modules"."""
         found = self.state.get(kind) if isinstance(self.state, Mapping) else None
         return found if isinstance(found, Mapping) else {}
 
 
 def _plain(value: object) -> object:
-    """Return a stand-in for a module as the module's state_dict, anything else as it is."""
+    """Return a module's stand-in as the module's state_dict, anything else unchanged."""
     return _tensors_of_module(value) if isinstance(value, StandIn) else value
 
 
@@ -125,7 +124,7 @@ def _tensors_of_module(module: StandIn) -> dict[str, Tensor]:
 
 
 def _is_safetensors(content: bytes) -> bool:
-    """Return whether the content begins as a safetensors file: the length of a header, and the header's brace."""
+    """Return whether the content begins like a safetensors file: a header length, then the header's brace."""
     return 8 < int.from_bytes(content[:8], "little") + 8 <= len(content) and content[8:9] == b"{"
 
 
@@ -148,7 +147,7 @@ def _unpickled(content: bytes, path: PathLike) -> Any:
         _require_data(names, path)
         stand_ins = [(_stand_in(name), name) for name in names]
         stream.seek(0)
-        with torch.serialization.safe_globals(stand_ins):  # type: ignore[arg-type]  # pairs with a name are taken too
+        with torch.serialization.safe_globals(stand_ins):  # type: ignore[arg-type]  # pairs with a name work too
             return torch.load(stream, map_location="cpu", weights_only=True)
     except CheckpointError:
         raise
@@ -158,7 +157,7 @@ def _unpickled(content: bytes, path: PathLike) -> Any:
             expected="a state_dict of tensors",
             hint=_ONLY_WEIGHTS,
         ) from error
-    except Exception as error:  # what torch.load raises depends on the byte at which it gives up
+    except Exception as error:  # the exception of torch.load depends on the byte at which it gives up
         raise CheckpointError(
             f"{path} is not a PyTorch file, or only a part of one",
             expected="what torch.save or safetensors writes",
@@ -167,7 +166,7 @@ def _unpickled(content: bytes, path: PathLike) -> Any:
 
 
 def _require_stored(content: bytes, path: PathLike) -> None:
-    """Raise CheckpointError for an archive that is no checkpoint, or would become larger than the file."""
+    """Raise CheckpointError for an archive that is not a checkpoint, or that would expand beyond the file's size."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
     if any(entry.filename.endswith("/constants.pkl") for entry in entries):
@@ -181,7 +180,7 @@ def _require_stored(content: bytes, path: PathLike) -> None:
 
 
 def _require_data(names: list[str], path: PathLike) -> None:
-    """Raise CheckpointError where a pickle names something of Python that is no data, such as eval."""
+    """Raise CheckpointError if a pickle names a Python object that is not data, such as eval."""
     modules = {name: IMPORT_MAPPING.get(root := name.partition(".")[0].lstrip("_"), root) for name in names}
     if programs := sorted(name for name in names if modules[name] in _PROGRAMS and name not in _DATA_TYPES):
         raise CheckpointError(
@@ -193,7 +192,7 @@ def _require_data(names: list[str], path: PathLike) -> None:
 
 
 def _stand_in(name: str) -> type:
-    """Return what takes the place of a name: PyTorch fills dictionaries and lists of its own kinds alone."""
+    """Return the stand-in for a name: PyTorch fills only dictionaries and lists of its own kinds."""
     if name.endswith(_MAPPINGS):
         return type("DictStandIn", (), {"__new__": lambda cls, *given: OrderedDict()})
     if name.endswith(_LISTS):

@@ -1,5 +1,5 @@
-"""The pipeline: one function for each stage, which takes artifacts and gives artifacts.
+"""The pipeline: one function for each stage; it takes artifacts and returns artifacts.
 
-Every function takes an `observer` for progress and notes, and imports what it needs when it is called. A package that
-is not installed is a MissingDependencyError that names the extra.
+Every function takes an `observer` for progress and notes, and imports what it needs when it is called. If a package is
+not installed, it raises MissingDependencyError, which names the extra to install.
 """

@@ -1,4 +1,4 @@
-"""How right a file is: alone against labels, or beside another file."""
+"""Measure the accuracy of a file: against labels, or in comparison with another file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Ran(Result):
-    """An artifact, and what ran it where."""
+    """An artifact, with the runner and the device that ran it."""
 
     artifact: Artifact
     runner: str
@@ -43,7 +43,7 @@ class Ran(Result):
 
 @dataclass(frozen=True, repr=False)
 class ValidationResult(Result):
-    """The accuracy of one artifact on so many pictures of a split."""
+    """The accuracy of one artifact on a number of pictures of a split."""
 
     ran: Ran
     data: str
@@ -53,18 +53,18 @@ class ValidationResult(Result):
 
     @property
     def miou(self) -> float | None:
-        """The mean of the classes' IoUs, from 0 to 1; None where no class was seen."""
+        """The mean of the classes' IoUs, from 0 to 1; None if no class was seen."""
         return self.accuracy.miou
 
     def _document(self) -> Mapping[str, Any]:
-        """Return plain values in one level."""
+        """Return plain values, not nested."""
         where = {"data": self.data, "split": self.split, "pictures": self.pictures}
         return {**self.ran.to_json(), **where, **self.accuracy.to_json()}
 
 
 @dataclass(frozen=True, repr=False)
 class ComparisonResult(Result):
-    """A candidate beside a reference on the same pictures; the verdict where a loss was bounded, else None."""
+    """A candidate compared with a reference on the same pictures; the verdict if a bound was given, else None."""
 
     candidate: Ran
     reference: Ran
@@ -79,7 +79,7 @@ class ComparisonResult(Result):
         return None if self.comparison.candidate is None else self.comparison.candidate.miou
 
     def _document(self) -> Mapping[str, Any]:
-        """Return plain values; the gate is None where nothing was bounded."""
+        """Return plain values; the gate is None without a bound."""
         measured = self.comparison.to_json()
         return {
             "data": self.data,
@@ -91,7 +91,7 @@ class ComparisonResult(Result):
         }
 
     def require(self) -> None:
-        """Raise AccuracyLossError where a bound was not kept."""
+        """Raise AccuracyLossError if a bound is exceeded."""
         if self.verdict is not None:
             self.verdict.require()
 
@@ -141,12 +141,12 @@ def validate(
     threads: int = 0,
     observer: Observer = SILENT,
 ) -> ValidationResult | ComparisonResult:
-    """Measure mIoU and class IoUs of an ONNX file or engine, alone or beside another file.
+    """Measure mIoU and class IoUs of an ONNX file or engine, alone or in comparison with another file.
 
-    data is a dataset ("camvid:DIR", "streets"); with against also "images:DIR", where agreement alone is measured.
-    limit takes only the first pictures of split. runner names what runs the files, by default the default of their
-    kind. max_drop (points of mIoU) and min_agreement (per cent of the pixels) make the verdict of a comparison, which
-    `result.require()` turns into AccuracyLossError.
+    data is a dataset ("camvid:DIR", "streets"). With against it may also be "images:DIR", which measures agreement
+    only. limit uses only the first pictures of split. runner runs the files, by default the default runner of their
+    kind. max_drop (points of mIoU) and min_agreement (per cent of the pixels) are the bounds of a comparison;
+    `result.require()` raises AccuracyLossError if one is exceeded.
 
     Raises ManifestError, DatasetError, SpecError, UnknownNameError, RunnerError and MissingDependencyError.
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rtseg.networks.prepared import PreparedNetwork
 
 Classes = Union[ClassSpec, str, int]
-"""A class list, the name of one ("camvid", "camvid+void"), or how many nameless ones."""
+"""A class list, its name ("camvid", "camvid+void"), or a number of nameless classes."""
 
 NetworkLike = Union[str, ArtifactLike]
 """A registered name, "package.module:function" for one of your own, or a checkpoint of rtseg."""
@@ -28,7 +28,7 @@ DEFAULT_RESOLUTION = Resolution(512, 1024)
 
 
 Size = Union[Resolution, str, tuple[int, int]]
-"""A resolution, as one, as text ("512x1024"), or as (height, width)."""
+"""A resolution: a Resolution, text ("512x1024"), or (height, width)."""
 
 Item = TypeVar("Item")
 
@@ -47,9 +47,9 @@ def resolution_of(size: Size) -> Resolution:
 
 
 def listed(given: Iterable[Item] | Item | None) -> list[Item]:
-    """Return the items of a list, tuple, set or generator, and one item that stands for itself as a list of one.
+    """Return the items of a list, tuple, set or generator; a single item becomes a list of one.
 
-    None is no item.
+    None gives an empty list.
     """
     if isinstance(given, (list, tuple, set, frozenset, Iterator)):
         return list(given)
@@ -57,14 +57,14 @@ def listed(given: Iterable[Item] | Item | None) -> list[Item]:
 
 
 def require_at_least(least: float, **values: float | None) -> None:
-    """Raise SpecError, naming the argument, for a number that is smaller, or not finite; None is no number."""
+    """Raise SpecError, with the argument's name, for a number below least or not finite; None is accepted."""
     for name, value in values.items():
         if value is not None and not least <= value < math.inf:
             raise SpecError(f"{name} is out of range", got=value, expected=f"{least:g} or more")
 
 
 def classes_of(classes: Classes) -> ClassSpec:
-    """Return a class list given as one, by name, or by number. Raises UnknownNameError and SpecError."""
+    """Return the class list of a ClassSpec, a name, or a number. Raises UnknownNameError and SpecError."""
     from rtseg.datasets.registry import class_spec
 
     return classes if isinstance(classes, ClassSpec) else class_spec(str(classes))
@@ -72,9 +72,9 @@ def classes_of(classes: Classes) -> ClassSpec:
 
 @dataclass(frozen=True)
 class OwnNetwork:
-    """What only its author can say of a network of the user's own; None is what nobody said.
+    """Facts about a user's own network that only its author knows; None means not given.
 
-    head is the name or place of the output that holds the logits, threshold that of one channel for two classes.
+    head is the name or index of the output with the logits, threshold that of a single channel for two classes.
     normalization, fit and padding are those of ImageSpec.
     """
 
@@ -99,10 +99,10 @@ def prepared_network(
     resolution: Resolution | None = None,
     own: OwnNetwork = NOTHING_SAID,
 ) -> PreparedNetwork:
-    """Return the network that a name, a factory "package.module:function" or a checkpoint, and a checkpoint describe.
+    """Return the network given by a name, a factory "package.module:function" or a checkpoint, with its weights.
 
-    A network of the user's own is tried out at the resolution, and is what own says of it. Raises NetworkError for
-    anything else, and what resolve_network raises.
+    checkpoint holds the weights, if network does not. A user's own network is run once at the resolution; own holds the
+    facts about it. Raises NetworkError for anything else, and what resolve_network raises.
     """
     with needed_for("building a network", "export"):
         from rtseg.networks.resolve import resolve_network
@@ -135,15 +135,15 @@ def prepared_network(
 
 
 def with_preprocessing(network: PreparedNetwork, own: OwnNetwork) -> PreparedNetwork:
-    """Return the network for pictures prepared as own says, where it says something.
+    """Return the network with the preprocessing given in own, if any.
 
-    Raises NetworkError for a registered network, of which rtseg knows it.
+    Raises NetworkError for a registered network, whose preprocessing rtseg knows.
     """
     if own.normalization is None and own.fit is None and own.padding is None:
         return network
     if network.spec is not None:
         raise NetworkError(
-            f"how pictures become the input of {network.name} is known",
+            f"the preprocessing of {network.name} is fixed",
             got="another preprocessing",
             hint="without it, or --module for a network of your own",
         )
@@ -156,7 +156,7 @@ def with_preprocessing(network: PreparedNetwork, own: OwnNetwork) -> PreparedNet
 
 
 def path_of(source: NetworkLike | None) -> Path | None:
-    """Return where a checkpoint lies that was given as one or by its path; None for what is neither."""
+    """Return the path of a checkpoint given as an artifact or a path; None for anything else."""
     given = getattr(source, "artifact", source)
     if isinstance(given, Artifact):
         return given.path
@@ -164,7 +164,7 @@ def path_of(source: NetworkLike | None) -> Path | None:
 
 
 def is_checkpoint(source: object) -> bool:
-    """Return whether it is a checkpoint of rtseg: an artifact, a result that has one, or the path of a .safetensors."""
+    """Return whether source is a checkpoint of rtseg: an artifact, a result with one, or a path of a .safetensors."""
     if isinstance(getattr(source, "artifact", source), Artifact):
         return True
     return isinstance(source, (str, os.PathLike)) and Path(source).suffix == CHECKPOINT_SUFFIX

@@ -1,4 +1,4 @@
-"""From a network to the file that a benchmark times: exported, calibrated, quantised and built, through the caches."""
+"""Make the files that a benchmark times from networks: export, calibrate, quantise and build them, with caches."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 QUANTIZED = Cache("quantized", ".onnx", keep=256)
 ENGINES = Cache("timed-engines", ".engine", keep=256)
-"""So many that no benchmark loses a file that it made and has not loaded yet."""
+"""Enough that no benchmark loses a file that it made and has not loaded yet."""
 
 RENDERED = "streets"
 RENDERED_PICTURES = 16
-"""Enough for ranges that no accuracy hangs on."""
+"""Enough for ranges on which no accuracy depends."""
 
 
 class BenchmarkFiles:
-    """Makes the files. What cannot be made is told of by the subject, and costs nothing else.
+    """Makes the files. If a file cannot be made, its subject holds the reason, and the others are not affected.
 
-    data is where the pictures for INT8's ranges come from ("camvid:DIR"): its training split where there is one, else
-    `split`. Without data they are rendered.
+    data is the source of the pictures for INT8 ranges ("camvid:DIR"): its training split if there is one, else `split`.
+    Without data the pictures are rendered.
     """
 
     def __init__(self, data: str | None, split: str, threads: int) -> None:
@@ -54,11 +54,11 @@ class BenchmarkFiles:
         contender: Contender,
         observer: Observer,
     ) -> Subject:
-        """Return the file of that network behind that interface for that contender, or what stands in its way.
+        """Return the file of that network with that interface for that contender, or the reason why it cannot be made.
 
-        Raises SpecError for a resolution that the network does not take, and KeyboardInterrupt.
+        Raises SpecError for a resolution that the network does not support, and KeyboardInterrupt.
         """
-        network.image_spec(resolution)  # a size that the network does not take is the caller's mistake
+        network.image_spec(resolution)  # an unsupported size is the caller's mistake
         subject = Subject(
             network.name,
             network.weights,
@@ -104,10 +104,10 @@ class BenchmarkFiles:
         table = None
         if precision == "int8":
             data, split, images = self._pictures(exported.manifest.image.resolution, observer)
-            watching = observer if self._data else ProgressAlone(observer)  # nobody relies on ranges of rendered ones
+            watching = observer if self._data else ProgressAlone(observer)  # nobody relies on rendered ranges
             table = calibrate(exported, data, split=split, images=images, threads=self._threads, observer=watching)
         else:
-            target = TENSORRT  # FP16 is the same for all
+            target = TENSORRT  # FP16 is the same for all targets
         ranges = None if table is None else ranges_sha256(table.table)
         key = [exported.manifest.sha256, precision, target, ranges, code_of("quantization/files.py")]
         path = QUANTIZED.path(key, label=_label(exported, precision))
@@ -118,7 +118,7 @@ class BenchmarkFiles:
         return Artifact.open(path, kind="onnx")
 
     def _pictures(self, size: Resolution, observer: Observer) -> tuple[str, str | None, int | None]:
-        """Return data, split and number of the pictures that ranges are measured on."""
+        """Return data, split and number of the pictures for measuring ranges."""
         from rtseg.datasets.registry import is_labelled, open_pictures
 
         if self._data is None:
@@ -155,7 +155,7 @@ class BenchmarkFiles:
                 observer=observer,
             )
         ENGINES.used(path)
-        assert isinstance(made, BuildResult)  # of another runtime than OpenVINO
+        assert isinstance(made, BuildResult)  # the runtime is not OpenVINO
         return made.artifact, made.verdict.to_json()
 
 
@@ -177,7 +177,7 @@ class ProgressAlone(Observer):
 
 
 def _target_of(runner: str) -> str:
-    """Return the target that a runner of ONNX files has INT8 placed for."""
+    """Return the quantisation target for a runner of ONNX files."""
     if runner.startswith("openvino"):
         return "openvino"
     return TENSORRT if runner == "onnxruntime-tensorrt" else "onnxruntime"
@@ -189,7 +189,7 @@ def _label(artifact: Artifact, precision: str) -> str:
 
 
 def _capability_of_this_machine() -> tuple[str, ...]:
-    """Return the compute capability of the GPU at hand, nothing without one: an engine is then built for every kind."""
+    """Return the compute capability of this machine's GPU; empty without one: then engines are built for every kind."""
     from rtseg.engines.platform import capability_text
     from rtseg.runners.cuda.registry import open_cuda
 

@@ -1,4 +1,4 @@
-"""What a benchmark is made of: files, networks, or a paper's networks, in groups that are timed in turns."""
+"""Group the files, networks or paper's networks of a benchmark; the members of a group are timed in turns."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rtseg.networks.prepared import PreparedNetwork
 
 EVERY_BOUNDARY = ("scores", "logits")
-"""The interfaces that a network is exported with: its scores give the boundary `network`, its logits the others."""
+"""The interfaces that a network is exported with: scores for the boundary `network`, logits for the others."""
 
 PAPERS_BOUNDARY = ("scores",)
 
@@ -42,10 +42,10 @@ Makers = dict[str, Callable[[Observer], Subject]]
 
 
 def group_of_files(sources: Sequence[ArtifactLike], runners: Sequence[str], observer: Observer) -> Group:
-    """Return the group of files, each behind each of the runners that take its kind, or its default where none does.
+    """Return the group of files, each with each of the runners for its kind, or with its default if there is none.
 
-    A file that is damaged is passed over with a warning. Raises ManifestError where all are, and RunnerError for a
-    runner that takes none of them.
+    A damaged file is skipped with a warning. Raises ManifestError if all are damaged, and RunnerError for a runner that
+    can run none of them.
     """
     artifacts, errors = [], []
     for source in sources:
@@ -56,7 +56,7 @@ def group_of_files(sources: Sequence[ArtifactLike], runners: Sequence[str], obse
     if not artifacts:
         raise errors[0]
     for reason in errors:
-        observer.warning(f"passed over: {reason}")
+        observer.warning(f"skipped: {reason}")
     kinds = {artifact.manifest.kind for artifact in artifacts}
     taken = [name for kind in kinds for name in runner_names(kind)]
     if unused := [name for name in runners if name not in taken]:
@@ -76,12 +76,12 @@ def _as_it_is(subject: Subject, observer: Observer) -> Subject:
 
 @dataclass(frozen=True)
 class NetworkGroups:
-    """Networks by name, factory or checkpoint, behind every contender at one size.
+    """Networks by name, factory or checkpoint, with every contender at one size.
 
-    Those that are named are a group for each interface: all that have a boundary take turns, and a stopped run keeps
-    the other boundaries. All registered networks, where none is named, are a group each, as so many at once would fill
-    the memory. weights, where given, are taken instead of random ones. data_classes are those of labelled
-    data, None without any: the networks have them unless other ones are said. own is what is said of named ones.
+    Named networks form one group per interface: all networks of a boundary take turns, and an interrupted run keeps its
+    other boundaries. If none is named, each registered network forms its own group, because all at once would fill the
+    memory. weights, if given, replace random ones. data_classes are those of labelled data, None without any: the
+    networks use them unless others are given. own holds the facts about named networks.
     """
 
     names: Sequence[NetworkLike]
@@ -92,7 +92,7 @@ class NetworkGroups:
     own: OwnNetwork = NOTHING_SAID
 
     def groups(self, size: Resolution, contenders: Sequence[Contender], files: BenchmarkFiles) -> list[Group]:
-        """Return the groups. A name, checkpoint or size that cannot be is refused now, not when its turn comes."""
+        """Return the groups. An invalid name, checkpoint or size is refused now, not when its turn comes."""
         if not self.names and self.checkpoint is None:
             return self._registered(size, contenders, files)
         networks = {name: self._network(name, size) for name in dict.fromkeys((*self.names,) or (None,))}
@@ -145,7 +145,7 @@ class NetworkGroups:
 
 
 def trained_or_random(network: PreparedNetwork, weights: TrainedWeights) -> PreparedNetwork:
-    """Return the network with the weights that there are for it, as it is where there are none."""
+    """Return the network with its trained weights; unchanged if there are none."""
     checkpoint = weights.of(network.name, network.options, network.classes)
     return network if checkpoint is None else prepared_network(None, checkpoint=checkpoint)
 
@@ -153,7 +153,7 @@ def trained_or_random(network: PreparedNetwork, weights: TrainedWeights) -> Prep
 def groups_of_table(
     plan: TablePlan, contenders: Sequence[Contender], files: BenchmarkFiles, weights: TrainedWeights | None
 ) -> list[Group]:
-    """Return a group for each network at each size of a table, at the boundary that papers time."""
+    """Return a group for each network at each size of a table, with the boundary that papers time."""
     groups = []
     for (name, options), sizes in plan.networks.items():
         for size in sizes:
@@ -165,7 +165,7 @@ def groups_of_table(
 
 
 def places_of_table(plan: TablePlan, contenders: int) -> list[TimedPlace]:
-    """Return where in the table each row belongs, in the order in which the groups give them."""
+    """Return the place of each row in the table, in the order of the groups' rows."""
     from rtseg.benchmarking.paper_table import TimedPlace
 
     return [
@@ -184,7 +184,7 @@ def _of_table(
 
 
 def require_classes_of(data: ClassSpec, classes: ClassSpec, what: str, hint: str) -> None:
-    """Raise SpecError, with the class list as the way out, unless the first classes are those of the data."""
+    """Raise SpecError, with advice about the class list, unless the classes begin with those of the data."""
     if classes.names[: len(data)] != data.names:
         raise SpecError(
             f"{what} of other classes than the data",
@@ -195,7 +195,7 @@ def require_classes_of(data: ClassSpec, classes: ClassSpec, what: str, hint: str
 
 
 def _file_of(source: NetworkLike | None) -> str:
-    """Return the name of the checkpoint that was given, "" where none was."""
+    """Return the name of the given checkpoint, "" without one."""
     path = path_of(source)
     return path.name if path is not None and is_checkpoint(source) else ""
 

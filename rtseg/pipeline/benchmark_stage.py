@@ -1,4 +1,4 @@
-"""How fast networks and files are, with the papers' figures beside, and how right they are."""
+"""Time networks and files, with the papers' figures for comparison, and measure their accuracy."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ PURPOSE = "timing networks"
 
 @dataclass(frozen=True, repr=False)
 class BenchmarkResult(Result):
-    """The rows with rule, environment and boundaries; of a paper's table also its lines, columns and contenders."""
+    """The rows with rule, environment and boundaries; for a paper's table also its lines, columns and contenders."""
 
     document: Mapping[str, Any]
 
     @property
     def rows(self) -> Sequence[Mapping[str, Any]]:
-        """One for each file, boundary and runner: medians, intervals and raw samples in ms, FPS, mIoU.
+        """One row for each file, boundary and runner: medians, intervals and raw samples in ms, FPS, mIoU.
 
         A row that was not timed has the status NOT TIMED, a reason, and None for its summary.
         """
@@ -62,7 +62,7 @@ class BenchmarkResult(Result):
 
 
 class BenchmarkInterrupted(KeyboardInterrupt):
-    """Ctrl-C in a benchmark. result has the rows of the groups that were finished; resume can go on if resumable."""
+    """Ctrl-C in a benchmark. result has the rows of the finished groups; resume can continue it if resumable."""
 
     def __init__(self, result: BenchmarkResult, *, resumable: bool) -> None:
         super().__init__()
@@ -95,24 +95,23 @@ def bench(
 ) -> BenchmarkResult:
     """Time ONNX files and engines; or networks by name or factory; or the networks of a paper's table.
 
-    sources are measured in turns, behind each of the runners that takes their kind. Without sources, networks are
-    exported at the resolution, calibrated and quantised where precisions has "int8" or "fp16", built where a runner
-    takes engines, all in the cache, and timed behind each runner in each precision; all registered networks where none
-    is named. Runners and precisions are by default what this machine has: an engine in FP16 on a GPU, else ONNX Runtime
-    and FP32. table names a paper's table (`rtseg bench --tables`), whose sizes and classes hold.
+    sources are measured in turns, with each of the runners for their kind. Without sources, networks are exported at
+    the resolution, calibrated and quantised if precisions has "int8" or "fp16", built if a runner needs engines, all in
+    the cache, and timed with each runner in each precision. If no network is named, all registered ones are timed.
+    Runners and precisions default to what this machine has: an FP16 engine on a GPU, else ONNX Runtime and FP32. table
+    names a paper's table (`rtseg bench --tables`), which sets sizes and classes.
 
-    With data each row of trained weights carries the mIoU of the same file behind the same runner, and INT8 is
-    calibrated on its training pictures. checkpoint is the weights of one network. checkpoints is a folder in which the
-    weights of each network are looked for, by default, with data, that of the repository. Each row takes `seconds`.
+    With data, each row with trained weights has the mIoU of the same file with the same runner, and INT8 is calibrated
+    on its training pictures. checkpoint holds the weights of one network. checkpoints is a folder with weights of each
+    network; with data its default is the repository's folder. Each row takes `seconds`. head, threshold, normalization,
+    fit and padding are those of `export`, for named networks of your own.
 
-    head, threshold, normalization, fit and padding are those of `export` for the networks of your own that are named.
-
-    What cannot be made, loaded or run is a row that says why. Ctrl-C raises BenchmarkInterrupted with what was done,
-    and the same call with resume goes on from there: after the last network of all, size of a table, or interface of
-    named networks that was finished.
+    A file that cannot be made, loaded or run gives a row with the reason. Ctrl-C raises BenchmarkInterrupted with the
+    finished rows. The same call with resume continues after the last finished unit: a network of all registered ones, a
+    size of a table, or an interface of named networks.
 
     Raises SpecError for arguments that exclude one another, ManifestError, UnknownNameError, DatasetError, RunnerError
-    where nothing at all of the sources can be run, and what `export` raises.
+    if none of the sources can be run, and what `export` raises.
     """
     sources, networks, runners, precisions = listed(sources), listed(networks), listed(runners), listed(precisions)
     require_threads(threads)
@@ -123,7 +122,7 @@ def bench(
     own = OwnNetwork(head, threshold, normalization, fit, padding)
     if own != OwnNetwork() and (sources or table is not None or not (networks or checkpoint is not None)):
         raise SpecError(
-            "head, threshold and preprocessing are of a network of your own",
+            "head, threshold and preprocessing apply to a network of your own only",
             hint="--module PACKAGE.MODULE:FACTORY (networks= in Python), or without them",
         )
     brought = networks or checkpoint is not None or checkpoints is not None or precisions
@@ -138,7 +137,7 @@ def bench(
     from rtseg.datasets.registry import is_labelled, open_dataset, open_pictures
 
     if data is not None and not is_labelled(data) and not sources:
-        open_pictures(data, split)  # a folder that is none is refused now
+        open_pictures(data, split)  # an invalid folder is refused now
     labelled = data is not None and (is_labelled(data) or bool(sources))
     dataset = open_dataset(data, split, observer) if data is not None and labelled else None
     if dataset is not None:
@@ -146,7 +145,7 @@ def bench(
     session = BenchmarkSession(SamplingRule.within(seconds), threads=threads, dataset=dataset, split=split)
     if sources:
         if resume:
-            raise SpecError("a benchmark of files is measured in one go, so there is nothing to resume")
+            raise SpecError("a benchmark of files runs in one go, so there is nothing to resume")
         return _of_files(session, sources, runners, observer)
     with needed_for(PURPOSE, "export"):
         from rtseg.pipeline.benchmark_files import BenchmarkFiles
@@ -196,7 +195,7 @@ def _run(
     resume: bool,
     observer: Observer,
 ) -> BenchmarkResult:
-    """Run the groups and return the result; document gives what is said of the rows beside them."""
+    """Run the groups and return the result; document returns the facts that go with the rows."""
     from rtseg.benchmarking.groups import run_groups
 
     machine = {name: session.environment[name] for name in ("cpu", "tools", "checkout")}
@@ -216,7 +215,7 @@ def _nothing_more(rows: Sequence[Row]) -> Mapping[str, Any]:
 def _plan(
     table_id: str, classes: Classes | None, size: Resolution | None, dataset: LabelledDataset | None
 ) -> TablePlan:
-    """Return the plan of the table. Raises SpecError where the data have other classes."""
+    """Return the plan of the table. Raises SpecError if the data have other classes."""
     from rtseg.benchmarking.paper_table import classes_of as classes_of_table
     from rtseg.benchmarking.paper_table import plan_table, speed_table
     from rtseg.pipeline.benchmark_groups import require_classes_of
@@ -229,9 +228,9 @@ def _plan(
 
 
 def _require_labels(dataset: LabelledDataset, observer: Observer) -> None:
-    """Raise DatasetError where the data hold no labelled pixel, which would cost every row its mIoU.
+    """Raise DatasetError if the data hold no labelled pixel: then no row would have an mIoU.
 
-    Pictures that cannot be read, and labels out of range, are told where accuracy is measured, and cost that alone.
+    Pictures that cannot be read, and labels out of range, are reported when accuracy is measured, and cost only that.
     """
     from rtseg.datasets.labelled import any_labelled, nothing_labelled
 

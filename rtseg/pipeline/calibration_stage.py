@@ -1,4 +1,4 @@
-"""From an FP32 ONNX file and pictures to a calibration table."""
+"""Make a calibration table from an FP32 ONNX file and pictures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_SPLIT, DEFAULT_IMAGES, DEFAULT_PERCENTILE = "train", 64, 99.99
 
 @dataclass(frozen=True, repr=False)
 class CalibrationResult(Result):
-    """The table of ranges, where it was written (None: nowhere) with which digest, its pictures, and the seconds."""
+    """The table of ranges, its path (None if not written) and digest, its pictures, and the seconds it took."""
 
     table: CalibrationTable
     path: Path | None
@@ -38,7 +38,7 @@ class CalibrationResult(Result):
     seconds: float
 
     def _document(self) -> Mapping[str, Any]:
-        """Return the path and what is worth knowing of the table, without its ranges."""
+        """Return the path and the facts about the table, without its ranges."""
         from rtseg.calibration.summary import calibration_facts
 
         path = None if self.path is None else str(self.path)
@@ -61,11 +61,11 @@ def calibrate(
 ) -> CalibrationResult:
     """Measure the range of every activation of an FP32 ONNX file on some pictures, and write the table to output.
 
-    data is a dataset ("camvid:DIR", "streets", "images:DIR"); of its split ("train") `images` pictures (64) are taken,
-    evenly spread, or exactly those that the file image_set names. method is how a threshold is chosen: "percentile"
-    (of 99.99 per cent by default), "minmax", "entropy" or "mse". save_set is where the pictures taken are written down.
-    A run that was interrupted goes on when it is called again; another method on the same pictures takes no second
-    pass. threads bounds the cores used; 0 is all.
+    data is a dataset ("camvid:DIR", "streets", "images:DIR"). `images` pictures (64) of its split ("train") are used,
+    evenly spread, or exactly those listed in the file image_set. method chooses a threshold: "percentile" (by default
+    99.99 per cent), "minmax", "entropy" or "mse". save_set is a path for the list of the pictures used. Calling it
+    again continues an interrupted run; another method on the same pictures needs no second pass. threads limits the
+    cores used; 0 means all.
 
     Raises MissingDependencyError, ManifestError, OnnxError, CalibrationError, DatasetError, RunnerError and WriteError.
     """
@@ -75,7 +75,7 @@ def calibrate(
         from rtseg.calibration.thresholds import Method
 
     if image_set is not None and (split is not None or images is not None):
-        raise CalibrationError("an image set says which pictures are taken, so split and images cannot")
+        raise CalibrationError("an image set lists the pictures, so split and images cannot be given")
     require_at_least(1, images=images)
     require_threads(threads)
     started = time.monotonic()

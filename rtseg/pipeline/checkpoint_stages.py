@@ -1,4 +1,4 @@
-"""To a checkpoint: a network trained, or the weights of its authors imported."""
+"""Make a checkpoint: train a network, or import its authors' weights."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class CheckpointImportResult(Result):
-    """The checkpoint, and what became of each key of the source."""
+    """The checkpoint, and what happened to each key of the source."""
 
     artifact: Artifact
     source: str
     keys: KeyReport
 
     def _document(self) -> Mapping[str, Any]:
-        """Return path and manifest, which holds the keys."""
+        """Return path and manifest, which lists the keys."""
         return self.artifact.to_json()
 
 
 @dataclass(frozen=True, repr=False)
 class TrainingResult(Result):
-    """The checkpoint of the epoch that validated best; its manifest holds the history."""
+    """The checkpoint of the epoch with the best validation; its manifest holds the history."""
 
     artifact: Artifact
 
@@ -75,15 +75,13 @@ def import_checkpoint(
     precision: str = "fp32",
     observer: Observer = SILENT,
 ) -> CheckpointImportResult:
-    """Turn weights that others wrote into a checkpoint of rtseg. Code in the file is never run.
+    """Turn another program's weights into a checkpoint of rtseg. Code in the file is never run.
 
-    network is a registered name, or "package.module:function" for one of your own. source is what torch.save or
-    safetensors wrote; entry is where in it the weights are ("ema"), by default wherever they fit.
-
-    Every key is accounted for: taken, renamed, or dropped because nothing computes with it. resolution, the size it was
-    trained at, is noted, and a network of your own is tried out at it; head, threshold, normalization, fit and padding
-    are those of `export` for such a network. precision "fp16" halves the file. output is by default
-    NETWORK-CLASSES.safetensors.
+    network is a registered name, or "package.module:function" for one of your own. source is a file from torch.save or
+    safetensors; entry is the place of the weights in it ("ema"), by default wherever they fit. Every key is accounted
+    for: taken, renamed, or dropped because nothing computes with it. resolution, the training size, is recorded, and a
+    network of your own is run once at it; head, threshold, normalization, fit and padding are those of `export` for
+    such a network. precision "fp16" halves the file. output is by default NETWORK-CLASSES.safetensors.
 
     Raises MissingDependencyError, UnknownNameError, NetworkError, SpecError, CheckpointError for a file that does not
     fit, and WriteError.
@@ -107,10 +105,10 @@ def import_checkpoint(
 
 
 def training_recipe(path: PathLike | None, changes: Mapping[str, Any]) -> TrainingRecipe:
-    """Return the recipe in a TOML file with those fields changed, or without a file the recipe of the fields alone.
+    """Return the recipe in a TOML file with those fields changed; without a file, the recipe of the fields alone.
 
-    A field that is None is not changed. A file names a registered network: one of your own is imported only where
-    changes name it. Raises SpecError, naming the field that is wrong or missing.
+    A field that is None is not changed. A file can only name a registered network: one of your own is imported only if
+    changes names it. Raises SpecError with the wrong or missing field.
     """
     from rtseg.training.recipe import TrainingRecipe, read_recipe
 
@@ -140,15 +138,15 @@ def train(
     resume: bool = False,
     observer: Observer = SILENT,
 ) -> TrainingResult:
-    """Train a network by a recipe, or the TOML file of one, and write the epoch that validates best.
+    """Train a network by a recipe, or its TOML file, and write the epoch with the best validation.
 
-    data is the dataset with its folder ("camvid:DIR"), by default the recipe's own text. init are weights to start
-    from, backbone is what the recipe's backbone asks for: a file of ImageNet weights, or the checkpoint of a network
-    with the same backbone. device is by default a GPU that PyTorch sees, else "cpu". Without heads the checkpoint lacks
-    the auxiliary heads, which are for training alone. A network of your own is tried out at the recipe's crop; head,
-    normalization, fit and padding are those of `export` for such a network. With resume a killed run goes on to the
-    same weights as one that was never killed. output is by default NETWORK-DATA.safetensors; a file that exists is
-    never overwritten.
+    data is the dataset with its folder ("camvid:DIR"), by default the recipe's. init are weights to start from.
+    backbone is what the recipe's backbone needs: a file of ImageNet weights, or the checkpoint of a network with the
+    same backbone. device is by default a GPU that PyTorch sees, else "cpu". Without heads the checkpoint lacks the
+    auxiliary heads, which only training uses. A network of your own is run once at the recipe's crop; head,
+    normalization, fit and padding are those of `export` for such a network. With resume, a killed run continues to the
+    same weights as an uninterrupted one. output is by default NETWORK-DATA.safetensors; an existing file is never
+    overwritten.
 
     Raises MissingDependencyError, SpecError, UnknownNameError, NetworkError, DatasetError, CheckpointError,
     TrainingError and WriteError.
@@ -175,7 +173,7 @@ def train(
     )
     name = f"{name_part(recipe.network)}-{name_part(recipe.data.partition(':')[0])}.safetensors"
     path = Path(output) if output is not None else Path(name)
-    if os.path.exists(path):  # never raises, as Path.exists does where a folder may not be entered
+    if os.path.exists(path):  # unlike Path.exists it never raises, even for a folder without access
         raise TrainingError(f"{path} exists already", hint="-o with another name")
     artifact = trained(
         prepared,

@@ -1,4 +1,4 @@
-"""What networks are timed with: runners, each in a precision, as asked for or as this machine has them."""
+"""Choose the contenders of a benchmark: runners, each in a precision, as requested or as available here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GPU_PROVIDER = "onnxruntime-cuda"
 
 @dataclass(frozen=True)
 class Contender:
-    """A runner and the precision of what it runs."""
+    """A runner and the precision of the files that it runs."""
 
     runner: str
     precision: str
@@ -26,15 +26,16 @@ class Contender:
 
     @property
     def runs_engines(self) -> bool:
-        """Whether its runner takes engines, which have to be built; else it takes ONNX files."""
+        """Whether its runner needs engines, which have to be built; else it runs ONNX files."""
         return self.runner in runner_names("engine")
 
 
 def contenders_of(runners: Sequence[str], precisions: Sequence[str], observer: Observer) -> list[Contender]:
     """Return every runner in every precision, in the order given.
 
-    Without runners it is the one that this machine's GPU has, else ONNX Runtime on the CPU, and the observer is told
-    which and why. Without precisions engines are FP16 and ONNX files FP32. Raises UnknownNameError.
+    Without runners, the result has the runner for this machine's GPU, else ONNX Runtime on the CPU; the observer gets a
+    note with the choice and the reason. Without precisions, engines are FP16 and ONNX files FP32. Raises
+    UnknownNameError.
     """
     for kind, names, known in (("runner", runners, runner_names()), ("precision", precisions, PRECISIONS)):
         for name in names:
@@ -59,14 +60,14 @@ def _runner_of_this_machine(observer: Observer) -> str:
     gpu = device.name
     runner = _runner_of_engines(device.compute_capability) or _runner_of_onnx_files()
     if runner is None:
-        observer.warning(f"{gpu} is not used: neither TensorRT nor onnxruntime-gpu works here (rtseg doctor says why)")
+        observer.warning(f"{gpu} is not used: neither TensorRT nor onnxruntime-gpu works here (rtseg doctor shows why)")
         return DEFAULT_RUNNERS["onnx"]
     observer.note(f"timing on {gpu} with {runner}; --runner {DEFAULT_RUNNERS['onnx']} is the CPU")
     return runner
 
 
 def _runner_of_engines(capability: tuple[int, int]) -> str | None:
-    """Return the runner of the product that builds engines for the GPU here, None where none does."""
+    """Return the runner of the product that builds engines for this GPU, None if there is none."""
     from rtseg.engines.compilers import chosen_compiler
     from rtseg.engines.platform import capability_text
     from rtseg.observer import SILENT
@@ -75,7 +76,7 @@ def _runner_of_engines(capability: tuple[int, int]) -> str | None:
     try:
         runtime = chosen_compiler(None, (), DEFAULT, SILENT).platform.runtime
         if runtime == RTX:
-            chosen_compiler(RTX, [capability_text(capability)], DEFAULT, SILENT)  # which refuses a GPU it is not for
+            chosen_compiler(RTX, [capability_text(capability)], DEFAULT, SILENT)  # raises for an unsupported GPU
         return runtime
     except RtsegError:
         return None

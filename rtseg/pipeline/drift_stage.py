@@ -1,4 +1,4 @@
-"""Where two files of one network drift apart, layer by layer."""
+"""Measure, layer by layer, where two files of one network differ."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class DriftResult(Result):
-    """The layers of two files, those first that add most to the error; the first beyond a threshold, if one was given.
+    """The layers of two files, sorted by the error that each adds; the first beyond a threshold, if one was given.
 
     threshold is a fraction of the root mean square of the reference's values.
     """
@@ -33,7 +33,7 @@ class DriftResult(Result):
     threshold: float | None
 
     def _document(self) -> Mapping[str, Any]:
-        """Return plain values in one level."""
+        """Return plain values, not nested."""
         first = None if self.threshold is None else self.drift.first_beyond(self.threshold)
         return {
             "reference": str(self.reference.path),
@@ -57,12 +57,12 @@ def drift(
     threads: int = 0,
     observer: Observer = SILENT,
 ) -> DriftResult:
-    """Compare an ONNX file and its INT8 or FP16 twin layer by layer, through Polygraphy.
+    """Compare an ONNX file with its INT8 or FP16 version layer by layer, through Polygraphy.
 
-    Each layer of other runs on the reference's values too: what it then gives is what it adds by itself. Errors are the
-    root mean square of the difference over that of the reference's values, on `images` pictures of data. threshold, a
-    fraction, also names the first layer whose error is larger. Where one is an engine, on a GPU, or a model of
-    OpenVINO, the outputs alone are compared.
+    Each layer of other also runs on the reference's values, which gives the error that the layer itself adds. Errors
+    are the root mean square of the difference divided by that of the reference's values, on `images` pictures of data.
+    With threshold, a fraction, the result also has the first layer with a larger error. If one file is an engine, on a
+    GPU, or a model of OpenVINO, only the outputs are compared.
 
     Raises MissingDependencyError, ManifestError, OnnxError, SpecError for other contracts, DatasetError and
     RunnerError.

@@ -1,4 +1,4 @@
-"""From an ONNX file to an engine or a model of OpenVINO, and what an engine was built of."""
+"""Build an engine or a model of OpenVINO from an ONNX file, and audit the layers of an engine."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from rtseg.engines.verdict import EngineVerdict
 
 BUILD_RUNTIMES = (*RUNTIMES, OPENVINO)
-"""What a file is built for."""
+"""The runtimes that a file can be built for."""
 
 Settings = Union["BuildSettings", PathLike]
-"""Build settings, or the path of a TOML file of them (engines/NAME.toml)."""
+"""Build settings, or the path of a TOML file with them (engines/NAME.toml)."""
 
 
 @dataclass(frozen=True, repr=False)
 class BuildResult(Result):
-    """The engine, the JSON about its layers, the proof of its precision, and whether it came out of the cache.
+    """The engine, the JSON about its layers, the proof of its precision, and whether it came from the cache.
 
-    bounds are its lower bounds on the cards that it is for, as far as their figures are known.
+    bounds are its lower bounds on the cards that it is built for, as far as their figures are known.
     """
 
     artifact: Artifact
@@ -49,7 +49,7 @@ class BuildResult(Result):
 
     @property
     def verdict(self) -> EngineVerdict:
-        """Whether the convolutions and matrix products are in the precision that was asked for."""
+        """Whether the convolutions and matrix products are in the requested precision."""
         return self.proof.verdict
 
     def _document(self) -> Mapping[str, Any]:
@@ -66,7 +66,7 @@ class BuildResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class OpenVinoBuildResult(Result):
-    """The model that OpenVINO stored: its graph is the artifact, its constants lie beside it in weights."""
+    """The model that OpenVINO stored: its graph is the artifact; its constants are in the file weights beside it."""
 
     artifact: Artifact
 
@@ -86,10 +86,10 @@ class OpenVinoBuildResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class AuditResult(Result):
-    """What an engine's layers compute in; the verdict where a precision was asked for; another engine, and the changes.
+    """The precisions of an engine's layers; the verdict on a precision, if requested; another engine and the changes.
 
-    file and other are what was named: an engine, or the JSON about its layers. bounds are the lower bounds of the first
-    on cards.
+    file and other are the given paths: an engine, or the JSON about its layers. bounds are the lower bounds of file on
+    cards.
     """
 
     file: Path
@@ -137,20 +137,21 @@ def build(
     rewrite: bool = True,
     observer: Observer = SILENT,
 ) -> BuildResult | OpenVinoBuildResult:
-    """Build an engine of an ONNX file and prove its precision, or store the model that OpenVINO runs it as.
+    """Build an engine from an ONNX file and prove its precision, or store the model that OpenVINO compiles for it.
 
-    For an engine precision is "fp32", "fp16" or "int8", by default the file's own. runtime is "tensorrt", for the GPU
-    of this machine, or "tensorrt-rtx", for the compute capabilities named ("8.9"), by default all from 8.6 on; without
-    a runtime it is the one that this machine has. settings say how hard the compiler searches, workspace_mib bounds the
-    scratch memory of a layer. output is by default NAME.PRECISION.RELEASE-GPU.engine beside source. An engine that is
-    not in the precision asked for is not written, unless with keep_anyway. keep_graph is where the graph that the
-    compiler got is written. Without rewrite that graph is the file's own, else one that goes through the graph passes
-    that pay by the account of TensorRT for RTX, or those that carry over to TensorRT. The same request is taken from
-    the cache. The result is a BuildResult.
+    For an engine, precision is "fp32", "fp16" or "int8", by default the file's own. runtime is "tensorrt", for the GPU
+    of this machine, or "tensorrt-rtx", for the given compute capabilities ("8.9"), by default all from 8.6 on; without
+    a runtime, the one that this machine has is used. settings control how hard the compiler searches; workspace_mib
+    limits the scratch memory of a layer. output is by default NAME.PRECISION.RELEASE-GPU.engine beside source. An
+    engine that is not in the requested precision is not written, unless keep_anyway is True. keep_graph is a path for
+    the graph that the compiler receives. rewrite applies graph passes to it first: for TensorRT for RTX those that its
+    account shows to save time, for TensorRT those whose reasons also hold there. A repeated request is served from the
+    cache. The result is a BuildResult.
 
     With the runtime "openvino" the result is an OpenVinoBuildResult: NAME.openvino.xml and NAME.openvino.bin beside
-    source, or output, NAME.xml, and NAME.bin. It is what the runner openvino compiles, in the file's own precision, and
-    gives the same bits. Of the other arguments only precision, where it says the same, and observer go with it.
+    source, or output, NAME.xml, and NAME.bin. It holds the model that the runner openvino compiles, in the file's own
+    precision, with the same results to the bit. Of the other arguments it accepts only observer, and precision if it is
+    the file's own.
 
     Raises MissingDependencyError, CudaError, ManifestError, OnnxError, QuantizationError, SpecError, EngineError,
     RunnerError, UnknownNameError and WriteError.
@@ -199,7 +200,7 @@ def build(
 
 
 def _require_none(arguments: Mapping[str, object]) -> None:
-    """Raise SpecError, naming it, for an argument that says how an engine for NVIDIA GPUs is built."""
+    """Raise SpecError, with its name, for an argument that only applies to engines for NVIDIA GPUs."""
     for words, value in arguments.items():
         if value:
             raise SpecError(
@@ -219,16 +220,15 @@ def audit(
     cards: Sequence[str] | str = (),
     observer: Observer = SILENT,
 ) -> AuditResult:
-    """Return what the layers of an engine compute in, and the verdict on a precision.
+    """Return the precisions of an engine's layers, and the verdict on a requested precision.
 
-    source is an engine with NAME.layers.json beside it, or such a file: what TensorRT's inspector writes as JSON.
-    expect is "fp32", "fp16" or "int8", by default what the manifest says; without either there is no verdict. against
-    is an engine to compare with. The profiles are times of layers, as trtexec writes them. cards are names of GPUs,
-    such as "RTX 3090", by default those that the engine is for: the result has a lower bound on each, and where it is
-    one card, on which the profile was taken, the part of the times that the bound is. Neither TensorRT nor a GPU is
-    needed.
+    source is an engine with NAME.layers.json beside it, or such a file: the JSON of TensorRT's inspector. expect is
+    "fp32", "fp16" or "int8", by default the manifest's precision; without either there is no verdict. against is an
+    engine to compare with. The profiles are times of layers, as trtexec writes them. cards are names of GPUs, such as
+    "RTX 3090", by default those that the engine is built for. The result has a lower bound on each card; with one card,
+    and a profile measured on it, also the bound as a fraction of the measured time. Needs neither TensorRT nor a GPU.
 
-    Raises EngineError for files that cannot be read and for a card that the engine is not for, ManifestError and
+    Raises EngineError for files that cannot be read and for a card that the engine was not built for, ManifestError and
     UnknownNameError.
     """
     from rtseg.engines.verdict import requested_precision, verdict_on
@@ -237,7 +237,7 @@ def audit(
     for given in filter(None, (file, other)):
         if given.suffix == ".xml":
             raise EngineError(
-                f"{given} is a model of OpenVINO, whose layers get their precision where it is loaded",
+                f"{given} is a model of OpenVINO, whose layers get their precision when it is loaded",
                 expected="an engine, or the JSON about its layers",
             )
     engine = _audited(file, profile)
@@ -253,7 +253,7 @@ def _bounds(file: PathLike, engine: Audit, cards: Sequence[str] = ()) -> tuple[L
 
     try:
         chosen = chosen_cards(file, engine.engine, cards)
-    except SpecError:  # nothing here reads the figures of cards
+    except SpecError:  # no TOML reader for the figures of cards
         if cards:
             raise
         return ()
@@ -261,7 +261,7 @@ def _bounds(file: PathLike, engine: Audit, cards: Sequence[str] = ()) -> tuple[L
 
 
 def _bounds_of_built(built: BuiltEngine) -> tuple[LowerBound, ...]:
-    """Return the lower bounds of an engine, none where its layers cannot be read, as its proof says then."""
+    """Return the lower bounds of an engine; empty if its layers cannot be read, which its proof then states."""
     if built.proof.shares is None:
         return ()
     try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class LabellingResult(Result):
-    """What was labelled with which artifact, and what could not be read."""
+    """The labelled inputs, the artifact that labelled them, and the inputs that could not be read."""
 
     artifact: Artifact
     backend: str
@@ -32,12 +32,12 @@ class LabellingResult(Result):
     summary: LabellingSummary
 
     def _document(self) -> Mapping[str, Any]:
-        """Return artifact, backend and device, pixel shares, inputs and failures, as they stand in summary.json."""
+        """Return artifact, backend and device, pixel shares, inputs and failures, as in summary.json."""
         where = {"artifact": str(self.artifact.path), "backend": self.backend, "device": self.device}
         return {**where, **self.summary.to_json()}
 
     def require(self) -> None:
-        """Raise ImageError where an input could not be labelled, or not to its end."""
+        """Raise ImageError if an input could not be labelled, or not to its end."""
         failures = self.summary.failures
         if failures:
             count = len({entry["input"] for entry in [*failures, *self.summary.inputs]})
@@ -60,12 +60,12 @@ def run(
 ) -> LabellingResult:
     """Label images, folders of images and videos; write label maps, overlays and summary.json into the folder output.
 
-    A file gives NAME_labels.png and NAME_overlay.png, a video NAME_labels/ and NAME_overlay.mp4, where NAME is its own
-    without the suffix; with it, or with its folders before it, where several files would share a name. Hidden files of
-    a folder are left out. An input that is missing or cannot be read is listed in the result and costs nothing of the
-    others; `result.require()` raises for it. runner names what runs the file, by default the default of its kind.
+    A file gives NAME_labels.png and NAME_overlay.png, a video NAME_labels/ and NAME_overlay.mp4. NAME is the input's
+    name without suffix; if several would be equal, with suffix or with its folders. Hidden files of a folder are left
+    out. An input that is missing or cannot be read is listed in the result and does not affect the others;
+    `result.require()` raises for it. runner runs the file, by default the default runner of its kind.
 
-    Raises ManifestError, InputError for inputs of which none is there, or that a result would overwrite, RunnerError,
+    Raises ManifestError, InputError if no input exists or a result would overwrite an input, RunnerError,
     UnknownNameError, MissingDependencyError and WriteError.
     """
     from rtseg.labelling import expand_inputs, label_files

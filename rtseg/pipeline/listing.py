@@ -1,4 +1,4 @@
-"""What there is to choose from: networks, papers' tables, and whether data has labels."""
+"""List networks and papers' tables, and check whether data has labels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ DEFAULT_SIZE = "512x1024"
 
 
 def network_list(names: Sequence[str] = (), *, resolution: Size = DEFAULT_SIZE, classes: int = 19) -> list[Any]:
-    """Return what is known of each network named, of all without a name, as plain values.
+    """Return the facts about each named network, by default all networks, as plain values.
 
-    Parameters and multiply-accumulates are those at the resolution, with so many classes. Raises UnknownNameError,
-    SpecError, and MissingDependencyError without PyTorch.
+    Parameters and multiply-accumulates are counted at the resolution, for that number of classes. Raises
+    UnknownNameError, SpecError, and MissingDependencyError without PyTorch.
     """
     with needed_for("counting what networks compute", "export"):
         from rtseg.networks.facts import network_facts
@@ -24,7 +24,7 @@ def network_list(names: Sequence[str] = (), *, resolution: Size = DEFAULT_SIZE, 
 
 
 def paper_table_list() -> list[dict[str, Any]]:
-    """Return id, caption, origin and sizes of each table of the papers as plain values; speed says if it can be run."""
+    """Return id, caption, origin and sizes of each paper's table as plain values; speed says whether it can be run."""
     with needed_for("running papers' tables", "export"):
         from rtseg.benchmarking.paper_table import table_list
 

@@ -1,4 +1,4 @@
-"""To an FP32 ONNX file: a network exported, or another exporter's file imported."""
+"""Make an FP32 ONNX file: export a network, or import another exporter's file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class ExportResult(Result):
-    """The ONNX file, and its comparison with PyTorch on a random input and on so many pictures of that dataset."""
+    """The ONNX file, and its comparison with PyTorch on a random input and on some pictures of a dataset."""
 
     artifact: Artifact
     parity: ParityReport
@@ -47,7 +47,7 @@ class ExportResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class OnnxImportResult(Result):
-    """The canonical ONNX file, what was changed in the source, and the comparison; None where nothing was changed."""
+    """The canonical ONNX file, the changes to the source, and the comparison; None if nothing was changed."""
 
     artifact: Artifact
     account: str
@@ -80,19 +80,19 @@ def export(
     seed: int = 0,
     observer: Observer = SILENT,
 ) -> ExportResult:
-    """Write a network as a canonical ONNX file, once ONNX Runtime and PyTorch agree on it.
+    """Write a network as a canonical ONNX file, after checking that ONNX Runtime and PyTorch agree on it.
 
-    network is a registered name, "package.module:function" for one of your own, or a checkpoint of rtseg. checkpoint is
-    where the weights of a named network are, a checkpoint or what torch.save or safetensors wrote, entry where in such
-    a file ("ema"), by default wherever they fit; without one they are random, drawn with seed. head is the name or
-    place of the output that holds the logits, where several of a network of your own could; threshold that of its one
-    channel for two classes, by default 0.5 where it gives probabilities and else 0. normalization, fit and padding are
-    how its pictures were prepared, by default as the module says, else ImageNet's numbers and stretched. classes are by
-    default the checkpoint's, else Cityscapes'. interface is "logits" (at the head's stride), "scores" (full resolution)
-    or "labels" (uint8 in and out). target is the runtime that the network is written for, where it has a form of its
-    own for it: "tensorrt" for engines, else "onnxruntime" or "openvino". The comparison runs on a random input and on
-    `images` pictures of data. output is by default NETWORK-CLASSES-HxW.onnx in the current folder, .gpu.onnx for
-    that form.
+    network is a registered name, "package.module:function" for one of your own, or a checkpoint of rtseg. checkpoint
+    holds the weights of a named network: a checkpoint of rtseg, or a file from torch.save or safetensors. entry is the
+    place of the weights in such a file ("ema"), by default wherever they fit. Without checkpoint the weights are
+    random, drawn with seed. head is the name or index of the output with the logits, if several outputs of your own
+    network could be; threshold is that of its single channel for two classes, by default 0.5 for probabilities, else 0.
+    normalization, fit and padding describe how its pictures were prepared, by default as its module states, else
+    ImageNet's numbers and stretched. classes are by default the checkpoint's, else Cityscapes'. interface is "logits"
+    (at the head's stride), "scores" (full resolution) or "labels" (uint8 in and out). target is the runtime that the
+    network is written for, if it has a special form for it: "tensorrt" for engines, else "onnxruntime" or "openvino".
+    The comparison runs on a random input and on `images` pictures of data. output is by default
+    NETWORK-CLASSES-HxW.onnx in the current folder, .gpu.onnx for the form for GPUs.
 
     Raises MissingDependencyError, UnknownNameError, NetworkError, CheckpointError, ManifestError, SpecError, OnnxError,
     ParityError and WriteError.
@@ -139,16 +139,16 @@ def import_onnx(
     padding: int | None = None,
     observer: Observer = SILENT,
 ) -> OnnxImportResult:
-    """Write the canonical form of another exporter's ONNX file, once ONNX Runtime gives the same with both.
+    """Write the canonical form of another exporter's ONNX file, after checking that ONNX Runtime agrees on both.
 
-    Size, interface and stride are read off the graph; labels and masks at its end are cut off. classes, normalization,
-    align_corners, and fit and padding of ImageSpec are what it cannot show. resolution is for a graph that leaves its
-    size open, head the name or place of the output that scores the classes where several could, threshold that of a
-    single channel (by default a mask's own, else 0.5 or 0 by what it is measured to hold). A file of rtseg that
-    lost its manifest needs none of them. output is by default NAME.canonical.onnx beside source.
+    Size, interface and stride are read from the graph; labels and masks at its end are removed. The graph does not show
+    classes, normalization, align_corners, and fit and padding of ImageSpec. resolution is for a graph of open size,
+    head the name or index of the output with the class scores if several could be, threshold that of a single channel
+    (by default a mask's own, else 0.5 or 0, by measurement). A file of rtseg without its manifest needs none of them.
+    output is by default NAME.canonical.onnx beside source.
 
-    Raises MissingDependencyError, OnnxError, NetworkError where several outputs could be the scores, SpecError naming
-    what has to be said, ParityError, RunnerError and WriteError.
+    Raises MissingDependencyError, OnnxError, NetworkError if several outputs could be the scores, SpecError with the
+    options that are missing, ParityError, RunnerError and WriteError.
     """
     with needed_for("importing an ONNX file", "export"):
         from rtseg.exporting.foreign import canonical_import

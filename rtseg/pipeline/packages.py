@@ -1,4 +1,4 @@
-"""Which extra brings which package, so that one that is missing is named with the command that installs it."""
+"""Map packages to extras, so that an error about a missing package names the command that installs it."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ EXTRAS = {
     "matplotlib": "report",
     "polygraphy": "report",
 }
-"""The extra for a package that is imported without being installed, where the stage does not say another."""
+"""The extra for a package that is missing, unless the stage names another."""
 
 
 @contextmanager
 def needed_for(purpose: str, extra: str = "") -> Iterator[None]:
-    """Turn a package of rtseg's extras that is missing, inside the with statement, into MissingDependencyError.
+    """Turn the failed import of a package of rtseg's extras, inside the with statement, into MissingDependencyError.
 
-    purpose is what it is needed for ("exporting a network"); extra the one that installs all that the purpose needs, by
-    default the package's own.
+    purpose is what the package is needed for ("exporting a network"); extra installs everything for that purpose, by
+    default the package's own extra.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""From an FP32 ONNX file to an INT8 or FP16 one, and what each block of a network loses in INT8."""
+"""Quantise an FP32 ONNX file to INT8 or FP16, and measure what each block of a network loses in INT8."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from rtseg.quantization.files import Original
 
 Table = Union[CalibrationResult, PathLike]
-"""A calibration, or the path of a table that one wrote."""
+"""A calibration result, or the path of a calibration table."""
 
 PURPOSE = "quantizing"
 
 
 @dataclass(frozen=True, repr=False)
 class QuantizationResult(Result):
-    """The quantised file, what became of its operators and work, and the blocks kept out for max_drop, if asked."""
+    """The quantised file, the census of its operators, and the blocks kept in floating point for max_drop, if given."""
 
     artifact: Artifact
     census: Census
@@ -49,7 +49,7 @@ class QuantizationResult(Result):
 
 @dataclass(frozen=True, repr=False)
 class SensitivityResult(Result):
-    """What each block of an ONNX file loses when it alone is INT8, the worst first."""
+    """The loss of each block of an ONNX file when only that block is INT8, worst first."""
 
     artifact: Artifact
     sensitivity: Sensitivity
@@ -59,7 +59,7 @@ class SensitivityResult(Result):
     device: str
 
     def _document(self) -> Mapping[str, Any]:
-        """Return plain values: the blocks with their losses, and all of them together."""
+        """Return plain values: the blocks with their losses, and the loss with all of them in INT8."""
         return {
             "artifact": str(self.artifact.path),
             "network": self.artifact.manifest.network,
@@ -88,17 +88,17 @@ def quantize(
     threads: int = 0,
     observer: Observer = SILENT,
 ) -> QuantizationResult:
-    """Write an FP32 ONNX file as INT8 or FP16, explicit in the graph, once ONNX Runtime has run it.
+    """Write an FP32 ONNX file as INT8 or FP16, explicit in the graph, after ONNX Runtime has checked it.
 
-    INT8 needs a table; FP16 takes one to know what would overflow. target is the runtime that INT8 is placed for:
+    INT8 needs a table; FP16 can use one to find what would overflow. target is the runtime that will run the INT8 file:
     "tensorrt", "onnxruntime" or "openvino". exclude are names or shell patterns of operators and modules that stay in
-    floating point. With max_drop, points of mIoU, the drop against FP32 is measured on data (its first `limit` pictures
-    of split, by runner), and where it is larger the cheapest set of blocks that keeps it is left out of INT8. output is
-    by default NAME.int8.onnx, NAME.int8-TARGET.onnx or NAME.fp16.onnx beside source.
+    floating point. With max_drop, points of mIoU, the drop from FP32 is measured on data (the first `limit` pictures of
+    split, with runner). If it is larger, the cheapest set of blocks that meets the limit stays in floating point.
+    output is by default NAME.int8.onnx, NAME.int8-TARGET.onnx or NAME.fp16.onnx beside source.
 
     Raises MissingDependencyError, ManifestError, OnnxError, CalibrationError for a table of another graph,
-    QuantizationError where nothing would change or a pattern matches nothing, AccuracyLossError where no set of blocks
-    keeps max_drop, DatasetError, RunnerError and WriteError.
+    QuantizationError if nothing would change or a pattern matches nothing, AccuracyLossError if no set of blocks meets
+    max_drop, DatasetError, RunnerError and WriteError.
     """
     with needed_for(PURPOSE):
         from rtseg.quantization.exclusion import matching_operators
@@ -155,12 +155,12 @@ def sensitivity(
     threads: int = 0,
     observer: Observer = SILENT,
 ) -> SensitivityResult:
-    """Measure what each block of a network loses when it alone is INT8, against FP32 on the same pictures.
+    """Measure the loss of each block when only that block is INT8, against FP32 on the same pictures.
 
-    Blocks are modules, at least `blocks` of them. The loss is in points of mIoU, or without labels ("images:DIR") the
+    Blocks are modules, at least `blocks` of them. The loss is in points of mIoU or, without labels ("images:DIR"), the
     share of pixels that change. The other arguments are those of `quantize`.
 
-    Raises what `quantize` raises, but for AccuracyLossError and WriteError.
+    Raises what `quantize` raises, except AccuracyLossError and WriteError.
     """
     with needed_for(PURPOSE):
         from rtseg.quantization.block_losses import analyse
@@ -190,9 +190,7 @@ def _require_coherent(to: str, target: str, table: Table | None, max_drop: float
     if to == "int8" and table is None:
         raise QuantizationError("INT8 needs a calibration table", hint="rtseg calibrate, or to fp16")
     if max_drop is not None and (to != "int8" or data is None):
-        raise QuantizationError(
-            "a largest drop chooses what stays out of INT8", expected="int8, and data to measure it on"
-        )
+        raise QuantizationError("max_drop decides what stays out of INT8", expected="int8, and data to measure it on")
 
 
 def _ranges(table: Table, original: Original) -> CalibrationTable:
@@ -216,7 +214,7 @@ def _table_facts(table: Table | None, ranges: CalibrationTable) -> dict[str, Any
 
 
 def _fp16(original: Original, ranges: CalibrationTable | None, excluded: frozenset[str]) -> tuple[Any, Census, str]:
-    """Return the typed graph, its census, and its account; what would overflow by the ranges stays FP32."""
+    """Return the typed graph, its census, and its account; operators that would overflow by the ranges stay FP32."""
     from rtseg.quantization.census import census_of
     from rtseg.quantization.fp16 import to_fp16
 

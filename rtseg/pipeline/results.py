@@ -1,4 +1,4 @@
-"""Results say themselves as JSON, all in the same way."""
+"""The base class of results: all convert to JSON in the same way."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from typing import Any
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What a stage found out."""
+    """The result of a stage."""
 
     def __repr__(self) -> str:
         shown = (f"{entry.name}={reprlib.repr(getattr(self, entry.name))}" for entry in fields(self))
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the result as plain dicts, lists, strings and numbers, as the command with --json prints it."""
+        """Return the result as plain dicts, lists, strings and numbers, as the command prints it with --json."""
         return {name: plain(value) for name, value in self._document().items()}
 
     def _document(self) -> Mapping[str, Any]:
-        """Return what goes into the JSON, by name: the fields, where a result does not say otherwise."""
+        """Return the content of the JSON by name; by default the fields."""
         return {entry.name: getattr(self, entry.name) for entry in fields(self)}
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: what has a to_json by that, dataclasses by their fields, paths as text."""
+    """Return a value for JSON: objects by their to_json, dataclasses by their fields, paths as text."""
     if hasattr(value, "to_json"):
         return plain(value.to_json())
     if is_dataclass(value) and not isinstance(value, type):

@@ -1,4 +1,4 @@
-"""Rendered street scenes with labels, for those who have no data yet."""
+"""Render street scenes with labels, for users without data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def scenes(
 ) -> Path:
     """Write rendered street scenes and their labels in CamVid's layout, for data "camvid:FOLDER"; return the folder.
 
-    Raises SpecError, UnknownNameError for a split that is none, and WriteError.
+    Raises SpecError, UnknownNameError for an unknown split, and WriteError.
     """
     from rtseg.datasets.camvid import write_camvid_layout
     from rtseg.datasets.registry import open_dataset

@@ -1,4 +1,4 @@
-"""Checkpoints in a folder, found by what they are weights of."""
+"""Find checkpoints in a folder by network, options and classes."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ SHIPPED = Path(rtseg.__file__).resolve().parents[1] / "export" / "checkpoints"
 
 
 class TrainedWeights:
-    """The checkpoints of a folder, those that ship with rtseg unless another is named."""
+    """The checkpoints of a folder, by default those that ship with rtseg."""
 
     def __init__(self, folder: PathLike | None, observer: Observer) -> None:
-        """Read the manifests. Raises DatasetError for a folder that is none; a manifest that is none is passed over."""
+        """Read the manifests; skip invalid ones. Raises DatasetError if the folder does not exist."""
         self._observer, self._said = observer, set[str]()
         place = SHIPPED if folder is None else Path(folder)
         if folder is not None and not place.is_dir():
@@ -33,12 +33,12 @@ class TrainedWeights:
             try:
                 self._manifests[path] = read_sidecar(path, kind="checkpoint")
             except ManifestError as error:
-                observer.warning(f"{path} is passed over: {error}")
+                observer.warning(f"{path} is skipped: {error}")
 
     def of(self, network: str, options: Mapping[str, str], classes: ClassSpec) -> Path | None:
-        """Return the checkpoint of that network with those options and classes, None where there is none.
+        """Return the checkpoint of that network with those options and classes, None if there is none.
 
-        Of several it is the one with the highest mIoU on its validation split. One that is damaged is passed over.
+        Of several, the one with the highest mIoU on its validation split is returned. Damaged ones are skipped.
         """
         fitting = {
             path: manifest
@@ -51,12 +51,12 @@ class TrainedWeights:
             try:
                 return Artifact.open(path, kind="checkpoint").path
             except ManifestError as error:
-                self._say(self._observer.warning, f"{path} is passed over: {error}")
+                self._say(self._observer.warning, f"{path} is skipped: {error}")
         self._say(self._observer.note, f"{network}: no weights with the classes of {classes.dataset or 'the list'}")
         return None
 
     def key(self) -> list[tuple[str, str]]:
-        """Return what decides which weights are found, as plain values: the digests of all that are there."""
+        """Return the digests of all checkpoints, as plain values; they decide which weights are found."""
         return [(path.name, manifest.sha256) for path, manifest in self._manifests.items()]
 
     def _say(self, how: Callable[[str], None], text: str) -> None:

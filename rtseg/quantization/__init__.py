@@ -1,1 +1,1 @@
-"""From a canonical FP32 graph to an INT8 or FP16 one."""
+"""Turn a canonical FP32 graph into an INT8 or FP16 graph."""

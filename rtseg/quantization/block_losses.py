@@ -1,4 +1,4 @@
-"""Which block costs accuracy: each becomes INT8 alone, and the loss is measured."""
+"""Measure what each block costs in accuracy: one block at a time becomes INT8."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rtseg.quantization.trials import Trials
 
 @dataclass(frozen=True)
 class BlockLoss:
-    """What INT8 costs in one block alone.
+    """The cost of INT8 in one block alone.
 
-    share is the block's part of the network's MACs. drop and its 95 % interval are in points of mIoU, None without
+    share is the block's fraction of the network's MACs. drop and its 95 % interval are in points of mIoU, None without
     labels; the agreements with FP32 are fractions.
     """
 
@@ -31,7 +31,7 @@ class BlockLoss:
 
     @property
     def loss(self) -> float:
-        """What blocks are ranked by: points of mIoU, or without labels the per cent of pixels that change."""
+        """The value that ranks blocks: points of mIoU or, without labels, the percentage of pixels that change."""
         return self.drop if self.drop is not None else (1 - self.agreement) * 100
 
     def to_json(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class BlockLoss:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Every block's loss, the worst first, and what all of them in INT8 cost together."""
+    """The loss of every block, worst first, and the loss with all of them in INT8."""
 
     blocks: tuple[BlockLoss, ...]
     together: Comparison
@@ -77,10 +77,10 @@ TASK = "trying the blocks"
 
 
 def analyse(trials: Trials, *, count: int = DEFAULT_COUNT, observer: Observer = SILENT) -> Sensitivity:
-    """Return the loss of each block when it alone is INT8, on the pictures of the trials.
+    """Return the loss of each block when only that block is INT8, on the pictures of the trials.
 
-    There are at least count blocks, as blocks_of makes them of the operators that can be INT8. The observer
-    gets the pictures of all trials together: one trial with every block in INT8, then one for each.
+    blocks_of splits the operators that can be INT8 into at least count blocks. The observer gets the progress over the
+    pictures of all trials: one trial with every block in INT8, then one for each block.
     """
     able = placement_for(trials.target, trials.view, trials.excluded).multiplying
     macs = macs_by_node(trials.view)
@@ -94,7 +94,7 @@ def analyse(trials: Trials, *, count: int = DEFAULT_COUNT, observer: Observer = 
     together = trials.measure(observer=step(0))
     losses = []
     for number, block in enumerate(blocks, 1):
-        observer.progress(TASK, number * len(trials), total)  # the trial before may have been measured already
+        observer.progress(TASK, number * len(trials), total)  # the previous trial may have been measured before
         alone = trials.measure_alone(block.operators, observer=step(number))
         losses.append(
             BlockLoss(

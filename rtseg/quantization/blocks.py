@@ -1,4 +1,4 @@
-"""The blocks of a network: its modules, as far down as it takes to have about as many as a person can read."""
+"""Split a network into blocks: its modules, to a depth that gives a number of blocks that a person can read."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 DEFAULT_COUNT = 20
 
 ModulePath = tuple[str, ...]
-"""An operator's name in pieces; joined by "/" they are the name again, so different names have different paths."""
+"""An operator's name in pieces; joined by "/" they give the name, so different names have different paths."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Operators that become INT8 together, named after the module they lie in. macs is their work."""
+    """Operators that become INT8 together, named after their module. macs counts their multiply-accumulates."""
 
     name: str
     operators: frozenset[str]
@@ -21,11 +21,11 @@ class Block:
 
 
 def blocks_of(operators: Collection[str], macs: Mapping[str, int], *, count: int = DEFAULT_COUNT) -> tuple[Block, ...]:
-    """Return the operators in at least count blocks, or each alone; blocks stand in the order of their first operators.
+    """Return the operators in at least count blocks, or each alone; blocks are in the order of their first operators.
 
-    The names of operators are unique, and paths of modules as the exporter writes them (/network/unit1/conv/Conv).
-    All start as one block. The one with the most work is split into the modules in it until there are count of
-    them, so that no block is much dearer to keep out of INT8 than the others. A name without a path is a module.
+    Operator names must be unique, and module paths as the exporter writes them (/network/unit1/conv/Conv). At first all
+    operators form one block. The block with the most MACs is split into its modules until there are count blocks, so
+    that no block is much more expensive to keep out of INT8 than the others. A name without a path is a module.
     """
     groups: list[tuple[ModulePath, list[str]]] = [((), list(operators))] if operators else []
     while len(groups) < count:
@@ -41,7 +41,7 @@ def blocks_of(operators: Collection[str], macs: Mapping[str, int], *, count: int
 
 
 def _modules_in(names: Sequence[str]) -> list[tuple[ModulePath, list[str]]]:
-    """Return the two or more modules that the operators lie in, on the first level where they part."""
+    """Return the two or more modules of the operators, at the first level where their paths differ."""
     level = len(_shared_path(names)) + 1
     modules: dict[ModulePath, list[str]] = {}
     for name in names:
@@ -50,7 +50,7 @@ def _modules_in(names: Sequence[str]) -> list[tuple[ModulePath, list[str]]]:
 
 
 def _labels(paths: Sequence[ModulePath], shared: ModulePath) -> list[str]:
-    """Return the paths as text, without the pieces that all share; a single block is named after those."""
+    """Return the paths as text, without their common beginning; a single block is named after that beginning."""
     if len(paths) == 1:
         return ["/".join(shared).lstrip("/") or "all operators"]
     skipped = min([len(shared), *(len(path) - 1 for path in paths)])

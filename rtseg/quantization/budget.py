@@ -1,4 +1,4 @@
-"""Which blocks to leave out of INT8 so that the loss stays within a budget, for the least work lost."""
+"""Choose the blocks to leave out of INT8 so that the loss stays within a budget and the least INT8 work is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from rtseg.quantization.blocks import DEFAULT_COUNT
 from rtseg.quantization.trials import Trials
 
 RESOLUTION = 0.001
-"""Points of mIoU that losses are rounded up to: far below what pictures can tell, and the knapsack stays small."""
+"""Losses are rounded up to multiples of this, in points of mIoU: far finer than a measurement, and the knapsack stays
+small."""
 
 Kept = tuple[BlockLoss, ...]
 """The blocks that stay in floating point."""
@@ -24,10 +25,10 @@ Kept = tuple[BlockLoss, ...]
 
 @dataclass(frozen=True)
 class BlockChoice:
-    """The blocks that stay in floating point, and what the others in INT8 were thought to cost and do cost.
+    """The blocks that stay in floating point, and the predicted and the measured cost of the others in INT8.
 
-    predicted adds up the losses of the blocks that are INT8, each measured alone, in points of mIoU; a block that
-    gains counts as 0. It is None where INT8 everywhere held the budget, as then no block was measured alone.
+    predicted is the sum of the losses of the INT8 blocks, each measured alone, in points of mIoU; a block that gains
+    counts as 0. It is None if INT8 everywhere meets the budget, because then no block was measured alone.
     """
 
     kept: Kept
@@ -36,7 +37,7 @@ class BlockChoice:
 
     @property
     def operators(self) -> frozenset[str]:
-        """The names of the operators that stay in floating point on top of what was excluded."""
+        """The names of the operators that stay in floating point, besides the excluded ones."""
         return _operators(self.kept)
 
     def to_json(self) -> dict[str, Any]:
@@ -58,17 +59,17 @@ def within_budget(
     count: int = DEFAULT_COUNT,
     observer: Observer = SILENT,
 ) -> BlockChoice:
-    """Return a cheap set of blocks to keep so that the measured drop is at most max_drop points of mIoU.
+    """Return a cheap set of blocks to keep in floating point; the drop is then at most max_drop points of mIoU.
 
-    Where INT8 everywhere holds the budget, that is all that is measured. Otherwise each of at least count blocks is
-    measured alone, and cheapest_that_holds chooses among them. The observer gets the pictures of a trial, or of
-    all blocks, and a note on each set that was measured, the empty one first, and what it cost.
+    If INT8 everywhere meets the budget, nothing else is measured. Otherwise each of at least count blocks is measured
+    alone, and cheapest_that_holds chooses among them. The observer gets the progress over the pictures, and a note on
+    the cost of each measured set, the empty one first.
 
-    Raises AccuracyLossError where not even one block in INT8 holds the budget, DatasetError without labels and
-    SpecError for a budget outside 0 to 100.
+    Raises AccuracyLossError if not even one block in INT8 meets the budget, DatasetError without labels and SpecError
+    for a budget outside 0 to 100.
     """
     gate = Gate(max_drop)
-    told: set[Kept] = set()
+    noted: set[Kept] = set()
 
     def drop_of(kept: Kept) -> float:
         try:
@@ -76,10 +77,10 @@ def within_budget(
         except QuantizationError:
             if not kept:
                 raise
-            return math.inf  # the target's rules leave nothing to be INT8
+            return math.inf  # the target's rules leave nothing in INT8
         gate.require_measurable(labelled=comparison.labelled)
-        if kept not in told:
-            told.add(kept)
+        if kept not in noted:
+            noted.add(kept)
             _note(kept, comparison, max_drop, observer)
         return comparison.drop or 0.0
 
@@ -92,12 +93,13 @@ def within_budget(
 
 
 def cheapest_that_holds(losses: Sequence[BlockLoss], max_drop: float, drop_of: Callable[[Kept], float]) -> Kept:
-    """Return a set of blocks to keep whose measured drop is at most max_drop, as drop_of measures it.
+    """Return a set of blocks to keep in floating point whose drop, measured by drop_of, is at most max_drop.
 
-    First comes the set that loses the least INT8 work by the losses of the blocks alone. As these do not quite add
-    up, larger sets follow until one holds; of that one the blocks go back to INT8, the largest first, where it
-    still holds. As a rule that takes a measurement for each block of the first set, and at the worst three for each
-    block and one for each halving of the budget. Raises AccuracyLossError where not even one block alone holds.
+    The first set is the one that loses the least INT8 work, by the losses of the single blocks. These do not quite add
+    up, so larger sets follow until one meets the budget. Then its blocks return to INT8, the largest first, as long as
+    the budget is met. Usually this takes one measurement for each block of the first set; at worst three for each block
+    and one for each halving of the budget. Raises AccuracyLossError if not even one block alone in INT8 meets the
+    budget.
     """
     least = math.inf
     for kept in dict.fromkeys(_ever_larger_sets(losses, max_drop)):
@@ -109,14 +111,14 @@ def cheapest_that_holds(losses: Sequence[BlockLoss], max_drop: float, drop_of: C
             break
     else:
         raise AccuracyLossError(
-            "no set of blocks in INT8 holds that budget",
-            got=f"{least:.2f} points of mIoU lost at the least",
+            "no set of blocks in INT8 meets that budget",
+            got=f"{least:.2f} points of mIoU lost at least",
             expected=f"at most {max_drop:g}",
             hint="a larger --max-drop, another calibration method, or rtseg sensitivity to see what each block loses",
         )
     for entry in sorted(kept, key=lambda entry: -entry.block.macs):
         if entry.loss > max_drop - min(drop, 0.0):
-            continue  # alone it is over the budget, and over what the others gain: not worth a trial
+            continue  # alone it exceeds the budget plus the gains of the others: not worth a trial
         fewer = tuple(other for other in kept if other is not entry)
         if (less := drop_of(fewer)) <= max_drop + ROUNDING:
             kept, drop = fewer, less
@@ -124,14 +126,14 @@ def cheapest_that_holds(losses: Sequence[BlockLoss], max_drop: float, drop_of: C
 
 
 def cheapest_to_keep(losses: Sequence[BlockLoss], budget: float) -> frozenset[int]:
-    """Return the indices of the blocks to keep out of INT8, so that the losses of the rest add up to at most budget.
+    """Return the indices of the blocks to keep out of INT8, so that the losses of the others sum to at most budget.
 
-    Of all such sets the one with the least work in it, exactly (a knapsack over losses rounded up to RESOLUTION).
-    A block that alone loses nothing stays INT8.
+    The result is exactly the set with the least work (a knapsack over losses rounded up to RESOLUTION). A block that
+    alone loses nothing stays INT8.
     """
     costs = [math.ceil(max(entry.loss, 0.0) / RESOLUTION - 1e-9) for entry in losses]
     capacity = min(math.floor(budget / RESOLUTION + 1e-9), sum(costs))
-    # best[c]: the most work in INT8 for a loss of at most c, and the blocks that do it.
+    # best[c]: the most work in INT8 for a loss of at most c, and its blocks.
     best: list[tuple[int, frozenset[int]]] = [(0, frozenset())] * (capacity + 1)
     for index, (entry, cost) in enumerate(zip(losses, costs)):
         for room in range(capacity, cost - 1, -1):
@@ -142,7 +144,7 @@ def cheapest_to_keep(losses: Sequence[BlockLoss], budget: float) -> frozenset[in
 
 
 def _ever_larger_sets(losses: Sequence[BlockLoss], max_drop: float) -> Iterator[Kept]:
-    """Give sets of blocks to keep, from the one that the losses call for to all but one block."""
+    """Yield sets of blocks to keep, from the one that the losses suggest up to all but one block."""
     every = frozenset(range(len(losses)))
 
     def blocks(indices: Collection[int]) -> Kept:
@@ -153,11 +155,11 @@ def _ever_larger_sets(losses: Sequence[BlockLoss], max_drop: float) -> Iterator[
         yield blocks(cheapest_to_keep(losses, budget))
         budget /= 2
     kept = cheapest_to_keep(losses, 0.0)
-    # Alone the rest lose nothing, yet together they may. Of these, those that change most pixels are the likeliest to.
+    # Each of the others loses nothing alone, but together they may. Those that change most pixels are the likeliest.
     for culprit in sorted(every - kept, key=lambda index: losses[index].agreement):
         yield blocks(kept)
         kept |= {culprit}
-    # One block in INT8, most of which were measured by the analysis.
+    # Sets with one block in INT8; the analysis has measured most of them.
     for index in sorted(every, key=lambda index: -losses[index].block.macs):
         yield blocks(every - {index})
 

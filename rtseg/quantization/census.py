@@ -1,4 +1,4 @@
-"""What precision the operators of a graph have, read off the graph itself and not off what was asked for."""
+"""Count the operators of a graph by precision, as the graph itself shows it, not as it was requested."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtseg.quantization.shared_rules import ACTIVATIONS, RESHAPING, before_resha
 from rtseg.specs import PRECISIONS
 
 NOT_COUNTED = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast", "Constant"})
-"""What changes a precision and does no work in one."""
+"""Operators that only convert between precisions."""
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 
@@ -24,11 +24,11 @@ WEIGHTED = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 class Census:
     """Operators and multiply-accumulates by precision, and the names of the operators that are INT8.
 
-    An operator with a weight is INT8 where it reads both its input and its weight dequantised. Any other is INT8 where
-    all it reads is dequantised, or comes from the INT8 convolution that a residual's Add is fused with, and where what
-    it gives is quantised again. An activation function right behind an INT8 operator is INT8 too, and so is what only
-    puts dequantised values in another order. left says of each operator with weights that is not, why; floating counts
-    the others that are not, by type.
+    An operator with a weight is INT8 if both its input and its weight are dequantised. Any other is INT8 if all its
+    inputs are dequantised, or come from the INT8 convolution that a residual's Add is fused with, and if its output is
+    quantised again. An activation function directly after an INT8 operator is also INT8, and so is an operator that
+    only reorders dequantised values. left gives the reason for each operator with weights that is not INT8; floating
+    counts the others that are not, by type.
     """
 
     operators: Mapping[str, int]
@@ -39,7 +39,7 @@ class Census:
 
     @property
     def int8_share(self) -> float:
-        """The share of the multiply-accumulates that are INT8, from 0 to 1."""
+        """The fraction of the multiply-accumulates in INT8, from 0 to 1."""
         return self.macs["int8"] / (sum(self.macs.values()) or 1)
 
     def to_json(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Census:
 
 
 def census_of(model: onnx.ModelProto, left: Mapping[str, str] | None = None) -> Census:
-    """Return how many operators, and how much work, the graph does in which precision."""
+    """Return the number of operators and multiply-accumulates of the graph in each precision."""
     view = GraphView(model)
     macs = macs_by_node(view)
     operators: Counter[str] = Counter({precision: 0 for precision in PRECISIONS})

@@ -1,4 +1,4 @@
-"""The counting behind a drift: a picture goes through both files, and the errors of their tensors are summed."""
+"""Sum the errors behind a drift: each picture runs through both files, and their tensors are compared."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from rtseg.quantization.drift_graphs import CommonTensor, common_tensors, numpy_
 from rtseg.quantization.drift_runs import Array, FileRun, part_values
 
 Step = Callable[[int, int], None]
-"""Called with how many tensors of a picture are done and how many there are."""
+"""Called with the number of tensors done for a picture and the total."""
 _BLOCK = 1 << 20
-"""Values that are taken to float64 at a time."""
+"""Number of values converted to float64 at a time."""
 
 
 class ErrorSum:
-    """The squares of a tensor's differences and of its reference's values, over all pictures, in float64."""
+    """Sums of squares of a tensor's differences and of its reference's values, over all pictures, in float64."""
 
     def __init__(self) -> None:
         self._difference = self._reference = 0.0
 
     def add(self, reference: Array, other: Array) -> None:
-        """Count one picture's values, two arrays of one shape and any two types."""
+        """Add one picture's values: two arrays of the same shape, of any types."""
         pair = np.ravel(reference), np.ravel(other)
-        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told by the error
+        with np.errstate(invalid="ignore", over="ignore"):  # the error shows values that are not finite
             for begin in range(0, pair[0].size, _BLOCK):
                 first, second = (values[begin : begin + _BLOCK].astype(np.float64) for values in pair)
                 self._reference += float(np.dot(first, first))
@@ -36,7 +36,7 @@ class ErrorSum:
 
     @property
     def error(self) -> float:
-        """Root mean square of the difference over that of the reference, infinite where that is no number."""
+        """Root mean square of the difference divided by that of the reference; infinite if that is not a number."""
         if self._difference == 0:
             return 0.0
         if not math.isfinite(self._difference) or not self._reference:
@@ -45,7 +45,7 @@ class ErrorSum:
 
 
 class Row(NamedTuple):
-    """The relative errors of one tensor: the largest of what it is computed from, its own, and what is added to it."""
+    """The relative errors of one tensor: the largest of its inputs, its own, and the one that its operator adds."""
 
     tensor: CommonTensor
     error_in: float
@@ -54,29 +54,29 @@ class Row(NamedTuple):
 
 
 class OutputCount:
-    """Two files of which the outputs alone are compared."""
+    """Two files whose outputs only are compared."""
 
     def __init__(self, runs: Sequence[FileRun]) -> None:
         self._runs = tuple(runs)
         self.output = ErrorSum()
 
     def add(self, tensor: Array, step: Step) -> tuple[Array, Array]:
-        """Count one picture, given as the graphs take it, and return the two outputs. Raises RunnerError."""
+        """Count one picture, given as the graphs' input, and return the two outputs. Raises RunnerError."""
         first, second = (run(tensor) for run in self._runs)
         self.output.add(first, second)
         step(1, 1)
         return first, second
 
     def rows(self) -> tuple[Row, ...]:
-        """Return nothing: of an engine no tensor but the output can be had."""
+        """Return nothing: an engine gives no tensor but its output."""
         return ()
 
 
 class LayerCount:
-    """Two graphs that are computed from one common tensor to the next, each from its own values.
+    """Two graphs that are computed from one common tensor to the next, each on its own values.
 
-    Held are the values that a later operator reads, of both graphs, and those of one operator: neither weights nor
-    values of others. Raises OnnxError for graphs whose ends have different names.
+    In memory are the values of both graphs that a later operator reads, and those of the current operator; no weights
+    and no other values. Raises OnnxError for graphs whose inputs or outputs have different names.
     """
 
     def __init__(self, reference: GraphView, other: GraphView, *, threads: int) -> None:
@@ -92,7 +92,7 @@ class LayerCount:
         self.output = self._out[reference.output]
 
     def add(self, tensor: Array, step: Step) -> tuple[Array, Array]:
-        """Count one picture, given as the graphs take it, and return the two outputs.
+        """Count one picture, given as the graphs' input, and return the two outputs.
 
         Raises RunnerError and MissingDependencyError.
         """
@@ -137,9 +137,9 @@ class LayerCount:
 
 
 def _as_type(values: Array, dtype: np.dtype[np.generic]) -> Array:
-    """Return the values in the other graph's type; what FP16 cannot hold becomes its largest number.
+    """Return the values in the other graph's type; a value beyond FP16 becomes its largest number.
 
-    So an overflow shows at the operator that gives the value, not at the one that reads it.
+    So an overflow shows at the operator that computes the value, not at the one that reads it.
     """
     if dtype == np.float16 and values.dtype != dtype:
         largest = np.finfo(np.float16).max

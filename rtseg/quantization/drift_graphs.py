@@ -1,4 +1,4 @@
-"""The tensors that two graphs of one network share, and the operators between them as models of their own."""
+"""Find the tensors that two graphs of one network share, and extract the operators between them as models."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 @dataclass(frozen=True)
 class CommonTensor:
-    """A tensor that both graphs compute under one name. operator and operator_type are the reference's that gives it.
+    """A tensor that both graphs compute under one name. operator and operator_type describe the reference's operator.
 
     reference_inputs and other_inputs are the common tensors, the graph's input among them, from which each graph
-    computes it; all of them stand before it. counted says whether both graphs hold it in floating point.
+    computes it; all of them come earlier. counted is True if both graphs hold it in floating point.
     """
 
     name: str
@@ -34,9 +34,9 @@ class CommonTensor:
 def common_tensors(reference: GraphView, other: GraphView) -> tuple[CommonTensor, ...]:
     """Return the tensors to compare, in the reference's computing order.
 
-    They have the same name and shape in both graphs, depend on the input and are floating point; the graph's output
-    is among them whatever its type. A tensor that one graph alone has, such as what a Cast or a quantizer gives, is
-    within the way to the next common one. Raises OnnxError where input or output have different names.
+    They have the same name and shape in both graphs, depend on the input and are floating point; the graph's output is
+    included whatever its type. A tensor of one graph only, such as the result of a Cast or a quantizer, belongs to the
+    path to the next common one. Raises OnnxError if the inputs or outputs have different names.
     """
     if (reference.input, reference.output) != (other.input, other.output):
         raise OnnxError(
@@ -62,7 +62,7 @@ def common_tensors(reference: GraphView, other: GraphView) -> tuple[CommonTensor
 
 
 def part(view: GraphView, tensor: str, inputs: Collection[str]) -> onnx.ModelProto:
-    """Return the operators that compute a tensor from the inputs, as a model of which no output is marked yet."""
+    """Return the operators that compute a tensor from the inputs, as a model without a marked output."""
     chosen, _ = _walk(view, tensor, inputs)
     nodes = [node for node in view.nodes if id(node) in chosen]
     constants = dict.fromkeys(name for node in nodes for name in node.input if name and view.is_constant(name))
@@ -82,7 +82,7 @@ def numpy_type(view: GraphView, tensor: str) -> np.dtype[np.generic]:
 
 
 def _computed(view: GraphView) -> Iterator[str]:
-    """Give what depends on the graph's input, in computing order."""
+    """Yield the tensors that depend on the graph's input, in computing order."""
     dependent = {view.input}
     for node in view.nodes:
         if dependent.intersection(node.input):
@@ -101,7 +101,7 @@ def _comparable(reference: GraphView, other: GraphView, name: str) -> bool:
 
 
 def _walk(view: GraphView, tensor: str, stops: Collection[str]) -> tuple[set[int], list[str]]:
-    """Return the operators, by id, that compute a tensor from those at which the walk stops; which of these it met."""
+    """Return the operators, by id, on the way back from a tensor to the stops, and the stops that were reached."""
     chosen: set[int] = set()
     met: dict[str, None] = {}
     pending = [tensor]

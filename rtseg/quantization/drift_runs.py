@@ -1,7 +1,7 @@
-"""What Polygraphy does for a drift: it marks outputs, runs parts of graphs and whole files, and gives their values.
+"""Run parts of graphs and whole files with Polygraphy, which marks the outputs and returns their values.
 
-Its Comparator runs everything, but rtseg compares: Comparator.compare_accuracy takes the median of every tensor for
-its log, which costs more than computing the tensor. The logger is silent here; errors come as exceptions.
+Polygraphy's Comparator runs everything, but rtseg compares: Comparator.compare_accuracy computes the median of every
+tensor for its log, which costs more than the tensor itself. The logger is silent here; errors come as exceptions.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from rtseg.runners.tensorrt.preflight import runtime_of
 Array = NDArray[Any]
 
 _RUNNING = threading.RLock()
-"""Polygraphy's logger is the whole process's: it is silenced for one thread at a time."""
+"""Polygraphy has one logger per process: it is silenced for one thread at a time."""
 
 _SILENT = 4
-"""ONNX Runtime's log severity "fatal": its errors are raised as exceptions anyway."""
+"""ONNX Runtime's log severity "fatal": its errors are also raised as exceptions."""
 
 
 def require_polygraphy() -> None:
-    """Raise MissingDependencyError where Polygraphy is not installed."""
-    without_telemetry()  # of ONNX Runtime, which Polygraphy may import before we do
+    """Raise MissingDependencyError if Polygraphy is not installed."""
+    without_telemetry()  # for ONNX Runtime, which Polygraphy may import first
     try:
         import polygraphy  # noqa: F401
 
         with contextlib.suppress(ImportError):
-            # Polygraphy imports it for each array, inside an `except:` that would swallow a Ctrl-C.
+            # Polygraphy imports this for each array, inside an `except:` that would swallow a Ctrl-C.
             import_module("torch")
     except ImportError as error:
         raise MissingDependencyError(
@@ -55,26 +55,25 @@ def require_polygraphy() -> None:
 def part_values(
     model: onnx.ModelProto, tensor: str, feeds: Sequence[Mapping[str, Array]], *, threads: int = 0
 ) -> list[Array]:
-    """Return a tensor's value for each of the feeds, which give the model's inputs by name.
+    """Return a tensor's value for each of the feeds, which map input names to arrays.
 
-    ONNX Runtime computes it on the CPU, operator by operator as the model has them, none fused with its neighbour.
-    Most FP16 operators it computes in FP32 and rounds the result: of FP16 one sees the rounding of weights and
-    tensors, not that of sums. The model's outputs are overwritten; threads 0 means all cores. Raises RunnerError and
-    MissingDependencyError.
+    ONNX Runtime computes it on the CPU, operator by operator, without fusion. It computes most FP16 operators in FP32
+    and rounds the result: the values show FP16's rounding of weights and tensors, not of sums. The model's outputs are
+    overwritten; threads 0 means all cores. Raises RunnerError and MissingDependencyError.
     """
     with _quiet(f"ONNX Runtime cannot compute {tensor}"):
         from polygraphy.backend.onnx import ModifyOutputs
         from polygraphy.backend.onnxrt import OnnxrtRunner
 
-        # Names are patterns to Polygraphy; those of tensors may have brackets.
+        # Polygraphy treats names as patterns; tensor names may have brackets.
         marked = ModifyOutputs(model, outputs=[glob.escape(tensor)])()
         return _outputs(OnnxrtRunner(_session(marked.SerializeToString(), threads), name="onnxruntime"), feeds)
 
 
 class FileRun:
-    """A whole file, for its output alone: an ONNX file as part_values runs it, an engine on a GPU by TensorRT.
+    """A whole file, run for its output: an ONNX file as part_values runs it, an engine with TensorRT on a GPU.
 
-    A model of OpenVINO is run by the runner of that name: Polygraphy has none. The artifact is verified. Raises
+    A model of OpenVINO runs with rtseg's runner, because Polygraphy has none. The artifact is verified. Raises
     RunnerError, and MissingDependencyError without TensorRT or OpenVINO.
     """
 
@@ -102,7 +101,7 @@ class FileRun:
 
 
 def _engine_runner(path: Path, manifest: Manifest) -> Any:
-    """Return Polygraphy's runner of an engine, which gives what the engine gives: no layer inside it."""
+    """Return Polygraphy's runner for an engine; it gives the engine's output only, no layer inside."""
     if runtime_of(manifest) == RTX:
         raise RunnerError(
             f"{path} is an engine of TensorRT for RTX",
@@ -118,13 +117,13 @@ def _engine_runner(path: Path, manifest: Manifest) -> Any:
 
 
 def _session(model: bytes, threads: int) -> Any:
-    """Return a session of a model; Polygraphy's own loader bounds no threads and logs on standard error."""
+    """Return a session for a model; Polygraphy's own loader does not limit threads and logs on standard error."""
     ort = onnxruntime_package()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _SILENT
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.enable_cpu_mem_arena = False  # it would take twice what one operator needs
+    options.enable_cpu_mem_arena = False  # it would take twice the memory of one operator
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -133,7 +132,7 @@ def _outputs(runner: Any, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
     from polygraphy.comparator import Comparator
 
     values = []
-    for feed in feeds:  # one at a time: of several Polygraphy copies the outputs
+    for feed in feeds:  # one at a time: with several, Polygraphy copies the outputs
         ((_, (result,)),) = Comparator.run([runner], data_loader=[dict(feed)])
         (output,) = result.values()
         values.append(np.asarray(output))
@@ -142,7 +141,7 @@ def _outputs(runner: Any, feeds: Sequence[Mapping[str, Array]]) -> list[Array]:
 
 @contextlib.contextmanager
 def _quiet(doing: str) -> Iterator[None]:
-    """Silence Polygraphy, and turn what it or what it drives raises into a RunnerError that says what failed."""
+    """Silence Polygraphy, and turn exceptions of it and its backends into a RunnerError that says what failed."""
     require_polygraphy()
     from polygraphy.logger import G_LOGGER
 
@@ -151,5 +150,5 @@ def _quiet(doing: str) -> Iterator[None]:
             yield
     except RtsegError:
         raise
-    except Exception as error:  # those of ONNX Runtime, TensorRT and Polygraphy share no base class but Exception
+    except Exception as error:  # ONNX Runtime's, TensorRT's and Polygraphy's exceptions share no other base class
         raise RunnerError(f"{doing}: {first_line(error)}") from error

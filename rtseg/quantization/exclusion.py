@@ -1,4 +1,4 @@
-"""Which operators a user wants to leave alone: patterns over their names."""
+"""Select the operators that a user excludes from quantisation, by patterns over their names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def matching_operators(view: GraphView, patterns: Iterable[str]) -> frozenset[st
         matched = [name for name in names if _matches(name, pattern)]
         if not matched:
             raise QuantizationError(
-                "no operator has a name like that",
+                "no operator matches the pattern",
                 got=repr(pattern),
                 expected="a name or a shell pattern, such as " + ", ".join(_nearest(pattern, names)),
             )
@@ -37,11 +37,11 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _nearest(pattern: str, names: list[str]) -> list[str]:
-    """Return up to three operators or modules whose names are like the pattern."""
+    """Return up to three operators or modules with names similar to the pattern."""
     modules = {"/".join(name.split("/")[: depth + 1]) for name in names for depth in range(1, name.count("/") + 1)}
     plain = pattern.replace("*", "")
     candidates = sorted(modules | set(names))
-    # The last part of a name is what people remember of it.
+    # People usually remember the last part of a name.
     close = difflib.get_close_matches(plain, candidates, n=3, cutoff=0.4)
     ends = [name for name in candidates if plain.strip("/").lower() in name.lower()]
     return list(dict.fromkeys([*ends[:3], *close, *candidates[:1]]))[:3]

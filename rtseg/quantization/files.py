@@ -1,4 +1,4 @@
-"""Quantise one exported file: a canonical FP32 file and a calibration table in, an INT8 or FP16 file out."""
+"""Quantise one exported file: a canonical FP32 file and a calibration table become an INT8 or FP16 file."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 
 @dataclass(frozen=True)
 class Original:
-    """A canonical FP32 file that was read, and the view of its graph that everything here shares."""
+    """A canonical FP32 file, loaded, with one shared view of its graph."""
 
     artifact: Artifact
     view: GraphView
 
     @property
     def path(self) -> Path:
-        """Where the file lies."""
+        """The path of the file."""
         return self.artifact.path
 
     @property
@@ -45,7 +45,7 @@ class Original:
 
     @property
     def model(self) -> onnx.ModelProto:
-        """The graph, not to be changed."""
+        """The graph. Do not change it."""
         return self.view.model
 
 
@@ -54,7 +54,7 @@ def read_original(source: ArtifactLike) -> Original:
     artifact = Artifact.open(source, kind="onnx")
     if artifact.manifest.precision != "fp32":
         raise QuantizationError(
-            f"{artifact.path} is not in FP32 any more",
+            f"{artifact.path} is not an FP32 file",
             got=artifact.manifest.precision,
             expected="fp32",
             hint="the file it was made from",
@@ -63,29 +63,29 @@ def read_original(source: ArtifactLike) -> Original:
 
 
 def read_table(path: PathLike, original: Original) -> CalibrationTable:
-    """Return the calibration table in a file. Raises CalibrationError where it is not one of that graph."""
+    """Return the calibration table in a file. Raises CalibrationError if it belongs to another graph."""
     table = CalibrationTable.read(path)
     require_table_of(table, original)
     return table
 
 
 def require_table_of(table: CalibrationTable, original: Original) -> None:
-    """Raise CalibrationError unless the table is one of that graph."""
+    """Raise CalibrationError unless the table belongs to that graph."""
     table.require_graph(original.manifest, structure_sha256(original.view), str(original.path))
 
 
 def int8_graph(
     original: Original, table: CalibrationTable, *, target: str, excluded: Collection[str] = ()
 ) -> tuple[onnx.ModelProto, Census]:
-    """Return the graph with explicit Q/DQ as the target wants it, and what became INT8.
+    """Return the graph with explicit Q/DQ for the target, and a census of what became INT8.
 
-    Raises QuantizationError where nothing would, or the table lacks a range.
+    Raises QuantizationError if nothing would become INT8, or if the table lacks a range.
     """
     placement = placement_for(target, original.view, excluded)
     model = with_pairs(original.view, placement, table.ranges, ENCODINGS[target])
     census = census_of(model, placement.left)
     if not census.macs["int8"]:
-        reasons = sorted(set(placement.left.values())) or ["no operator that a rule covers"]
+        reasons = sorted(set(placement.left.values())) or ["no rule covers any operator"]
         raise QuantizationError(
             f"nothing of {original.path} would become INT8",
             got="; ".join(reasons[:4]),
@@ -103,9 +103,9 @@ def write_derived(
     precision: str,
     details: QuantizationDetails | None = None,
 ) -> Artifact:
-    """Write the graph and its manifest once ONNX Runtime has run it and the original, and return both.
+    """Check the graph against the original with ONNX Runtime, write it with its manifest, and return the artifact.
 
-    Raises QuantizationError where its result is not finite or not the original's, RunnerError and WriteError.
+    Raises QuantizationError if its result is not finite or differs from the original's, RunnerError and WriteError.
     """
     kept = {original.path.resolve(), manifest_path(original.path).resolve()}
     if kept & {Path(path).resolve(), manifest_path(path).resolve()}:
@@ -129,13 +129,13 @@ def write_derived(
 
 
 def default_name(original: Original, precision: str, target: str) -> Path:
-    """Return the name beside the original that says what is inside: NAME.int8.onnx, NAME.int8-onnxruntime.onnx."""
+    """Return a path beside the original that names the precision: NAME.int8.onnx, NAME.int8-onnxruntime.onnx."""
     suffix = precision if target == "tensorrt" or precision == "fp16" else f"{precision}-{target}"
     return original.path.with_name(f"{original.path.stem}.{suffix}.onnx")
 
 
 def table_facts(sha256: Digest, table: CalibrationTable) -> dict[str, Any]:
-    """Return what a manifest says of the table that a file was made with; sha256 is that of its file, if any."""
+    """Return the manifest's entries about a calibration table; sha256 is the digest of the table's file, if any."""
     return {
         "sha256": sha256,
         "method": table.method,
@@ -152,4 +152,4 @@ def _require_finite(path: Path, label: str) -> None:
         if runner.input.dtype == "uint8":
             runner.infer(random.integers(0, 256, shape, np.uint8))
         elif not np.isfinite(runner.infer(random.standard_normal(shape, np.float32))).all():
-            raise QuantizationError(f"{label} would give values that are not finite", hint="rtseg calibrate anew")
+            raise QuantizationError(f"{label} would give values that are not finite", hint="rtseg calibrate again")

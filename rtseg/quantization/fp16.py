@@ -1,8 +1,7 @@
-"""FP16 in the graph: every tensor typed, Casts only where FP16 and FP32 meet.
+"""Convert a graph to FP16: every tensor gets a type; Casts are inserted only where FP16 and FP32 meet.
 
-What stays FP32 and why is in fp16_rules, what becomes of constants in fp16_constants, the walk over the graph in
-fp16_conversion. The graph's input and output keep their types, so a Cast follows a float32 input and another comes
-before a float32 output.
+fp16_rules decides what stays FP32 and why, fp16_constants converts constants, and fp16_conversion walks over the graph.
+The graph's input and output keep their types, so a Cast follows a float32 input and another precedes a float32 output.
 """
 
 from __future__ import annotations
@@ -21,17 +20,18 @@ from rtseg.quantization.fp16_conversion import Conversion
 from rtseg.quantization.fp16_rules import QUANTIZERS, float32_reasons
 
 QUANTIZED_FP16_OPSET = 19
-"""The first in which QuantizeLinear and DequantizeLinear take float16."""
+"""The first opset in which QuantizeLinear and DequantizeLinear accept float16."""
 
 
 @dataclass(frozen=True)
 class Fp16Graph:
-    """A typed FP16 graph, and what became of the graph it was made from.
+    """A typed FP16 graph, and an account of the conversion.
 
-    precisions says "int8", "fp16" or "fp32" for every operator with a float tensor, by node name, Casts and quantizers
-    apart; reasons says why each of the last kind is so. casts counts those between FP16 and FP32. subnormal and zero
-    count, by name, the weights that lost bits or all of themselves to FP16's range. scale_change is the largest
-    relative change of a scale of INT8, those of weights in FP16's subnormal range apart: they are quantised anew.
+    precisions maps each operator with a float tensor, by node name, to "int8", "fp16" or "fp32", without Casts and
+    quantizers; reasons says why each "fp32" one stays. casts counts the Casts between FP16 and FP32. subnormal and zero
+    count, by constant name, the weights that lost bits, or became zero, in FP16's range. scale_change is the largest
+    relative change of an INT8 scale, except scales of weights in FP16's subnormal range: those weights are quantised
+    again.
     """
 
     model: onnx.ModelProto
@@ -43,7 +43,7 @@ class Fp16Graph:
     scale_change: float
 
     def account(self) -> str:
-        """Return all that in one sentence."""
+        """Return the account as one sentence."""
         counts = Counter(self.precisions.values())
         words = [f"{counts[kind]} operators {kind.upper()}" for kind in ("int8", "fp16") if counts[kind]]
         if self.reasons:
@@ -61,12 +61,12 @@ class Fp16Graph:
 def to_fp16(
     model: onnx.ModelProto, *, keep: Collection[str] = (), ranges: Mapping[str, float] | None = None
 ) -> Fp16Graph:
-    """Return the model in FP16. The model itself is left alone.
+    """Return the model in FP16. The model itself is not changed.
 
-    It is a canonical FP32 graph, or one with INT8 Q/DQ at opset 19, whose scales become FP16 too. keep names nodes
-    that stay FP32. ranges gives the greatest magnitude by tensor: what would come near the end of FP16 stays FP32 as
-    well; without it only constants are known. Raises QuantizationError for a name that no node has, for Q/DQ that is
-    not int8 with zero point 0 or that FP16 cannot scale, and where nothing would become FP16.
+    model is a canonical FP32 graph, or one with INT8 Q/DQ at opset 19, whose scales become FP16 too. keep names nodes
+    that stay FP32. ranges maps tensors to their greatest magnitude: operators near the limit of FP16 also stay FP32;
+    without ranges only constants are checked. Raises QuantizationError for a name that no node has, for Q/DQ that is
+    not int8 with zero point 0 or whose scale FP16 cannot hold, and if nothing would become FP16.
     """
     opset = _require_convertible(model)
     prepared = with_unit_variance(model)
@@ -104,11 +104,11 @@ def _require_convertible(model: onnx.ModelProto) -> int:
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     if is_quantized(model) and opset < QUANTIZED_FP16_OPSET:
         raise QuantizationError(
-            "Q/DQ takes float16 from a later opset on",
+            "Q/DQ accepts float16 only from a later opset on",
             got=opset,
             expected=QUANTIZED_FP16_OPSET,
             hint="rtseg.engines.lowering",
         )
     if inner := [node_name(node) for node in model.graph.node if any(a.HasField("g") for a in node.attribute)]:
-        raise QuantizationError("a graph within the graph cannot become FP16", got=inner[0], expected="plain operators")
+        raise QuantizationError("a subgraph cannot become FP16", got=inner[0], expected="plain operators")
     return int(opset)

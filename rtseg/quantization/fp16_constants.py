@@ -1,4 +1,4 @@
-"""The constants of a graph in FP16: weights, batch normalisation, the scales of Q/DQ."""
+"""Convert the constants of a graph to FP16: weights, batch normalisation, scales of Q/DQ."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Floats = NDArray[Any]
 SMALLEST_NORMAL = float(np.finfo(np.float16).tiny)
 
 MAX_SCALE_CHANGE = 1 / 254
-"""Relative: half a step of INT8 at the end of its range."""
+"""Relative; it equals half a step of INT8 at the end of its range."""
 
 
 class Rounded(NamedTuple):
-    """Values in FP16, and how many of them lost bits there (subnormal) or everything (zero)."""
+    """Values in FP16, and the number of them that lost bits (subnormal) or became zero."""
 
     values: NDArray[np.float16]
     subnormal: int
@@ -29,7 +29,7 @@ class Rounded(NamedTuple):
 
 
 def to_float16(values: Floats) -> Rounded:
-    """Return the values rounded to the nearest FP16. One too large becomes infinite: ask overflows first."""
+    """Return the values rounded to the nearest FP16. A value beyond FP16 becomes infinite: call overflows first."""
     with np.errstate(over="ignore", under="ignore"):
         half = values.astype(np.float16)
     tiny = (np.abs(half) < SMALLEST_NORMAL) & (values != 0)
@@ -43,10 +43,10 @@ def overflows(values: Floats) -> bool:
 
 
 def with_unit_variance(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy in which every BatchNormalization has mean 0 and variance 1, the rest being in scale and bias.
+    """Return a copy in which every BatchNormalization has mean 0 and variance 1; scale and bias hold the rest.
 
-    It computes the same. Variances reach from 1e-10 to 1e6, which FP16 does not hold, and parsers that fold the four
-    parameters into two do so in the parameters' own type.
+    It computes the same. Variances range from 1e-10 to 1e6, beyond FP16, and parsers that fold the four parameters into
+    two do so in the parameters' own type.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
@@ -69,8 +69,8 @@ def half_scale(scale: Floats, name: str, *, of_weights: bool) -> tuple[Floats, f
     """Return a scale of INT8 as float32 values that FP16 holds exactly, and the largest relative change.
 
     Below FP16's normal numbers the scale of weights is rounded up, which clips nothing and leaves a step no coarser
-    than FP16's own there: weights are quantised with what comes back. The scale of activations must be held to
-    MAX_SCALE_CHANGE, as nothing makes up for it. Raises QuantizationError.
+    than FP16's own there: weights are quantised with the returned scale. The scale of activations may change by at most
+    MAX_SCALE_CHANGE, because nothing compensates it. Raises QuantizationError.
     """
     scale = scale.astype(np.float32)
     if not (np.isfinite(scale) & (scale > 0)).all():
@@ -93,7 +93,7 @@ def half_scale(scale: Floats, name: str, *, of_weights: bool) -> tuple[Floats, f
 
 
 def int8_values(values: Floats, scale: Floats, axis: int) -> NDArray[np.int8]:
-    """Return float32 values quantised as QuantizeLinear does with zero point 0; a scale of several is along axis."""
+    """Return values quantised as by QuantizeLinear with zero point 0; a scale with several values is along axis."""
     steps = steps_along(scale, values.ndim, axis)
     return np.clip(np.rint(values.astype(np.float32) / steps), -128, 127).astype(np.int8)
 
@@ -111,7 +111,7 @@ def require_symmetric_int8(view: GraphView, node: onnx.NodeProto) -> None:
     symmetric = len(node.input) < 3 or (view.is_constant(node.input[2]) and not view.constant(node.input[2]).any())
     if kind != TensorProto.INT8 or not symmetric or not view.is_constant(node.input[1]):
         raise QuantizationError(
-            f"{node_name(node)} is not the INT8 that TensorRT takes",
+            f"{node_name(node)} is not the INT8 that TensorRT supports",
             got=f"{onnx.TensorProto.DataType.Name(kind).lower()}{'' if symmetric else ' with a zero point'}",
             expected="int8 with zero point 0 and a constant scale",
             hint="rtseg quantize --target tensorrt",

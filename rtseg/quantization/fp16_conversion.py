@@ -1,4 +1,4 @@
-"""From FP32 to FP16, operator by operator in computing order."""
+"""Convert a graph from FP32 to FP16, operator by operator in computing order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SUFFIXES = {HALF: "fp16", FLOAT: "fp32"}
 
 
 class Conversion:
-    """One walk over the graph in computing order. Each tensor is known by its name in the source and its type."""
+    """One walk over the graph in computing order. A tensor is identified by its name in the source and its type."""
 
     def __init__(self, model: onnx.ModelProto, view: GraphView, opset: int, reasons: Mapping[str, str]) -> None:
         self.model, self.view, self.opset, self.reasons = model, view, opset, reasons
@@ -58,7 +58,7 @@ class Conversion:
     # Types
 
     def _type_of(self, node: onnx.NodeProto) -> int:
-        """Return in what an operator computes; quantizers and Casts do as their readers want."""
+        """Return the type that an operator computes in; quantizers and Casts take the type that their readers need."""
         if node_name(node) in self.reasons:
             return FLOAT
         if node.op_type == "DequantizeLinear" or node.op_type == "Cast":
@@ -67,7 +67,7 @@ class Conversion:
         return HALF
 
     def _wanted_types(self) -> dict[str, set[int]]:
-        """Return as which types the readers of each float32 tensor want it; some take either."""
+        """Return the types in which the readers of each float32 tensor need it; some accept either."""
         wanted: dict[str, set[int]] = {self.view.output: {FLOAT}}
         for node in self.view.nodes:
             for position in float_tensors(self.view, node.input):
@@ -112,7 +112,7 @@ class Conversion:
         return "fp16"
 
     def _quantizer(self, node: onnx.NodeProto) -> None:
-        """Write Q in the type of what it reads and DQ in the type its readers want; Q of a constant becomes int8."""
+        """Write Q in the type of its input and DQ in the type its readers need; Q of a constant becomes int8."""
         source, scale_name = node.input[0], node.input[1]
         of_weights = self.view.is_constant(source) or source in self.int8
         scale, change = half_scale(self.view.constant(scale_name), scale_name, of_weights=of_weights)
@@ -137,7 +137,7 @@ class Conversion:
         self.nodes.append(new)
 
     def _int8_weights(self, node: onnx.NodeProto, scale: NDArray[Any], axis: int) -> str:
-        """Return the name of a constant in int8, in steps of the scale as FP16 holds it."""
+        """Return the name of a constant in int8, quantised with the scale's FP16 value."""
         source, scale_name = node.input[0], node.input[1]
         key = (source, ("int8", scale_name))
         if key not in self.names:
@@ -152,14 +152,14 @@ class Conversion:
     # Tensors
 
     def _declared(self, name: str, kind: int) -> str:
-        """Return the name a tensor is computed under; the graph's output keeps its own for the Cast to float32."""
+        """Return the name for a computed tensor; the graph's output name is reserved for the Cast to float32."""
         self.types[name] = kind
         own = self._fresh(f"{name}_fp16") if name == self.view.output and kind == HALF else name
         self.names[name, kind] = own
         return own
 
     def _as(self, name: str, kind: int | None) -> str:
-        """Return the name of a float32 tensor of the source in that type, made where it is not there yet."""
+        """Return the name of a float32 tensor of the source in that type; a Cast is added if needed."""
         if self.view.is_constant(name):
             return self._float_constant(name, FLOAT if kind is None else kind)
         have = self.types[name]
@@ -170,7 +170,7 @@ class Conversion:
     def _cast(self, name: str, have: int, kind: int) -> str:
         source, producer = self.names[name, have], self.view.producer(name)
         if producer is not None and producer.op_type == "Cast":
-            source = self.nodes[self._index_of(source)].input[0]  # from where that Cast reads: never two in a row
+            source = self.nodes[self._index_of(source)].input[0]  # read that Cast's input: never two Casts in a row
         else:
             self.casts += 1
         result = name if name == self.view.output and kind == FLOAT else self._fresh(f"{name}_{_SUFFIXES[kind]}")
@@ -210,7 +210,7 @@ class Conversion:
         return self.names[key]
 
     def _initializer(self, name: str, values: NDArray[Any], suffix: str) -> str:
-        """Write a constant under its own name; where that is taken, as two types are wanted, under another."""
+        """Write a constant under its own name, or under another if two types are needed."""
         own = self._fresh(f"{name}_{suffix}") if name in self.initializers else name
         self.initializers[own] = numpy_helper.from_array(values, own)
         return own

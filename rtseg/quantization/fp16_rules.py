@@ -1,4 +1,4 @@
-"""Which operators of a graph must not compute in FP16, and why."""
+"""Decide which operators of a graph must not compute in FP16, and why."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from rtseg.graphs.view import GraphView, attribute, node_name
 from rtseg.quantization.fp16_constants import overflows
 
 MAX_MAGNITUDE = 2.0**15
-"""The largest value a table of ranges may show: half of FP16's greatest, 65504, as pictures not seen reach further."""
+"""Largest accepted value in a table of ranges: half of FP16's maximum, 65504, because other pictures may reach further.
+"""
 
 MAX_SUMMED = 2048
-"""The longest sum in FP16: 2048 + 1 is 2048 there. Backends differ in what they accumulate a mean in: ONNX Runtime on
-CUDA gives NaN for one over 512x512 values in FP16 (onnxconverter-common issue 323), so a file must say."""
+"""The longest sum in FP16: 2048 + 1 is 2048 there. Backends differ in the type of a mean's accumulator: ONNX Runtime on
+CUDA gives NaN for a mean over 512x512 values in FP16 (onnxconverter-common issue 323), so the file must state the type.
+"""
 
 QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _ARITHMETIC = frozenset({"Mul", "Sub", "Add", "Div"})
 _MOVEMENT = frozenset({"Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity"})
 _REDUCTIONS = frozenset({"ReduceMean", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSumExp"})
 _COORDINATES = {"Resize": (1, 2)}
-"""Inputs that say where, not what: the regions and scales of a Resize."""
+"""Inputs that hold positions, not values: the regions and scales of a Resize."""
 
 
 def takes_half(node: onnx.NodeProto, position: int, opset: int, *, output: bool = False) -> bool:
-    """Return whether ONNX at that opset lets one input, or output, of the node be float16."""
+    """Return whether ONNX at that opset allows float16 for one input, or output, of the node."""
     if node.domain not in ("", "ai.onnx") or (not output and position in _COORDINATES.get(node.op_type, ())):
         return False
     try:
@@ -49,11 +51,11 @@ def float_tensors(view: GraphView, names: Collection[str]) -> list[int]:
 
 
 def float32_reasons(view: GraphView, opset: int, keep: Collection[str], ranges: Mapping[str, float]) -> dict[str, str]:
-    """Return why each operator that must stay FP32 does, by node name.
+    """Return, by node name, the reason for each operator that must stay FP32.
 
-    One without a float32 tensor is not among them. keep names nodes; ranges gives the greatest magnitude of tensors.
-    Quantizers and Casts are there only if asked for: they follow their neighbours. Raises QuantizationError for a name
-    in keep that no node has.
+    Operators without a float32 tensor are not included. keep names nodes; ranges maps tensors to their greatest
+    magnitude. Quantizers and Casts are included only if keep names them: they follow their neighbours. Raises
+    QuantizationError for a name in keep that no node has.
     """
     _require_nodes(view, keep)
     normalisation = _normalisation(view)
@@ -96,7 +98,7 @@ def _has_half(view: GraphView, node: onnx.NodeProto, opset: int) -> bool:
 
 
 def _dequantized(view: GraphView) -> dict[str, float]:
-    """Return the greatest magnitude of what each DequantizeLinear gives: 128 of its largest steps."""
+    """Return the greatest possible output of each DequantizeLinear: 128 of its largest steps."""
     return {
         node.output[0]: 128 * float(view.constant(node.input[1]).max())
         for node in view.nodes
@@ -117,7 +119,7 @@ def _too_large(view: GraphView, node: onnx.NodeProto, opset: int, magnitudes: Ma
 
 
 def _summed(view: GraphView, node: onnx.NodeProto) -> int:
-    """Return how many values one result of a sum or mean is made of."""
+    """Return the number of values in one result of a sum or mean."""
     if node.op_type in _REDUCTIONS or node.op_type == "GlobalAveragePool":
         return math.prod(view.shape(node.input[0])) // max(math.prod(view.shape(node.output[0])), 1)
     if node.op_type == "AveragePool":
@@ -130,10 +132,10 @@ def _summed(view: GraphView, node: onnx.NodeProto) -> int:
 
 
 def _normalisation(view: GraphView) -> set[str]:
-    """Return the operators from a uint8 input to the last one that computes with constants only.
+    """Return the operators from a uint8 input to the last one that only combines it with constants.
 
-    In FP16 (x - mean) / std errs by a sixth of a grey level, three times what rounding its result does: both parts are
-    larger than the difference.
+    In FP16 (x - mean) / std is wrong by a sixth of a grey level, three times the error of rounding its result, because
+    x and mean are larger than their difference.
     """
     if view.element_type(view.input) == TensorProto.FLOAT:
         return set()
@@ -153,7 +155,7 @@ def _normalisation(view: GraphView) -> set[str]:
 
 
 def _enlarges_the_output(view: GraphView, node: onnx.NodeProto) -> bool:
-    """Return whether a Resize gives the graph's float32 output: a Cast before it is smaller than one after it."""
+    """Return whether a Resize computes the graph's float32 output: a Cast before it is cheaper than one after it."""
     if node.op_type != "Resize" or node.output[0] != view.output:
         return False
     return bool(np.prod(view.shape(node.output[0])) > np.prod(view.shape(node.input[0])))

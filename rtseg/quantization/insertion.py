@@ -1,4 +1,4 @@
-"""Carry out a placement: pairs of QuantizeLinear and DequantizeLinear, written into a copy of the graph."""
+"""Apply a placement: insert pairs of QuantizeLinear and DequantizeLinear into a copy of the graph."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from rtseg.quantization.scales import (
 
 @dataclass(frozen=True)
 class Encoding:
-    """How a target writes INT8 down.
+    """The INT8 format of a target.
 
-    unsigned: activations as uint8, with zero point 0 where nothing is negative (255 steps instead of 127) and 128
-    elsewhere. stored_weights: weights and biases are integers in the file; otherwise weights stay float32 behind a pair
-    of their own, which every version of TensorRT reads, and biases float32.
+    unsigned: activations are uint8, with zero point 0 if nothing is negative (255 steps instead of 127), else 128.
+    stored_weights: weights and biases are integers in the file; otherwise weights stay float32 before their own pair,
+    which every version of TensorRT reads, and biases stay float32.
     """
 
     unsigned: bool
@@ -47,9 +47,9 @@ ENCODINGS = {
 def with_pairs(
     view: GraphView, placement: Placement, ranges: Mapping[str, TensorRange], encoding: Encoding
 ) -> onnx.ModelProto:
-    """Return a copy of the view's model that reads INT8 where the placement says so.
+    """Return a copy of the view's model that reads INT8 according to the placement.
 
-    Raises QuantizationError for a tensor the ranges do not know.
+    Raises QuantizationError for a tensor without a range.
     """
     return _Insertion(view, placement, shared_ranges(ranges, placement.shared), encoding).result()
 
@@ -114,11 +114,11 @@ class _Insertion:
         return scale, np.array(128, np.uint8)
 
     def _quantized_weights(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        """Let the node read its weight through INT8, and its bias too where the target stores integers."""
+        """Make the node read its weight through INT8, and also its bias if the target stores integers."""
         weight = node.input[1]
         stores_bias = self._encoding.stored_weights and len(node.input) > 2 and node.input[2] != ""
         made: list[onnx.NodeProto] = []
-        if weight not in self._weight_scales:  # several convolutions may share one
+        if weight not in self._weight_scales:  # several convolutions may share a weight
             scales = channel_scales(self._view.constant(weight))
             if stores_bias:
                 scales = np.maximum(scales, self._least_step_for_bias(node))
@@ -136,13 +136,13 @@ class _Insertion:
         return made
 
     def _least_step_for_bias(self, node: onnx.NodeProto) -> NDArray[np.float32]:
-        """Return the steps of a weight below which the bias, in steps of input times weight, would overflow INT32."""
+        """Return the smallest weight steps for which the bias, in steps of input times weight, fits into INT32."""
         step = self._scale_and_zero(node.input[0])[0]
         least: NDArray[np.float32] = np.abs(self._view.constant(node.input[2])) / (step * np.float32(2**30))
         return least
 
     def _quantized_bias(self, node: onnx.NodeProto, scales: NDArray[np.float32]) -> onnx.NodeProto:
-        """A bias is added to the INT32 sums, so its step is that of the products: input times weight."""
+        """Quantise a bias. It is added to the INT32 sums, so its step is that of the products: input times weight."""
         steps = self._scale_and_zero(node.input[0])[0] * scales
         name = f"{node_name(node)}_bias"
         stored = self._constant(f"{name}_quantized", _quantized(self._view.constant(node.input[2]), steps, np.int32))
@@ -156,7 +156,7 @@ class _Insertion:
         return own
 
     def _name(self, wanted: str) -> str:
-        """Return the name of what is wanted to be called so, the same each time: another where the graph has it."""
+        """Return the wanted name, or another if the graph uses it; the same result each time."""
         if wanted not in self._names:
             self._names[wanted] = fresh_name(wanted, self._taken)
         return self._names[wanted]
@@ -183,7 +183,7 @@ def _dequantize(source: str, scale_and_zero: list[str], result: str, axis: int |
 
 
 def _set_axis(node: onnx.NodeProto, axis: int | None) -> None:
-    """Write the axis of a scale for each channel; a single scale has none."""
+    """Write the axis of a per-channel scale; a single scale has none."""
     if axis is not None:
         node.attribute.append(helper.make_attribute("axis", axis))
 

@@ -1,15 +1,15 @@
-"""Where a file and its twin in another precision drift apart, layer by layer.
+"""Measure, layer by layer, how a file drifts from its reference in another precision.
 
-Two figures are told of each tensor that both graphs compute. `error_out` is how far the twin's value is from the
-reference's when each file runs from the picture on: it holds what all layers before it did. `added` is what the
-operator adds by itself: the twin's operator, with its own weights, scales and roundings, is run on the reference's
-values, and its result is held against the reference's. A fault therefore shows in `added` at the operator that has
-it, and in `error_out` there and behind it. Quantising a tensor counts for every operator that reads it quantised, and
-what FP16 rounds is rounded for the reader too, so the figures rank operators and do not add up to the error at the end.
+There are two figures for each tensor that both graphs compute. `error_out` is the distance of the other file's value
+from the reference's when each file runs on the picture: it includes the errors of all earlier layers. `added` is the
+error of the operator itself: the other file's operator, with its own weights, scales and roundings, runs on the
+reference's values, and its result is compared with the reference's. So a fault shows in `added` at its operator, and in
+`error_out` there and later. The quantisation of a tensor counts for every operator that reads it, and FP16 rounds a
+value for its reader too, so the figures rank operators but do not sum to the final error.
 
-Errors are relative: the root mean square of the difference over that of the reference, over all pictures, summed in
-float64. An error is infinite where a value is not finite, as when FP16 overflows, or where the reference is zero
-everywhere and the twin is not.
+Errors are relative: the root mean square of the difference divided by that of the reference, over all pictures, summed
+in float64. An error is infinite if a value is not finite, as when FP16 overflows, or if the reference is zero
+everywhere and the other is not.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ TASK = "comparing layers"
 
 @dataclass(frozen=True)
 class LayerDrift:
-    """One tensor of both graphs, and the operator of the reference that gives it.
+    """One tensor of both graphs, and the operator of the reference that computes it.
 
-    error_in is the largest error_out among the tensors that the operator reads, 0 for the graph's input. The three
-    errors are relative, as the module says, and may be infinite.
+    error_in is the largest error_out among the operator's inputs, 0 for the graph's input. The three errors are
+    relative, as the module explains, and may be infinite.
     """
 
     operator: str
@@ -55,10 +55,9 @@ class LayerDrift:
 class Drift:
     """How a file drifts from its reference on some pictures.
 
-    layers stand in computing order; there are none where a file is an engine or a model
-    of OpenVINO, whose layers are fused. interface says
-    what both files give: logits, scores or labels. output_error is the relative error of that, None for labels.
-    label_difference is the share of pixels, from 0 to 1, whose labels differ, at the size that the graph sees.
+    layers are in computing order; empty if a file is an engine or a model of OpenVINO, whose layers are fused.
+    interface is the output of both files: logits, scores or labels. output_error is its relative error, None for
+    labels. label_difference is the fraction of pixels, from 0 to 1, whose labels differ, at the graph's resolution.
     """
 
     pictures: int
@@ -68,17 +67,17 @@ class Drift:
     label_difference: float
 
     def ranked(self) -> tuple[LayerDrift, ...]:
-        """Return the layers by falling added error, in computing order among equals."""
+        """Return the layers by decreasing added error, in computing order among equals."""
         return tuple(sorted(self.layers, key=lambda layer: -layer.added))
 
     def first_beyond(self, threshold: float) -> LayerDrift | None:
-        """Return the first layer in computing order whose error_out is larger than threshold; None where none is."""
+        """Return the first layer in computing order with error_out above threshold, None if there is none."""
         return next((layer for layer in self.layers if layer.error_out > threshold), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values: layers in computing order, and in ranked their tensors by falling added error.
+        """Return plain values: layers in computing order, and in ranked their tensors by decreasing added error.
 
-        Errors are fractions of the reference's root mean square, null where they are infinite.
+        Errors are fractions of the reference's root mean square, null if infinite.
         """
         return {
             "pictures": self.pictures,
@@ -99,17 +98,16 @@ def measured_drift(
     threads: int = 0,
     observer: Observer = SILENT,
 ) -> Drift:
-    """Return how the file other drifts from reference on the first images of the pictures.
+    """Return the drift of the file other from reference on the first images of the pictures.
 
-    Both state the same contracts. ONNX files run on the CPU with ONNX
-    Runtime, through Polygraphy, operator by operator as they are written. Each operator runs three times a picture: in
-    the reference, in the other, and in the other on the reference's values. What a later operator reads is held until
-    then, everything else is dropped: affnet at 1024x2048 takes about 1 GiB, however many pictures there are. Where
-    one of the files is an engine, on a GPU, or a model of OpenVINO, the outputs alone are compared. threads bounds the
-    cores used; 0 is all.
+    Both must state the same contracts. ONNX files run on the CPU with ONNX Runtime, through Polygraphy, operator by
+    operator. Each operator runs three times per picture: in the reference, in the other, and in the other on the
+    reference's values. A value is kept until its last reader has run: affnet at 1024x2048 takes about 1 GiB, for any
+    number of pictures. If one of the files is an engine, on a GPU, or a model of OpenVINO, only the outputs are
+    compared. threads limits the cores used; 0 means all.
 
-    Raises OnnxError, SpecError for other contracts, DatasetError without a picture, RunnerError,
-    MissingDependencyError without Polygraphy, ONNX Runtime or TensorRT, and what the pictures raise.
+    Raises OnnxError, SpecError for other contracts, DatasetError without a picture, RunnerError, MissingDependencyError
+    without Polygraphy, ONNX Runtime or TensorRT, and what the pictures raise.
     """
     paths = reference.path, other.path
     manifests = [reference.manifest, other.manifest]
@@ -128,8 +126,8 @@ def measured_drift(
     frame = HostEnds(image, output, threads)
     unequal = pixels = 0
     for index in range(total):
-        told = _Told(observer, index, total)
-        results = count.add(frame.graph_input(pictures[index].image), told)
+        step = _Steps(observer, index, total)
+        results = count.add(frame.graph_input(pictures[index].image), step)
         maps = [frame.labels(result, height=image.height, width=image.width) for result in results]
         unequal += int(np.count_nonzero(maps[0] != maps[1]))
         pixels += maps[0].size
@@ -143,8 +141,8 @@ def measured_drift(
     return Drift(total, output.interface, tuple(rows), error, unequal / pixels)
 
 
-class _Told:
-    """Tells the progress over all pictures from that of one."""
+class _Steps:
+    """Reports the progress over all pictures from that of one."""
 
     def __init__(self, observer: Observer, picture: int, pictures: int) -> None:
         self._observer, self._picture, self._pictures = observer, picture, pictures
@@ -159,15 +157,15 @@ def _require_same_contract(paths: tuple[Path, Path], manifests: list[Manifest]) 
     if differing:
         sides = [", ".join(f"{name} {_short(side[name])}" for name in differing) for side in (second, first)]
         raise SpecError(
-            f"{paths[0]} and {paths[1]} keep different contracts",
+            f"{paths[0]} and {paths[1]} have different contracts",
             got=sides[0],
             expected=sides[1],
-            hint=f"rtseg quantize {paths[0]}, which gives a twin of it",
+            hint=f"rtseg quantize {paths[0]}, which makes a quantised file of it",
         )
 
 
 def _short(value: object) -> str:
-    """Return a field of a contract in few words: of a list of classes how many there are."""
+    """Return a field of a contract as a short text: for a list of classes, their number."""
     return f"{len(value['names'])} of {value['dataset'] or 'a list'}" if isinstance(value, dict) else str(value)
 
 

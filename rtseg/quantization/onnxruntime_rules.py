@@ -1,7 +1,7 @@
 """Placement for ONNX Runtime's CPU provider: every tensor between quantised operators is INT8.
 
-Its QLinear kernels want a pair on the output too, or they are not used at all: a file placed for TensorRT runs slower
-there than FP32. A pair stands behind the activation function, which the provider folds into the rounding.
+Its QLinear kernels are used only with a pair on the output too: a file placed for TensorRT runs slower there than FP32.
+A pair comes after the activation function, which the provider folds into the rounding.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from rtseg.quantization.placement import Placement, Use
 from rtseg.quantization.shared_rules import MOVING, behind_activation, leading_to_convolutions, why_not, without_rule
 
 COMPUTING = frozenset({"Add", "Mul", "Resize"})
-"""Operators quantised between quantised tensors. Resize has no INT8 kernel, but the Add or Concat behind it has. Not
+"""Operators quantised between quantised tensors. Resize has no INT8 kernel, but the Add or Concat after it has. Not
 AveragePool: its INT8 kernel is several times slower than the float one."""
 
 FOLDED = frozenset({"Relu", "Clip"})
-"""What the provider folds into the rounding of what comes before."""
+"""Activations that the provider folds into the rounding of the preceding operator."""
 
 
 def onnxruntime_placement(view: GraphView, excluded: Collection[str]) -> Placement:
-    """Return the plan: convolutions, and whatever joins INT8 tensors to INT8 tensors on the way to a convolution."""
+    """Return the plan: convolutions, and every operator between INT8 tensors on the way to a convolution."""
     return _Plan(view, frozenset(excluded)).result()
 
 
@@ -64,11 +64,11 @@ class _Plan:
         if result not in self._leading:
             return "the head: its result stays in floating point"
         if any(node_name(reader.node) in self._excluded for reader in self._view.readers(result)):
-            return "its result is read by what is excluded"
+            return "an excluded operator reads its result"
         return ""
 
     def _join(self, node: onnx.NodeProto) -> None:
-        """Quantise what an operator between INT8 tensors gives."""
+        """Quantise the output of an operator between INT8 tensors."""
         data = [name for name in node.input[: 1 if node.op_type == "Resize" else None] if name]
         if not all(name in self._made | self._read for name in data) or data[0] == self._view.input:
             return  # a pool over the picture's three channels has no fast INT8 kernel
@@ -81,9 +81,9 @@ class _Plan:
             self._shared.append(frozenset([*data, result]))
 
     def _uses(self, tensor: str) -> frozenset[Use]:
-        """Return who reads the tensor in INT8: all, as a kernel that gives INT8 gives nothing else.
+        """Return the uses of the tensor in INT8: all of them, because a kernel with INT8 output has no other.
 
-        Of what is computed in floating point others keep the float tensor.
+        For a tensor computed in floating point, the other readers keep the float tensor.
         """
         readers = [Use(node_name(reader.node), reader.position) for reader in self._view.readers(tensor)]
         wanted = self._int8 if tensor not in self._made else {use.node for use in readers} - self._excluded

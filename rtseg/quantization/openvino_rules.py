@@ -1,7 +1,7 @@
-"""Placement for OpenVINO on a CPU: every convolution, the large matrix products, and what joins INT8 tensors to INT8.
+"""Placement for OpenVINO on a CPU: every convolution, the large matrix products, and operators between INT8 tensors.
 
-Its kernels take any number of channels and groups, add and round in one go, and give INT8 or floats as the next
-operator wants them; what costs time is a tensor that is written in floating point between two of them.
+Its kernels support any number of channels and groups, add and round in one step, and write INT8 or floats as the next
+operator needs them. Time is lost only by a tensor that is written in floating point between two of them.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ COMPUTING = frozenset({"Add", "AveragePool", "Resize"})
 """Operators quantised between quantised tensors."""
 
 LEAST_SHARE = 0.01
-"""Of the network's work: a smaller matrix product is no work to save."""
+"""As a fraction of the network's work: a smaller matrix product saves no time."""
 
 
 def openvino_placement(view: GraphView, excluded: Collection[str]) -> Placement:
-    """Return the plan: convolutions and products, and whatever joins INT8 tensors on the way to a convolution."""
+    """Return the plan: convolutions, matrix products, and every operator between INT8 tensors before a convolution."""
     return _Plan(view, frozenset(excluded)).result()
 
 
@@ -77,7 +77,7 @@ class _Plan:
         self._compute(node, [node.input[0]])
 
     def _matrix_product(self, node: onnx.NodeProto) -> None:
-        """Quantise a product with a constant matrix. The constant is read through a pair, as its values are."""
+        """Quantise a product with a constant matrix. Tensor and constant are both read through a pair."""
         name = node_name(node)
         constants = [self._view.is_constant(tensor) for tensor in node.input]
         if name in self._excluded:
@@ -92,7 +92,7 @@ class _Plan:
             self._left[name] = "a matrix product: small here"
 
     def _compute(self, node: onnx.NodeProto, sources: Collection[str]) -> None:
-        """Let the node read those tensors in INT8, and give INT8 where that leads to a convolution."""
+        """Make the node read those tensors in INT8, and write INT8 if its output leads to a convolution."""
         self._int8.add(node_name(node))
         for tensor in sources:
             reshapings, source = self._behind_reshaping(tensor)
@@ -103,7 +103,7 @@ class _Plan:
             self._made.add(result)
 
     def _join(self, node: onnx.NodeProto) -> None:
-        """Quantise what an operator between INT8 tensors gives."""
+        """Quantise the output of an operator between INT8 tensors."""
         data = node.input[: 1 if node.op_type == "Resize" else None]
         reshaped = [self._behind_reshaping(tensor) for tensor in data]
         sources = [source for _, source in reshaped]
@@ -119,9 +119,9 @@ class _Plan:
             self._shared.append(frozenset([*sources, result]))
 
     def _behind_reshaping(self, tensor: str) -> tuple[list[onnx.NodeProto], str]:
-        """Return the operators that only reshape on the way to a reader, and the tensor before them, to be quantised.
+        """Return the reshaping operators on the way to a reader, and the tensor before them, which is to be quantised.
 
-        A result of theirs that others read too is itself the tensor, and so is that of an excluded one.
+        If other operators also read a reshaped result, or if its operator is excluded, that result is the tensor.
         """
         passed: list[onnx.NodeProto] = []
         producer = self._view.producer(tensor)
@@ -137,14 +137,14 @@ class _Plan:
         return passed, tensor
 
     def _leads_to_excluded(self, node: onnx.NodeProto) -> bool:
-        """Return whether an excluded operator reads what the node reads, be it reshaped."""
+        """Return whether an excluded operator reads the node's input, directly or reshaped."""
         if node_name(node) in self._excluded:
             return True
         behind = self._view.readers(node.output[0]) if node.op_type in RESHAPING else []
         return any(self._leads_to_excluded(reader.node) for reader in behind)
 
     def _uses(self, tensor: str) -> frozenset[Use]:
-        """Return who reads the tensor in INT8: all, where INT8 is all that is written of it."""
+        """Return the uses of the tensor in INT8: all of them if it is written in INT8 only."""
         made = tensor in self._made
         return frozenset(
             Use(node_name(reader.node), reader.position)

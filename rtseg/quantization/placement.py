@@ -1,4 +1,4 @@
-"""Where a graph is quantised: a plan, made by the rules of a target and carried out by the insertion."""
+"""A placement: the plan where to quantise a graph. A target's rules make it; insertion applies it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Use(NamedTuple):
-    """One reading of a tensor: by the node of that name, as that input."""
+    """One use of a tensor: by the node of that name, as that input."""
 
     node: str
     position: int
@@ -16,13 +16,13 @@ class Use(NamedTuple):
 
 @dataclass(frozen=True)
 class Placement:
-    """What reads INT8.
+    """The uses of tensors that become INT8.
 
-    uses: for each activation tensor the readings that go through its pair of QuantizeLinear and DequantizeLinear; the
+    uses: for each activation tensor, the uses that read it through its pair of QuantizeLinear and DequantizeLinear;
     other readers keep the float tensor. weights: the nodes whose second input, a constant, is quantised, with its
-    output channels on axis 0. shared: tensors that have to have one scale, as the operator between them
-    only moves values (Concat, MaxPool). left: every operator with weights that stays in floating point, and why.
-    products: the matrix products of a tensor and a constant, both of which are among the uses.
+    output channels on axis 0. shared: tensors that need the same scale, because the operator between them only moves
+    values (Concat, MaxPool). left: every operator with weights that stays in floating point, with the reason. products:
+    the matrix products of a tensor and a constant; both are among the uses.
     """
 
     uses: Mapping[str, frozenset[Use]]

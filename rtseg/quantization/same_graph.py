@@ -1,8 +1,8 @@
-"""Whether a quantised file still computes what the file says that it was made from: ONNX Runtime runs both.
+"""Check that a quantised file still computes the same as the file it was made from: ONNX Runtime runs both.
 
-FP16 may differ by its rounding, which is far below LARGEST_OF_FP16. What INT8 may differ by nobody can say beforehand,
-so the file is compared without its roundings: each pair of QuantizeLinear and DequantizeLinear passes on what it reads,
-and weights in whole numbers are those of the original, from which they may be half a step away.
+FP16 may differ by its rounding, which is far below LARGEST_OF_FP16. The error of INT8 cannot be known beforehand, so an
+INT8 file is compared without its roundings: each pair of QuantizeLinear and DequantizeLinear passes its input on, and
+integer weights are replaced by the original's, from which they may be at most half a step away.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.probes import LARGE, distance, probe_inputs
 
 LARGEST_OF_FP16 = 0.25
-"""Of the standard deviation of the logits. Networks that multiply features have 0.07, others 0.001 to 0.03."""
+"""As a fraction of the logits' standard deviation. Networks that multiply features have 0.07, others 0.001 to 0.03."""
 
 LARGEST_WITHOUT_PAIRS = 1e-3
-"""The same operators on the same numbers, fused otherwise."""
+"""For the same operators on the same numbers, with other fusions."""
 
 _HALF_A_STEP = 0.501
 
 
 def require_same_results(original: GraphView, path: Path, made: Path, precision: str, label: str) -> None:
-    """Raise QuantizationError, calling the file label, where `made` computes something else than `path`.
+    """Raise QuantizationError, with label as the file's name, if `made` computes something else than `path`.
 
-    original is the view of the graph at path, precision that of the file at made, "fp16" or "int8". Both are run on the
-    same inputs, of both signs and large ones too. Raises RunnerError.
+    original is the view of the graph at path; precision, "fp16" or "int8", is that of the file at made. Both run on the
+    same inputs, of both signs and also large. Raises RunnerError.
     """
     if precision == "fp16":
         _compare(path, made, LARGEST_OF_FP16, label)
@@ -50,7 +50,7 @@ def _compare(path: Path, made: Path, largest: float, label: str) -> None:
     with OnnxRuntimeRunner(path) as reference, OnnxRuntimeRunner(made) as candidate:
         for name, array in probe_inputs(reference.input):
             expected, got = reference.infer(array.copy()), candidate.infer(array.astype(candidate.input.dtype))
-            if name == LARGE and expected.shape == got.shape:  # where FP16, or both, may overflow
+            if name == LARGE and expected.shape == got.shape:  # FP16, or both, may overflow there
                 counted = np.isfinite(expected) & np.isfinite(got)
                 expected, got = expected[counted], got[counted]
             if expected.size and not distance(expected, got) <= largest:
@@ -58,15 +58,15 @@ def _compare(path: Path, made: Path, largest: float, label: str) -> None:
                     f"{label} would compute something else than {path}",
                     got=f"a distance of {distance(expected, got):.3g} on a {name}",
                     expected=f"at most {largest:g} of the standard deviation",
-                    hint="--table with ranges, so that what FP16 does not hold stays FP32, or --exclude",
+                    hint="--table with ranges, so that values beyond FP16 stay FP32, or --exclude",
                 )
 
 
 def without_pairs(model: onnx.ModelProto, original: GraphView, label: str) -> onnx.ModelProto:
-    """Return the model without its quantisers, its constants those of the original graph.
+    """Return the model without its quantizers and with the constants of the original graph.
 
-    Raises QuantizationError for a pair whose two halves differ, and for a constant further than half a step from what
-    it stands for.
+    Raises QuantizationError for a pair whose two halves differ, and for a constant more than half a step away from the
+    original value.
     """
     view = GraphView(model)
     sources = {node_name(node): node for node in original.nodes}
@@ -99,11 +99,11 @@ def without_pairs(model: onnx.ModelProto, original: GraphView, label: str) -> on
 
 
 Stored = Mapping[str, tuple[Array, Array]]
-"""By tensor, the real values of a constant in whole numbers, and the size of their steps."""
+"""By tensor: the real values of an integer constant, and the size of their steps."""
 
 
 def _passed_on(view: GraphView, label: str) -> tuple[dict[str, str], Stored]:
-    """Return what each DequantizeLinear gives: the tensor that its QuantizeLinear reads, or a stored constant."""
+    """Return the source of each DequantizeLinear: the input of its QuantizeLinear, or a stored constant."""
     passed: dict[str, str] = {}
     stored: dict[str, tuple[Array, Array]] = {}
     for node in view.nodes:
@@ -131,4 +131,4 @@ def _real_values(view: GraphView, node: onnx.NodeProto) -> tuple[Array, Array]:
 
 def _require_close(expected: Array, values: Array, step: Array, label: str) -> None:
     if not (np.abs(values - expected) <= _HALF_A_STEP * step + 1e-30).all():
-        raise QuantizationError(f"{label} is not what it stands for", expected="at most half a step away")
+        raise QuantizationError(f"{label} differs from the original constant", expected="at most half a step away")

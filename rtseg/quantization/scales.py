@@ -1,4 +1,4 @@
-"""From ranges to scales: symmetric INT8, one scale for tensors that share one."""
+"""Compute scales from ranges: symmetric INT8, with one scale for each group of tensors that share it."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ SIGNED_STEPS = 127
 """The greatest value of symmetric INT8; -128 is not used, so that zero is in the middle."""
 
 UNSIGNED_STEPS = 255
-"""The greatest value of uint8 with zero point 0, for what is never negative."""
+"""The greatest value of uint8 with zero point 0, for tensors that are never negative."""
 
 SMALLEST = float(np.finfo(np.float16).tiny)
-"""The least step of activations: below FP16's normal numbers an engine of FP16 has another one."""
+"""The smallest step of activations: below FP16's normal numbers an FP16 engine would have another one."""
 
 SMALLEST_OF_WEIGHTS = float(np.finfo(np.float16).smallest_subnormal)
-"""The least step of weights: the lowering to FP16 rounds it and quantises them with what comes out. A first layer that
-reads pixels from 0 to 255 has steps between the two."""
+"""The smallest step of weights: the lowering to FP16 rounds it and quantises the weights with the rounded step. A first
+layer that reads pixels from 0 to 255 has steps between the two limits."""
 
 
 def shared_ranges(ranges: Mapping[str, TensorRange], groups: Iterable[frozenset[str]]) -> dict[str, TensorRange]:
-    """Return the ranges with one for all tensors of a group: the widest of them. Groups that touch are one group."""
+    """Return the ranges, with the widest of each group for all its tensors. Groups with a common tensor are merged."""
     leader: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -51,24 +51,24 @@ def shared_ranges(ranges: Mapping[str, TensorRange], groups: Iterable[frozenset[
 
 
 def activation_scale(name: str, ranges: Mapping[str, TensorRange]) -> np.float32:
-    """Return the step of a tensor: its threshold is 127 of them. Raises QuantizationError where there is no range."""
+    """Return the step of a tensor: its threshold divided by 127. Raises QuantizationError if it has no range."""
     _require(name, ranges)
     return np.float32(max(ranges[name].threshold / SIGNED_STEPS, SMALLEST))
 
 
 def channel_scales(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a step for each output channel (axis 0), so that its greatest magnitude is 127 of them."""
+    """Return a step for each output channel (axis 0): its greatest magnitude divided by 127."""
     magnitudes = np.abs(weight.reshape(len(weight), -1)).max(1)
     steps = np.where(magnitudes > 0, np.maximum(magnitudes / SIGNED_STEPS, SMALLEST_OF_WEIGHTS), SMALLEST)
     return steps.astype(np.float32)
 
 
 def constant_scale(values: NDArray[np.float32]) -> np.float32:
-    """Return the step of a constant matrix, at least a 127th of its greatest magnitude.
+    """Return the step of a constant matrix: at least its greatest magnitude divided by 127.
 
-    Of that one and the next power of two the one that changes the values less: halves, quarters and eighths, of which
-    upsampling is made, are multiples of a power of two and do not change at all. Raises QuantizationError for values
-    that are not finite.
+    The result is that quotient or the next power of two, whichever changes the values less: upsampling uses halves,
+    quarters and eighths, which are multiples of a power of two and do not change at all. Raises QuantizationError for
+    values that are not finite.
     """
     if not np.isfinite(values).all():
         raise QuantizationError("a constant matrix holds values that are not finite", hint="--exclude its product")

@@ -1,4 +1,4 @@
-"""Which operators are worth quantising: what the INT8 kernels of tensor cores and of VNNI want."""
+"""Decide which operators are worth quantising, by the needs of INT8 kernels of tensor cores and VNNI."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import onnx
 from rtseg.graphs.view import GraphView, attribute, node_name
 
 MIN_CHANNELS = 16
-"""Below this an INT8 kernel mostly multiplies padding: tensor cores take channels by 32, older ones by 16."""
+"""With fewer channels an INT8 kernel mostly multiplies padding: tensor cores read channels by 32, older ones by 16."""
 
 CHANNEL_MULTIPLE = 8
-"""Of the channels of a depthwise convolution, and of one side of a small one."""
+"""Multiple of channels for a depthwise convolution, and for one side of a small convolution."""
 
 
 ACTIVATIONS = frozenset({"Relu", "Clip", "PRelu", "LeakyRelu"})
-"""What an INT8 kernel does on its way out, of what our networks have."""
+"""Activations in rtseg's networks that an INT8 kernel applies to its output."""
 
 MOVING = frozenset({"Concat", "MaxPool"})
-"""Operators that only move values: quantised when what they read is, and their inputs and output share a scale."""
+"""Operators that only move values: quantised if their inputs are, and inputs and output share a scale."""
 
 RESHAPING = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze"})
-"""What gives the values it reads in another order, whatever their type."""
+"""Operators that only reorder values, of any type."""
 
 NO_RULE = {
     "ConvTranspose": "TensorRT's versions disagree on the axis of its scales",
     "Gemm": "a matrix product",
     "MatMul": "a matrix product",
 }
-"""Operators with weights that a placement leaves alone, unless it has a rule of its own for them."""
+"""Operators with weights that a placement does not quantise, unless it has its own rule for them."""
 
 
 def without_rule(view: GraphView) -> dict[str, str]:
-    """Return the operators with weights that are no convolutions, by name, and why they stay in floating point."""
+    """Return, by name, the operators with weights other than convolutions, and why they stay in floating point."""
     return {node_name(node): NO_RULE[node.op_type] for node in view.nodes if node.op_type in NO_RULE}
 
 
 def why_never(view: GraphView, node: onnx.NodeProto) -> str:
-    """Return in words why a Conv stays in floating point whatever the target; empty where it need not."""
+    """Return why a Conv stays in floating point on every target, or "" if it need not."""
     if not all(view.is_constant(name) for name in node.input[1:] if name):
         return "its weight or bias is computed"
     if 1 in view.shape(node.output[0])[2:]:
@@ -47,7 +47,7 @@ def why_never(view: GraphView, node: onnx.NodeProto) -> str:
 
 
 def why_not(view: GraphView, node: onnx.NodeProto) -> str:
-    """Return in words why a Conv had better stay in floating point on most kernels; empty where it had not."""
+    """Return why a Conv should stay in floating point with most kernels, or "" if it need not."""
     reason = why_never(view, node)
     if reason:
         return reason
@@ -69,7 +69,7 @@ def why_not(view: GraphView, node: onnx.NodeProto) -> str:
 
 
 def behind_activation(view: GraphView, tensor: str, activations: Collection[str]) -> str:
-    """Return what an activation function makes of the tensor where it is all that reads it, else the tensor."""
+    """Return the output of an activation function that is the tensor's only reader, else the tensor."""
     readers = view.readers(tensor)
     if len(readers) == 1 and readers[0].node.op_type in activations:
         return str(readers[0].node.output[0])
@@ -77,7 +77,7 @@ def behind_activation(view: GraphView, tensor: str, activations: Collection[str]
 
 
 def before_reshaping(view: GraphView, tensor: str) -> str:
-    """Return the tensor whose values, put in another order, this one has; itself where nothing does that."""
+    """Return the tensor that this one is a reordering of; itself if it is none."""
     producer = view.producer(tensor)
     while producer is not None and producer.op_type in RESHAPING:
         tensor = producer.input[0]
@@ -86,7 +86,7 @@ def before_reshaping(view: GraphView, tensor: str) -> str:
 
 
 def leading_to_convolutions(view: GraphView) -> frozenset[str]:
-    """Return the tensors that a convolution reads, or something between them and a convolution."""
+    """Return the tensors that a convolution reads, directly or through operators between them."""
     leading: set[str] = set()
     for node in reversed(view.nodes):
         if node.op_type == "Conv" or leading.intersection(node.output):

@@ -1,4 +1,4 @@
-"""Whose kernels a graph is quantised for, by name, and the rules that place it for them."""
+"""The runtimes that a graph can be quantised for, by name, with their placement rules."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _RULES: dict[str, Callable[[GraphView, Collection[str]], Placement]] = {
 
 
 def placement_for(target: str, view: GraphView, excluded: Collection[str] = ()) -> Placement:
-    """Return the plan for that target. Nodes in excluded neither read INT8 nor have weights in it.
+    """Return the plan for that target. Nodes in excluded get neither INT8 inputs nor INT8 weights.
 
-    Raises UnknownNameError for a target that is none.
+    Raises UnknownNameError for an unknown target.
     """
     if target not in _RULES:
         raise UnknownNameError("target", target, _RULES)

@@ -1,7 +1,7 @@
-"""Placement for TensorRT: pairs on the inputs of what shall run in INT8, nowhere else.
+"""Placement for TensorRT: pairs only on the inputs of operators that run in INT8.
 
-TensorRT fuses DequantizeLinear -> Conv -> activation -> QuantizeLinear into one INT8 kernel, with the Add of a
-residual where only the skip branch carries a pair.
+TensorRT fuses DequantizeLinear -> Conv -> activation -> QuantizeLinear into one INT8 kernel, including the Add of a
+residual if only the skip branch has a pair.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rtseg.quantization.shared_rules import ACTIVATIONS, behind_activation, why_
 
 
 def tensorrt_placement(view: GraphView, excluded: Collection[str]) -> Placement:
-    """Return the plan: convolutions first, then what lies between them, from the output backwards."""
+    """Return the plan: convolutions first, then the operators between them, from the output backwards."""
     return _Plan(view, frozenset(excluded)).result()
 
 
@@ -40,7 +40,7 @@ class _Plan:
         for node in self._view.nodes:
             if node.op_type == "Conv":
                 self._convolution(node)
-        # Backwards, so that a Concat behind a Concat knows by then that it is read in INT8.
+        # Backwards, so that the readers of a Concat are decided before it, also if they are Concats.
         for node in reversed(self._view.nodes):
             if node.op_type in rules and node_name(node) not in self._excluded:
                 rules[node.op_type](node)
@@ -57,10 +57,10 @@ class _Plan:
         self._read_quantized(node, 0)
 
     def _residual(self, node: onnx.NodeProto) -> None:
-        """Quantise the skip branch of an Add whose other branch is an INT8 convolution that nobody else reads.
+        """Quantise the skip branch of an Add if only that Add reads its other branch, an INT8 convolution.
 
-        The convolution's kernel adds and rounds in one go where the sum is read in INT8; a sum in floating point
-        takes its skip branch in floating point.
+        If the sum is read in INT8, the convolution's kernel adds and rounds in one step; a sum in floating point needs
+        its skip branch in floating point.
         """
         if behind_activation(self._view, node.output[0], ACTIVATIONS) not in self._uses:
             return
@@ -73,12 +73,12 @@ class _Plan:
         ]
         if not fusing or any(map(self._view.is_constant, node.input)):
             return
-        # Of two convolutions the one at the end of the longer way is the branch, the other the skip (a projection).
+        # Of two convolutions the one at the end of the longer path is the branch, the other the skip (a projection).
         fused = max(fusing, key=lambda position: self._depths[node.input[position]])
         self._read_quantized(node, 1 - fused)
 
     def _concat(self, node: onnx.NodeProto) -> None:
-        """One scale for what goes in and what comes out, so that the kernels before write into place."""
+        """Give inputs and output one scale, so that the preceding kernels write into place."""
         if node.output[0] not in self._uses or any(map(self._view.is_constant, node.input)):
             return
         for position in range(len(node.input)):
@@ -103,7 +103,7 @@ class _Plan:
 
 
 def _depths(view: GraphView) -> dict[str, int]:
-    """Return for each tensor how many nodes lie on the longest way to it."""
+    """Return for each tensor the number of nodes on the longest path to it."""
     depths: dict[str, int] = {}
     for node in view.nodes:
         depth = 1 + max((depths.get(tensor, 0) for tensor in node.input), default=0)

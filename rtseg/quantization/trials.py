@@ -1,4 +1,4 @@
-"""Try an INT8 graph: written to a temporary file, run on the pictures, held against the FP32 reference."""
+"""Try INT8 graphs: write each to a temporary file, run it on the pictures, compare it with the FP32 reference."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from rtseg.runners.loading import load
 
 
 class Trials:
-    """INT8 graphs of one network against its FP32 file on the same pictures.
+    """Comparisons of INT8 graphs of one network with its FP32 file on the same pictures.
 
-    FP32 runs once: its label maps are kept, and of every trial its comparison. A trial's file is gone when it ends.
+    FP32 runs once and its label maps are kept; so is the comparison of every trial. A trial's file is deleted at its
+    end.
     """
 
     def __init__(
@@ -34,9 +35,9 @@ class Trials:
         threads: int = 0,
         observer: Observer = SILENT,
     ) -> None:
-        """Run the FP32 file on the pictures. excluded are the operators that stay as they are in every trial.
+        """Run the FP32 file on the pictures. excluded are operators that stay unchanged in every trial.
 
-        Raises what int8_graph raises, before anything is run, and what ReferenceRun raises.
+        Raises what int8_graph raises, before anything runs, and what ReferenceRun raises.
         """
         self.original, self.table, self.target = original, table, target
         self.excluded = frozenset(excluded)
@@ -53,18 +54,18 @@ class Trials:
         return len(self._reference)
 
     def measure(self, kept: Collection[str] = (), *, observer: Observer = SILENT) -> Comparison:
-        """Return what INT8 costs where those operators are kept out of it, too.
+        """Return the cost of INT8 with those operators also kept out of it.
 
-        The graph is the one of int8_graph with excluded and kept together. Asked again nothing runs.
-        Raises QuantizationError where nothing is left to be INT8.
+        The graph is that of int8_graph with excluded and kept together. A repeated call returns the kept result. Raises
+        QuantizationError if nothing is left for INT8.
         """
         return self._compared(self.target, self.excluded.union(kept), observer)
 
     def measure_alone(self, operators: Collection[str], *, observer: Observer = SILENT) -> Comparison:
-        """Return what INT8 costs where those operators alone are INT8.
+        """Return the cost of INT8 in those operators alone.
 
-        For ONNX Runtime they are placed as for TensorRT: pairs on what they read, none on what they give. In its own
-        placement what an operator gives is INT8 only where all its readers are, so none would be alone.
+        For ONNX Runtime they are placed as for TensorRT: pairs on their inputs, none on their outputs. In its own
+        placement an output is INT8 only if all its readers are, so no operator could be INT8 alone.
         """
         target = "tensorrt" if self.target == "onnxruntime" else self.target
         able = placement_for(target, self.view, self.excluded).multiplying

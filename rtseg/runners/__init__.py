@@ -1,1 +1,1 @@
-"""Backends that run a graph, all behind the protocol of rtseg.frame.protocol."""
+"""Backends that run a graph; all implement the protocol of rtseg.frame.protocol."""

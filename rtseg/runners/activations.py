@@ -1,4 +1,4 @@
-"""Run an ONNX graph stretch by stretch with ONNX Runtime and give what it computes on the way."""
+"""Run an ONNX graph part by part with ONNX Runtime, and yield its intermediate tensors."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from rtseg.frame.protocol import Array, TensorSpec
 from rtseg.runners.onnxruntime_package import onnxruntime_package
 
 _ALIGNMENT = 4096
-"""Bytes: each tensor begins on a page of its own."""
+"""In bytes; each tensor begins on its own page."""
 _SILENT = 4
-"""ONNX Runtime's log severity "fatal": its errors are raised as exceptions anyway."""
+"""ONNX Runtime's log severity "fatal": its errors are also raised as exceptions."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of a graph as a model of its own: the tensors it takes, those it gives, and which of them are asked for.
+    """A part of a graph as its own model: its input tensors, its output tensors, and which of these to observe.
 
-    It takes the graph's input or what stretches before it gave, so all of them together compute each node once.
+    Its inputs are the graph's input or outputs of earlier stretches, so all stretches together compute each node once.
     """
 
     model: bytes
@@ -35,9 +35,9 @@ class Stretch:
 class ActivationRunner:
     """Runs the stretches of a graph, in order, on buffers that are made once.
 
-    Tensors whose lives do not meet share memory: `held_bytes` says how much there is for all of them. Nodes run as
-    the file has them, none fused with its neighbour, so that a value does not depend on where the graph was cut.
-    One thread at a time. threads bounds the cores used; 0 is all. Raises RunnerError and MissingDependencyError.
+    Tensors that are not alive at the same time share memory; `held_bytes` is the size of all of it. Nodes run unfused,
+    as the file has them, so that a value does not depend on where the graph was cut. Use it from one thread at a time.
+    threads limits the cores used; 0 means all. Raises RunnerError and MissingDependencyError.
     """
 
     def __init__(self, source: TensorSpec, stretches: Sequence[Stretch], *, threads: int = 0) -> None:
@@ -53,10 +53,10 @@ class ActivationRunner:
         self._runs = [_bound(stretch, self._tensors, threads) for stretch in self._stretches]
 
     def __call__(self, array: Array) -> Iterator[tuple[str, Array]]:
-        """Give name and value of every observed tensor, in computing order, for that input.
+        """Yield name and value of every observed tensor for that input, in computing order.
 
-        A value is a view of a shared buffer: it is true until the next one is asked for. Raises RunnerError for an
-        input of another shape or dtype.
+        A value is a view of a shared buffer, valid until the next one is requested. Raises RunnerError for an input of
+        another shape or dtype.
         """
         if array.shape != self._source.shape or array.dtype != self._source.dtype:
             raise RunnerError(
@@ -75,13 +75,13 @@ class ActivationRunner:
 
 
 def _bound(stretch: Stretch, tensors: Mapping[str, Array], threads: int) -> tuple[Any, Any]:
-    """Return a session of the stretch and its binding to the buffers."""
+    """Return a session for the stretch and its binding to the buffers."""
     ort = onnxruntime_package()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _SILENT
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    # Its threads would spin on for milliseconds after a run, on the cores that the counting needs next.
+    # Without this its threads spin for milliseconds after a run, on cores that the counting needs next.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         session = ort.InferenceSession(stretch.model, options, providers=["CPUExecutionProvider"])
@@ -96,10 +96,10 @@ def _bound(stretch: Stretch, tensors: Mapping[str, Array], threads: int) -> tupl
 
 
 def _placed(stretches: Sequence[Stretch]) -> tuple[dict[str, int], int]:
-    """Return where each tensor begins in one pool, and the size of the pool, in bytes.
+    """Return the offset of each tensor in one pool, and the size of the pool, in bytes.
 
-    A tensor lives from the stretch that gives it to the last that takes it. The largest is placed first, each at the
-    lowest place where none that lives at the same time lies.
+    A tensor is alive from the stretch that computes it to the last that reads it. Tensors are placed largest first,
+    each at the lowest offset that overlaps no tensor alive at the same time.
     """
     lives: dict[str, list[int]] = {}
     sizes: dict[str, int] = {}

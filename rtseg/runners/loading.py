@@ -1,4 +1,4 @@
-"""From a file to a segmenter: the manifest verified, the runner chosen, the contracts in the graph compared."""
+"""Make a segmenter from a file: verify the manifest, choose the runner, compare the contracts in the graph."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from rtseg.specs import contract_metadata
 
 
 def load(source: ArtifactLike, *, runner: str | None = None, threads: int = 0) -> Segmenter:
-    """Return a segmenter for an ONNX file, an engine or a model of OpenVINO, which is verified first. A path is opened.
+    """Return a segmenter for an ONNX file, an engine or a model of OpenVINO. The file is verified first.
 
     runner is a name of rtseg.runners.registry, by default onnxruntime for an ONNX file, openvino for a model of
-    OpenVINO, and for an engine the product that built it, tensorrt or tensorrt-rtx.
-    Raises ManifestError for a file that is not what its manifest tells of, UnknownNameError and
-    RunnerError, and SpecError for threads that are no number from 0, all cores, to 256.
+    OpenVINO, and for an engine the product that built it, tensorrt or tensorrt-rtx. threads is 0, for all cores, to
+    256. Raises ManifestError for a file that does not match its manifest, UnknownNameError and RunnerError, and
+    SpecError for threads out of range.
     """
     require_threads(threads)
     artifact = Artifact.claimed(source, kind=RUNNABLE)
     if artifact.manifest.kind == "onnx" and artifact is not source:
-        artifact = artifact.verified()  # runners of the other kinds verify the bytes that they read
+        artifact = artifact.verified()  # runners of the other kinds verify the bytes themselves
     manifest = artifact.manifest
     opened = file_runner(runner or default_runner(manifest), artifact, threads=threads)
     opened.open()
@@ -54,7 +54,7 @@ def _require_same_contract(artifact: Artifact, metadata: dict[str, str] | None) 
 
 
 def _difference(stated: str, expected: str) -> tuple[str, str]:
-    """Return the fields in which two contracts differ, each side in words."""
+    """Return the fields in which two contracts differ, as one text for each side."""
     wanted = _flat(json.loads(expected))
     try:
         got = _flat(json.loads(stated))
@@ -67,7 +67,7 @@ def _difference(stated: str, expected: str) -> tuple[str, str]:
 
 
 def _flat(contract: Any) -> dict[str, Any]:
-    """Return a contract's fields, those of its class list beside them."""
+    """Return a contract's fields in one flat dict, with those of its class list."""
     fields = dict(contract) if isinstance(contract, dict) else {"contract": contract}
     classes = fields.pop("classes", {})
     return {**fields, **(classes if isinstance(classes, dict) else {"classes": classes})}

@@ -24,23 +24,24 @@ if TYPE_CHECKING:
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 _MORE_INT8 = ["WeightBiasQuantization"]
-"""Its own wish to quantise weights that the file keeps in floating point; what runs is what the file says."""
+"""ONNX Runtime's option to quantise weights that the file keeps in floating point; off, so that the file is run as it
+is."""
 _SILENT, _WARNING = 4, 2
-"""ONNX Runtime's log severities "fatal", as its errors are raised as exceptions anyway, and its default."""
+"""ONNX Runtime's log severities: "fatal", because its errors are also raised as exceptions, and its default."""
 _BACKENDS = {"CUDAExecutionProvider": "onnxruntime-cuda", "TensorrtExecutionProvider": "onnxruntime-tensorrt"}
 _PROVIDERS = {"TensorrtExecutionProvider": ["TensorrtExecutionProvider", "CUDAExecutionProvider"]}
 
 _LOADING = threading.Lock()
-"""Standard output is redirected for the whole process: two threads at once would put back each other's."""
+"""Standard output is redirected for the whole process, so only one thread at a time may do it."""
 
 
 class OnnxRuntimeRunner(Runner):
-    """A session of one provider, the CPU unless another is named. threads 0 means all cores.
+    """A session with one provider, by default the CPU. threads 0 means all cores.
 
-    onnxruntime-gpu lists its CUDA and TensorRT providers on every machine and falls back to the CPU without an error,
-    so a session is made and asked what it runs on. With the TensorRT provider CUDA takes what TensorRT does not.
-    Without optimized each operator runs by itself as the file has it, which is slower, and exact for INT8: fused with
-    its neighbours it runs as INT8, whose sums saturate on some processors.
+    onnxruntime-gpu lists its CUDA and TensorRT providers on every machine and silently falls back to the CPU, so the
+    runner opens a session and checks which provider it uses. With the TensorRT provider, CUDA runs what TensorRT does
+    not support. Without optimized, each operator runs by itself as the file has it: slower, but exact for INT8. Fused
+    operators compute in INT8, and their sums saturate on some processors.
     """
 
     def __init__(
@@ -84,11 +85,11 @@ class OnnxRuntimeRunner(Runner):
         options.log_severity_level = _SILENT
         if not self._optimized:
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # Its threads would spin on for milliseconds after a run, on the cores that the tail needs next.
+        # Without this its threads spin for milliseconds after a run, on cores that the tail needs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        ort.set_default_logger_severity(_SILENT)  # what a provider that cannot start logs is told by our error
+        ort.set_default_logger_severity(_SILENT)  # our error says why a provider cannot start
         try:
-            with _LOADING, contextlib.redirect_stdout(io.StringIO()):  # it prints that it falls back to the CPU
+            with _LOADING, contextlib.redirect_stdout(io.StringIO()):  # it prints its fallback to the CPU
                 session = ort.InferenceSession(
                     str(self._path),
                     options,
@@ -129,7 +130,7 @@ class OnnxRuntimeRunner(Runner):
         return _BoundSession(self._live(), self._input, self._output, array)
 
     def bind_resident(self, array: Array) -> _DeviceSession:
-        """Return a step on a copy of array in the memory of the provider's device; its output is an OrtValue there."""
+        """Return a step on a copy of array on the provider's device; its output is an OrtValue there."""
         self._require(array)
         device = "cuda" if self._provider in _BACKENDS else "cpu"
         return _DeviceSession(self._live(), self._input, self._output, array, device)
@@ -141,7 +142,7 @@ class OnnxRuntimeRunner(Runner):
 
 
 class _BoundSession(Step):
-    """A session that reads and writes buffers in place, so that timing it times no copies."""
+    """A session that reads and writes buffers in place, so that timing it includes no copies."""
 
     def __init__(self, session: ort.InferenceSession, source: TensorSpec, result: TensorSpec, array: Array) -> None:
         self.input = np.array(array, order="C")
@@ -156,14 +157,14 @@ class _BoundSession(Step):
 
 
 class _DeviceSession:
-    """A session that reads and writes memory of a device, so that timing it times no copies to the host."""
+    """A session that reads and writes memory of a device, so that timing it includes no copies to the host."""
 
     def __init__(
         self, session: ort.InferenceSession, source: TensorSpec, result: TensorSpec, array: Array, device: str
     ) -> None:
         ort = onnxruntime_package()
         self.output = ort.OrtValue.ortvalue_from_shape_and_type(result.shape, np.dtype(result.dtype), device, 0)
-        self._input = ort.OrtValue.ortvalue_from_numpy(np.array(array, order="C"), device, 0)  # which the CPU shares
+        self._input = ort.OrtValue.ortvalue_from_numpy(np.array(array, order="C"), device, 0)  # shared on the CPU
         self._session = session
         self._binding = session.io_binding()
         self._binding.bind_ortvalue_input(source.name, self._input)
@@ -190,7 +191,7 @@ def _device_name(provider: str, threads: int) -> str:
 
 
 def _why_not_loaded(provider: str, package: Path) -> str:
-    """Return the loader's own words where a provider's library lacks another one; empty where it loads."""
+    """Return the loader's error if a provider's library lacks another library; empty if it loads."""
     name = provider.removesuffix("ExecutionProvider").lower()
     for library in (package / "capi").glob(f"*onnxruntime_providers_{name}.*"):
         try:
@@ -201,10 +202,10 @@ def _why_not_loaded(provider: str, package: Path) -> str:
 
 
 class InMemoryModel:
-    """A graph in memory on the CPU, computed node by node as it is written, of any number of inputs and outputs."""
+    """A graph in memory, run on the CPU without fusions; any number of inputs and outputs."""
 
     def __init__(self, model: bytes, label: str) -> None:
-        """Load the serialised graph, called label in errors. Raises MissingDependencyError and RunnerError."""
+        """Load the serialised graph; label names it in errors. Raises MissingDependencyError and RunnerError."""
         ort = onnxruntime_package()
         options = ort.SessionOptions()
         options.log_severity_level = _SILENT
@@ -216,7 +217,7 @@ class InMemoryModel:
             raise RunnerError(f"ONNX Runtime cannot load {label}: {first_line(error)}") from error
 
     def run(self, names: list[str] | None = None, given: Mapping[str, Array] | None = None) -> list[Any]:
-        """Return the outputs of those names, by default all, for the inputs by name. Raises RunnerError."""
+        """Return the named outputs, by default all, for inputs given by name. Raises RunnerError."""
         try:
             return list(self._session.run(names, dict(given or {})))
         except Exception as error:
@@ -224,7 +225,7 @@ class InMemoryModel:
 
 
 def has_provider(name: str) -> bool:
-    """Return whether an ONNX Runtime is installed that lists the provider. It may fail to start all the same."""
+    """Return whether the installed ONNX Runtime lists the provider. The provider may still fail to start."""
     try:
         return name in onnxruntime_package().get_available_providers()
     except (MissingDependencyError, RunnerError):

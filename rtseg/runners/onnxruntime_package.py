@@ -1,8 +1,8 @@
-"""The package onnxruntime: imported here and nowhere else, with its telemetry off.
+"""Import the package onnxruntime, here and nowhere else, with its telemetry off.
 
-Imported plainly ONNX Runtime (seen in 1.31.1) gives the machine a number, keeps a database of events below the user's
-cache folder and a file in the folder for temporary ones, looks up a host and tells it of models, graphs and hardware.
-The variable below keeps all that from happening, if it is set before the import; a call after it comes too late.
+By default ONNX Runtime (seen in 1.31.1) gives the machine an identifier, keeps a database of events in the user's cache
+folder and a file in the temporary folder, looks up a host, and sends it facts about models, graphs and hardware. The
+variable below prevents all that if it is set before the import; a call after the import is too late.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VARIABLE = "ORT_DISABLE_TELEMETRY"
 
 
 def without_telemetry() -> None:
-    """Turn the telemetry of ONNX Runtime off for an import that is yet to come, unless the user has set it.
+    """Turn off the telemetry of ONNX Runtime for a later import, unless the user has set the variable.
 
     For packages that import it themselves.
     """
@@ -27,8 +27,8 @@ def without_telemetry() -> None:
 def onnxruntime_package(purpose: str = "running an ONNX file") -> Any:
     """Return the package onnxruntime.
 
-    Raises MissingDependencyError where it is not installed, RunnerError where it cannot be imported, and
-    KeyboardInterrupt, which its own code takes for an error while it is imported.
+    Raises MissingDependencyError if it is not installed, RunnerError if it cannot be imported, and KeyboardInterrupt,
+    which its own code would otherwise turn into an import error.
     """
     without_telemetry()
     try:

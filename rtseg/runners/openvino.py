@@ -19,7 +19,7 @@ from rtseg.runners.openvino_package import OPENVINO, core, openvino_package, ope
 from rtseg.runners.reference_check import differences_from_onnxruntime
 
 INFERENCE_PRECISIONS = {"f32": "FP32", "bf16": "BF16"}
-"""What floating-point operators may be computed in, and what OpenVINO calls a processor's ability to."""
+"""Precisions for floating-point operators, and OpenVINO's name of the processor capability that each needs."""
 
 Source = Union[Artifact, PathLike]
 
@@ -29,16 +29,16 @@ _DTYPES = {"f32": "float32", "f16": "float16", "u8": "uint8"}
 class OpenVinoRunner(Runner):
     """A model compiled for the CPU. threads 0 means all cores.
 
-    The source is an ONNX file, as an artifact or by its path, or a model that OpenVINO stored, as an artifact whose
-    digests are compared when it is opened. A quantised ONNX file is compared with ONNX Runtime once; of a stored model
-    its build did that.
+    The source is an ONNX file, as an artifact or a path, or an artifact with a model that OpenVINO stored, whose
+    digests are compared on opening. A quantised ONNX file is compared with ONNX Runtime once; for a stored model the
+    build has done that.
 
-    Operators between QuantizeLinear and DequantizeLinear run as INT8, placed for TensorRT or for OpenVINO, all
-    others in `precision`: "f32", so that what is computed is what the file says, or "bf16". Left to itself OpenVINO
-    takes bf16 on every processor that has it. FP16 files are computed in `precision` too.
+    Operators between QuantizeLinear and DequantizeLinear run as INT8, whether placed for TensorRT or for OpenVINO. All
+    others run in `precision`: "f32", the file's own, or "bf16". By default OpenVINO would use bf16 on every processor
+    that has it. FP16 files are computed in `precision` too.
 
     On x86 processors without VNNI the 16-bit sums of INT8 products can saturate (OpenVINO documents it): accuracy
-    measured there says nothing of TensorRT.
+    measured there does not predict that of TensorRT.
     """
 
     def __init__(self, source: Source, *, threads: int = 0, precision: str = "f32") -> None:
@@ -67,7 +67,7 @@ class OpenVinoRunner(Runner):
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The metadata properties written into the ONNX file, also of a model that was made of one."""
+        """The metadata properties of the ONNX file, also for a model that was made from one."""
         self._live()
         return dict(self._metadata)
 
@@ -91,9 +91,9 @@ class OpenVinoRunner(Runner):
             self.notes = tuple(filter(None, [self._compared(model)]))
 
     def _compared(self, model: Any) -> str:
-        """Return what the comparison of a quantised model with ONNX Runtime leaves open. Raises RunnerError."""
+        """Return what the comparison of a quantised model with ONNX Runtime could not check. Raises RunnerError."""
         compiled = self._compiled
-        if self._precision != "f32":  # which rounds on its own account; what was rewritten is the same
+        if self._precision != "f32":  # bf16 adds its own rounding, so the same rewritten model is compared in f32
             with openvino_refusals(f"OpenVINO cannot load {self._path}"):
                 compiled = core().compile_model(model, "CPU", {**self._options(), "INFERENCE_PRECISION_HINT": "f32"})
 
@@ -110,10 +110,10 @@ class OpenVinoRunner(Runner):
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": self._precision,
-            # Else activations of matrix products with INT8 weights would be quantised unasked.
+            # Otherwise OpenVINO would also quantise the activations of matrix products with INT8 weights.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
-            # Gains nothing on an idle machine. Beside another busy program a pinned thread waits for its core while
-            # another one is free (runs took 1.5 to 1.7 times as long), and two programs pin to the same core.
+            # Pinning gains nothing on an idle machine. Beside another busy program a pinned thread waits for its core
+            # while another core is free (runs took 1.5 to 1.7 times as long), and two programs pin to the same core.
             "ENABLE_CPU_PINNING": False,
         }
         if self._threads:
@@ -124,8 +124,8 @@ class OpenVinoRunner(Runner):
         self._compiled = None
 
     def _infer(self, array: Array) -> Array:
-        # A request costs microseconds to make; one of its own for each call lets threads call at once.
-        source = np.require(array, requirements=("C", "W"))  # OpenVINO does not share what must not be written to
+        # A request costs microseconds; a new one for each call lets several threads call at once.
+        source = np.require(array, requirements=("C", "W"))  # OpenVINO does not share read-only arrays
         step = _Request(self._live(), source, np.empty(self._output.shape, self._output.dtype))
         with openvino_refusals(f"OpenVINO failed on {self._path}"):
             step()
@@ -141,7 +141,7 @@ class OpenVinoRunner(Runner):
 
 
 class _Request(Step):
-    """An inference that reads and writes the two arrays themselves, so that timing it times no copies."""
+    """An inference that reads and writes the two arrays in place, so that timing it includes no copies."""
 
     def __init__(self, compiled: Any, source: Array, result: Array) -> None:
         tensor = openvino_package().Tensor
@@ -156,12 +156,15 @@ class _Request(Step):
 
 
 def cpu_capabilities() -> list[str]:
-    """Return what OpenVINO says this processor computes in, such as FP32, BF16, INT8. Raises MissingDependencyError."""
+    """Return the precisions that OpenVINO lists for this processor, such as FP32, BF16, INT8.
+
+    Raises MissingDependencyError.
+    """
     return list(core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
 
 
 def require_precision(precision: str, capabilities: Sequence[str]) -> None:
-    """Raise RunnerError for a precision that a processor of those capabilities would silently replace."""
+    """Raise RunnerError for a precision that a processor with those capabilities would silently replace."""
     if INFERENCE_PRECISIONS[precision] not in capabilities:
         raise RunnerError(
             f"this processor does not compute in {precision}",

@@ -1,7 +1,7 @@
-"""The models that OpenVINO compiles: of an ONNX file, corrected, and as it stores them itself.
+"""The two sources of models that OpenVINO compiles: corrected ONNX files, and models that OpenVINO stored.
 
 A stored model, OpenVINO's intermediate representation (IR), is two files: NAME.xml, the graph, and NAME.bin, the values
-of its constants. Both are read from bytes that were compared with their digests.
+of its constants. Both are read from bytes whose digests were compared.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from rtseg.runners.openvino_package import core, openvino_package, openvino_refu
 from rtseg.runners.openvino_quantization import join_quantization
 
 _QUANTIZING = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger")
-"""ONNX's operators to and in whole numbers, of which OpenVINO makes its own."""
+"""ONNX operators that produce or compute integers; OpenVINO replaces them with its own."""
 
 _METADATA = ["framework"]
-"""The name under which the ONNX reader keeps a file's metadata, also in what is stored."""
+"""Key under which OpenVINO's ONNX reader keeps a file's metadata, also in a stored model."""
 
 
 def is_quantized(path: Path) -> bool:
-    """Return whether an ONNX file holds what OpenVINO rewrites, and what is rewritten for it. Raises OSError."""
+    """Return whether an ONNX file holds quantisation operators, which this runner rewrites. Raises OSError."""
     return not operator_types(path).isdisjoint(_QUANTIZING)
 
 
 def onnx_model(path: Path) -> Any:
-    """Return the openvino.Model of an ONNX file, its quantisation said so that it comes out right.
+    """Return the openvino.Model of an ONNX file, with its quantisation rewritten for OpenVINO.
 
-    Raises RunnerError for what OpenVINO cannot read, and for operators that compute in whole numbers themselves, of
-    which it gets some wrong; MissingDependencyError.
+    Raises RunnerError for a file that OpenVINO cannot read, and for operators that compute in integers themselves,
+    because OpenVINO computes some of them wrongly; MissingDependencyError.
     """
     _require_plain_operators(path)
     with openvino_refusals(f"OpenVINO cannot load {path}"):
-        # Core.read_model would try other formats on it, and print their complaints.
+        # Core.read_model would try other formats too, and print their errors.
         reader = openvino_package().frontend.FrontEndManager().load_by_framework("onnx")
         model = reader.convert(reader.load(str(path)))
         join_quantization(model, openvino_package())
@@ -46,9 +46,9 @@ def onnx_model(path: Path) -> Any:
 def stored_model(xml: bytes, weights: bytes, label: str) -> Any:
     """Return the openvino.Model that store_model wrote. label names it in messages.
 
-    Raises RunnerError for what is none, and MissingDependencyError.
+    Raises RunnerError for anything else, and MissingDependencyError.
     """
-    if not xml.startswith(b"<?xml"):  # of which OpenVINO would try other formats, and print their complaints
+    if not xml.startswith(b"<?xml"):  # for anything else OpenVINO would try other formats, and print their errors
         raise RunnerError(
             f"{label} is no model of OpenVINO", expected="XML", hint="rtseg build ONNX --runtime openvino"
         )
@@ -57,41 +57,41 @@ def stored_model(xml: bytes, weights: bytes, label: str) -> Any:
 
 
 def store_model(model: Any, xml: Path, weights: Path) -> None:
-    """Write an openvino.Model as it is into the two files. Raises WriteError."""
+    """Write an openvino.Model unchanged into the two files. Raises WriteError."""
     try:
         openvino_package().serialize(model, str(xml), str(weights))
-    except Exception as error:  # OpenVINO's share no base class
+    except Exception as error:  # OpenVINO's exceptions share no other base class
         raise WriteError(f"OpenVINO cannot write {xml}: {error}") from error
 
 
 def model_of(stored: Artifact) -> Any:
-    """Return the openvino.Model in an artifact of kind "openvino", once both digests are compared.
+    """Return the openvino.Model in an artifact of kind "openvino", after comparing both digests.
 
-    Raises ManifestError where one is another, RunnerError and MissingDependencyError.
+    Raises ManifestError if a digest differs, RunnerError and MissingDependencyError.
     """
     return stored_model(stored.content(), stored.weights(), str(stored.path))
 
 
 def metadata_of(model: Any) -> dict[str, str]:
-    """Return the metadata properties of the ONNX file that a model was made of."""
+    """Return the metadata properties of the ONNX file that a model was made from."""
     stated = model.get_rt_info(_METADATA).astype(dict) if model.has_rt_info(_METADATA) else {}
     return {key: value.astype(str) for key, value in stated.items()}
 
 
 def notes_on(stored: Artifact) -> tuple[str, ...]:
-    """Return what its build left open, and whether it was another release that it was proven with."""
+    """Return notes on what the build could not check, and a note if another OpenVINO release proved the model."""
     details, release = stored.manifest.details_as(OpenVinoDetails), openvino_release()
     if details.release == release:
         return details.notes
-    told = f"{stored.path} was proven with OpenVINO {details.release}, and this is {release}: "
-    return (*details.notes, f"{told}rtseg build ONNX --runtime openvino proves it anew")
+    note = f"{stored.path} was proven with OpenVINO {details.release}, and this is {release}: "
+    return (*details.notes, f"{note}rtseg build ONNX --runtime openvino proves it again")
 
 
 def _require_plain_operators(path: Path) -> None:
-    """Raise RunnerError for operators that compute in whole numbers themselves: OpenVINO gets some wrong."""
+    """Raise RunnerError for operators that compute in integers themselves: OpenVINO computes some wrongly."""
     try:
         found = sorted(kind for kind in operator_types(path) if kind.startswith("QLinear"))
-    except OSError:  # which reading it tells of
+    except OSError:  # reading the file reports it
         return
     if found:
         raise RunnerError(

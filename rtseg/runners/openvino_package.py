@@ -1,4 +1,4 @@
-"""The package openvino: loaded without its telemetry, one Core, and its exceptions as ours."""
+"""Load the package openvino without its telemetry, with one Core, and turn its exceptions into RunnerError."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Any
 from rtseg.errors import MissingDependencyError, RunnerError, is_interrupt
 
 OPENVINO = "openvino"
-"""The kind of the models that OpenVINO stores, what a build calls the runtime that they are for, and their runner."""
+"""Name of the kind of models that OpenVINO stores, of the runtime that a build makes them for, and of their runner."""
 
 
 @functools.lru_cache(maxsize=1)
 def core() -> Any:
     """Return the one Core of this process, which is never freed. Raises MissingDependencyError.
 
-    Each Core (2026.4.1) gives its thread another stack for signal handlers, and when it is freed brings back the one
-    before, which may be that of a Core freed earlier: the next signal, a Ctrl-C or a child that ends, then kills
+    Each Core (2026.4.1) sets a new stack for signal handlers in its thread and, when freed, restores the previous one,
+    which may belong to a Core freed earlier. Then the next signal, such as Ctrl-C or the end of a child process, kills
     the process.
     """
     return openvino_package().Core()
 
 
 def openvino_package() -> ModuleType:
-    """Return the package openvino. Imported plainly, it would send a message over the network each time.
+    """Return the package openvino. A plain import would send a message over the network each time.
 
     Raises MissingDependencyError.
     """
     name = "openvino_telemetry"
     if sys.modules.get("openvino") is None:
         before = sys.modules.get(name)
-        sys.modules[name] = None  # type: ignore[assignment]  # openvino then takes it for not installed
+        sys.modules[name] = None  # type: ignore[assignment]  # openvino then treats it as not installed
         try:
             import openvino  # noqa: F401
         except ImportError as error:
@@ -56,7 +56,7 @@ def openvino_release() -> str:
 
 @contextlib.contextmanager
 def openvino_refusals(what: str) -> Iterator[None]:
-    """Turn OpenVINO's exceptions, which share no base class but Exception, into RunnerError: what, and its reason."""
+    """Turn OpenVINO's exceptions, of no common base class, into RunnerError with `what` and their reason."""
     try:
         yield
     except RunnerError:
@@ -66,6 +66,6 @@ def openvino_refusals(what: str) -> Iterator[None]:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the last line of OpenVINO's message: the ones before name its own source files."""
+    """Return the last line of OpenVINO's message: earlier lines name its own source files."""
     lines = str(error).strip().splitlines()
     return lines[-1].strip()[:300] if lines else type(error).__name__

@@ -1,16 +1,16 @@
-"""Say in OpenVINO's own words what QuantizeLinear and DequantizeLinear say in an ONNX file.
+"""Express QuantizeLinear and DequantizeLinear of an ONNX file in operators that OpenVINO computes correctly.
 
-OpenVINO's ONNX reader makes a chain of the two: FakeQuantize to whole numbers, Convert to int8 and back, Subtract,
-Multiply. Its low-precision passes (seen in 2026.4.1) get two things wrong, without a word:
+OpenVINO's ONNX reader turns the pair into a chain: FakeQuantize to integers, Convert to int8 and back, Subtract,
+Multiply. Its low-precision passes (seen in 2026.4.1) silently get two things wrong:
 
-- Beside a Concat they lose the scale of such a chain, and every value is rounded to a whole number. One FakeQuantize to
-  real values says the same. It is what those passes were written for, comes out right, and runs faster too.
-- They may hold signed values as uint8 with a zero point of 128, and then an AveragePool that counts its padding takes
-  that for bytes of 0, which stand for the most negative value. Values that cannot be negative are given as uint8 with
-  a zero point of 0, the same values in the same steps; for others the average is taken of real values.
+- Beside a Concat they lose the scale of such a chain, and round every value to an integer. One FakeQuantize to real
+  values means the same. The passes were written for it; its results are right, and it is faster too.
+- They may hold signed values as uint8 with a zero point of 128. An AveragePool that counts its padding then reads the
+  padding as bytes of 0, the most negative value. So values that cannot be negative are given as uint8 with a zero
+  point of 0, the same values in the same steps; for other values the average is computed in real values.
 
 engines/cpp/backends/openvino/quantization.cpp does the same in C++, for programs without Python: tests/embedding
-compares the models that both leave, byte for byte. So new nodes are given names, which OpenVINO would make up.
+compares the resulting models of both, byte for byte. So new nodes get explicit names; OpenVINO would invent some.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ BYTE = 255
 """The largest uint8."""
 
 _SUMS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul")
-"""Operators that no product is moved before."""
+"""Operators that no Multiply is moved in front of."""
 
 _KEEPING_SIGN = ("MaxPool", "AvgPool", "FakeQuantize")
-"""Operators whose result is not negative where what they read is not."""
+"""Operators whose result is not negative if their input is not."""
 
 
 class _Chain(NamedTuple):
-    """Nodes of a model from a FakeQuantize to the Multiply that gives real values again, and what they compute with."""
+    """Nodes from a FakeQuantize to the Multiply that returns to real values, with their parameters."""
 
     first: Any
     last: Any
@@ -45,7 +45,7 @@ class _Chain(NamedTuple):
 def join_quantization(model: Any, openvino: ModuleType) -> None:
     """Replace the chains of an openvino.Model's activations, in place.
 
-    Weights stay as they are, and so do whole numbers that something else than a DequantizeLinear reads.
+    Weights stay as they are, and so do integers that anything other than a DequantizeLinear reads.
     """
     operators = openvino.opset13
     _fold_constants(model, operators)
@@ -75,7 +75,7 @@ def join_quantization(model: Any, openvino: ModuleType) -> None:
 
 
 def _fold_constants(model: Any, operators: Any) -> None:
-    """Say constants in whole numbers as real ones, but for the weights whose products come out right."""
+    """Replace integer constants with real ones, except weights whose products OpenVINO computes correctly."""
     for last in model.get_ordered_ops():
         if last.get_type_name() != "Multiply" or (weights := _whole_weights(last)) is None:
             continue
@@ -86,14 +86,14 @@ def _fold_constants(model: Any, operators: Any) -> None:
 
 
 class _Weights(NamedTuple):
-    """A constant that the file holds in whole numbers: its real values, and whether a zero point is among them."""
+    """A constant that the file holds as integers: its real values, and whether it has a zero point."""
 
     real: Array
     shifted: bool
 
 
 def _whole_weights(last: Any) -> _Weights | None:
-    """Return the constant that a Multiply ends the dequantisation of; None where it does something else."""
+    """Return the constant whose dequantisation ends in this Multiply; None if it is another Multiply."""
     scale, source = _constant(last.input_value(1)), last.input_value(0)
     zero_point = np.zeros((), np.float32)
     if source.get_node().get_type_name() == "Subtract":
@@ -110,7 +110,7 @@ def _whole_weights(last: Any) -> _Weights | None:
 
 
 def _multiplies_well(reader: Any, weights: _Weights) -> bool:
-    """Return whether OpenVINO's INT8 kernels get the products of these weights right."""
+    """Return whether OpenVINO's INT8 kernels compute the products of these weights correctly."""
     node = reader.get_node()
     if node.get_type_name() == "Reshape":  # into groups
         return all(_multiplies_well(further, weights) for further in node.output(0).get_target_inputs())
@@ -122,7 +122,7 @@ def _multiplies_well(reader: Any, weights: _Weights) -> bool:
 
 
 def _average_real_values(model: Any, operators: Any) -> None:
-    """Let averages that count their padding, of values that may be negative, be taken of real values."""
+    """Compute averages that count their padding in real values if the values may be negative."""
     for node in model.get_ordered_ops():
         if node.get_type_name() != "AvgPool":
             continue
@@ -134,9 +134,9 @@ def _average_real_values(model: Any, operators: Any) -> None:
 
 
 def _negate_real_values(model: Any, operators: Any) -> None:
-    """Let products with negative constants be taken of real values, unless they are of a sum of products.
+    """Compute products with negative constants in real values, unless they follow a sum of products.
 
-    The passes move such a product before a MaxPool, which then takes the least of the negated values.
+    The passes move such a product in front of a MaxPool, which then takes the minimum of the negated values.
     """
     for node in model.get_ordered_ops():
         for port in _negated_inputs(node):
@@ -145,7 +145,7 @@ def _negate_real_values(model: Any, operators: Any) -> None:
 
 
 def _negated_inputs(node: Any) -> list[int]:
-    """Return the numbers of the inputs that a node may multiply by something negative that is constant."""
+    """Return the indices of the inputs that a node may multiply by a negative constant."""
     kind = node.get_type_name()
     if kind == "Negative":
         return [0]
@@ -169,7 +169,7 @@ def _may_be_negative(value: Any) -> bool:
 
 
 def _hide(port: Any, operators: Any) -> None:
-    """Put something before an input that changes no value, and that the passes do not look through."""
+    """Insert an operator before an input that changes no value and that the passes do not look through."""
     name = f"{port.get_node().get_friendly_name()}/{port.get_index()}"
     lowest = operators.constant(np.float32(np.finfo(np.float32).min), name=f"{name}/lowest")
     port.replace_source_output(operators.maximum(port.get_source_output(), lowest, name=f"{name}/hidden").output(0))
@@ -194,7 +194,7 @@ def _chains(model: Any) -> Iterator[_Chain]:
 
 
 def _dequantized(first: Any, real: Any) -> Iterator[_Chain]:
-    """Give the chains that end behind `real`, with a zero point or without."""
+    """Yield the chains that end after `real`, with or without a zero point."""
     shifted = [(node, _constant(node.input_value(1))) for node in _readers(real, "Subtract")]
     for node, zero_point in [(real, np.zeros((), np.float32)), *shifted]:
         for last in _readers(node, "Multiply"):
@@ -209,7 +209,7 @@ def _readers(node: Any, kind: str) -> list[Any]:
 
 
 def _constant(output: Any) -> Array | None:
-    """Return the float32 value of what is computed from one constant alone; None for anything else."""
+    """Return the float32 value of a node that depends on one constant only; None for anything else."""
     node = output.get_node()
     if node.get_type_name() == "Constant":
         return np.asarray(node.data, np.float32)

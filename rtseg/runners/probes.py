@@ -1,7 +1,7 @@
-"""Inputs that two runs of one graph are compared on, and how far apart what they give may be.
+"""Inputs for comparing two runs of one graph, and the distance between their outputs.
 
-One input has the values that a normalised picture has. The other has both signs at every magnitude up to MAGNITUDE:
-what saturates, clips, overflows or takes another branch there shows nowhere else.
+One input has the values of a normalised picture. The other has both signs at every magnitude up to MAGNITUDE:
+saturation, clipping, overflow and other branches only show there.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from rtseg.frame.protocol import Array, TensorSpec
 LARGE = "large input of both signs"
 
 MAGNITUDE = 1e3
-"""Pixels that nobody normalised reach 255, and what divides by a small deviation some times as much."""
+"""Pixels that are not normalised reach 255; divided by a small deviation, some times as much."""
 
 
 def probe_inputs(source: TensorSpec, *, seed: int = 0) -> Iterator[tuple[str, Array]]:
-    """Give names and inputs of a graph, the same every time: each a new array that is the receiver's own."""
+    """Yield names and inputs for a graph, the same on every call. Each array is new and belongs to the caller."""
     random = np.random.default_rng(seed)
     if source.dtype == "uint8":
         yield "random pixels", random.integers(0, 256, source.shape, np.uint8)
@@ -33,10 +33,11 @@ def probe_inputs(source: TensorSpec, *, seed: int = 0) -> Iterator[tuple[str, Ar
 
 
 def distance(expected: Array, got: Array) -> float:
-    """Return how far apart two outputs are: of labels the share that differs, else their relative distance.
+    """Return the distance of two outputs: for labels the share that differs, else the relative distance.
 
-    That is the root of the mean square of the differences over the standard deviation of the expected values. Where
-    both are not finite they are alike; infinity where one alone is not, or where the shapes differ.
+    The relative distance is the root mean square of the differences, divided by the standard deviation of the expected
+    values. Values that are not finite in both outputs count as equal. The result is infinity if a value is not finite
+    in one output only, or if the shapes differ.
     """
     if expected.shape != got.shape:
         return float("inf")

@@ -1,11 +1,11 @@
-"""Whether a runner that rewrites a file computes what the file says: compared once with ONNX Runtime, then remembered.
+"""Check that a runner that rewrites a file computes the same as ONNX Runtime; the result is cached.
 
-ONNX Runtime takes the file as it is, with its own optimisations off: each QuantizeLinear and DequantizeLinear is then a
-rounding between sums in FP32, whatever kernels for INT8 the processor has.
+ONNX Runtime runs the file as it is, with its own optimisations off: each QuantizeLinear and DequantizeLinear is then a
+rounding between sums in FP32, whatever INT8 kernels the processor has.
 
-Values that lie between two steps may be rounded either way, and a deep network spreads that. How far is asked of the
-file itself: by what ONNX Runtime gives for an input that differs by a thousandth. What is further away than a few times
-that is another computation.
+A value between two steps may be rounded either way, and a deep network amplifies that. The file itself shows how much:
+ONNX Runtime runs it on an input that differs by a thousandth. A difference of more than a few times that result means
+another computation.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from rtseg.runners.probes import LARGE, distance, probe_inputs
 
 VERDICTS = Cache("verdicts", ".json", keep=1024)
 FORMAT = "rtseg-verdict/1"
-"""Another one where this module, or a rewriting that it judges, decides otherwise."""
+"""Changes if this module, or a rewriting that it checks, decides differently."""
 
 FLOOR = 0.04
-"""A distance that needs no excuse. Of 2,600 small quantised graphs that came out right one was at 0.04, all others
-below 0.03; what came out wrong was beyond 0.05."""
+"""A distance that is always accepted. Of 2,600 small quantised graphs with right results one was at 0.04, all others
+below 0.03; wrong results were beyond 0.05."""
 
 TIMES = 2
-"""How many times as far as the file's own answer to a small change. Of deep networks that came out right it was 0.5 to
-1.3 times, the more chaotic of them with a distance of 0.5."""
+"""Accepted multiple of the file's own response to a small change. For deep networks with right results it was 0.5 to
+1.3; the more chaotic of them had a distance of 0.5."""
 
 CHANGES = (np.float32(1.001), np.float32(0.999))
 
@@ -52,18 +52,18 @@ def differences_from_onnxruntime(
     hint: str = "--runner onnxruntime",
     threads: int = 0,
 ) -> str:
-    """Compare what infer gives for the graph in a file with ONNX Runtime. Return what cannot be said of it.
+    """Compare infer's results for the graph in a file with ONNX Runtime. Return what could not be compared.
 
-    The return is empty where both agree. runner is the name of what infers, tools are the versions that decide what it
-    gives. A distance up to floor needs no excuse; with may_overflow values that are not finite in what is inferred for
-    the large input do not count. hint is what to try where the two disagree.
+    The returned text is empty if both agree. runner is the name of the runner behind infer; tools are the versions that
+    decide its results. A distance up to floor is always accepted. With may_overflow, non-finite results of infer for
+    the large input do not count. hint is the advice if the two disagree.
 
-    The verdict is kept in the cache under the file's digest and the versions; without onnxruntime, or where it does not
-    take the file, there is none, and the return says so. Raises RunnerError where the two disagree.
+    The verdict is cached under the file's digest and the versions. Without onnxruntime, or if it cannot run the file,
+    there is no verdict, and the returned text says so. Raises RunnerError if the two disagree.
     """
     installed = {name: version for name, version in tool_versions().items() if name.startswith("onnxruntime")}
     key = [FORMAT, sha256_of(path), runner, dict(tools), floor, installed]
-    with contextlib.suppress(WriteError):  # a user without any folder has it compared each time
+    with contextlib.suppress(WriteError):  # without a writable cache the comparison is repeated each time
         verdict = _kept(key)
         if verdict is not None:
             _require_agreement(path, runner, verdict, hint)
@@ -72,9 +72,7 @@ def differences_from_onnxruntime(
         with OnnxRuntimeRunner(path, threads=threads, optimized=False) as reference:
             verdict = _compared(reference, infer, floor, may_overflow)
     except MissingDependencyError:
-        return (
-            f"{runner} is not compared with ONNX Runtime on this file, which is not installed: pip install 'rtseg[cpu]'"
-        )
+        return f"{runner} is not compared with ONNX Runtime on this file; this needs pip install 'rtseg[cpu]'"
     except RunnerError as error:
         return f"{runner} is not compared with ONNX Runtime on this file: {error}"
     with contextlib.suppress(WriteError):
@@ -95,7 +93,7 @@ def _kept(key: object) -> dict[str, list[float]] | None:
 def _compared(
     reference: Runner, infer: Callable[[Array], Array], floor: float, may_overflow: bool
 ) -> dict[str, list[float]]:
-    """Return by input how far apart the two are, and how far they may be. Each side gets an input of its own."""
+    """Return the distance of the two, and the accepted distance, for each input. Each side gets its own copy."""
     found: dict[str, list[float]] = {}
     for name, array in probe_inputs(reference.input):
         expected, got = reference.infer(array.copy()), infer(array.copy())
@@ -109,7 +107,7 @@ def _compared(
 
 
 def _changed(array: Array, factor: np.float32) -> Array:
-    """Return the input a little larger or smaller; of pixels a fifth, by one."""
+    """Return the input scaled by the factor; for pixels, a fifth of them changed by one."""
     changed: Array = array * factor
     if array.dtype == np.uint8:
         some = np.random.default_rng(int(factor < 1)).random(array.shape) < 0.2
@@ -121,7 +119,7 @@ def _require_agreement(path: Path, runner: str, verdict: Mapping[str, list[float
     for name, (apart, allowed) in verdict.items():
         if not apart <= allowed:
             raise RunnerError(
-                f"{runner} computes something else than {path} says: on a {name} it is not ONNX Runtime's result",
+                f"{runner} computes something else than {path} says: on a {name} it differs from ONNX Runtime",
                 got=f"a distance of {apart:.3g}",
                 expected=f"at most {allowed:.3g}, which rounding explains",
                 hint=hint,

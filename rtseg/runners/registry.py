@@ -1,4 +1,4 @@
-"""The runners that take a file, by name."""
+"""Registry of the runners for files, by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _onnxruntime(graph: Artifact, threads: int) -> Runner:
 
 
 def _note_on_placement(manifest: Manifest) -> str:
-    """Return what to do about an INT8 file placed for TensorRT: ONNX Runtime's CPU kernels fuse little of it."""
+    """Return the advice for an INT8 file placed for TensorRT: ONNX Runtime's CPU kernels fuse little of it."""
     details = manifest.details
     if manifest.precision != "int8" or not isinstance(details, QuantizationDetails) or details.target != "tensorrt":
         return ""
@@ -78,7 +78,7 @@ def _tensorrt_rtx(engine: Artifact, threads: int) -> Runner:
 
 @dataclass(frozen=True)
 class _Entry:
-    """The kinds of artifact a runner takes, and how it is made from one and a number of CPU threads."""
+    """The kinds of artifact that a runner accepts, and its constructor from an artifact and a thread count."""
 
     kinds: tuple[str, ...]
     make: Callable[[Artifact, int], Runner]
@@ -96,28 +96,28 @@ _RUNNERS = {
 }
 
 DEFAULT_RUNNERS = {"onnx": "onnxruntime", "engine": "tensorrt", OPENVINO: "openvino"}
-"""By kind of artifact. ONNX Runtime is the reference: what it computes is what the file says."""
+"""The default runner for each kind of artifact. ONNX Runtime is the reference: it computes what the file says."""
 
 RUNNABLE = tuple(DEFAULT_RUNNERS)
-"""The kinds of artifact that something here runs."""
+"""The kinds of artifact that some runner here accepts."""
 
 
 def runner_names(kind: str | None = None) -> tuple[str, ...]:
-    """Return the names that file_runner takes, those for one kind of artifact if a kind is given."""
+    """Return the names that file_runner accepts; if a kind of artifact is given, only those for it."""
     return tuple(name for name, entry in _RUNNERS.items() if kind is None or kind in entry.kinds)
 
 
 def default_runner(manifest: Manifest) -> str:
-    """Return the name of what runs an artifact where none is asked for: of an engine the product that built it."""
+    """Return the default runner's name for an artifact; for an engine, the product that built it."""
     if manifest.kind == "engine" and runtime_of(manifest) == RTX:
         return RTX
     return DEFAULT_RUNNERS[manifest.kind]
 
 
 def file_runner(name: str | None, artifact: Artifact, *, threads: int = 0) -> Runner:
-    """Return a runner, not yet open, for an artifact; without a name the default of its kind.
+    """Return a runner for an artifact, not yet open; without a name, the default of its kind.
 
-    Raises UnknownNameError, and RunnerError for a runner that takes another kind.
+    Raises UnknownNameError, and RunnerError for a runner of other kinds.
     """
     kind = artifact.manifest.kind
     name = DEFAULT_RUNNERS[kind] if name is None else name

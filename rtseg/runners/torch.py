@@ -1,4 +1,4 @@
-"""Run a network in eager PyTorch, the reference every other backend is compared with."""
+"""Run a network in eager PyTorch, the reference for every other backend."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class TorchRunner(Runner):
         zeros = torch.zeros(self._input.shape, dtype=_torch_dtype(self._input), device=self._target)
         try:
             result = self._run(zeros)
-        except Exception as error:  # a network of the user's own raises what it likes
+        except Exception as error:  # a user's network may raise anything
             raise RunnerError(
                 f"PyTorch fails on {self._input.dtype} {self._input.shape}: {first_line(error)}"
             ) from error
         self._output = TensorSpec("output", tuple(result.shape), str(result.dtype).removeprefix("torch."))
 
     def infer_fp64(self, array: Array) -> Array:
-        """Return what a copy of the module in FP64 gives for the input: float64 in place of float32.
+        """Return the output of a copy of the module in FP64: float64 instead of float32.
 
-        The copy is freed again. Raises RunnerError for another shape or dtype of the input, and for a module that
-        cannot be copied, cannot run in FP64 or leaves it on the way.
+        The copy is freed afterwards. Raises RunnerError for another shape or dtype of the input, and for a module that
+        cannot be copied, cannot run in FP64, or does not stay in FP64.
         """
         self._require(array)
         source = self._tensor(array)
@@ -57,7 +57,7 @@ class TorchRunner(Runner):
             with torch.inference_mode():
                 doubled = copy.deepcopy(self._module).double()
                 result = doubled(source.double() if source.is_floating_point() else source)
-        except Exception as error:  # a network of the user's own raises what it likes
+        except Exception as error:  # a user's network may raise anything
             raise RunnerError(f"PyTorch cannot run this network in FP64: {first_line(error)}") from error
         expected = "float64" if self._output.dtype == "float32" else self._output.dtype
         got = str(result.dtype).removeprefix("torch.")
@@ -68,10 +68,10 @@ class TorchRunner(Runner):
         return result.cpu().numpy()  # type: ignore[no-any-return]
 
     def infer_moved(self, array: Array, seed: int) -> Array:
-        """Return what a copy of the module gives with every float32 weight moved to a neighbouring number.
+        """Return the output of a copy of the module with every float32 weight moved to a neighbouring number.
 
-        Up or down, as the seed says: the same network to within rounding, whose sums are rounded otherwise. Raises
-        RunnerError for another shape or dtype of the input.
+        The seed decides up or down. This is the same network up to rounding, but its sums are rounded differently.
+        Raises RunnerError for another shape or dtype of the input.
         """
         self._require(array)
         moved = copy.deepcopy(self._module)
@@ -81,7 +81,7 @@ class TorchRunner(Runner):
                 up = torch.rand(weight.shape, generator=random).to(weight.device) < 0.5
                 if weight.dtype == torch.float32:
                     towards = torch.where(up, torch.inf, -torch.inf)
-                    # Zeros stay: beside them are subnormal numbers, which are slow and which folding never makes.
+                    # Zeros stay: their neighbours are subnormal numbers, which are slow and which folding never makes.
                     weight.copy_(torch.where(weight == 0, weight, torch.nextafter(weight, towards)))
             return moved(self._tensor(array)).cpu().numpy()  # type: ignore[no-any-return]
 
@@ -91,11 +91,11 @@ class TorchRunner(Runner):
     def _infer(self, array: Array) -> Array:
         try:
             return self._run(self._tensor(array)).cpu().numpy().copy()
-        except Exception as error:  # a network of the user's own raises what it likes, on some pictures alone
+        except Exception as error:  # a user's network may raise anything, on some pictures alone
             raise RunnerError(f"PyTorch fails on a picture: {type(error).__name__}: {first_line(error)}") from error
 
     def _tensor(self, array: Array) -> torch.Tensor:
-        # A copy: the module may write into what it is given.
+        # A copy, because the module may write into its input.
         return torch.from_numpy(np.array(array, order="C")).to(self._target)
 
     def _bind(self, array: Array) -> Step:

@@ -87,7 +87,7 @@ def test_bench_times_it_with_openvino(cli: Cli, stored: Path) -> None:
 
 def test_audit_says_in_a_line_that_there_is_nothing_to_prove(refused: Refused, stored: Path) -> None:
     told = refused("audit", stored)
-    assert "affnet.xml is a model of OpenVINO, whose layers get their precision where it is loaded" in told
+    assert "affnet.xml is a model of OpenVINO, whose layers get their precision when it is loaded" in told
 
 
 def test_a_runner_that_does_not_take_it_is_refused_with_those_that_do(

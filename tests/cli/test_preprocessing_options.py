@@ -96,14 +96,14 @@ def test_without_a_choice_bench_names_an_option_that_it_has(cli: Cli, refused: R
 
 @pytest.mark.parametrize("other", [{"table": "affnet-6"}, {"resolution": "64x96"}])
 def test_bench_refuses_a_head_where_no_network_is_named(other: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match=r"of a network of your own.*Try: --module"):
+    with pytest.raises(SpecError, match=r"to a network of your own.*Try: --module"):
         rtseg.bench(head=1, **other)
 
 
 def test_a_registered_network_has_neither_head_nor_another_preprocessing(tmp_path: Path) -> None:
     with pytest.raises(NetworkError, match=r"a registered network has one output"):
         rtseg.bench(networks="affnet", resolution="64x96", head=1)
-    with pytest.raises(NetworkError, match=r"how pictures become the input of affnet is known"):
+    with pytest.raises(NetworkError, match=r"the preprocessing of affnet is fixed"):
         rtseg.bench(networks="affnet", resolution="64x96", fit="letterbox")
     with pytest.raises(NetworkError, match=r"a registered network has one output"):
         rtseg.import_checkpoint("affnet", tmp_path / "none.pth", classes=5, head=1)

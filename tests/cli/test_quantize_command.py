@@ -238,7 +238,7 @@ def test_a_pattern_that_matches_nothing_is_refused_with_the_nearest_names(
 ) -> None:
     arguments = ("--table", calibrated, "--to", precision, "--exclude", "/network/fussion", "-o", result)
     message = refused("quantize", exported, *arguments)
-    assert "no operator has a name like that; got '/network/fussion'" in message
+    assert "no operator matches the pattern; got '/network/fussion'" in message
     assert "/network/fusion" in message
 
 
@@ -258,7 +258,7 @@ def test_a_file_that_is_int8_already_is_refused(
 ) -> None:
     done(cli("quantize", exported, "--table", calibrated, "--to", "int8", "-o", result))
     message = refused("quantize", result, "--table", calibrated, "--to", precision)
-    assert "is not in FP32 any more; got int8; expected fp32" in message
+    assert "is not an FP32 file; got int8; expected fp32" in message
 
 
 def test_an_onnx_file_without_a_manifest_is_refused(refused: Refused, exported: Path, tmp_path: Path) -> None:

@@ -296,7 +296,7 @@ def test_a_budget_that_no_block_holds_is_an_error_and_leaves_no_file(
     outcome = chosen(table, 0.5)
     assert outcome.code == 1 and outcome.out == ""
     last = outcome.err.splitlines()[-1]
-    assert last.startswith("rtseg: error: no set of blocks in INT8 holds that budget; got ")
+    assert last.startswith("rtseg: error: no set of blocks in INT8 meets that budget; got ")
     assert "expected at most 0.5. Try: a larger --max-drop" in last
     assert files_in(tmp_path) == ["all.json"]
 

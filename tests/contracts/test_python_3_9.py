@@ -298,9 +298,9 @@ def test_building_and_reading_an_engine_without_a_driver_is_one_line_each(one_op
     [
         ({"DRIVER_VERSION": "10020"}, "one too old for this TensorRT's CUDA"),
         ({"DRIVER_FAILS": "2"}, "not enough GPU memory"),
-        ({"DRIVER_FAILS": "34"}, "the CUDA toolkit's stub stands in the way of the driver"),
+        ({"DRIVER_FAILS": "34"}, "the CUDA toolkit's stub library hides the driver"),
         ({"DRIVER_FAILS": "100"}, "CUDA sees no GPU"),
-        ({"DRIVER_FAILS": "803"}, "the NVIDIA driver's parts do not fit each other"),
+        ({"DRIVER_FAILS": "803"}, "the parts of the NVIDIA driver have different versions"),
         ({"DRIVER_FAILS": "999"}, "CUDA cannot be used here"),
     ],
     ids=lambda value: next(iter(value.items()))[1] if isinstance(value, dict) else "",

@@ -76,7 +76,7 @@ def test_a_file_that_lost_its_manifest_is_built_by_the_contracts_in_its_metadata
     lost = read_manifest(export_copy, kind="onnx")
     manifest_path(export_copy).unlink()
     told = cli("build", export_copy, "--precision", "fp16", "-o", tmp_path / "a.engine")
-    assert "copy.onnx has no manifest: its contracts are read off its metadata" in told.err
+    assert "copy.onnx has no manifest: its contracts are read from its metadata" in told.err
     manifest = read_manifest(tmp_path / "a.engine", kind="engine")
     assert (told.code, manifest.image, manifest.output) == (0, lost.image, lost.output)
     assert manifest.parent_sha256 == lost.sha256

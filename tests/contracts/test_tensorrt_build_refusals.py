@@ -152,7 +152,7 @@ def test_without_a_gpu_the_line_is_cudas(
             False,
             "ERROR",
             "3: getPluginCreator could not find plugin: FusedHead version: 1",
-            "the plugin FusedHead is not there",
+            "the plugin FusedHead is missing",
         ),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_layer_is_told_with_its_constants_and_the_operators_behind_it() -> Non
 )
 def test_an_engine_for_several_needs_the_layers_for_each_alone(target: dict[str, Any]) -> None:
     told = {**inspector_json(text(line())), ASKED: {}, ALONE: {}, "Runtime": target}
-    with pytest.raises(EngineError, match="lacks the layers for each compute capability alone; got none"):
+    with pytest.raises(EngineError, match="lacks the separate layers for each compute capability; got none"):
         parse_layers(told)
 
 

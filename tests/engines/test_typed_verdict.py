@@ -37,7 +37,7 @@ def test_one_product_in_another_precision_is_a_failure_that_names_it() -> None:
     (failure,) = verdict(built, "int8").failures
     assert failure == (
         "1 of 9 convolutions and matrix products were asked for in int8 and built in fp16 (i); "
-        "the compiler changed the precision without a word"
+        "the compiler changed the precision silently"
     )
 
 

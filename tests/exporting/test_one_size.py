@@ -67,7 +67,7 @@ def test_what_the_file_states_of_its_output_does_not_count(stated: tuple[object,
         ((1, 3, 32, "w"), None, "got 1x3x32xw"),
         ((1, 3, 32, 48), Resolution(64, 48), "is made for one height; got 64; expected 32"),
         ((1, 3, 32, "w"), Resolution(64, 48), "is made for one height"),
-        ((3, 32, 48), None, "is no picture; got 3x32x48; expected 1x3xHxW"),
+        ((3, 32, 48), None, "is not a picture; got 3x32x48; expected 1x3xHxW"),
     ],
 )
 def test_a_size_that_cannot_be_is_refused(

@@ -231,8 +231,8 @@ def test_a_checkpoint_of_a_users_network_has_the_users_names(network: PreparedNe
     [
         (lambda value: value.to(torch.complex64), "holds other numbers: 0.weight; got torch.complex64"),
         (lambda value: value.to(torch.int8), "holds other numbers: 0.weight; got torch.int8"),
-        (lambda value: value * float("nan"), "holds values that are no finite float32; got 0.weight"),
-        (lambda value: value.double() + 1e300, "holds values that are no finite float32; got 0.weight"),
+        (lambda value: value * float("nan"), "holds values that are not finite float32; got 0.weight"),
+        (lambda value: value.double() + 1e300, "holds values that are not finite float32; got 0.weight"),
     ],
     ids=["complex", "integers", "NaN", "too large"],
 )

@@ -95,7 +95,7 @@ def test_a_damaged_file_among_others_is_passed_over_with_a_warning(exported: Pat
     damaged, recorder = tmp_path / exported.name, Recorder()
     damaged.write_bytes(damaged.read_bytes()[:-1])
     assert rtseg.bench([exported, damaged], seconds=0.05, observer=recorder).is_complete
-    assert len(recorder.warnings) == 1 and recorder.warnings[0].startswith("passed over: ")
+    assert len(recorder.warnings) == 1 and recorder.warnings[0].startswith("skipped: ")
 
 
 def test_a_cache_that_cannot_be_written_costs_its_own_rows_alone(exports_made: Path) -> None:

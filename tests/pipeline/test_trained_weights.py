@@ -57,7 +57,7 @@ def test_a_file_without_a_manifest_is_passed_over_with_a_warning(folder: Path, t
     (tmp_path / "a.safetensors").write_bytes(b"no weights")
     recorder = Recorder()
     assert TrainedWeights(tmp_path, recorder).of("affnet", {}, CAMVID) is None
-    assert len(recorder.warnings) == 1 and "a.safetensors is passed over" in recorder.warnings[0]
+    assert len(recorder.warnings) == 1 and "a.safetensors is skipped" in recorder.warnings[0]
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_next_best(folder: Path, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_next_best(folder: Path, tmp
     recorder, prepared = Recorder(), network_with_random_weights("affnet", CAMVID)
     weights = TrainedWeights(tmp_path, recorder)
     assert [weights.of("affnet", prepared.options, CAMVID) for _ in range(2)] == [tmp_path / "worse.safetensors"] * 2
-    assert len(recorder.warnings) == 1 and "better.safetensors is passed over" in recorder.warnings[0]
+    assert len(recorder.warnings) == 1 and "better.safetensors is skipped" in recorder.warnings[0]
 
 
 def test_that_there_are_none_is_said_once(folder: Path) -> None:

@@ -205,7 +205,7 @@ def test_a_block_that_holds_alone_is_found_where_no_larger_set_holds() -> None:
 
 def test_the_error_tells_the_least_that_was_lost() -> None:
     losses = [entry(0, 0.9), entry(1, 0.4)]
-    told = "no set .* got 0.40 points of mIoU lost at the least; expected at most 0.3. Try: a larger --max-drop"
+    told = "no set .* got 0.40 points of mIoU lost at least; expected at most 0.3. Try: a larger --max-drop"
     with pytest.raises(AccuracyLossError, match=told):
         cheapest_that_holds(losses, 0.3, lambda kept: sum(loss.loss for loss in losses if loss not in kept))
 
@@ -290,7 +290,7 @@ def test_no_set_is_measured_twice_or_told_twice(trials_of: TrialsOf) -> None:
 
 
 def test_where_no_block_holds_the_budget_that_is_an_error(trials_of: TrialsOf) -> None:
-    with pytest.raises(AccuracyLossError, match=r"no set of blocks in INT8 holds that budget; got \d"):
+    with pytest.raises(AccuracyLossError, match=r"no set of blocks in INT8 meets that budget; got \d"):
         selected(trials_of(*BLOCKS), 0.5)
 
 

@@ -120,7 +120,7 @@ def test_the_same_table_gives_the_same_bytes(original: Original, table: Calibrat
 
 def test_a_file_that_is_int8_already_is_refused(original: Original, table: CalibrationTable, tmp_path: Path) -> None:
     written(original, table, tmp_path / "int8.onnx")
-    with pytest.raises(QuantizationError, match="is not in FP32 any more; got int8; expected fp32"):
+    with pytest.raises(QuantizationError, match="is not an FP32 file; got int8; expected fp32"):
         read_original(tmp_path / "int8.onnx")
 
 

@@ -313,5 +313,5 @@ def test_a_graph_within_the_graph_is_refused() -> None:
         [node("Relu", ["image"], "x")], "b", [], [helper.make_tensor_value_info("x", FLOAT, SHAPE)]
     )
     chosen = helper.make_node("If", ["yes"], ["output"], name="/if", then_branch=branch, else_branch=branch)
-    with pytest.raises(QuantizationError, match="a graph within the graph cannot become FP16; got /if"):
+    with pytest.raises(QuantizationError, match="a subgraph cannot become FP16; got /if"):
         to_fp16(graph([chosen], yes=np.array(True)))

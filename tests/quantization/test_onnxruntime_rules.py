@@ -133,7 +133,7 @@ def test_a_convolution_that_an_excluded_operator_reads_keeps_its_exact_weight() 
     # Its result has to be a float, and ONNX Runtime has no kernel from INT8 to floats.
     placement = placed(block().model("head"), "onnxruntime", ["two"])
     assert placement.weights == {"/stem", "/three"}
-    assert left(placement)["one"] == "its result is read by what is excluded"
+    assert left(placement)["one"] == "an excluded operator reads its result"
 
 
 def test_onnx_runtime_runs_every_quantised_convolution_in_int8(tmp_path: Path) -> None:

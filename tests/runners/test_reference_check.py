@@ -99,7 +99,7 @@ def test_a_damaged_verdict_is_none(relu: Path) -> None:
 def test_without_onnxruntime_it_is_said_that_nothing_was_compared(relu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     told = differences_from_onnxruntime(relu, right, "mine", TOOLS)
-    assert told.startswith("mine is not compared with ONNX Runtime on this file, which is not installed: pip install")
+    assert told.startswith("mine is not compared with ONNX Runtime on this file; this needs pip install")
     assert not VERDICTS.folder.exists()
 
 

@@ -1,1 +1,1 @@
-"""From a canonical graph to what a version of TensorRT wants."""
+"""Lower a canonical graph into the form that a TensorRT version accepts."""

@@ -1,8 +1,8 @@
-"""The uint8 ends of a `labels` graph as TensorRT takes them.
+"""Rewrite the uint8 input and output of a `labels` graph for TensorRT.
 
-TensorRT knows uint8 at a network's input and output only, and there only a Cast from or to a float type: no Transpose
-before it, no Cast from an integer index. ONNX Runtime and OpenVINO are faster with bytes for as long as possible,
-so the canonical file has them and the lowering moves the Casts.
+TensorRT accepts uint8 only at a network's input and output, and there only a Cast to or from a float type: no Transpose
+before it, no Cast from an integer index. ONNX Runtime and OpenVINO are faster if bytes stay bytes as long as possible,
+so the canonical file does that and the lowering moves the Casts.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 
 def with_float_ends(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy in which a uint8 input is cast before all else, and a uint8 output cast from float32.
+    """Return a copy that casts a uint8 input first of all, and casts a uint8 output from float32.
 
-    Both are exact: a byte, and an index of a class, are float32 numbers. A graph without uint8 ends comes back as
-    it is.
+    Both are exact: float32 represents every byte and every class index. A graph without uint8 ends is returned
+    unchanged.
     """
     view = GraphView(model)
     bytes_in = view.element_type(view.input) == TensorProto.UINT8
@@ -38,7 +38,7 @@ def with_float_ends(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _cast_first(model: onnx.ModelProto) -> None:
-    """Exchange a Transpose of the input with the Casts to float that read it."""
+    """Swap a Transpose of the input with the Casts to float that read it."""
     nodes, source = model.graph.node, model.graph.input[0].name
     for index, moved in enumerate(nodes):
         if moved.op_type != "Transpose" or moved.input[0] != source:
@@ -58,7 +58,7 @@ def _cast_first(model: onnx.ModelProto) -> None:
 
 
 def _cast_from_float(model: onnx.ModelProto, view: GraphView) -> None:
-    """Let the Cast that gives the output read float32."""
+    """Make the Cast that writes the output read float32."""
     nodes = model.graph.node
     for index, node in enumerate(nodes):
         if node.op_type == "Cast" and node.output[0] == view.output:

@@ -1,4 +1,4 @@
-"""Whether a lowered graph computes what its file says: it is valid ONNX, and ONNX Runtime gives the same with both."""
+"""Check that a lowered graph computes the same as its file: it is valid ONNX, and ONNX Runtime agrees on both."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from rtseg.runners.reference_check import differences_from_onnxruntime
 Array = NDArray[Any]
 
 FLOORS = {"fp32": 1e-3, "fp16": 0.25, "int8": 0.25}
-"""Distances that the precision explains. INT8 goes with FP16, whose rounding moves values over the middle of a step."""
+"""Differences that the precision explains. INT8 comes with FP16, whose rounding can move a value to the next INT8 step.
+"""
 
 
 def compared_with_file(lowered: Lowered, path: Path, *, rewritten: onnx.ModelProto | None = None) -> tuple[str, ...]:
-    """Return sentences about what the comparison of a lowered graph with the file at path leaves open.
+    """Return sentences about what the comparison of a lowered graph with the file at path could not check.
 
-    Nothing is left open where both agree, and where the graph is the file's own. rewritten is the graph between the
-    two, in the file's types: what its passes change is compared by the floor of those types. Raises OnnxError for a
-    graph that is not valid, and RunnerError for one that computes something else.
+    The result is empty if both agree, or if the graph is the file's own. rewritten is the graph between the two, after
+    graph passes, in the file's types: it is compared within the tolerance of those types. Raises OnnxError for an
+    invalid graph, and RunnerError for one that computes something else.
     """
     if lowered.sha256 == lowered.source_sha256:
         return ()
@@ -55,7 +56,7 @@ def _compared(model: onnx.ModelProto, sha256: str, precision: str, path: Path, w
             return candidate.infer(array.astype(candidate.input.dtype))
 
         try:
-            told = differences_from_onnxruntime(
+            text = differences_from_onnxruntime(
                 path,
                 infer,
                 words,
@@ -66,4 +67,4 @@ def _compared(model: onnx.ModelProto, sha256: str, precision: str, path: Path, w
             )
         finally:
             candidate.close()
-    return (told,) if told else ()
+    return (text,) if text else ()

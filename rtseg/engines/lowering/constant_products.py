@@ -1,7 +1,7 @@
-"""Matrix products with a constant as convolutions of one pixel, for a compiler that has no FP32 matrix product.
+"""Turn matrix products with a constant into 1x1 convolutions, for a compiler without FP32 matrix products.
 
-TensorRT for RTX compiles FP32 convolutions for Turing, and refuses FP32 MatMul and Gemm. Where one side is a constant
-matrix the product is a 1x1 convolution: the shared axis becomes the channels.
+TensorRT for RTX compiles FP32 convolutions for Turing, but refuses FP32 MatMul and Gemm. If one side is a constant
+matrix, the product is a 1x1 convolution: the shared axis becomes the channels.
 
     Y (.., M, N) = W (M, K) X (.., K, N)     X as (P, K, N, 1), weights (M, K, 1, 1)
     Y (.., M, N) = X (.., M, K) W (K, N)     X as (P, K, M, 1), weights (N, K, 1, 1); Gemm the same, and an Add
@@ -25,9 +25,9 @@ Matrix = NDArray[np.float32]
 
 
 def without_fp32_products(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
-    """Return the graph with its FP32 matrix products as convolutions, and how many there were.
+    """Return the graph with its FP32 matrix products as convolutions, and their number.
 
-    A graph without any comes back as it is. Raises QuantizationError for a product of two tensors that are computed.
+    A graph without any is returned unchanged. Raises QuantizationError for a product of two computed tensors.
     """
     view = GraphView(model)
     products = [
@@ -50,7 +50,7 @@ def without_fp32_products(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]
 
 
 class _Written:
-    """One product written as a convolution, between the reshapings that bring its tensor there and back."""
+    """One product as a convolution, between the reshapes of its input and output."""
 
     def __init__(self, model: onnx.ModelProto, view: GraphView, node: onnx.NodeProto, taken: set[str]) -> None:
         self.model, self.view, self.node = model, view, onnx.NodeProto()
@@ -78,7 +78,7 @@ class _Written:
             made = self._convolution(source, right)
             made = self._transposed(made, (0, 2, 3, 1), "channels_last")
         else:
-            raise self._refused("two tensors that are computed")
+            raise self._refused("two computed tensors")
         added = self._added()
         made = self._reshaped(made, result, "out", "" if added else self.node.output[0])
         if added:
@@ -94,7 +94,7 @@ class _Written:
         )
 
     def _matrix(self, tensor: str) -> Matrix | None:
-        """Return a constant as a matrix, None where it is none."""
+        """Return a constant as a matrix, None if it is not one."""
         if not self.view.is_constant(tensor):
             return None
         value = self.view.constant(tensor)
@@ -108,19 +108,19 @@ class _Written:
         if matrix is None or self.node.op_type == "MatMul":
             return None if matrix is None else matrix.T
         if attribute(self.node, "transA", 0):
-            raise self._refused("a matrix that it transposes first")
+            raise self._refused("a computed matrix that the Gemm transposes")
         weights = matrix if attribute(self.node, "transB", 0) else matrix.T
         return weights * np.float32(attribute(self.node, "alpha", 1.0))
 
     def _added(self) -> str:
-        """Return what a Gemm adds to its product, times beta; nothing where it adds nothing."""
+        """Return the name of what a Gemm adds to its product, times beta; empty if it adds nothing."""
         if self.node.op_type != "Gemm" or len(self.node.input) < 3 or not self.node.input[2]:
             return ""
         beta, addend = np.float32(attribute(self.node, "beta", 1.0)), self.node.input[2]
         if beta == 1:
             return str(addend)
         if not self.view.is_constant(addend):
-            raise self._refused("which beta times a tensor that is computed is added to")
+            raise self._refused("a Gemm that adds beta times a computed tensor")
         return self._constant(np.asarray(self.view.constant(addend), np.float32) * beta, "addend")
 
     def _convolution(self, source: str, weights: Matrix) -> str:

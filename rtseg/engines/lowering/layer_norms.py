@@ -1,7 +1,7 @@
-"""LayerNormalization in operators that TensorRT 8.5 knows.
+"""Rewrite LayerNormalization in operators that TensorRT 8.5 supports.
 
-Each row over which it normalises becomes a channel of an InstanceNormalization, whose statistics TensorRT sums in FP32
-whatever the precision of the rest: written out as means and squares they overflow in FP16.
+Each normalised row becomes a channel of an InstanceNormalization. TensorRT sums its statistics in FP32 in every
+precision; written out as means and squares they would overflow in FP16.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rtseg.graphs.view import GraphView, attribute, node_name
 
 
 def without_layer_norms(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
-    """Return the graph with each LayerNormalization written as an InstanceNormalization, and how many there were.
+    """Return the graph with each LayerNormalization as an InstanceNormalization, and their number.
 
-    A graph without any comes back as it is, and one whose mean or deviation is read too stays one.
+    A graph without any is returned unchanged. A LayerNormalization whose mean or deviation is also read is kept.
     """
     found = [node for node in model.graph.node if node.op_type == "LayerNormalization" and not any(node.output[1:])]
     if not found:
@@ -41,7 +41,7 @@ def without_layer_norms(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
 def _written(
     node: onnx.NodeProto, shape: tuple[int, ...], taken: set[str]
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Return the operators in its place, the last under its name, and the constants they read."""
+    """Return the operators that replace the node, the last under its name, and the constants they read."""
     first = attribute(node, "axis", -1) % len(shape)
     rows, length = math.prod(shape[:first]), math.prod(shape[first:])
     names = {

@@ -1,4 +1,4 @@
-"""From a file of rtseg to the graph and the builder flags that a TensorRT version wants, as a pure function.
+"""Lower a graph of rtseg into the graph and the builder flags for a TensorRT version, as a pure function.
 
     the graph is      asked for   typed (TensorRT >= 10)          flags (TensorRT 8.5 to 9)   rtx (TensorRT for RTX)
     FP32              fp32        as it is                        as it is, no flag           as it is; 7.5: see below
@@ -14,14 +14,14 @@
                       fp16        refused: INT8 in the graph      refused: not canonical      refused: INT8 in the graph
                       int8        as it is                        refused: not canonical      as it is; 7.5: refused
 
-TensorRT for RTX is always strongly typed. For compute capability 7.5 (Turing) it refuses FP32 matrix products, so one
-with a constant is written as a convolution (constant_products) and any other is refused here. INT8 it compiles to FP16
-arithmetic there without a word, so INT8 for 7.5 is refused as not proven.
+TensorRT for RTX is always strongly typed. For compute capability 7.5 (Turing) it refuses FP32 matrix products, so a
+product with a constant becomes a convolution (constant_products) and any other is refused here. For 7.5 it also
+silently compiles INT8 to FP16 arithmetic, so INT8 for 7.5 is refused.
 
-A LayerNormalization is written in operators that TensorRT 8.5 knows wherever the form is flags (layer_norms).
+In the form flags, a LayerNormalization is rewritten in operators that TensorRT 8.5 supports (layer_norms).
 
-INT8 goes with FP16 always: with the INT8 flag alone, or with FP32 around the Q/DQ, what is not INT8 is slower than
-it need be. In every cell the uint8 ends of a `labels` graph are rewritten as TensorRT takes them (byte_ends).
+INT8 always comes with FP16: with the INT8 flag alone, or with FP32 around the Q/DQ, the layers that are not INT8 would
+be needlessly slow. In every cell the uint8 ends of a `labels` graph are rewritten for TensorRT (byte_ends).
 """
 
 from __future__ import annotations
@@ -45,16 +45,16 @@ from rtseg.quantization.fp16_rules import float32_reasons
 from rtseg.specs import PRECISIONS
 
 BUILDER_FLAGS: Mapping[str, tuple[str, ...]] = {"fp32": (), "fp16": ("FP16",), "int8": ("FP16", "INT8")}
-"""For the form flags, by precision: names of TensorRT's BuilderFlag."""
+"""Names in TensorRT's BuilderFlag for each precision, for the form flags."""
 
 
 @dataclass(frozen=True)
 class Lowered:
     """A graph for one kind of TensorRT, and the builder flags that go with it.
 
-    account says in words what was done. products has, for the form rtx, the precision that the graph has each
-    convolution and matrix product in, by name. source_sha256 is of the graph that came in, sha256 of this one, both as
-    protobuf writes them: for a file of rtseg the first is the digest in its manifest.
+    account is a sentence about the changes. products, for the form rtx, maps each convolution and matrix product to its
+    precision in the graph. source_sha256 is the digest of the source graph, sha256 of this one, both of the protobuf
+    bytes: for a file of rtseg the first is the digest in its manifest.
     """
 
     model: onnx.ModelProto
@@ -76,13 +76,13 @@ def lower(
     ranges: Mapping[str, float] | None = None,
     capabilities: Collection[Capability] = (),
 ) -> Lowered:
-    """Return the graph in that form, and the flags with which it is built in that precision. The model is left alone.
+    """Return the graph in that form, and the builder flags for that precision. The model is not changed.
 
-    precision is fp32, fp16 or int8, form typed or flags (versions.form_for_release), or rtx, for which capabilities
-    are the compute capabilities that the engine is for. keep and ranges are to_fp16's: what stays FP32 by name and by
-    the greatest magnitude of tensors. A flag is for a whole graph, so the form flags refuses where either asks for
-    FP32 inside. Raises QuantizationError for the combinations the module's
-    table refuses, UnknownNameError, and OnnxError for an operator that cannot be raised to opset 19.
+    precision is fp32, fp16 or int8, form typed or flags (versions.form_for_release), or rtx, for which capabilities are
+    the compute capabilities that the engine is for. keep and ranges are those of to_fp16: what stays FP32, by name and
+    by the greatest magnitude of tensors. A flag applies to the whole graph, so the form flags refuses if either asks
+    for FP32 inside. Raises QuantizationError for the combinations that the module's table refuses, UnknownNameError,
+    and OnnxError for an operator that cannot be raised to opset 19.
     """
     if precision not in PRECISIONS:
         raise UnknownNameError("precision", precision, PRECISIONS)
@@ -174,7 +174,7 @@ def _require_one_precision(model: onnx.ModelProto, keep: Collection[str], ranges
     if asked:
         name, why = next(iter(asked.items()))
         raise QuantizationError(
-            "builder flags are for the whole graph, and part of it must stay FP32",
+            "builder flags apply to the whole graph, but part of it must stay FP32",
             got=f"{name} ({why}){f' and {len(asked) - 1} more' if len(asked) > 1 else ''}",
             expected="none",
             hint="TensorRT 10 or newer, or fp32",

@@ -1,7 +1,7 @@
-"""From opset 17 to opset 19, in which Q/DQ takes FP16, by rules that are written out one by one.
+"""Raise a graph from opset 17 to opset 19, in which Q/DQ accepts FP16, with one explicit rule per operator.
 
-onnx.version_converter is not asked: it leaves attributes behind that the newer version no longer has, and says nothing
-of an operator whose meaning changed.
+onnx.version_converter is not used: it leaves attributes that the newer version no longer has, and does not report an
+operator whose meaning changed.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ SAME_MEANING = frozenset(
         "Size",
     }
 )
-"""Operators whose version at opset 19 only takes more: types, inputs or attributes that a graph of opset 17 lacks."""
+"""Operators whose version at opset 19 only adds types, inputs or attributes, which a graph of opset 17 does not use."""
 
 Rewriting = Callable[[onnx.NodeProto, "set[str]"], "list[onnx.TensorProto]"]
-"""Changes a node in place; returns the constants it reads from now on, under names that are not taken."""
+"""A rule that changes a node in place and returns the constants that it now reads, under unused names."""
 
 
 def _axes_as_input(node: onnx.NodeProto, taken: set[str]) -> list[onnx.TensorProto]:
@@ -56,17 +56,17 @@ def _axes_as_input(node: onnx.NodeProto, taken: set[str]) -> list[onnx.TensorPro
 
 
 def _number_of_outputs(node: onnx.NodeProto, taken: set[str]) -> list[onnx.TensorProto]:
-    """Split into equal parts: their number must be said."""
+    """Split into equal parts: the number of outputs became a required attribute."""
     if len(node.input) < 2 or not node.input[1]:
         node.attribute.append(helper.make_attribute("num_outputs", len(node.output)))
     return []
 
 
 def _without_ceiling(node: onnx.NodeProto, taken: set[str]) -> list[onnx.TensorProto]:
-    """AveragePool: which windows count where the size is rounded up was changed; without that it is the same."""
+    """AveragePool: its windows changed for a size that is rounded up (ceil_mode); without that it is the same."""
     if attribute(node, "ceil_mode", 0):
         raise OnnxError(
-            f"{node_name(node)} rounds its size up, which opset {RAISED_OPSET} does in another way",
+            f"{node_name(node)} rounds its size up (ceil_mode), which opset {RAISED_OPSET} computes differently",
             got="ceil_mode 1",
             expected="ceil_mode 0",
         )
@@ -84,9 +84,9 @@ REWRITINGS: dict[str, Rewriting] = {
 
 
 def raised_to_19(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a graph of opset 17 as one of opset 19 and IR 9 that computes the same. The model is left alone.
+    """Return a graph of opset 17 as one of opset 19 and IR 9 that computes the same. The model is not changed.
 
-    Raises OnnxError for another opset, and for an operator that changed in a way no rule here covers.
+    Raises OnnxError for another opset, and for an operator that changed and has no rule here.
     """
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     if opsets != {"ai.onnx": OPSET}:
@@ -101,7 +101,7 @@ def raised_to_19(model: onnx.ModelProto) -> onnx.ModelProto:
             raise OnnxError(
                 f"{node_name(node)} cannot be raised to opset {RAISED_OPSET}",
                 got=node.op_type,
-                expected=f"one that opset {RAISED_OPSET} left alone, or that the lowering has a rule for",
+                expected=f"one that opset {RAISED_OPSET} did not change, or with a rule in the lowering",
             )
     raised.opset_import[0].version = RAISED_OPSET
     raised.ir_version = RAISED_IR_VERSION

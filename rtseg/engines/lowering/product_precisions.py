@@ -1,4 +1,4 @@
-"""The precision that a typed graph has each convolution and matrix product in, by a name that the compiler repeats."""
+"""The precision of each convolution and matrix product of a typed graph, by names that the compiler's log repeats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ODD_LETTERS = frozenset("[]{},")
 
 
 def with_named_products(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the graph with a name of its own for each convolution and matrix product; itself where that is so."""
+    """Return the graph with a unique name for each convolution and matrix product; unchanged if they have one."""
     names = Counter(node.name for node in model.graph.node)
     if all(node.name and names[node.name] == 1 for node in model.graph.node if node.op_type in WEIGHTED):
         return model
@@ -29,10 +29,10 @@ def with_named_products(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def with_plain_names(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
-    """Return the graph without names that the compiler's log cannot hold, and how many there were.
+    """Return the graph without names that the compiler's log cannot hold, and the number of names replaced.
 
     The log separates names by commas, brackets and line ends, and cuts long ones. The graph's input and output keep
-    theirs; a graph without such names comes back as it is.
+    their names; a graph without such names is returned unchanged.
     """
     graph = model.graph
     ends = {entry.name for part in (graph.input, graph.output) for entry in part}
@@ -60,9 +60,10 @@ def _is_odd(name: str) -> bool:
 
 
 def product_precisions(model: onnx.ModelProto) -> dict[str, str]:
-    """Return int8, fp16 or fp32 by the name of each convolution and matrix product, in the order of the graph.
+    """Return int8, fp16 or fp32 for each convolution and matrix product by name, in graph order.
 
-    Those that the compiler need not compute are left out: what reads no input of the graph, and what nothing reads.
+    Products that the compiler need not compute are left out: those that depend on no graph input, or whose output is
+    unused.
     """
     view = GraphView(model)
     varying, wanted = {view.input}, {view.output}

@@ -1,4 +1,4 @@
-"""What each version of TensorRT wants of a graph."""
+"""The form of a graph that each version of TensorRT needs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import re
 from rtseg.errors import SpecError
 
 TYPED = "typed"
-"""The graph holds the types; the network is strongly typed and no builder flag names a precision."""
+"""Form for TensorRT from 10 on: the graph holds the types of a strongly typed network; no flag names a precision."""
 
 FLAGS = "flags"
-"""The canonical file, its precision named by builder flags."""
+"""Form for TensorRT before 10: the canonical file; builder flags name the precision."""
 
 RTX = "rtx"
-"""TensorRT for RTX: the graph holds the types, and what is compiled depends on the compute capability."""
+"""Form for TensorRT for RTX: the graph holds the types, and the kernels depend on the compute capability."""
 
 Capability = tuple[int, int]
 """A compute capability, such as (8, 9)."""
@@ -26,10 +26,10 @@ FIRST_TYPED = 10
 
 
 def form_for_release(version: str) -> str:
-    """Return the lowering of a TensorRT version such as "8.5.3" or "11.4.0.106".
+    """Return the form for a TensorRT version such as "8.5.3" or "11.4.0.106".
 
-    Strong typing came with 10.0, which reads Q/DQ in FP16 too; 11.0 removed the flags. Raises SpecError for what is no
-    version and for one older than 8.5.
+    Strong typing came with 10.0, which also reads Q/DQ in FP16; 11.0 removed the flags. Raises SpecError for text that
+    is not a version, and for a version older than 8.5.
     """
     numbers = re.fullmatch(r"(\d+)\.(\d+)(?:\.\w+)*", version.strip())
     if not numbers:

@@ -1,1 +1,1 @@
-"""From any opset that onnx knows to the canonical one: what each operator becomes there, and which cannot."""
+"""Convert any opset that onnx knows to the canonical one; refuse operators that have no form there."""

@@ -1,4 +1,4 @@
-"""Activations that came after opset 17, by the arithmetic that defines them."""
+"""Write activations newer than opset 17 in the arithmetic that defines them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rtseg.exporting.opset_lowering.site import Site
 
 
 def lower_gelu(site: Site) -> None:
-    """Write x * Phi(x), with Phi by Erf or, where the operator asks for it, by Tanh."""
+    """Write x * Phi(x), with Phi from Erf or, if the operator says so, from Tanh."""
     source, kind = site.name(0), site.attribute("approximate", "none")
     if kind == "none":
         inner = site.add("Erf", site.add("Mul", source, site.number(math.sqrt(0.5))))
@@ -45,7 +45,7 @@ def _gate(site: Site) -> str:
 
 
 def lower_softmax(site: Site) -> None:
-    """Before opset 13 Softmax, LogSoftmax and Hardmax went over all axes from one on, by default the second, as one."""
+    """Before opset 13 Softmax, LogSoftmax and Hardmax treated all axes from `axis`, by default 1, as a single one."""
     if site.attribute("axis", 1) == -1:
         site.keep()
         return

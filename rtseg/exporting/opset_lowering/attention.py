@@ -1,4 +1,4 @@
-"""Attention that came after opset 17, as two matrix products and a Softmax, its masks as what is added between."""
+"""Write Attention, newer than opset 17, as two matrix products and a Softmax; masks are added between them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtseg.exporting.opset_lowering.site import Site
 
 
 def lower_attention(site: Site) -> None:
-    """Write attention over the whole sequence. What keeps or reads a cache of keys is for another kind of network."""
+    """Write attention over the whole sequence. Attention with a cache of keys is refused."""
     _require_no_cache(site)
     query, key, value = (_by_heads(site, position, name) for position, name in enumerate(("q", "kv", "kv")))
     heads, length, size = query.shape[1:]
@@ -30,7 +30,7 @@ def lower_attention(site: Site) -> None:
         scores = site.add("Add", scores, bias)
     element, precise = site.element(), site.attribute("softmax_precision", 0) or site.element()
     shares = site.cast(site.add("Softmax", site.cast(scores, element, precise), axis=3), precise, element)
-    if computed:  # a query that may see nothing takes nothing
+    if computed:  # a query that may see no key gives zero
         greatest = site.add("ReduceMax", bias, axes=[-1], keepdims=1)
         shares = site.add("Where", site.add("Equal", greatest, site.number(-math.inf)), site.number(0), shares)
     shape = (query.shape[0], heads, length, value.shape[3])
@@ -48,7 +48,7 @@ class _Heads:
         self.name, self.shape = name, shape
 
     def repeated(self, site: Site, heads: int) -> _Heads:
-        """Return it with each head as often as it takes to be that many."""
+        """Return the tensor with each head repeated to give that many heads."""
         own = self.shape[1]
         if own == heads:
             return self
@@ -72,7 +72,7 @@ def _require_no_cache(site: Site) -> None:
 
 
 def _by_heads(site: Site, position: int, kind: str) -> _Heads:
-    """Return an input by heads: as it is, or its last axis cut into them."""
+    """Return an input split into heads: as it is, or with its last axis split."""
     name, shape = site.name(position), site.shape(position)
     if len(shape) == 4:
         return _Heads(name, shape)
@@ -86,7 +86,7 @@ def _by_heads(site: Site, position: int, kind: str) -> _Heads:
 
 
 def _bias(site: Site, length: int, kept: int) -> tuple[str, bool]:
-    """Return what is added to the scores, or nothing, and whether it is computed."""
+    """Return the tensor that is added to the scores, or an empty name, and whether it is computed."""
     mask, causal = site.name(3), _causal(length, kept) if site.attribute("is_causal", 0) else None
     if mask and not site.is_constant(3):
         bias = mask
@@ -116,5 +116,5 @@ def _bias(site: Site, length: int, kept: int) -> tuple[str, bool]:
 
 
 def _causal(length: int, kept: int) -> NDArray[np.float32]:
-    """Return what keeps each query from the keys after it."""
+    """Return the mask that hides later keys from each query."""
     return np.where(np.arange(kept) <= np.arange(length)[:, None], np.float32(0), np.float32(-np.inf))

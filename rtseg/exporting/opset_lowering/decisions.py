@@ -1,8 +1,8 @@
-"""What each operator becomes that changed between opset 11 and the newest that onnx knows: one decision for each.
+"""One decision for each operator that changed between opset 11 and the newest that onnx knows.
 
-onnx.version_converter is not asked. On the way down it has no way for Split, Pad, GroupNormalization and most that is
-new, takes dilated averages and the axes of a Resize along as if opset 17 had them, and on the way up writes a Softmax
-of opset 11 with a Shape. An operator of a newer onnx that nobody decided on is refused.
+onnx.version_converter is not used. Downwards it cannot convert Split, Pad, GroupNormalization and most new operators,
+and it keeps dilated averages and the axes of a Resize as if opset 17 had them. Upwards it writes a Softmax of opset 11
+with a Shape. An operator of a newer onnx without a decision here is refused.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from rtseg.exporting.opset_lowering.sampling import lower_affine_grid, lower_gri
 from rtseg.exporting.opset_lowering.site import Site
 
 Lowering = Callable[[Site], None]
-"""Writes one operator at opset 17. Raises OnnxError where it has no form there."""
+"""A function that writes one operator at opset 17. Raises OnnxError if it has no form there."""
 
 _SAME = """
 Acos Acosh Asin Asinh Atan Atanh Bernoulli BitShift Celu Compress Constant ConstantOfShape Conv ConvTranspose
@@ -53,7 +53,7 @@ RandomNormalLike RandomUniform RandomUniformLike Reshape ReverseSequence RoiAlig
 Softplus Softsign SpaceToDepth Squeeze Tan ThresholdedRelu TopK Transpose Unique Unsqueeze
 """
 SAME = frozenset(_SAME.split())
-"""Operators of which versions after opset 17 only take more types, or attributes whose defaults are the old meaning."""
+"""Operators whose versions after opset 17 only add types, or attributes whose defaults keep the old meaning."""
 
 NEWER: Mapping[str, Lowering] = {
     "AffineGrid": lower_affine_grid,
@@ -89,7 +89,7 @@ NEWER: Mapping[str, Lowering] = {
         for name in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
     },
 }
-"""How each operator is written that came after opset 17, or says there what it says since in another way."""
+"""The function for each operator that is newer than opset 17, or that has another form there."""
 
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("If", "Loop", "Scan"), "a graph within the graph"),
@@ -101,7 +101,7 @@ REFUSED: Mapping[str, str] = {
     "ImageDecoder": "a picture in a file's format",
     "SplitToSequence": "a list of tensors",
 }
-"""Operators without a form at opset 17, by what that lacks."""
+"""Operators without a form at opset 17, with what opset 17 lacks."""
 
 OLDER: Mapping[str, tuple[int, Lowering]] = {
     "BatchNormalization": (14, lower_batch_normalization),
@@ -115,4 +115,4 @@ OLDER: Mapping[str, tuple[int, Lowering]] = {
     "Squeeze": (13, lower_axes_attribute),
     "Unsqueeze": (13, lower_axes_attribute),
 }
-"""By operator the opset that changed what it says, and how what it said before is written; the others only grew."""
+"""For each operator: the opset that changed its meaning, and the function for the older form. The others only grew."""

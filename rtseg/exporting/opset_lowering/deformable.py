@@ -1,4 +1,4 @@
-"""DeformConv, which came with opset 19: one GridSample reads all taps, and a convolution of one pixel weights them."""
+"""Write DeformConv of opset 19: one GridSample reads all taps, and a 1x1 convolution weights them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtseg.exporting.opset_lowering.site import Site
 
 
 def lower_deform_conv(site: Site) -> None:
-    """Write the values at the taps as channels, each times its mask where there is one, and their weighted sum.
+    """Write the values at the taps as channels, each times its mask if any, and their weighted sum.
 
     GridSample counts from -1 to 1: the pixel x of a width W is (2 x + 1) / W - 1, so an offset is 2 / W of its pixels.
     """
@@ -21,7 +21,7 @@ def lower_deform_conv(site: Site) -> None:
     rows, columns = site.shape(2)[2:]
     taps, groups = math.prod(kernel), int(site.attribute("offset_group", 1))
     offsets = site.reshaped(site.name(2), (batch * groups, taps, 2, rows, columns))
-    offsets = site.add("Transpose", offsets, perm=[0, 1, 3, 4, 2])  # which are y before x, and x is first here
+    offsets = site.add("Transpose", offsets, perm=[0, 1, 3, 4, 2])  # DeformConv has y before x, GridSample x first
     offsets = site.add("Gather", offsets, site.value([1, 0], np.int64), axis=4)
     moved = site.add("Mul", offsets, site.like(2 / np.array([width, height])))
     places = site.add("Add", moved, site.like(_places(site, kernel, rows, columns)))
@@ -39,7 +39,7 @@ def lower_deform_conv(site: Site) -> None:
 
 
 def _places(site: Site, kernel: list[int], rows: int, columns: int) -> NDArray[np.float64]:
-    """Return where each tap reads without an offset, (1, taps, rows, columns, 2) with x first, from -1 to 1."""
+    """Return the position of each tap without an offset, (1, taps, rows, columns, 2), x first, from -1 to 1."""
     sides = site.shape()[2:]
     strides, dilations = site.attribute("strides", [1, 1]), site.attribute("dilations", [1, 1])
     pads = site.attribute("pads", [0, 0, 0, 0])

@@ -1,4 +1,4 @@
-"""Operators that changed in a detail after opset 17: casts, Mod, scattering and DFT."""
+"""Write operators that changed in a detail after opset 17: casts, Mod, scattering and DFT."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from rtseg.exporting.opset_lowering.site import Site
 
 FLOATS = frozenset({TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16})
 OF_SMALL_FLOATS = ("saturate", "round_mode")
-"""Attributes that say how floats of 8 bits and less are made, which no graph of opset 17 has."""
+"""Attributes for conversion to floats of 8 bits or fewer, which opset 17 lacks."""
 
 
 def lower_cast(site: Site) -> None:
-    """Write it without what is said of types that opset 17 lacks."""
+    """Write the cast without attributes for types that opset 17 lacks."""
     site.keep(without=OF_SMALL_FLOATS)
 
 
@@ -22,12 +22,12 @@ def lower_cast_like(site: Site) -> None:
 
 
 def lower_range(site: Site) -> None:
-    """Write it without the type that halves are summed in: opset 17 has no range of halves."""
+    """Write Range without the accumulator type for float16: opset 17 has no range of float16."""
     site.keep(without=("stash_type",))
 
 
 def lower_mod(site: Site) -> None:
-    """Write it as it is, but for floats with the sign of the divisor: opset 17 has them with that of the dividend."""
+    """Write Mod unchanged, except for floats with the divisor's sign: opset 17 gives them the dividend's sign."""
     if site.element() not in FLOATS or site.attribute("fmod", 0):
         site.keep()
         return
@@ -37,7 +37,7 @@ def lower_mod(site: Site) -> None:
 
 
 def lower_scatter(site: Site) -> None:
-    """Write it as it is: opset 17 adds and multiplies, and has no greatest or least."""
+    """Write the operator unchanged: opset 17 can add and multiply, but has no maximum or minimum."""
     if site.attribute("reduction", "none") in ("max", "min"):
         raise site.refused(f"reduction {site.attribute('reduction', 'none')!r}")
     site.keep()

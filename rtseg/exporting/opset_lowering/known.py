@@ -1,4 +1,4 @@
-"""What is known of the tensors of a static graph of any opset: types, shapes and constant values."""
+"""The known types, shapes and constant values of the tensors of a static graph of any opset."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from rtseg.graphs.view import GraphView
 
 OF_ITS_INPUT = frozenset({"GroupNormalization"})
-"""Operators that give what their first input is in type and shape, which onnx does not infer."""
+"""Operators whose output has the type and shape of their first input, which onnx does not infer."""
 
 
 class Known:
-    """Types, shapes and constants by the tensor's name. The model must not change while this is in use."""
+    """Types, shapes and constants by tensor name. The model must not change while this is in use."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self._view = GraphView(model)
@@ -26,15 +26,15 @@ class Known:
         }
 
     def is_constant(self, tensor: str) -> bool:
-        """Return whether the tensor's value stands in the file."""
+        """Return whether the file holds the tensor's value."""
         return self._view.is_constant(tensor)
 
     def constant(self, tensor: str) -> NDArray[Any]:
-        """Return a constant's value. Raises KeyError for a tensor that is computed."""
+        """Return a constant's value. Raises KeyError for a computed tensor."""
         return self._view.constant(tensor)
 
     def element(self, tensor: str) -> int:
-        """Return the tensor's onnx.TensorProto data type. Raises KeyError where it is not known."""
+        """Return the tensor's onnx.TensorProto data type. Raises KeyError if it is unknown."""
         if self.is_constant(tensor):
             return self._view.element_type(tensor)
         element = int(self._types[tensor].elem_type)
@@ -43,7 +43,7 @@ class Known:
         return element
 
     def shape(self, tensor: str) -> tuple[int, ...]:
-        """Return the tensor's shape. Raises KeyError where it is not known, or not static."""
+        """Return the tensor's shape. Raises KeyError if it is unknown or not static."""
         if self.is_constant(tensor):
             return self._view.shape(tensor)
         kind = self._types[tensor]
@@ -53,7 +53,7 @@ class Known:
 
 
 def inferable(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model with nothing in it of which onnx infers no type and shape; itself where that is so."""
+    """Return a model in which onnx can infer every type and shape; the model itself if it can already."""
     if not any(node.op_type in OF_ITS_INPUT for node in model.graph.node):
         return model
     copy = onnx.ModelProto()

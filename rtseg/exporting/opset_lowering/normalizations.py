@@ -1,4 +1,4 @@
-"""Normalisations that came after opset 17. What takes their statistics sums in FP32 on every runtime."""
+"""Write normalisations newer than opset 17. The operators used for their statistics sum in FP32 on every runtime."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtseg.exporting.opset_lowering.site import FLOAT, Site
 
 
 def lower_group_normalization(site: Site) -> None:
-    """Write an InstanceNormalization of the groups, then scale and bias: by group before opset 21, by channel since."""
+    """Write InstanceNormalization of the groups, then scale and bias: per group before opset 21, per channel since."""
     shape, groups = site.shape(), int(site.attribute("num_groups", 0))
     if len(shape) < 2 or groups < 1 or shape[1] % groups:
         raise site.refused(f"{groups} groups of {shape[1] if len(shape) > 1 else 'no'} channels")
@@ -30,7 +30,7 @@ def lower_group_normalization(site: Site) -> None:
 
 
 def _by_channel(site: Site, position: int, groups: int, channels: int, rank: int) -> str:
-    """Return a scale or bias so that it meets the second of rank dimensions."""
+    """Return a scale or bias shaped to broadcast along the second of rank dimensions."""
     (length,) = site.shape(position)
     if length != (groups if site.opset < 21 else channels):
         raise site.refused(f"{length} values in {site.name(position)} for {groups} groups of {channels} channels")
@@ -57,7 +57,7 @@ def lower_rms_normalization(site: Site) -> None:
 
 
 def lower_batch_normalization(site: Site) -> None:
-    """Before opset 14 training was said by more than one output, which no graph for inference has a form for."""
+    """Before opset 14 more than one output meant training, which has no form in a graph for inference."""
     if any(site.gives(position) for position in range(1, 5)):
         raise site.refused("statistics of the batch as outputs, which is training")
     del site.node.output[1:]

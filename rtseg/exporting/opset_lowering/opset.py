@@ -1,4 +1,4 @@
-"""From a static graph of any opset that onnx knows, 11 or newer, to an equal one of the canonical opset."""
+"""Convert a static graph of any opset that onnx knows, 11 or newer, to an equal one of the canonical opset."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from rtseg.graphs.names import names_in
 from rtseg.graphs.view import node_name
 
 OLDEST_OPSET = 11
-"""Before it Resize and Pad were other operators."""
+"""Before this opset Resize and Pad were different operators."""
 
 OWN_DOMAINS = ("", "ai.onnx")
 
 
 def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.ModelProto, list[str]]:
-    """Return an equal model of opset 17, and in words what was changed. The model, called label, is left alone.
+    """Return an equal model of opset 17, and one phrase for each change. The model itself is not changed.
 
-    Its shapes must be static, its functions inlined. Inputs that are named by empty strings at the end of an operator's
-    list are left out, whatever the opset: they are absent. So is what a file says of where it was made. Raises
-    OnnxError for operators that are not ONNX's own, for an opset before 11 or beyond what onnx knows, for an operator
-    that is not valid at its own opset, and for one that has no exact form at opset 17.
+    Its shapes must be static, its functions inlined; label names it in errors. Empty names at the end of an operator's
+    inputs mean absent inputs and are dropped, whatever the opset; so are fields about where the file was made. Raises
+    OnnxError for operators that are not ONNX's own, for an opset before 11 or newer than onnx knows, for an operator
+    that is invalid at its own opset, and for one without an exact form at opset 17.
     """
     opset = known_opset(model, label)
     copy = onnx.ModelProto()
@@ -53,7 +53,7 @@ def with_canonical_opset(model: onnx.ModelProto, label: str) -> tuple[onnx.Model
 
 
 def known_opset(model: onnx.ModelProto, label: str) -> int:
-    """Return the model's opset. Raises OnnxError for one that cannot become canonical, and for foreign operators."""
+    """Return the model's opset. Raises OnnxError if it cannot become canonical, and for foreign operators."""
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in OWN_DOMAINS})
     if foreign:
         quantised = any("QLinear" in name for name in foreign)
@@ -79,10 +79,10 @@ def known_opset(model: onnx.ModelProto, label: str) -> int:
 
 
 def _drop_newer_fields(graph: onnx.GraphProto) -> None:
-    """Leave out what exporters write beside operators since IR 10, in place: stack traces, scopes, devices.
+    """Remove, in place, what exporters write beside operators since IR 10: stack traces, scopes, devices.
 
-    The canonical IR version has no place for it, and it tells of the machine that the file was made on. An operator's
-    domain is ONNX's own, by its short name.
+    The canonical IR version has no field for it, and it reveals the machine that made the file. An operator's domain is
+    written as ONNX's own, by its short name.
     """
     for node in graph.node:
         for field in ("domain", "overload", "metadata_props", "device_configurations"):
@@ -92,7 +92,7 @@ def _drop_newer_fields(graph: onnx.GraphProto) -> None:
 
 
 def _drop_absent(model: onnx.ModelProto) -> None:
-    """Leave out inputs and outputs at the end of each list that are empty strings, in place."""
+    """Remove, in place, empty names at the end of each list of inputs and outputs."""
     for node in model.graph.node:
         for names in (node.input, node.output):
             while names and not names[-1]:
@@ -100,7 +100,7 @@ def _drop_absent(model: onnx.ModelProto) -> None:
 
 
 def _lower(model: onnx.ModelProto, opset: int, label: str) -> list[str]:
-    """Write each operator at the canonical opset, in place; return the types of those that were written anew."""
+    """Write each operator at the canonical opset, in place; return the types of those that were rewritten."""
     known, taken, nodes = Known(model), names_in(model), list(model.graph.node)
     written: list[str] = []
     result: list[onnx.NodeProto] = []
@@ -125,7 +125,7 @@ def _lower(model: onnx.ModelProto, opset: int, label: str) -> list[str]:
 
 
 def _lowering(node: onnx.NodeProto, opset: int, label: str) -> Lowering | None:
-    """Return how the operator is written at the canonical opset; None where it is the same there."""
+    """Return the function that writes the operator at the canonical opset; None if it is the same there."""
     if opset < OPSET:
         changed, lowering = OLDER.get(node.op_type, (0, None))
         return lowering if opset < changed else None
@@ -143,8 +143,8 @@ def _lowering(node: onnx.NodeProto, opset: int, label: str) -> Lowering | None:
 
 
 def _require_valid(node: onnx.NodeProto, opset: int, label: str) -> None:
-    """Raise OnnxError unless an operator has the inputs and attributes that its opset asks for."""
-    if onnx.defs.get_schema(node.op_type, opset, "").deprecated:  # as GroupNormalization of 18 is, which runs
+    """Raise OnnxError unless an operator has the inputs and attributes that its opset requires."""
+    if onnx.defs.get_schema(node.op_type, opset, "").deprecated:  # such as GroupNormalization of 18, which still runs
         return
     context = onnx.checker.C.CheckerContext()
     context.ir_version, context.opset_imports = onnx.IR_VERSION, {"": opset}
@@ -155,7 +155,7 @@ def _require_valid(node: onnx.NodeProto, opset: int, label: str) -> None:
 
 
 def _same(site: Site) -> None:
-    """Write the operator without newer attributes that say what they say by default."""
+    """Write the operator without newer attributes that have their default value."""
     known = onnx.defs.get_schema(site.node.op_type, OPSET, "").attributes
     newer = onnx.defs.get_schema(site.node.op_type, site.opset, "").attributes
     left = [entry.name for entry in site.node.attribute if entry.name not in known]
@@ -173,7 +173,7 @@ def _refuse(site: Site) -> None:
 
 
 def _require_known(model: onnx.ModelProto, opset: int, label: str) -> None:
-    """Raise OnnxError unless the canonical opset knows each operator, with its inputs, attributes and types."""
+    """Raise OnnxError unless the canonical opset has each operator with its inputs, attributes and types."""
     known = Known(model)
     for node in model.graph.node:
         lacking = _lacking(node, known)
@@ -182,7 +182,7 @@ def _require_known(model: onnx.ModelProto, opset: int, label: str) -> None:
 
 
 def _lacking(node: onnx.NodeProto, known: Known) -> str:
-    """Return what the canonical opset does not know of an operator; nothing where it knows all."""
+    """Return what the canonical opset lacks for an operator; empty if it has all."""
     try:
         schema = onnx.defs.get_schema(node.op_type, OPSET, "")
     except onnx.defs.SchemaError:
@@ -208,7 +208,7 @@ def _lacking(node: onnx.NodeProto, known: Known) -> str:
 
 
 def _type_name(known: Known, tensor: str) -> str:
-    """Return a tensor's type as ONNX's schemas write it; nothing where it is left out or not known."""
+    """Return a tensor's type as ONNX's schemas write it; empty if it is left out or unknown."""
     try:
         element = known.element(tensor) if tensor else 0
     except KeyError:

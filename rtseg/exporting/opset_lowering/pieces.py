@@ -1,4 +1,4 @@
-"""Operators that cut a tensor, pad it, or put pieces of it together."""
+"""Write operators that split, pad or join tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TO_THE_END = 2**31 - 1
 
 
 def lower_split(site: Site) -> None:
-    """Write the sizes of the parts: since opset 18 their number may stand for them, and the last one is smaller."""
+    """Write the sizes of the parts: since opset 18 their number may replace them, and the last part is smaller."""
     if site.has(1):
         site.keep(without=("num_outputs",))
         return
@@ -37,7 +37,7 @@ def lower_split_attribute(site: Site) -> None:
 
 
 def lower_pad(site: Site) -> None:
-    """Write pads of all axes, and as a Gather the mode wrap, which goes around."""
+    """Write pads of all axes, and the mode wrap as a Gather."""
     rank, mode = len(site.shape()), site.attribute("mode", "constant")
     inputs = [site.name(0), site.name(1)]
     if site.has(3) or mode == "wrap":
@@ -68,7 +68,7 @@ def _wrap(site: Site, axes: list[int], pads: list[int]) -> None:
 
 
 def lower_center_crop_pad(site: Site) -> None:
-    """Write the crop around the centre as a Slice, and what the tensor is too small by as a Pad of zeros."""
+    """Write the crop around the centre as a Slice, and missing rows and columns as a Pad of zeros."""
     shape, result = site.shape(), site.integers(1)
     axes = [site.axis(axis, len(shape)) for axis in site.attribute("axes", list(range(len(shape))))]
     pads, starts, ends = [0] * (2 * len(shape)), [0] * len(axes), [0] * len(axes)
@@ -86,7 +86,7 @@ def lower_center_crop_pad(site: Site) -> None:
 
 
 def lower_col2im(site: Site) -> None:
-    """Write a transposed convolution that puts each value where it belongs and adds those that meet."""
+    """Write a transposed convolution that puts each value in its place and adds overlapping ones."""
     (batch, columns, positions), size, block = site.shape(), site.integers(1), site.integers(2)
     rank = len(block)
     ones = [1] * rank
@@ -105,7 +105,7 @@ def lower_col2im(site: Site) -> None:
     image = site.reshaped(site.name(0), (batch, columns, *grid))
     covered = [strides[axis] * (grid[axis] - 1) + reach[axis] for axis in range(rank)]
     ends = [covered[axis] - pads[axis] - size[axis] for axis in range(rank)]
-    # What no block reaches at the ends is zero: output_padding adds it before the pads are cut off.
+    # Values that no block reaches at the ends are zero: output_padding adds them before the pads are cut off.
     beyond = [max(0, -end) for end in ends]
     site.give(
         "ConvTranspose",

@@ -1,8 +1,8 @@
-"""Pooling as newer opsets have it: dilated averages, and sizes that are rounded up.
+"""Write pooling of newer opsets: dilated averages, and sizes that are rounded up.
 
-Where a size is rounded up, a window that would begin beyond the map and its first pads is left out, and an average is
-of the pixels and pads alone, never of what lies beyond the pads. ONNX Runtime reads it so at every opset; onnx infers
-that size since opset 22. Here such windows end in pads that are written out, and the size is rounded down.
+With a size that is rounded up, a window that would begin beyond the map and its first pads is left out, and an average
+covers pixels and pads only, nothing beyond the pads. ONNX Runtime does this at every opset; onnx infers that size since
+opset 22. Here explicit pads complete such windows, and the size is rounded down.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rtseg.exporting.opset_lowering.site import Site
 
 @dataclass(frozen=True)
 class Windows:
-    """Where the windows of a pool lie, axis by axis: what they are told, and how many there are."""
+    """The windows of a pool, axis by axis: their parameters and their number."""
 
     sides: tuple[int, ...]
     kernel: list[int]
@@ -29,7 +29,7 @@ class Windows:
 
     @property
     def ends(self) -> list[int]:
-        """How many values beyond the map the last window of each axis reads."""
+        """The number of values beyond the map that the last window of each axis reads."""
         found = []
         for axis, side in enumerate(self.sides):
             first = self.strides[axis] * (self.numbers[axis] - 1) - self.before[axis]
@@ -38,7 +38,7 @@ class Windows:
 
     @property
     def pads(self) -> list[int]:
-        """The pads with which a size that is rounded down is that number of windows."""
+        """The pads that give this number of windows with a size that is rounded down."""
         return [*self.before, *self.ends]
 
 
@@ -52,7 +52,7 @@ def windows_of(site: Site) -> Windows:
     pads = list(site.attribute("pads", [0] * 2 * rank)) if automatic == "NOTSET" else [0] * 2 * rank
     if automatic.startswith("SAME"):
         if any(step != 1 for step in dilations):
-            raise site.refused(f"dilations with auto_pad {automatic}, of which onnx and ONNX Runtime differ")
+            raise site.refused(f"dilations with auto_pad {automatic}, on which onnx and ONNX Runtime differ")
         for axis, side in enumerate(sides):
             wanted = max(0, (-(-side // strides[axis]) - 1) * strides[axis] + reach[axis] - side)
             less, more = wanted // 2, wanted - wanted // 2
@@ -67,7 +67,7 @@ def windows_of(site: Site) -> Windows:
 
 
 def lower_max_pool(site: Site) -> None:
-    """Write the pads that a size which is rounded up ends in; a pad is never the greatest."""
+    """Write explicit pads for a size that is rounded up; a pad is never the maximum."""
     if _is_plain(site):
         site.keep()
         return
@@ -78,7 +78,7 @@ def lower_max_pool(site: Site) -> None:
         return
     if site.gives(1):
         raise site.refused("indices of windows that end further beyond the pads than a kernel is long")
-    wide = site.value([0, 0, *pads[:rank], 0, 0, *pads[rank:]], np.int64)  # no pool takes pads as long as its kernel
+    wide = site.value([0, 0, *pads[:rank], 0, 0, *pads[rank:]], np.int64)  # no pool accepts pads as long as its kernel
     source = site.add("Pad", site.name(0), wide, site.number(-np.inf))
     site.keep(source, without=("ceil_mode", "auto_pad", "pads"))
 
@@ -89,7 +89,7 @@ def _is_plain(site: Site) -> bool:
 
 
 def lower_average_pool(site: Site) -> None:
-    """Write an average of opset 17, or of dilated windows their sum, a convolution, and a division."""
+    """Write an average of opset 17; for dilated windows, their sum as a convolution, and a division."""
     dilated = any(step != 1 for step in site.attribute("dilations", []))
     if _is_plain(site) and not dilated:
         site.keep(without=("dilations",))
@@ -123,7 +123,7 @@ def _dilated(site: Site, windows: Windows, counts: bool) -> None:
 
 
 def _lengths(windows: Windows, counts: bool) -> NDArray[np.int64]:
-    """Return how many values each average is of: those in the map, and in its pads where these count."""
+    """Return the number of values in each average: those in the map, and in its pads if these count."""
     lengths = np.ones(windows.numbers, np.int64)
     for axis, number in enumerate(windows.numbers):
         first = np.arange(number)[:, None] * windows.strides[axis] - windows.before[axis]
@@ -137,7 +137,7 @@ def _lengths(windows: Windows, counts: bool) -> NDArray[np.int64]:
 
 
 def lower_lp_pool(site: Site) -> None:
-    """Write one without dilations, its size rounded down: there is no other at opset 17."""
+    """Write LpPool without dilations and with its size rounded down: opset 17 has no other."""
     if any(step != 1 for step in site.attribute("dilations", [])):
         raise site.refused("dilations")
     if _is_plain(site):

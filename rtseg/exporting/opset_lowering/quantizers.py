@@ -1,4 +1,4 @@
-"""QuantizeLinear and DequantizeLinear: of the newer types INT8 and UINT8 are the only ones of opset 17."""
+"""Write QuantizeLinear and DequantizeLinear, for INT8 and UINT8: opset 17 has no other types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NEWER = ("block_size", "output_dtype", "precision", "saturate")
 
 
 def lower_quantizer(site: Site) -> None:
-    """Write the output's type as that of a zero point, where newer versions name it."""
+    """Write the output's type, which newer versions may name, as the type of a zero point."""
     _require_whole_axes(site)
     if site.attribute("precision", 0) not in (0, FLOAT):
         raise site.refused(f"precision {TensorProto.DataType.Name(site.attribute('precision', 0))}")
@@ -25,7 +25,7 @@ def lower_quantizer(site: Site) -> None:
 
 
 def lower_dequantizer(site: Site) -> None:
-    """Write it as it is: the type of what it gives is that of its scale, whether newer versions name it or not."""
+    """Write the operator unchanged: its output has the type of its scale, whether newer versions name it or not."""
     _require_whole_axes(site)
     if site.attribute("output_dtype", 0) not in (0, site.element(1)):
         raise site.refused(f"output_dtype {TensorProto.DataType.Name(site.attribute('output_dtype', 0))}")

@@ -1,4 +1,4 @@
-"""Reductions: from opset 18 on their axes are an input, which opset 17 has as an attribute."""
+"""Write reductions: from opset 18 on their axes are an input, at opset 17 an attribute."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ ELEMENTWISE = {
     "ReduceLogSum": "Log",
     "ReduceSumSquare": "",
 }
-"""What is left of a reduction over no axes: an operator, or the square; an Identity where nothing is said."""
+"""What remains of a reduction over no axes: an operator, or the square; by default an Identity."""
 
 
 def lower_reduction(site: Site) -> None:
-    """Write the axes as an attribute; over no axes at all, what the reduction does to each value."""
+    """Write the axes as an attribute; for no axes at all, write the reduction's effect on each value."""
     axes = site.integers(1) if site.has(1) else []
     if not axes and site.attribute("noop_with_empty_axes", 0):
         operator = ELEMENTWISE.get(site.node.op_type, "Identity")
@@ -27,13 +27,13 @@ def lower_reduction(site: Site) -> None:
     if site.element() != TensorProto.BOOL:
         site.give(site.node.op_type, site.name(0), keepdims=keepdims, **attributes)
         return
-    numbers = site.cast(site.name(0), TensorProto.BOOL, TensorProto.INT32)  # of bools 17 has no greatest
+    numbers = site.cast(site.name(0), TensorProto.BOOL, TensorProto.INT32)  # opset 17 has no maximum of bools
     reduced = site.add(site.node.op_type, numbers, keepdims=keepdims, **attributes)
     site.give("Cast", reduced, to=TensorProto.BOOL)
 
 
 def lower_axes_attribute(site: Site) -> None:
-    """Before opset 13 ReduceSum, Squeeze and Unsqueeze had their axes as an attribute, which is an input since."""
+    """Before opset 13 ReduceSum, Squeeze and Unsqueeze had their axes as an attribute; since then as an input."""
     axes = site.attribute("axes", None)
     if axes is None:
         site.keep()

@@ -1,4 +1,4 @@
-"""RotaryEmbedding, which came with opset 23: pairs of values turned by the angle of their position."""
+"""Write RotaryEmbedding of opset 23: it rotates pairs of values by the angle of their position."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rtseg.exporting.opset_lowering.site import Site
 
 
 def lower_rotary_embedding(site: Site) -> None:
-    """Write both values of each pair as the rotation gives them, and put them where they were."""
+    """Write both rotated values of each pair, in their original places."""
     shape = site.shape()
     heads_first = len(shape) == 4
     heads = shape[1] if heads_first else int(site.attribute("num_heads", 0))
@@ -39,7 +39,7 @@ def lower_rotary_embedding(site: Site) -> None:
 
 
 def _part(site: Site, tensor: str, start: int, end: int, step: int = 1) -> str:
-    """Return values of the last of four dimensions."""
+    """Return a slice along the last of four dimensions."""
     return site.add("Slice", tensor, *(site.value([number], np.int64) for number in (start, end, 3, step)))
 
 

@@ -1,4 +1,4 @@
-"""Operators that read a map between its pixels: Resize, GridSample and AffineGrid."""
+"""Write operators that read a map between its pixels: Resize, GridSample and AffineGrid."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from onnx import helper
 from rtseg.exporting.opset_lowering.site import Site
 
 GRID_MODES = {"linear": "bilinear", "cubic": "bicubic", "nearest": "nearest"}
-"""The modes of GridSample by the names that they have had since opset 20, and had before."""
+"""The modes of GridSample: names since opset 20, and names before."""
 
 _NEWER = ("antialias", "axes", "keep_aspect_ratio_policy")
 POLICIES = {"not_larger": min, "not_smaller": max}
 
 
 def lower_resize(site: Site) -> None:
-    """Write scales or sizes of all axes; what newer versions can do beyond that has no form."""
+    """Write scales or sizes of all axes; other features of newer versions have no form."""
     policy, antialias = site.attribute("keep_aspect_ratio_policy", "stretch"), site.attribute("antialias", 0)
     symmetric = site.attribute("coordinate_transformation_mode", "half_pixel") == "half_pixel_symmetric"
     kept = policy != "stretch" and site.has(3)
@@ -53,12 +53,12 @@ def lower_resize(site: Site) -> None:
         if kept and result != tuple(math.floor(float(scale) * side) for scale, side in zip(scales, shape)):
             raise site.refused(f"keep_aspect_ratio_policy {policy!r}, whose sizes {result} no scale gives")
         inputs = [site.name(0), region, site.value(scales)]
-    # For whole sizes symmetric centres are the plain ones.
+    # For whole sizes, symmetric centres equal the plain ones.
     site.keep(*inputs, without=_NEWER, **({"coordinate_transformation_mode": "half_pixel"} if symmetric else {}))
 
 
 def _common_scale(site: Site, policy: str, axes: list[int], sizes: Sequence[float]) -> list[float]:
-    """Return the scales of some axes that keep their ratio, all the same."""
+    """Return equal scales for some axes, so that they keep their ratio."""
     if policy not in POLICIES:
         raise site.refused(f"keep_aspect_ratio_policy {policy!r}")
     shape = site.shape()
@@ -67,13 +67,13 @@ def _common_scale(site: Site, policy: str, axes: list[int], sizes: Sequence[floa
 
 
 def _is_idle(site: Site, whole: bool) -> bool:
-    """Return whether an antialias does nothing: it widens the filter where a map gets smaller."""
+    """Return whether antialias has no effect: it widens the filter only if a map gets smaller."""
     larger = all(after >= before for before, after in zip(site.shape(), site.result_shape()))
     return whole and larger and site.attribute("mode", "nearest") == "linear"
 
 
 def _region_of_all(site: Site, axes: list[int], rank: int) -> NDArray[np.generic]:
-    """Return the region of interest for all axes: from 0 to 1 where none is given."""
+    """Return the region of interest for all axes: from 0 to 1 if none is given."""
     region = site.constant(1).ravel()
     full = np.repeat(np.array([0, 1], region.dtype), rank)
     if len(region):
@@ -83,7 +83,7 @@ def _region_of_all(site: Site, axes: list[int], rank: int) -> NDArray[np.generic
 
 
 def lower_grid_sample(site: Site) -> None:
-    """Write the mode by its older name. Before opset 20 there were maps of two dimensions only."""
+    """Write the mode with its older name. Before opset 20 maps had two dimensions only."""
     rank = len(site.shape())
     if rank != 4:
         raise site.refused(f"a map of {rank - 2} dimensions")
@@ -96,7 +96,7 @@ def lower_affine_grid(site: Site) -> None:
     _, _, *sides = site.integers(1)
     aligned, matrices = site.attribute("align_corners", 0), site.shape()[0]
     if aligned and 1 in sides:
-        raise site.refused("align_corners along a side of one pixel, of which PyTorch and ONNX Runtime differ")
+        raise site.refused("align_corners along a side of one pixel, on which PyTorch and ONNX Runtime differ")
     along = [_coordinates(length, bool(aligned)) for length in sides]
     grid = np.meshgrid(*along, indexing="ij")[::-1]  # x first
     points = np.stack([*grid, np.ones(sides)], axis=-1).reshape(1, -1, len(sides) + 1)
@@ -107,7 +107,7 @@ def lower_affine_grid(site: Site) -> None:
 
 
 def _coordinates(length: int, aligned: bool) -> NDArray[np.float64]:
-    """Return the centres of the pixels between -1 and 1, or from -1 to 1 where corners are aligned."""
+    """Return the pixel centres between -1 and 1; with aligned corners from -1 to 1."""
     if aligned:
         return np.linspace(-1, 1, length)
     return (2 * np.arange(length) + 1) / length - 1

@@ -1,4 +1,4 @@
-"""One operator that is to be written at opset 17: what is known of it, and how what takes its place is written."""
+"""One operator to be written at opset 17: facts about it, and functions that write its replacement."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ FLOAT = int(TensorProto.FLOAT)
 
 
 class Site:
-    """An operator in a static graph, and the operators written in its place.
+    """An operator in a static graph, and the operators that replace it.
 
-    known is of the graph that the operator stands in, opset that graph's. What is written is in nodes, in computing
-    order, and the constants it reads in constants.
+    known describes the operator's graph, opset is that graph's. The replacement is in nodes, in computing order, and
+    its constants in constants.
     """
 
     def __init__(self, node: onnx.NodeProto, known: Known, opset: int, taken: set[str], label: str) -> None:
@@ -37,44 +37,44 @@ class Site:
     # What is known
 
     def has(self, position: int) -> bool:
-        """Return whether the operator is given this input."""
+        """Return whether the operator has this input."""
         return position < len(self.node.input) and self.node.input[position] != ""
 
     def gives(self, position: int) -> bool:
-        """Return whether somebody may read this output."""
+        """Return whether this output may be read."""
         return position < len(self.node.output) and self.node.output[position] != ""
 
     def name(self, position: int) -> str:
-        """Return the tensor that is this input; an empty string where it is left out."""
+        """Return the tensor name of this input; empty if it is left out."""
         return str(self.node.input[position]) if self.has(position) else ""
 
     def shape(self, position: int = 0) -> tuple[int, ...]:
-        """Return an input's shape. Raises OnnxError where it is not static."""
+        """Return an input's shape. Raises OnnxError if it is not static."""
         return self._static(self.name(position))
 
     def result_shape(self) -> tuple[int, ...]:
-        """Return the shape of the first output. Raises OnnxError where it is not static."""
+        """Return the shape of the first output. Raises OnnxError if it is not static."""
         return self._static(self.node.output[0])
 
     def element(self, position: int = 0) -> int:
-        """Return an input's onnx.TensorProto data type. Raises OnnxError where it is not known."""
+        """Return an input's onnx.TensorProto data type. Raises OnnxError if it is unknown."""
         try:
             return self._known.element(self.name(position))
         except KeyError as error:
             raise self.refused(f"the unknown type of {self.name(position)}") from error
 
     def is_constant(self, position: int) -> bool:
-        """Return whether an input's value stands in the file."""
+        """Return whether the file holds an input's value."""
         return self._known.is_constant(self.name(position))
 
     def constant(self, position: int) -> NDArray[Any]:
-        """Return the value of a constant input. Raises OnnxError for one that is computed."""
+        """Return the value of a constant input. Raises OnnxError for a computed one."""
         if not self.is_constant(position):
             raise self.refused(f"{self.name(position)}, which is computed where a constant is needed")
         return self._known.constant(self.name(position))
 
     def integers(self, position: int) -> list[int]:
-        """Return the values of a constant input as a flat list. Raises OnnxError for one that is computed."""
+        """Return the values of a constant input as a flat list. Raises OnnxError for a computed one."""
         return [int(value) for value in self.constant(position).ravel()]
 
     def attribute(self, name: str, default: Any) -> Any:
@@ -83,7 +83,7 @@ class Site:
         return value.decode() if isinstance(value, bytes) else value
 
     def axis(self, value: int, rank: int) -> int:
-        """Return an axis counted from the front. Raises OnnxError for one that there is not."""
+        """Return an axis counted from the front. Raises OnnxError for an axis that does not exist."""
         if not -rank <= value < rank:
             raise self.refused(f"the axis {value} of {rank} dimensions")
         return value % rank
@@ -91,7 +91,7 @@ class Site:
     def refused(self, got: str) -> OnnxError:
         """Return the error that says why the operator has no form at opset 17."""
         return OnnxError(
-            f"{self._label} has an operator that opset {OPSET} cannot say: "
+            f"{self._label} has an operator that opset {OPSET} cannot express: "
             f"{self.node.op_type} ({node_name(self.node)}) of opset {self.opset}",
             got=got,
             hint=HINT,
@@ -115,18 +115,18 @@ class Site:
         return self.like(value, element)
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Write an operator of one output; return what it computes."""
+        """Write an operator with one output; return the name of that output."""
         made = self._fresh(operator.lower())
         self.nodes.append(helper.make_node(operator, list(inputs), [made], made, **attributes))
         return made
 
     def give(self, operator: str, *inputs: str, **attributes: Any) -> None:
-        """Write the operator that computes what the node computed, under its name."""
+        """Write the last operator of the replacement; it takes the node's name and outputs."""
         outputs, name = list(self.node.output), self.node.name
         self.nodes.append(helper.make_node(operator, list(inputs), outputs, name, **attributes))
 
     def keep(self, *inputs: str, without: tuple[str, ...] = (), **attributes: Any) -> None:
-        """Write the node itself with these inputs, by default its own, and some attributes left out or set."""
+        """Write the node itself with these inputs, by default its own, without some attributes and with others set."""
         kept = onnx.NodeProto()
         kept.CopyFrom(self.node)
         if inputs:
@@ -137,7 +137,7 @@ class Site:
         self.nodes.append(kept)
 
     def cast(self, tensor: str, element: int, to: int) -> str:
-        """Return the tensor, of one element type, in another."""
+        """Return the tensor cast from one element type to another."""
         return tensor if element == to else self.add("Cast", tensor, to=to)
 
     def reshaped(self, tensor: str, shape: tuple[int, ...]) -> str:
@@ -145,7 +145,7 @@ class Site:
         return self.add("Reshape", tensor, self.value(shape, np.int64))
 
     def give_reshaped(self, tensor: str, shape: tuple[int, ...]) -> None:
-        """Write a Reshape that computes what the node computed."""
+        """Write a Reshape as the last operator of the replacement."""
         self.give("Reshape", tensor, self.value(shape, np.int64))
 
     def _static(self, tensor: str) -> tuple[int, ...]:
@@ -155,5 +155,5 @@ class Site:
             raise self.refused(f"{tensor}, whose shape is not static") from error
 
     def _fresh(self, suffix: str) -> str:
-        # After what the operator gives, as nothing else does: many operators may go by one name.
+        # Named after the operator's output, which is unique; several operators may share one name.
         return fresh_name(f"{self.node.output[0]}/{suffix}", self._taken)

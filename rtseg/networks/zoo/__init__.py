@@ -1,1 +1,1 @@
-"""The networks themselves: one module each, with its facts at the end, and the trunks and blocks they share."""
+"""The networks: one module each, with its facts at the end, and shared trunks and blocks."""

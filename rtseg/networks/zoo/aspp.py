@@ -15,8 +15,7 @@ from rtseg.networks.zoo.layers import resize_to, spatial_size
 class BiasedConvBNAct(nn.Sequential):
     """Convolution with bias, batch normalisation and ReLU, at the size of its input.
 
-    The bias says nothing that the normalisation does not; the networks whose published parameter
-    counts are matched have it.
+    The normalisation makes the bias redundant, but the networks whose published parameter counts are matched have it.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, *, dilation: int = 1) -> None:

@@ -28,7 +28,7 @@ WIDTH = 256
 
 
 class LowLevelPath(nn.Module, ABC):
-    """What the decoder gets from the trunk's fine maps: `channels` features at 1/4."""
+    """The decoder's input from the trunk's fine maps: `channels` features at 1/4."""
 
     channels: int
 

@@ -1,15 +1,14 @@
-"""ENet: bottlenecks in a deep encoder and a small decoder that unpools by the encoder's maxima.
+"""ENet: bottlenecks in a deep encoder and a small decoder that unpools with the encoder's maxima.
 
-Paszke, Chaurasia, Kim, Culurciello: "ENet: A Deep Neural Network Architecture for Real-Time Semantic
-Segmentation", arXiv 1606.02147.
+Paszke, Chaurasia, Kim, Culurciello: "ENet: A Deep Neural Network Architecture for Real-Time Semantic Segmentation",
+arXiv 1606.02147.
 
     image -> 16 at 1/2 -> 64 at 1/4, 4 bottlenecks -> 128 at 1/8, 16 bottlenecks
                   where the maxima were |                       | where the maxima were
      logits at 1 <- 16 at 1/2, 1 bottleneck <- 64 at 1/4, 2 bottlenecks
 
-Where a maximum was is kept as a mask of zeros and ones in place of indices: unpooling is then a
-nearest-neighbour upsampling and a product, which every inference engine has, and which is what
-torch.nn.functional.max_unpool2d computes.
+The places of the maxima are kept as a mask of zeros and ones instead of indices. Unpooling is then a nearest-neighbour
+upsampling and a product, which every inference engine has, and equals torch.nn.functional.max_unpool2d.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from rtseg.networks.zoo.layers import initialize, spatial_size
 from rtseg.specs import Normalization
 
 EPSILON = 1e-3
-"""Of every batch normalisation, as in the authors' code."""
+"""Epsilon of every batch normalisation, as in the authors' code."""
 
 REDUCTION = 4
-"""A bottleneck's input channels over those between its 1x1 convolutions."""
+"""Ratio of a bottleneck's input channels to those between its 1x1 convolutions."""
 
 
 def maximum_mask(x: Tensor) -> Tensor:
     """Return ones where x has the maximum of its 2x2 window, the first in row-major order, and zeros elsewhere.
 
-    Shape and dtype are x's; height and width are even. The values of a window are compared with each
-    other and not with the pooled maximum: at reduced precision an engine may round the two differently,
-    and no value would equal its own maximum any more.
+    Shape and dtype are x's; height and width are even. The values of a window are compared with each other, not with
+    the pooled maximum: at reduced precision an engine may round the two differently, and then no value would equal its
+    own maximum.
     """
     left, right = x[..., 0::2], x[..., 1::2]
     in_right = (right > left).to(x.dtype)
@@ -73,9 +72,9 @@ class InitialBlock(nn.Module):
 
 
 class ConvolutionBranch(nn.Module):
-    """What every bottleneck has: a projection, convolutions and an expansion, each with batch normalisation.
+    """The branch of every bottleneck: a projection, convolutions and an expansion, each with batch normalisation.
 
-    One activation, of one slope where it has any, serves the whole block.
+    The whole block shares one activation, with one slope if it has any.
     """
 
     def __init__(self, *convolutions: nn.Conv2d | nn.ConvTranspose2d, relu: bool, dropout: float) -> None:
@@ -88,7 +87,7 @@ class ConvolutionBranch(nn.Module):
         self.dropout = nn.Dropout2d(dropout)
 
     def branch(self, x: Tensor) -> Tensor:
-        """Return what is added to the main path."""
+        """Return the branch's output, which is added to the main path."""
         *inner, expansion = self.convolutions
         for convolution in inner:
             x = self.act(convolution(x))
@@ -141,7 +140,7 @@ class DownsamplingBottleneck(ConvolutionBranch):
         """Return features at half the size, and x's maximum_mask."""
         main, added = F.max_pool2d(x, 2), self.branch(x)
         channels = int(main.shape[1])
-        # In place of F.pad, whose amounts would be computed inside the exported graph.
+        # Instead of F.pad, whose amounts would be computed inside the exported graph.
         joined = torch.cat([main + added[:, :channels], added[:, channels:]], 1)
         return self.act(joined), maximum_mask(x)
 
@@ -205,7 +204,7 @@ class ENet(SegmentationNetwork):
 
     @property
     def multiple(self) -> int:
-        """8: the encoder halves three times, and only windows that are whole are unpooled."""
+        """8: the encoder halves three times, and only complete windows are unpooled."""
         return 8
 
     def forward(self, images: Tensor) -> Tensor:

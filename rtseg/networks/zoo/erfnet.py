@@ -18,7 +18,7 @@ from rtseg.networks.zoo.layers import initialize
 from rtseg.specs import Normalization
 
 EPSILON = 1e-3
-"""Of every batch normalisation, as in the authors' code."""
+"""Epsilon of every batch normalisation, as in the authors' code."""
 
 DILATIONS = (2, 4, 8, 16)
 
@@ -90,7 +90,7 @@ class ERFNet(SegmentationNetwork):
 
     @property
     def multiple(self) -> int:
-        """8: the encoder halves three times and the decoder doubles what it gets."""
+        """8: the encoder halves three times and the decoder doubles as often."""
         return 8
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,8 +1,7 @@
-"""ESPNet: an encoder of dilated spatial pyramids, and a decoder as wide as there are classes.
+"""ESPNet: an encoder of dilated spatial pyramids, and a decoder with one channel per class.
 
-Mehta, Rastegari, Caspi, Shapiro, Hajishirzi: "ESPNet: Efficient Spatial Pyramid of Dilated
-Convolutions for Semantic Segmentation", ECCV 2018, Fig. 4d. Published code and weights:
-github.com/sacmehta/ESPNet (MIT licence).
+Mehta, Rastegari, Caspi, Shapiro, Hajishirzi: "ESPNet: Efficient Spatial Pyramid of Dilated Convolutions for Semantic
+Segmentation", ECCV 2018, Fig. 4d. Published code and weights: github.com/sacmehta/ESPNet (MIT licence).
 
     image -> stem 1/2 -> down, p x ESP 1/4 -> down, q x ESP 1/8 -> scores
                |  + image      |  + image                            |

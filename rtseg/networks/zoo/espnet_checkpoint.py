@@ -1,6 +1,6 @@
-"""The official checkpoints of ESPNet and ESPNetv2: their names for what rtseg names otherwise.
+"""Key maps for the official checkpoints of ESPNet and ESPNetv2.
 
-Those of ESPNet hold no layer that its code never calls. Those of ESPNetv2 do: the activation inside
+ESPNet's checkpoints hold only layers that its code calls. ESPNetv2's also hold an uncalled one: the activation inside
 each strided unit, which ends before it.
 """
 
@@ -12,12 +12,12 @@ from rtseg.networks.official import Modules, our_names
 
 
 def official_names(names: Collection[str]) -> dict[str, str | None]:
-    """Return our name for each of ESPNet's. Names that no official checkpoint has stay as they are."""
+    """Return rtseg's name for each name of ESPNet. Names that no official checkpoint has stay unchanged."""
     return our_names(names, _ESPNET)
 
 
 def official_names_v2(names: Collection[str]) -> dict[str, str | None]:
-    """Return our name for each of ESPNetv2's, None for those of layers that are never called.
+    """Return rtseg's name for each name of ESPNetv2, None for layers that are never called.
 
     Names that no official checkpoint has stay as they are.
     """
@@ -33,7 +33,7 @@ def _conv_bn_prelu(official: str, ours: str) -> dict[str, str]:
 
 
 def _esp(official: str, ours: str) -> dict[str, str]:
-    """Map an ESP module; a strided one has its normalisation directly, the others in a module of its own."""
+    """Map an ESP module; a strided one holds its normalisation directly, the others in a submodule."""
     strided = official.endswith("_0")
     return {
         f"{official}.c1.conv": f"{ours}.reduce",

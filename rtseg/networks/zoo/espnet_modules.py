@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 EPSILON = 1e-3
-"""Of ESPNet's batch normalisations, as in the official code. It matters: normalised images deviate by 1/255."""
+"""Epsilon of ESPNet's batch normalisations, as in the official code. It matters: normalised images deviate by 1/255."""
 
 
 class BNPReLU(nn.Sequential):
@@ -48,9 +48,9 @@ class ConvBNPReLU(nn.Sequential):
 class ESP(nn.Module):
     """Reduce, five dilated 3x3 convolutions side by side, hierarchical feature fusion, concatenation (Fig. 1).
 
-    Each branch of a dilation above 1 gets the sum of those before it, which takes away the gridding
-    of large dilations; the undilated branch stays out of the sums. The reduction is a 1x1, with
-    stride 2 a 3x3. The input is added where shapes allow.
+    Each branch of a dilation above 1 gets the sum of those before it, which removes the gridding of large dilations;
+    the undilated branch stays out of the sums. The reduction is a 1x1, with stride 2 a 3x3. The input is added where
+    shapes allow.
     """
 
     DILATIONS = (1, 2, 4, 8, 16)

@@ -58,7 +58,7 @@ class ESPNetv2(SegmentationNetwork):
         return self.training_logits(images)[0]
 
     def training_logits(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the main logits, then the auxiliary ones at 1/8, through which the main ones go as well."""
+        """Return the main logits, then the auxiliary ones at 1/8, from which the main ones are computed."""
         quarter = halved(halved(images))
         eighth = halved(quarter)
         level1 = self.stem(images)

@@ -74,13 +74,13 @@ class StridedEESP(nn.Module):
         self.act = nn.PReLU(out_channels)
 
     def forward(self, x: Tensor, image: Tensor) -> Tensor:
-        """Return features at half of x's size, rounded up, which is the size the image has to have already."""
+        """Return features at half of x's size, rounded up, which must already be the image's size."""
         merged = torch.cat([halved(x), self.pyramid(x)], 1)
         return self.act(merged + self.reinforce(image))  # type: ignore[no-any-return]
 
 
 class DepthwisePyramidPooling(nn.Module):
-    """The decoder's pyramid pooling: the map halved four times over, a depthwise 3x3 on each, all merged."""
+    """The decoder's pyramid pooling: the map halved four times, a depthwise 3x3 on each, all merged."""
 
     LEVELS = 4
 

@@ -161,7 +161,7 @@ def _stage(in_channels: int, out_channels: int, *, stride: int) -> nn.Sequential
 
 
 def _projection(in_channels: int) -> nn.Sequential:
-    # The bias is void before a normalisation, but it is in the published count.
+    # The bias has no effect before a normalisation, but the published count includes it.
     return nn.Sequential(nn.Conv2d(in_channels, CHANNELS, 1), nn.BatchNorm2d(CHANNELS))
 
 

@@ -1,10 +1,9 @@
 """The hybrid attention feature fusion network, built from its abstract.
 
-Xie, Li, Tian: "Feature Fusion Network Based on Hybrid Attention for Semantic Segmentation", IEEE World
-AI IoT Congress 2022, doi 10.1109/AIIoT54504.2022.9817347. Only the abstract is public to us: it
-states MobileNetV2, spatial and channel attention on both low-level and high-level features, and
-supervision at every stage of the backbone. Every width, the wiring and the weight of the auxiliary
-losses are chosen here; a result of this network is not one of the paper.
+Xie, Li, Tian: "Feature Fusion Network Based on Hybrid Attention for Semantic Segmentation", IEEE World AI IoT Congress
+2022, doi 10.1109/AIIoT54504.2022.9817347. Only the abstract is available: it states MobileNetV2, spatial and channel
+attention on both low-level and high-level features, and supervision at every stage of the backbone. Every width, the
+wiring and the weight of the auxiliary losses are chosen here; results of this network are not results of the paper.
 
     image -> MobileNetV2 ->  24 at 1/4    32 at 1/8    96 at 1/16    320 at 1/32
                                 |            |             |             |
@@ -40,7 +39,7 @@ class ChannelGate(nn.Module):
 
 
 class SpatialGate(nn.Module):
-    """Weights in 0..1 for the places, by a 7x7 over mean and maximum of the channels, as CBAM has it."""
+    """Weights in 0..1 for the pixels, from a 7x7 over mean and maximum of the channels, as in CBAM."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,10 +68,10 @@ class GatedProjection(nn.Module):
 
 
 class HybridAttentionFusion(nn.Module):
-    """Join a low-level and a high-level map, each under the gates of its own and, crossed, of the other.
+    """Join a low-level and a high-level map, each under its own gates and, if crossed, those of the other.
 
-    Crossed, the high-level map says which channels of the low-level one count, and the low-level map
-    which places of the high-level one: the first has the context, the second the contours.
+    If crossed, the high-level map gates the channels of the low-level one, and the low-level map gates the pixels of
+    the high-level one: the first has the context, the second the contours.
     """
 
     def __init__(self, low_channels: int, high_channels: int, channels: int, *, crossed: bool) -> None:

@@ -97,10 +97,10 @@ def resize_to(x: Tensor, size: tuple[int, int], *, align_corners: bool = False) 
 
 
 def adaptive_average_pool(x: Tensor, bins: int) -> Tensor:
-    """Return what F.adaptive_avg_pool2d(x, bins) returns, as two products with constant matrices.
+    """Return F.adaptive_avg_pool2d(x, bins), computed as two products with constant matrices.
 
-    Adaptive pooling is linear. Written so, it exports to static ONNX for any size, also where the
-    bins do not divide the map and no exporter finds a pooling that does.
+    Adaptive pooling is linear. In this form it exports to static ONNX for any size, also if the bins do not divide the
+    map, which exporters cannot express as pooling.
     """
     height, width = spatial_size(x)
     rows = torch.from_numpy(bin_weights(height, bins)).to(x)
@@ -109,7 +109,7 @@ def adaptive_average_pool(x: Tensor, bins: int) -> Tensor:
 
 
 def bin_weights(length: int, bins: int) -> NDArray[np.float32]:
-    """Return the matrix (bins, length) that averages each bin; NumPy, as tracing would record torch's filling."""
+    """Return the matrix (bins, length) that averages each bin; in NumPy, because tracing would record torch's work."""
     weights = np.zeros((bins, length), np.float32)
     for index in range(bins):
         start = index * length // bins
@@ -129,7 +129,7 @@ def bilinear_weights(inputs: int, outputs: int, *, align_corners: bool = False) 
 
 
 def initialize(module: nn.Module) -> None:
-    """Fill convolutions as He et al. (2015), fan-out; batch normalisation with one and zero."""
+    """Initialise convolutions as He et al. (2015), fan-out; batch normalisation with one and zero."""
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

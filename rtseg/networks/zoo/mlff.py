@@ -1,7 +1,7 @@
 """The multi-level feature fusion network: DeepLabv3+ on MobileNetV2 with a richer low-level path.
 
 Huo, Wang, Liu, Li: "Lightweight Semantic Segmentation Algorithm Based on Multi-level Feature Fusion",
-2023. No code was published, and its figures were not at hand.
+2023. No code was published, and the figures were not available.
 
     image -> MobileNetV2 -> last map -> pyramid pooling -> 256, upsampled ------+
                   |                                                             |
@@ -9,8 +9,7 @@ Huo, Wang, Liu, Li: "Lightweight Semantic Segmentation Algorithm Based on Multi-
                   |                                                             |
                   +------> 24 at 1/4 -> feature enhancement -> 64 --------------+-> 3x3, 3x3, 1x1 at 1/4
 
-What the paper leaves open was chosen so that the file of weights has the size of Table 4; see
-MLFF.inferred.
+What the paper leaves open was chosen so that the file of weights has the size of Table 4; see MLFF.inferred.
 """
 
 from __future__ import annotations
@@ -60,7 +59,7 @@ class EnhancedLevels(LowLevelPath):
 
 
 LOW_LEVEL_PATHS: dict[str, type[LowLevelPath]] = {"with": EnhancedLevels, "without": ProjectedQuarter}
-"""By what Table 3 switches on and off."""
+"""The low-level path for each setting of Table 3."""
 
 
 class MultiLevelFeatureFusionNet(DeepLabV3Plus):

@@ -75,7 +75,7 @@ class MobileNetV2(nn.Module):
             for block in range(blocks):
                 stride, dilation = first_stride if block == 0 else 1, 1
                 if output_stride == 16 and len(layers) >= DILATED_FROM:
-                    # The first of them still sees a map at 1/16: it is those after it that lost a step.
+                    # The first of them still reads a map at 1/16; only those after it lost a step.
                     stride, dilation = 1, 1 if len(layers) == DILATED_FROM else 2
                 layers.append(Bottleneck(channels, out_channels, expansion=expansion, stride=stride, dilation=dilation))
                 channels = out_channels

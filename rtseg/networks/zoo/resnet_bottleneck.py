@@ -58,9 +58,9 @@ class Bottleneck(nn.Module):
 class ResNet50(nn.Module):
     """The stem and the four stages of ResNet-50.
 
-    The feature maps lie at 1/4, 1/8, 1/16 and 1/32, none coarser than 1/output_stride: the stages
-    beyond keep the size and dilate their 3x3 convolutions instead (Yu and Koltun, ICLR 2016). With
-    deep_stem three 3x3 convolutions to 128 channels stand for the 7x7 to 64.
+    The feature maps lie at 1/4, 1/8, 1/16 and 1/32, none coarser than 1/output_stride: the stages beyond keep the size
+    and dilate their 3x3 convolutions instead (Yu and Koltun, ICLR 2016). With deep_stem three 3x3 convolutions to 128
+    channels replace the 7x7 to 64.
     """
 
     name = "resnet50"
@@ -96,7 +96,7 @@ def _deep_stem(out_channels: int) -> nn.Sequential:
 
 
 def _stage(in_channels: int, index: int, *, stride: int, dilations: tuple[int, ...]) -> nn.Sequential:
-    """Return a stage. Where it dilates, its first block keeps the dilation of the stage before."""
+    """Return a stage. If it dilates, its first block keeps the dilation of the previous stage."""
     dilation, before = dilations[index], dilations[max(index - 1, 0)]
     first = Bottleneck(in_channels, WIDTHS[index], stride=stride if dilation == before else 1, dilation=before)
     rest = (Bottleneck(CHANNELS[index], WIDTHS[index], dilation=dilation) for _ in range(BLOCKS[index] - 1))

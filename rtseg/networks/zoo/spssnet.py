@@ -1,8 +1,8 @@
 """SPSSNet: Fast-SCNN with four stage-pooling modules between its branches.
 
-Mamoon, Manzoor, Zhang, Ali, Lu: "SPSSNet: a real-time network for image semantic segmentation",
-Frontiers of Information Technology & Electronic Engineering 21(12), 2020. No code was published, and
-the layers are known from AFFNet's description alone (Kuang et al., section IV and Fig. 7).
+Mamoon, Manzoor, Zhang, Ali, Lu: "SPSSNet: a real-time network for image semantic segmentation", Frontiers of
+Information Technology & Electronic Engineering 21(12), 2020. No code was published, and the layers are known only from
+AFFNet's description (Kuang et al., section IV and Fig. 7).
 
     image -> shared layers, 1/8 -> stage 1 -> stage 2 -> stage 3 -> pyramid pooling
                      |                |          |          |            |    |

@@ -1,4 +1,4 @@
-"""U-Net on VGG16: an encoder whose maps are handed over to a decoder of the same resolutions.
+"""U-Net on VGG16: an encoder whose maps are passed to a decoder of the same resolutions.
 
 Ronneberger, Fischer, Brox: "U-Net: Convolutional Networks for Biomedical Image Segmentation", MICCAI
 2015. The layers and widths are those of github.com/bubbliiiing/unet-pytorch (MIT licence), whose file

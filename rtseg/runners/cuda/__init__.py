@@ -1,6 +1,6 @@
-"""CUDA behind one thin module: `open_cuda` gives a driver, `device_pointer` takes arrays of others without copies.
+"""CUDA behind one thin module: `open_cuda` returns a driver, `device_pointer` reads other libraries' arrays in place.
 
-Importing it needs NumPy only, and no GPU. What is missing is said by open_cuda, in one line.
+Importing it needs only NumPy, and no GPU. open_cuda reports in one line what is missing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Arrays that already are on the device, taken from whatever library holds them, without copies."""
+"""Take arrays of any library that are already on the device, without copies."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _TO_CUDA = 'put it on the device: tensor.to("cuda"), or give it as a NumPy array
 
 @dataclass(frozen=True)
 class DeviceView:
-    """Memory on the device that someone else owns. owner keeps it alive while the view is.
+    """Device memory with another owner. owner keeps the memory alive as long as the view exists.
 
     producer is the handle of the stream that may still be writing it: CudaDriver.wait_for_producer waits for it. None
-    means that there is nothing to wait for, or that the caller has seen to it.
+    means that there is nothing to wait for, or that the caller has done so.
     """
 
     pointer: int
@@ -40,15 +40,15 @@ def device_pointer(
     device: int = 0,
     stream: int | None = None,
 ) -> DeviceView:
-    """Return where an array of exactly that shape and dtype lies on the device, in C order.
+    """Return the place on the device of an array of exactly that shape and dtype, in C order.
 
-    array is one of: a pointer as a number, of which nothing can be checked; DeviceMemory, whose size is; an object with
-    `__dlpack__` (torch, CuPy, JAX); one with `__cuda_array_interface__` version 2 or 3 (Numba, PyCUDA, CuPy). DLPack
-    goes first where an object has both, as its producer is told the stream, by its handle, in which the array will be
-    used, and puts its own unfinished work before that.
+    array is one of: a pointer as a number, which cannot be checked; DeviceMemory, whose size is checked; an object with
+    `__dlpack__` (torch, CuPy, JAX); one with `__cuda_array_interface__` version 2 or 3 (Numba, PyCUDA, CuPy). DLPack is
+    preferred if an object has both: its producer receives the handle of the stream in which the array will be used, and
+    orders its unfinished work before it.
 
-    Raises CudaError for an array elsewhere, of another device, dtype or shape, one that is not C-contiguous, or a
-    read-only one where writable is asked for.
+    Raises CudaError for an array that is not on this device, has another dtype or shape, is not C-contiguous, or is
+    read-only although writable is True.
     """
     wanted = _Wanted(shape, np.dtype(dtype), writable, device)
     if isinstance(array, DeviceMemory):
@@ -70,7 +70,7 @@ def device_pointer(
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What an array has to be."""
+    """The requirements on an array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -89,10 +89,10 @@ class _Wanted:
         return tuple(int(length) * self.dtype.itemsize for length in lengths)
 
     def require(self, dtype: str, shape: tuple[int, ...], strides: tuple[int, ...] | None, read_only: bool) -> None:
-        """Raise CudaError for an array that is not as wanted. strides is in bytes; None is C order."""
+        """Raise CudaError for an array that does not meet them. strides is in bytes; None is C order."""
         if dtype != self.dtype.name or shape != self.shape:
             raise CudaError(_DOING, name=f"{dtype} {shape}", expected=f"{self.dtype.name} {self.shape}")
-        # The stride of an axis of one element is never used, and producers write anything there.
+        # The stride of an axis of one element is never used, so producers may write anything there.
         if strides is not None and any(
             length > 1 and got != wanted for length, got, wanted in zip(shape, strides, self.strides)
         ):
@@ -103,7 +103,7 @@ class _Wanted:
                 hint="tensor.contiguous(), or ascontiguousarray of its library",
             )
         if read_only and self.writable:
-            raise CudaError(_DOING, name="a read-only array", expected="one that may be written to")
+            raise CudaError(_DOING, name="a read-only array", expected="a writable one")
 
 
 def _from_memory(memory: DeviceMemory, wanted: _Wanted) -> DeviceView:
@@ -114,7 +114,8 @@ def _from_memory(memory: DeviceMemory, wanted: _Wanted) -> DeviceView:
 
 
 def _from_dlpack(array: Any, wanted: _Wanted, stream: int | None) -> DeviceView:
-    # The device first: asking for a capsule may already be work, and fails on other devices in words of the library.
+    # Check the device first: making a capsule may already cost work, and on other devices the library's own error
+    # appears.
     kind, ordinal = (int(number) for number in array.__dlpack_device__())
     if kind not in (dlpack.CUDA, dlpack.CUDA_MANAGED):
         name = f"{type(array).__name__} in {dlpack.DEVICES.get(kind, f'DLPack device type {kind}')}"

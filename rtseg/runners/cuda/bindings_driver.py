@@ -40,19 +40,19 @@ from rtseg.runners.cuda.protocol import (
 )
 
 _CAPTURING = threading.RLock()
-"""Held while work is captured: the collector is one for all threads."""
+"""Held while work is captured: all threads share one garbage collector."""
 
 _TAKING, _LEAVING = "take the device's context", "leave the device's context"
 
 
 class BindingsDriver(CudaDriver):
-    """cuda-python 12 and 13. Captures graphs, compiles with NVRTC or, where that is not installed, nvcc."""
+    """cuda-python 12 and 13. Captures graphs; compiles with NVRTC or, if that is not installed, with nvcc."""
 
     name = "cuda-python"
     captures = True
 
     def __init__(self, device: int = 0) -> None:
-        """Open the device and make its primary context the calling thread's. Raises as open_cuda says."""
+        """Open the device and make its primary context current in the calling thread. Raises as open_cuda does."""
         self._driver, _ = bindings()
         self.version = installed_version()
         self._cu = CheckedCalls(self._driver, _failed, missing_function)
@@ -87,7 +87,7 @@ class BindingsDriver(CudaDriver):
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Make the primary context the calling thread's own, and then give the thread back what it had."""
+        """Make the primary context current in the calling thread, and restore the thread's previous one at the end."""
         self._cu.cuCtxPushCurrent(_TAKING, self._primary.context)
         try:
             yield
@@ -129,15 +129,15 @@ class BindingsDriver(CudaDriver):
         return Event(int(native), native, self._freeing(self._cu.cuEventDestroy, native))
 
     def synchronize(self, stream: Stream) -> None:
-        """Return when everything in the stream is done."""
+        """Wait until everything in the stream is done."""
         self._cu.cuStreamSynchronize("finish a stream's work", stream.native)
 
     def record(self, event: Event, stream: Stream) -> None:
-        """Put the event behind the work that is in the stream now."""
+        """Put the event after the work that is in the stream now."""
         self._cu.cuEventRecord("record an event", event.native, stream.native)
 
     def synchronize_event(self, event: Event) -> None:
-        """Return when the event's work is done."""
+        """Wait until the event's work is done."""
         self._cu.cuEventSynchronize("finish the work before an event", event.native)
 
     def elapsed_ms(self, start: Event, end: Event) -> float:
@@ -145,14 +145,14 @@ class BindingsDriver(CudaDriver):
         return float(self._cu.cuEventElapsedTime("read the time between two events", start.native, end.native))
 
     def wait(self, stream: Stream, event: Event) -> None:
-        """Let the stream's further work wait for the event."""
+        """Make later work in the stream wait for the event."""
         self._cu.cuStreamWaitEvent("let a stream wait for an event", stream.native, event.native, 0)
 
     def wait_for_producer(self, stream: Stream, producer: int) -> None:
-        """Let the stream's further work wait for what is now in another library's stream, given by its handle."""
+        """Make later work in the stream wait for the current work of another library's stream, given by its handle."""
         event = self.create_event()
         self._cu.cuEventRecord("record an event in another library's stream", event.native, producer)
-        self.wait(stream, event)  # CUDA frees an event only when the work it stands for is done
+        self.wait(stream, event)  # CUDA frees an event only when its work is done
 
     def copy_to_device(self, target: Pointer, source: Array, stream: Stream) -> None:
         """Copy a C-contiguous array to the device."""
@@ -165,7 +165,7 @@ class BindingsDriver(CudaDriver):
         doing = "copy an array from the device"
         require_room(target, source, doing)
         if not target.flags.writeable:
-            raise CudaError(doing, name="a read-only array", expected="one that may be written to")
+            raise CudaError(doing, name="a read-only array", expected="a writable one")
         self._cu.cuMemcpyDtoHAsync(doing, target.ctypes.data, address(source), target.nbytes, stream.native)
 
     def copy_on_device(self, target: Pointer, source: Pointer, size: int, stream: Stream) -> None:
@@ -182,11 +182,11 @@ class BindingsDriver(CudaDriver):
         self._cu.cuMemsetD8Async(doing, address(target), value, size, stream.native)
 
     def compile(self, source: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
-        """Return machine code of the CUDA C++ source for this device, by NVRTC, else by the toolkit's nvcc."""
+        """Return machine code of the CUDA C++ source for this device, from NVRTC, else from the toolkit's nvcc."""
         return compile_kernel(source, self.device.architecture, name=name, options=options)
 
     def load_module(self, image: bytes) -> Module:
-        """Load what compile returned."""
+        """Load machine code that compile returned."""
         native = self._cu.cuModuleLoadData(f"load {len(image)} bytes of device code", image)
         return Module(int(native), native, self._freeing(self._cu.cuModuleUnload, native))
 
@@ -205,7 +205,7 @@ class BindingsDriver(CudaDriver):
         )
 
     def capture(self, stream: Stream, work: Callable[[], object]) -> Graph:
-        """Call work and return what it put into the stream, without having run it."""
+        """Call work and return the graph of what it put into the stream, without running it."""
         mode = self._driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         with without_collection():
             self._cu.cuStreamBeginCapture("begin to capture a graph", stream.native, mode)
@@ -220,16 +220,16 @@ class BindingsDriver(CudaDriver):
         finally:
             self._cu.cuGraphDestroy("free a captured graph", recorded)
         graph = Graph(int(native), native, self._freeing(self._cu.cuGraphExecDestroy, native))
-        # Else the first launch would do this, and take longer than the others.
+        # Otherwise the first launch would do this, and take longer than the others.
         self._cu.cuGraphUpload("put a graph on the device", native, stream.native)
         return graph
 
     def _abandon_capture(self, stream: Stream) -> None:
-        """End a capture whose work failed; the work's own exception is the one to be seen."""
+        """End a capture whose work failed; the caller should see the work's own exception."""
         try:
             recorded = self._cu.cuStreamEndCapture("end a capture", stream.native)
         except CudaError:
-            return  # the failure had invalidated it, and ending it freed what there was
+            return  # the failure invalidated the capture, and ending it freed everything
         self._cu.cuGraphDestroy("free a captured graph", recorded)
 
     def launch_graph(self, graph: Graph, stream: Stream) -> None:
@@ -241,7 +241,7 @@ class BindingsDriver(CudaDriver):
 
 
 class _PrimaryContext:
-    """A share in a device's primary context, given back when neither a driver nor anything made by it is left."""
+    """A reference to a device's primary context, released when no driver and no object made by one is left."""
 
     def __init__(self, calls: CheckedCalls, device: Any) -> None:
         self._calls = calls
@@ -249,19 +249,19 @@ class _PrimaryContext:
         weakref.finalize(self, _unless_lost, calls.cuDevicePrimaryCtxRelease, "give the context back", device)
 
     def free(self, function: Callable[..., object], native: Any) -> None:
-        """Free something in whatever thread drops it last, which may be in no context, or in another device's."""
+        """Free a resource in the thread that drops it last, which may have no context, or another device's."""
         _unless_lost(self._free, function, native)
 
     def _free(self, function: Callable[..., object], native: Any) -> None:
         self._calls.cuCtxPushCurrent(_TAKING, self.context)
         try:
-            function("free what is not used any more", native)
+            function("free unused resources", native)
         finally:
             self._calls.cuCtxPopCurrent(_LEAVING)
 
 
 def _unless_lost(function: Callable[..., object], *arguments: Any) -> None:
-    """Call it. After an illegal address every call of the process fails, and freeing has nothing left to do."""
+    """Call the function. After an illegal address every CUDA call fails, and there is nothing left to free."""
     try:
         function(*arguments)
     except CudaError:
@@ -270,7 +270,7 @@ def _unless_lost(function: Callable[..., object], *arguments: Any) -> None:
 
 @contextlib.contextmanager
 def without_collection() -> Iterator[None]:
-    """Keep Python's collector from freeing something of CUDA's in this thread, which would spoil a capture."""
+    """Keep Python's garbage collector from freeing CUDA resources in this thread, which would break a capture."""
     with _CAPTURING:
         enabled = gc.isenabled()
         gc.disable()
@@ -282,14 +282,14 @@ def without_collection() -> Iterator[None]:
 
 
 class _PinnedBlock:
-    """Page-locked memory, as NumPy takes it."""
+    """Page-locked memory with NumPy's array interface."""
 
     def __init__(self, pointer: int, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
         self.__array_interface__ = {"version": 3, "shape": shape, "typestr": kind.str, "data": (pointer, False)}
 
 
 class _Parameters:
-    """A kernel's arguments in memory: CUDA takes an array of pointers, one to each value, and copies the values."""
+    """A kernel's arguments in memory: CUDA reads an array of pointers, one to each value, and copies the values."""
 
     def __init__(self, arguments: Sequence[Argument]) -> None:
         values = values_of(arguments)
@@ -316,7 +316,7 @@ def _initialise(driver: Any) -> None:
 
 
 def installed_version() -> str:
-    """Return the version of cuda-python, or an empty string where its metadata is missing."""
+    """Return the version of cuda-python, empty if its metadata is missing."""
     for name in ("cuda-bindings", "cuda-python"):
         try:
             return metadata.version(name)

@@ -1,4 +1,4 @@
-"""The package cuda.bindings of cuda-python, under either of the names it has had."""
+"""Import cuda.bindings of cuda-python, under either of its two names."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from types import ModuleType
 from rtseg.errors import CudaError, MissingDependencyError, first_line
 
 _NAMES = (("cuda.bindings.driver", "cuda.bindings.nvrtc"), ("cuda.cuda", "cuda.nvrtc"))
-"""The second is what cuda-python 12.0 to 12.5 had."""
+"""The second is the name in cuda-python 12.0 to 12.5."""
 
 
 def bindings() -> tuple[ModuleType, ModuleType]:
-    """Return the module of the driver's functions and that of NVRTC's. Needs neither a GPU nor a driver.
+    """Return the module of the driver's functions and that of NVRTC. Needs neither a GPU nor a driver.
 
-    Raises MissingDependencyError, and CudaError for a package that is there but cannot be imported.
+    Raises MissingDependencyError, and CudaError for an installed package that cannot be imported.
     """
     for driver, nvrtc in _NAMES:
         try:
@@ -29,5 +29,5 @@ def bindings() -> tuple[ModuleType, ModuleType]:
 
 
 def version_pair(number: int) -> tuple[int, int]:
-    """Return a version as CUDA writes it, such as 12040, as (12, 4)."""
+    """Return CUDA's version number, such as 12040, as a pair, (12, 4)."""
     return number // 1000, number % 1000 // 10

@@ -1,4 +1,4 @@
-"""NVIDIA's bindings, with every return code looked at."""
+"""NVIDIA's bindings with every return code checked."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rtseg.errors import CudaError, first_line
 
 
 class CheckedCalls:
-    """The functions of cuda.bindings.driver or cuda.bindings.nvrtc, raising instead of returning a code.
+    """The functions of cuda.bindings.driver or cuda.bindings.nvrtc; they raise instead of returning a code.
 
-    Called as `calls.cuMemAlloc(doing, size)`: doing says what for, to stand in the error. What comes back is what is
-    left without the code: an empty tuple, one value, or a tuple. failed makes the exception for a code; missing the one
-    for a function, or a whole library, that the package could not find, which it says with a RuntimeError at the call.
+    Call them as `calls.cuMemAlloc(doing, size)`: doing names the purpose for the error message. The result lacks the
+    code: an empty tuple, one value, or a tuple. failed makes the exception for a code. missing makes the exception for
+    a function, or a whole library, that the package cannot find; it raises a RuntimeError at the call then.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class CheckedCalls:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         checked = self._checked(getattr(self._module, name))
-        setattr(self, name, checked)  # so that the next call finds it without coming here
+        setattr(self, name, checked)  # so that the next call skips __getattr__
         return checked
 
     def _checked(self, function: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:

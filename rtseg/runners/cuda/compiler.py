@@ -1,4 +1,4 @@
-"""CUDA C++ to device code, by whichever compiler of NVIDIA's is installed."""
+"""Compile CUDA C++ to device code with whichever NVIDIA compiler is installed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rtseg.runners.cuda import nvcc, nvrtc
 
 
 def compile_kernel(source: str, arch: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
-    """Return what a driver loads of the source, for an architecture such as sm_90: by NVRTC, without it by nvcc.
+    """Return device code of the source for an architecture such as sm_90, from NVRTC, else from nvcc.
 
-    name stands in messages; options are those that both take. Raises CudaError with the compiler's errors, and where
+    name appears in messages; options are those that both accept. Raises CudaError with the compiler's errors, and if
     neither is installed.
     """
     try:

@@ -1,4 +1,4 @@
-"""DLPack capsules read with ctypes: the layout of dlpack.h, versions before 1.0 and 1.x."""
+"""Read DLPack capsules with ctypes, in the layout of dlpack.h, versions before 1.0 and 1.x."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CPU, CUDA, CUDA_HOST, CUDA_MANAGED = 1, 2, 3, 13
 DEVICES = {CPU: "host memory", CUDA: "CUDA", CUDA_HOST: "page-locked host memory", CUDA_MANAGED: "CUDA (managed)"}
 
 MAX_VERSION = (1, 1)
-"""What is asked for; other minor versions have the same layout."""
+"""The requested version; other minor versions have the same layout."""
 
 _KINDS = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
 _READ_ONLY = 1
@@ -58,7 +58,7 @@ class _DLManagedTensorVersioned(ctypes.Structure):
 
 @dataclass(frozen=True)
 class DLPackTensor:
-    """What a capsule says. strides counts elements and is None for C order; dtype is such as float16 or uint8."""
+    """The description in a capsule. strides counts elements, None for C order; dtype is a name such as float16."""
 
     pointer: int
     device_type: int
@@ -70,13 +70,13 @@ class DLPackTensor:
 
 
 def read_capsule(capsule: Any) -> DLPackTensor:
-    """Return what a capsule says, leaving it its owner: the memory lives as long as the capsule.
+    """Return the description in a capsule, which stays the owner: the memory lives as long as the capsule.
 
-    Raises ValueError for what is no DLPack capsule, was consumed before, or has a layout of a later major version.
+    Raises ValueError for anything but a DLPack capsule, for a consumed one, and for a later major version.
     """
     if _is_valid(capsule, b"dltensor_versioned"):
         pointer = _get_pointer(capsule, b"dltensor_versioned")
-        # Version first: behind it a later major version may have any layout.
+        # Check the version first: a later major version may have any layout after it.
         version = _Version.from_address(pointer)
         if version.major != MAX_VERSION[0]:
             raise ValueError(f"DLPack version {version.major}.{version.minor}")

@@ -1,4 +1,4 @@
-"""The kernels of the two ends, compiled for a device and loaded; the machine code is kept in the user's cache."""
+"""The kernels of preprocessing and tail, compiled for a device and loaded; machine code is kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class EndKernels:
     """The kernels of rtseg.runners.cuda.ends on one device. Safe to use from several threads at once."""
 
     def __init__(self, driver: CudaDriver) -> None:
-        """Load them, compiled now unless they are in the cache. Raises CudaError, and what driver.compile raises."""
+        """Load the kernels, compiled first unless cached. Raises CudaError, and what driver.compile raises."""
         self._driver = driver
         self._module = _loaded(driver)
         self._kernels: dict[str, Kernel] = {}
 
     def bound(self, launch: ends.Launch, stream: Stream) -> Callable[[], None]:
-        """Return what puts that launch into the stream, everything looked up beforehand."""
+        """Return a function that puts that launch into the stream; all look-ups are already done."""
         kernel = self._kernels.get(launch.kernel)
         if kernel is None:
             kernel = self._kernels[launch.kernel] = self._driver.kernel(self._module, launch.kernel)
@@ -34,7 +34,7 @@ class EndKernels:
 
 
 def code_path(driver: CudaDriver) -> Path:
-    """Return where the machine code lies: its name is made of everything that decides it."""
+    """Return the path of the machine code; its name depends on everything that decides the code."""
     device = driver.device
     decides = [ends.source(), list(ends.OPTIONS), driver.name, driver.version, device.driver, device.architecture]
     return CODE.path(decides, label=f"frame-ends-{device.architecture}")
@@ -44,10 +44,10 @@ def _loaded(driver: CudaDriver) -> Module:
     path = code_path(driver)
     kept = CODE.read(path)
     if kept is not None:
-        with contextlib.suppress(CudaError):  # code that is not for this driver after all
+        with contextlib.suppress(CudaError):  # cached code that this driver does not load
             return driver.load_module(kept)
     code = driver.compile(ends.source(), name=ends.NAME, options=ends.OPTIONS)
     module = driver.load_module(code)
-    with contextlib.suppress(WriteError):  # a cache that cannot be written is none
+    with contextlib.suppress(WriteError):  # go on without a cache if it cannot be written
         CODE.write(path, code)
     return module

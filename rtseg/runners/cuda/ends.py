@@ -1,11 +1,11 @@
-"""The two ends of a frame on the GPU: which kernel of native/frame_ends.cu, how many blocks, which arguments.
+"""Preprocessing and tail of a frame on the GPU: kernel of native/frame_ends.cu, number of blocks, arguments.
 
     module = driver.load_module(driver.compile(ends.source(), name=ends.NAME, options=ends.OPTIONS))
     tail = ends.tail(logits, (19, 128, 256), labels, (1024, 2048), dtype="float16", align_corners=False)
     driver.launch(driver.kernel(module, tail.kernel), tail.grid, tail.block, tail.arguments.values(), stream)
 
-Pointers are numbers, and nothing is known of the memory behind them: its size is the caller's to see to. The kernels
-check nothing either, so what they cannot take is refused here. All of a launch stands in it, so it is made once.
+Pointers are plain numbers; the caller must make sure that their memory is large enough. The kernels check nothing, so
+this module refuses what they do not support. A launch is complete in itself and can be used repeatedly.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from rtseg.runners.cuda.protocol import Grid
 from rtseg.specs import COLOUR_ORDERS, MAX_CLASSES, MAX_LOGIT, ImageSpec
 
 NAME = "frame_ends.cu"
-"""What the compiler's messages call the source."""
+"""Name of the source in the compiler's messages."""
 
 OPTIONS = ("--std=c++14",)
-"""For the compiler, beside the architecture. Never --use_fast_math: the results would differ from the CPU's."""
+"""Compiler options besides the architecture. Never --use_fast_math: the results would differ from the CPU's."""
 
 BLOCK: Grid = (32, 8, 1)
-"""The threads of a block, of every kernel."""
+"""Threads of a block, for every kernel."""
 
 TILES = {
     "front_resize": (64, 32),
@@ -43,27 +43,27 @@ TILES = {
     "mask": (128, 8),
     "overlay": (128, 8),
 }
-"""Width and height of the output that a block makes."""
+"""Width and height of the output of one block."""
 
 SUFFIXES = {"float32": "f32", "float16": "f16"}
-"""Of the kernels' names, by the type of the tensor or the logits."""
+"""Suffixes of the kernels' names, by the type of the tensor or the logits."""
 
 KERNELS = (*(f"rtseg_{work}_{s}" for work in TILES if work != "overlay" for s in SUFFIXES.values()), "rtseg_overlay")
-"""All functions of the source."""
+"""All kernels of the source."""
 
 MAX_WINDOWED_SIDE = 1 << 18
-"""Of logits and labels in tail_cells, where they are of a window. Up to here rounding moves a sample by less than one
+"""Largest side of logits and labels in tail_cells for a window. Up to here rounding moves a sample by less than one
 logit, so that a tile has room for its cells."""
 
 MAX_BLOCKS = (1 << 31) - 1
-"""Of a one-dimensional grid."""
+"""Largest one-dimensional grid."""
 
 Size = tuple[int, int]
 """Height and width."""
 
 
 def source() -> str:
-    """Return the CUDA C++ source of all kernels. It includes nothing."""
+    """Return the CUDA C++ source of all kernels. It has no #include."""
     return (Path(__file__).resolve().parents[2] / "native" / NAME).read_text(encoding="utf-8")
 
 
@@ -72,17 +72,17 @@ def _passed_as(kind: type[np.generic]) -> Any:
 
 
 class _Arguments:
-    """A kernel's parameters, in its order."""
+    """A kernel's parameters, in order."""
 
     def values(self) -> tuple[np.generic, ...]:
-        """Return them as NumPy scalars of the parameters' types; pointers are uint64."""
+        """Return the arguments as NumPy scalars of the parameters' types; pointers are uint64."""
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return tuple(field.metadata["kind"](getattr(self, field.name)) for field in fields)
 
 
 @dataclass(frozen=True)
 class FrontArguments(_Arguments):
-    """Of rtseg_front_*: a uint8 image (height, width, 3) to a tensor (3, out_height, out_width)."""
+    """Arguments of rtseg_front_*: a uint8 image (height, width, 3) to a tensor (3, out_height, out_width)."""
 
     image: int = _passed_as(np.uint64)
     height: int = _passed_as(np.int32)
@@ -103,7 +103,7 @@ class FrontArguments(_Arguments):
 
 @dataclass(frozen=True)
 class LetterboxArguments(FrontArguments):
-    """Of rtseg_letterbox_*: the same, and the part of the tensor that the image covers."""
+    """Arguments of rtseg_letterbox_*: the same, and the part of the tensor that the image covers."""
 
     top: int = _passed_as(np.int32)
     left: int = _passed_as(np.int32)
@@ -114,7 +114,7 @@ class LetterboxArguments(FrontArguments):
 
 @dataclass(frozen=True)
 class TailArguments(_Arguments):
-    """Of rtseg_tail_*: logits (classes, h, w), strides in elements, to uint8 labels (height, width)."""
+    """Arguments of rtseg_tail_*: logits (classes, h, w), strides in elements, to uint8 labels (height, width)."""
 
     logits: int = _passed_as(np.uint64)
     classes: int = _passed_as(np.int32)
@@ -135,14 +135,14 @@ class TailArguments(_Arguments):
 
 @dataclass(frozen=True)
 class MaskArguments(TailArguments):
-    """Of rtseg_mask_*: the same of one channel, and the threshold."""
+    """Arguments of rtseg_mask_*: the same for one channel, and the threshold."""
 
     threshold: float = _passed_as(np.float32)
 
 
 @dataclass(frozen=True)
 class OverlayArguments(_Arguments):
-    """Of rtseg_overlay: a uint8 image (height, width, 3) and its labels to a uint8 RGB image."""
+    """Arguments of rtseg_overlay: a uint8 image (height, width, 3) and its labels to a uint8 RGB image."""
 
     image: int = _passed_as(np.uint64)
     height: int = _passed_as(np.int32)
@@ -156,7 +156,7 @@ class OverlayArguments(_Arguments):
 
 
 Arguments = Union[FrontArguments, TailArguments, OverlayArguments]
-"""Those of letterbox and mask are FrontArguments and TailArguments with more."""
+"""Letterbox and mask extend FrontArguments and TailArguments."""
 
 
 @dataclass(frozen=True)
@@ -179,12 +179,12 @@ def front(
     colour_order: str = "RGB",
     row_bytes: int | None = None,
 ) -> Launch:
-    """Return the launch that writes the network's input, dtype (3, spec.height, spec.width), of an image.
+    """Return the launch that writes the network's input, dtype (3, spec.height, spec.width), from an image.
 
-    image is uint8 (*size, 3), its channels in colour_order, the next row row_bytes further on: 3 * width unless given.
-    float32 values are those of rtseg.frame.preprocess, float16 ones the same rounded to nearest.
+    image is uint8 (*size, 3) with channels in colour_order; row_bytes is the distance of its rows, by default 3 *
+    width. float32 values are those of rtseg.frame.preprocess; float16 values are the same, rounded to nearest.
 
-    Raises SpecError for what the kernels do not take.
+    Raises SpecError for arguments that the kernels do not support.
     """
     height, width = _require_size("image", size)
     given = (
@@ -213,13 +213,14 @@ def tail(
     threshold: float | None = None,
     window: Window | None = None,
 ) -> Launch:
-    """Return the launch that writes the label map, uint8 of that size, which logits of a shape stand for.
+    """Return the launch that writes the label map, uint8 of that size, for logits of a shape.
 
-    shape is (classes, h, w), or (1, h, w) where there is a threshold. strides counts elements from a class, a row and a
-    column to the next: contiguous logits unless given, or channels_last. window is the part of the network's input that
-    the image covers; None is all of it. Labels are those of rtseg.frame.tail; float16 logits are read as float32 first.
+    shape is (classes, h, w), or (1, h, w) with a threshold. strides are the distances between classes, rows and columns
+    in elements, by default those of contiguous logits; see also channels_last. window is the part of the network's
+    input that the image covers; None means all of it. Labels equal those of rtseg.frame.tail; float16 logits are first
+    converted to float32.
 
-    Raises SpecError for what the kernels do not take.
+    Raises SpecError for arguments that the kernels do not support.
     """
     classes, h, w = shape
     least, most = (2, MAX_CLASSES) if threshold is None else (1, 1)
@@ -254,7 +255,7 @@ def _tail_for(logits: Size, labels: Size, window: Window | None) -> str:
 
 
 def channels_last(shape: tuple[int, int, int], multiple: int = 8) -> tuple[int, int, int]:
-    """Return the strides of logits whose classes lie together, padded to a multiple: TensorRT's HWC8 and HWC."""
+    """Return the strides of logits with adjacent classes, padded to a multiple: TensorRT's HWC8 and HWC."""
     classes, _, w = shape
     padded = -(-classes // multiple) * multiple
     return 1, w * padded, padded
@@ -271,13 +272,13 @@ def overlay(
     colour_order: str = "RGB",
     row_bytes: int | None = None,
 ) -> Launch:
-    """Return the launch that writes a uint8 RGB image of that size: the image with the class colours laid over it.
+    """Return the launch that writes a uint8 RGB image of that size: the image with the class colours blended over it.
 
     labels are uint8 of the image's size; palette is uint8 (256, 3), as rtseg.frame.palette.colour_table gives it. The
-    pixels are those of rtseg.frame.palette.overlay where opacity is a multiple of 1/256; else, as float32 is used here,
-    a value that lies at the middle between two integers may be rounded to the other one.
+    pixels equal those of rtseg.frame.palette.overlay if opacity is a multiple of 1/256. Otherwise, because float32 is
+    used here, a value halfway between two integers may be rounded to the other one.
 
-    Raises SpecError for what the kernel does not take.
+    Raises SpecError for arguments that the kernel does not support.
     """
     height, width = _require_size("image", size)
     if not 0 <= opacity <= 1:

@@ -1,4 +1,4 @@
-"""What CUDA's own errors mean for whoever meets them."""
+"""Turn CUDA's own errors into messages with advice."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _POISONED = "start a new process: the context is lost. compute-sanitizer names t
 
 
 _LINES = 6
-"""Of the compiler's log, so that the error stays one that is read."""
+"""Lines of the compiler's log in an error, to keep it readable."""
 
 
 @dataclass(frozen=True)
 class KnownFailure:
-    """An error that people meet: CUDA's number, name and text for it, and what to try."""
+    """A common error: CUDA's number, name and text for it, and what to try."""
 
     code: int
     name: str
@@ -72,7 +72,7 @@ KNOWN = (
         201,
         "CUDA_ERROR_INVALID_CONTEXT",
         "invalid device context",
-        "with cuda.active(): ... around what a thread other than the opening one does",
+        "with cuda.active(): ... around the calls of any thread but the opening one",
     ),
     KnownFailure(
         209,
@@ -120,13 +120,13 @@ _BY_TEXT = {known.text: known for known in KNOWN}
 
 
 def failure(doing: str, code: int, name: str) -> CudaError:
-    """Return the exception for a return code, with a hint where the code is a known one."""
+    """Return the exception for a return code, with advice if the code is known."""
     known = _BY_CODE.get(code)
     return CudaError(doing, name=name, code=code, hint=known.hint if known else "")
 
 
 def failure_by_text(doing: str, text: str) -> CudaError:
-    """Return the exception for an error as PyCUDA words it: "cuInit failed: ", CUDA's text, perhaps " - " and more."""
+    """Return the exception for an error in PyCUDA's wording: "cuInit failed: ", CUDA's text, perhaps " - " and more."""
     known = _BY_TEXT.get(text.partition(" failed: ")[2].partition(" - ")[0])
     if known is None:
         return CudaError(doing, name=text)
@@ -144,7 +144,7 @@ def no_driver(reason: str) -> CudaError:
 
 
 def missing_function(doing: str, reason: str) -> CudaError:
-    """Return the exception for a function that the driver or a library does not have."""
+    """Return the exception for a function that the driver or a library lacks."""
     return CudaError(doing, name=f"a driver that is too old: {reason}", hint=_NEWER)
 
 
@@ -171,7 +171,7 @@ def require_device(device: int, count: int) -> None:
 
 
 def errors_of(log: str) -> str:
-    """Return the lines of a compiler's log that say error, on one line; the first lines where none does."""
+    """Return the lines of a compiler's log that contain "error", joined into one; the first lines if none does."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     chosen = [line for line in lines if re.search(r"\berror\s*:", line)] or lines
     more = f" | and {len(chosen) - _LINES} more" if len(chosen) > _LINES else ""

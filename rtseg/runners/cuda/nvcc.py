@@ -1,4 +1,4 @@
-"""CUDA C++ compiled by the toolkit's nvcc, for machines that have the toolkit and not the package of NVRTC."""
+"""Compile CUDA C++ with the toolkit's nvcc, for machines with the toolkit but without the NVRTC package."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _USUAL = "/usr/local/cuda"
 
 
 def find_nvcc() -> str | None:
-    """Return nvcc's path: on the PATH, in CUDA_HOME or CUDA_PATH, or in the usual folder; None where it is not."""
+    """Return nvcc's path: on the PATH, in CUDA_HOME or CUDA_PATH, or in the usual folder; None if there is none."""
     roots = [os.environ[name] for name in _FOLDERS if os.environ.get(name)]
     places = [os.path.join(root, "bin") for root in [*roots, _USUAL]]
     return shutil.which("nvcc") or shutil.which("nvcc", path=os.pathsep.join(places))
 
 
 def compile_kernel(nvcc: str, source: str, arch: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
-    """Return what a driver loads of the CUDA C++ source, for an architecture such as sm_90: cubin, else PTX.
+    """Return device code of the CUDA C++ source for an architecture such as sm_90: cubin, else PTX.
 
-    name stands in messages; options are those that nvcc and NVRTC share. Raises CudaError with the compiler's errors.
+    name appears in messages; options are those that nvcc and NVRTC share. Raises CudaError with the compiler's errors.
     """
     known = _run([nvcc, "--list-gpu-arch"], "ask nvcc for its architectures")
     target = target_for(arch, [int(number) for number in re.findall(r"compute_(\d+)", known)])
@@ -39,7 +39,7 @@ def compile_kernel(nvcc: str, source: str, arch: str, *, name: str = "kernel.cu"
         command = [nvcc, form, f"--gpu-architecture={target}", *options, "-o", str(made), name]
         _run(command, doing, folder=scratch)
         code = made.read_bytes()
-    return code if form == "--cubin" else code + b"\0"  # the driver takes PTX as a C string
+    return code if form == "--cubin" else code + b"\0"  # the driver reads PTX as a C string
 
 
 def _run(command: list[str], doing: str, *, folder: str | None = None) -> str:

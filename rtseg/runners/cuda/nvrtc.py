@@ -1,4 +1,4 @@
-"""CUDA C++ compiled in the process, by NVIDIA's runtime compiler. Needs no GPU and no driver."""
+"""Compile CUDA C++ in the process with NVIDIA's runtime compiler, NVRTC. Needs no GPU and no driver."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rtseg.runners.cuda.checked_calls import CheckedCalls
 from rtseg.runners.cuda.failures import errors_of
 
 NO_LIBRARY = "no library libnvrtc"
-"""How the name of the error begins where it is not installed."""
+"""Beginning of the error's name if the library is not installed."""
 
 
 def compile_kernel(source: str, arch: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
-    """Return what a driver loads of the CUDA C++ source, for an architecture such as sm_90.
+    """Return device code of the CUDA C++ source for an architecture such as sm_90.
 
-    That is machine code (cubin). For a GPU newer than the compiler it is PTX of the newest architecture below it, which
-    the driver compiles on loading. name stands in messages; options are NVRTC's, such as --use_fast_math.
+    The result is machine code (cubin). For a GPU newer than the compiler it is PTX of the newest architecture below it,
+    which the driver compiles on loading. name appears in messages; options are NVRTC's, such as --use_fast_math.
 
-    Raises CudaError with the compiler's first lines of errors, MissingDependencyError, and CudaError where the
-    library libnvrtc is not installed.
+    Raises CudaError with the first lines of the compiler's errors, or if the library libnvrtc is not installed, and
+    MissingDependencyError.
     """
     nvrtc = _nvrtc()
     target = target_for(arch, nvrtc.nvrtcGetSupportedArchs("ask NVRTC for its architectures"))
@@ -50,9 +50,9 @@ def compile_kernel(source: str, arch: str, *, name: str = "kernel.cu", options: 
 
 
 def target_for(arch: str, supported: Sequence[int]) -> str:
-    """Return arch where the compiler knows it, else the newest virtual architecture below it, such as compute_90.
+    """Return arch if the compiler knows it, else the newest virtual architecture below it, such as compute_90.
 
-    Raises CudaError for what is no architecture, or for one that is older than all the compiler knows.
+    Raises CudaError for anything but an architecture, and for one older than all that the compiler knows.
     """
     number = re.fullmatch(r"sm_(\d{2,3})", arch)
     if number is None:
@@ -71,8 +71,8 @@ def target_for(arch: str, supported: Sequence[int]) -> str:
 
 
 def _buffer(size: int) -> bytes:
-    # NVRTC writes into it. The bindings take nothing but bytes; of two and more each object is its own, while Python
-    # shares those of one.
+    # NVRTC writes into this buffer. The bindings accept only bytes objects. Python shares objects of one byte; from two
+    # bytes on each object is its own.
     return bytes(max(size, 2))
 
 

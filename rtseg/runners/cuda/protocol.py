@@ -1,7 +1,7 @@
-"""What every implementation offers: memory, streams, events, kernels and graphs of one device.
+"""The interface of every CUDA driver here: memory, streams, events, kernels and graphs of one device.
 
-The calls are CUDA's own, each checked: anything but success raises CudaError. What they make frees itself with its last
-reference, or earlier by close(). Calls that take a stream return at once; what they name must live until the stream
+The calls are CUDA's own, each checked: anything but success raises CudaError. Objects free themselves with their last
+reference, or earlier with close(). Calls with a stream return at once; their arguments must stay alive until the stream
 has been synchronised.
 """
 
@@ -24,7 +24,7 @@ Grid = tuple[int, int, int]
 
 
 class Handle:
-    """Something of CUDA's. handle is the number that other libraries take for it, native the package's own object."""
+    """A CUDA object. handle is the number by which other libraries know it, native the package's own object."""
 
     def __init__(self, handle: int, native: Any, free: Callable[[], object] | None = None) -> None:
         self.handle = handle
@@ -47,15 +47,15 @@ class Event(Handle):
 
 
 class Graph(Handle):
-    """Work that was captured once and is launched as one thing. The addresses it uses are baked in."""
+    """Work that was captured once and is launched as a whole. Its addresses are fixed."""
 
 
 class Module(Handle):
-    """Machine code that was loaded."""
+    """Loaded machine code."""
 
 
 class Kernel(Handle):
-    """A function of a module, which lives as long."""
+    """A function of a module; it keeps the module alive."""
 
     def __init__(self, handle: int, native: Any, module: Module) -> None:
         super().__init__(handle, native)
@@ -71,10 +71,10 @@ class DeviceMemory(Handle):
 
 
 Pointer = Union[int, DeviceMemory]
-"""Where on the device; a number is taken as it is."""
+"""A place on the device: memory, or a pointer as a plain number."""
 
 Argument = Union["np.generic[Any]", DeviceMemory]
-"""Of a kernel: a NumPy scalar of the parameter's type, such as np.int32(4), or np.uint64 for a pointer as a number."""
+"""A kernel's argument: a NumPy scalar of the parameter's type, such as np.int32(4), or np.uint64 for a pointer."""
 
 
 @dataclass(frozen=True)
@@ -90,27 +90,27 @@ class DeviceInfo:
 
     @property
     def architecture(self) -> str:
-        """What compilers call it, such as sm_90."""
+        """The GPU's architecture in compilers, such as sm_90."""
         return "sm_{}{}".format(*self.compute_capability)
 
 
 class CudaDriver(ABC):
     """CUDA on one device, in the context that torch and TensorRT use there: the primary one.
 
-    The opening thread has the context from then on; any other thread does its calls inside active(). Copies, launches
-    and synchronisation may run in several threads at once, each on its own stream.
+    The context stays current in the opening thread; any other thread must make its calls inside active(). Copies,
+    launches and synchronisation may run in several threads at once, each on its own stream.
     """
 
     name: str
     version: str
-    """Of the package."""
+    """Version of the package."""
     captures: bool
-    """Whether it can capture graphs."""
+    """Whether the driver can capture graphs."""
     device: DeviceInfo
 
     @abstractmethod
     def active(self) -> AbstractContextManager[None]:
-        """Make the context the calling thread's own inside a with statement; afterwards it has what it had before."""
+        """Make the context current in the calling thread for a with statement; afterwards restore the previous one."""
 
     @abstractmethod
     def memory(self) -> tuple[int, int]:
@@ -134,15 +134,15 @@ class CudaDriver(ABC):
 
     @abstractmethod
     def synchronize(self, stream: Stream) -> None:
-        """Return when everything in the stream is done. Raises what the work raised."""
+        """Wait until everything in the stream is done. Raises what the work raised."""
 
     @abstractmethod
     def record(self, event: Event, stream: Stream) -> None:
-        """Put the event behind the work that is in the stream now."""
+        """Put the event after the work that is in the stream now."""
 
     @abstractmethod
     def synchronize_event(self, event: Event) -> None:
-        """Return when the event's work is done."""
+        """Wait until the event's work is done."""
 
     @abstractmethod
     def elapsed_ms(self, start: Event, end: Event) -> float:
@@ -150,15 +150,15 @@ class CudaDriver(ABC):
 
     @abstractmethod
     def wait(self, stream: Stream, event: Event) -> None:
-        """Let the stream's further work wait for the event."""
+        """Make later work in the stream wait for the event."""
 
     @abstractmethod
     def wait_for_producer(self, stream: Stream, producer: int) -> None:
-        """Let the stream's further work wait for what is now in another library's stream, given by its handle."""
+        """Make later work in the stream wait for the current work of another library's stream, given by its handle."""
 
     @abstractmethod
     def copy_to_device(self, target: Pointer, source: Array, stream: Stream) -> None:
-        """Copy a C-contiguous array to the device. From memory that is not page-locked it is staged by the driver."""
+        """Copy a C-contiguous array to the device. CUDA stages memory that is not page-locked."""
 
     @abstractmethod
     def copy_to_host(self, target: Array, source: Pointer, stream: Stream) -> None:
@@ -174,11 +174,11 @@ class CudaDriver(ABC):
 
     @abstractmethod
     def compile(self, source: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
-        """Return machine code of the CUDA C++ source for this device. Raises CudaError with the compiler's lines."""
+        """Return machine code of the CUDA C++ source for this device. Raises CudaError with the compiler's errors."""
 
     @abstractmethod
     def load_module(self, image: bytes) -> Module:
-        """Load what compile returned."""
+        """Load machine code that compile returned."""
 
     @abstractmethod
     def kernel(self, module: Module, name: str) -> Kernel:
@@ -190,15 +190,15 @@ class CudaDriver(ABC):
     ) -> None:
         """Put a kernel into the stream. shared is its dynamic shared memory in bytes.
 
-        The arguments are not compared with the kernel's parameters: CUDA does not know their types.
+        The arguments are not checked against the kernel's parameters: CUDA does not know their types.
         """
 
     @abstractmethod
     def capture(self, stream: Stream, work: Callable[[], object]) -> Graph:
-        """Call work and return what it put into the stream, without having run it. Raises what work raises.
+        """Call work and return the graph of what it put into the stream, without running it. Raises what work raises.
 
-        Other threads may go on with CUDA meanwhile; work itself must not wait for the device, nor allocate or drop
-        memory. Raises CudaError where captures is False.
+        Other threads may use CUDA meanwhile. work itself must not wait for the device, nor allocate or drop memory.
+        Raises CudaError if captures is False.
         """
 
     @abstractmethod
@@ -212,20 +212,20 @@ def address(pointer: Pointer) -> int:
 
 
 def require_room(array: Array, pointer: Pointer, doing: str) -> None:
-    """Raise CudaError for an array that is not C-contiguous, or memory whose size is known and too small for it."""
+    """Raise CudaError for an array that is not C-contiguous, or if the memory is known to be too small for it."""
     if not array.flags.c_contiguous:
         raise CudaError(doing, name=f"strides {array.strides}", expected="a C-contiguous array")
     require_size(array.nbytes, pointer, doing)
 
 
 def require_size(size: int, pointer: Pointer, doing: str) -> None:
-    """Raise CudaError for memory whose size is known and smaller than size."""
+    """Raise CudaError if the memory is known to be smaller than size."""
     if isinstance(pointer, DeviceMemory) and not 0 <= size <= pointer.size:
         raise CudaError(doing, name=f"{size} bytes", expected=f"at most the {pointer.size} of the device memory")
 
 
 def values_of(arguments: Sequence[Argument]) -> list[np.generic[Any]]:
-    """Return a kernel's arguments as NumPy scalars. Raises CudaError for one whose type is not known."""
+    """Return a kernel's arguments as NumPy scalars. Raises CudaError for an argument of unknown type."""
     values: list[np.generic[Any]] = []
     for position, argument in enumerate(arguments):
         if isinstance(argument, DeviceMemory):

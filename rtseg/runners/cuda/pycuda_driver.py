@@ -1,4 +1,4 @@
-"""CUDA through PyCUDA, for programs that already live in a PyCUDA context."""
+"""CUDA through PyCUDA, for programs that already have a PyCUDA context."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ from rtseg.runners.cuda.protocol import (
 )
 
 _NON_BLOCKING = 1
-"""CU_STREAM_NON_BLOCKING, for which PyCUDA has no name."""
+"""CU_STREAM_NON_BLOCKING, which PyCUDA does not define."""
 
 
 class PycudaDriver(CudaDriver):
     """PyCUDA 2022 and newer. It cannot capture graphs, and compiles with nvcc.
 
-    The thread's current PyCUDA context is taken if it is one of the device; else the primary context is retained, as
-    pycuda.autoprimaryctx does it. Nothing of PyCUDA's initialises itself: pycuda.autoinit is not imported.
+    The driver uses the thread's current PyCUDA context if it belongs to the device; else it retains the primary
+    context, as pycuda.autoprimaryctx does. pycuda.autoinit is not imported.
 
-    PyCUDA frees things only where the context is: a thread drops what it has made inside active().
+    PyCUDA frees objects only in their context: a thread must drop its objects inside active().
     """
 
     name = "pycuda"
     captures = False
 
     def __init__(self, device: int = 0) -> None:
-        """Open the device and make the context the calling thread's. Raises as open_cuda says."""
+        """Open the device and make the context current in the calling thread. Raises as open_cuda does."""
         self._pycuda = _package()
         self.version = str(importlib.import_module("pycuda").VERSION_TEXT)
         with self._checked("be used here"):
@@ -80,7 +80,8 @@ class PycudaDriver(CudaDriver):
         if context is not None and self._pycuda.Context.get_device() == self._device:
             return context
         if threading.current_thread() is not threading.main_thread():
-            # It would be left on the thread's stack of contexts, and PyCUDA aborts the process when such a thread ends.
+            # The context would stay on the thread's stack of contexts, and PyCUDA aborts the process when such a thread
+            # ends.
             raise CudaError(
                 "take the device's primary context",
                 name="a thread that is not the main one",
@@ -89,13 +90,13 @@ class PycudaDriver(CudaDriver):
             )
         context = self._device.retain_primary_context()
         context.push()
-        # PyCUDA aborts a process that ends inside a context, and gives a primary one back only when it is told to.
+        # PyCUDA aborts a process that ends inside a context, and releases a primary context only on request.
         atexit.register(context.detach)
         return context
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
-        """Make the context the calling thread's own, and then give the thread back what it had."""
+        """Make the context current in the calling thread, and restore the thread's previous one at the end."""
         pushed = self._pycuda.Context.get_current() != self._context
         if pushed:
             with self._checked("take the device's context"):
@@ -133,7 +134,7 @@ class PycudaDriver(CudaDriver):
     def create_event(self, *, timing: bool = False, blocking: bool = False) -> Event:
         """Return an event. timing lets elapsed_ms read it; blocking lets synchronize_event sleep instead of spin.
 
-        PyCUDA does not tell an event's handle: it is 0.
+        PyCUDA does not give an event's handle: it is 0.
         """
         known = self._pycuda.event_flags
         flags = (0 if timing else int(known.DISABLE_TIMING)) | (int(known.BLOCKING_SYNC) if blocking else 0)
@@ -141,17 +142,17 @@ class PycudaDriver(CudaDriver):
             return Event(0, self._pycuda.Event(flags))
 
     def synchronize(self, stream: Stream) -> None:
-        """Return when everything in the stream is done."""
+        """Wait until everything in the stream is done."""
         with self._checked("finish a stream's work"):
             stream.native.synchronize()
 
     def record(self, event: Event, stream: Stream) -> None:
-        """Put the event behind the work that is in the stream now."""
+        """Put the event after the work that is in the stream now."""
         with self._checked("record an event"):
             event.native.record(stream.native)
 
     def synchronize_event(self, event: Event) -> None:
-        """Return when the event's work is done."""
+        """Wait until the event's work is done."""
         with self._checked("finish the work before an event"):
             event.native.synchronize()
 
@@ -161,12 +162,12 @@ class PycudaDriver(CudaDriver):
             return float(end.native.time_since(start.native))
 
     def wait(self, stream: Stream, event: Event) -> None:
-        """Let the stream's further work wait for the event."""
+        """Make later work in the stream wait for the event."""
         with self._checked("let a stream wait for an event"):
             stream.native.wait_for_event(event.native)
 
     def wait_for_producer(self, stream: Stream, producer: int) -> None:
-        """Wait, here and now, for all work of the context: PyCUDA takes no handle of another library's stream."""
+        """Block until all work of the context is done: PyCUDA accepts no handle of another library's stream."""
         with self._checked("finish the context's work"):
             self._pycuda.Context.synchronize()
 
@@ -182,7 +183,7 @@ class PycudaDriver(CudaDriver):
         doing = "copy an array from the device"
         require_room(target, source, doing)
         if not target.flags.writeable:
-            raise CudaError(doing, name="a read-only array", expected="one that may be written to")
+            raise CudaError(doing, name="a read-only array", expected="a writable one")
         with self._checked(doing):
             self._pycuda.memcpy_dtoh_async(target, address(source), stream.native)
 
@@ -202,14 +203,14 @@ class PycudaDriver(CudaDriver):
             self._pycuda.memset_d8_async(address(target), value, size, stream.native)
 
     def compile(self, source: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
-        """Return machine code of the CUDA C++ source for this device, by nvcc, which has to be on the PATH.
+        """Return machine code of the CUDA C++ source for this device, from nvcc, which must be on the PATH.
 
-        options are nvcc's; name only stands in messages.
+        options are nvcc's; name only appears in messages.
         """
         compiler = importlib.import_module("pycuda.compiler")
         doing = f"compile {name} for {self.device.architecture}"
         try:
-            # no_extern_c: the sources say themselves what is extern "C".
+            # no_extern_c: the sources themselves declare extern "C".
             architecture = self.device.architecture
             code: bytes = compiler.compile(source, options=list(options), no_extern_c=True, arch=architecture)
         except self._pycuda.CompileError as error:
@@ -220,7 +221,7 @@ class PycudaDriver(CudaDriver):
         return code
 
     def load_module(self, image: bytes) -> Module:
-        """Load what compile returned."""
+        """Load machine code that compile returned."""
         with self._checked(f"load {len(image)} bytes of device code"):
             return Module(0, self._pycuda.module_from_buffer(image))
 
@@ -255,7 +256,7 @@ class PycudaDriver(CudaDriver):
 
     @contextlib.contextmanager
     def _checked(self, doing: str) -> Iterator[None]:
-        """Turn PyCUDA's exceptions into CudaError. It checks every return code itself, and keeps only CUDA's text."""
+        """Turn PyCUDA's exceptions into CudaError. PyCUDA checks every return code and keeps only CUDA's text."""
         try:
             yield
         except self._pycuda.Error as error:
@@ -263,7 +264,7 @@ class PycudaDriver(CudaDriver):
 
 
 def packed(values: Sequence[np.generic[Any]]) -> bytes:
-    """Return a kernel's arguments as it finds them: each at the next multiple of its own size."""
+    """Return a kernel's arguments in their memory layout: each at the next multiple of its own size."""
     buffer = bytearray()
     for value in values:
         buffer += bytes(-len(buffer) % value.itemsize)
@@ -276,7 +277,7 @@ def _package() -> ModuleType:
         return importlib.import_module("pycuda.driver")
     except ModuleNotFoundError as error:
         raise MissingDependencyError("pycuda", extra="pycuda", purpose="driving CUDA through PyCUDA") from error
-    except ImportError as error:  # its compiled part is linked with the driver's library
+    except ImportError as error:  # its compiled part links to the driver's library
         reason = first_line(error)
         if "libcuda" in reason:
             raise no_driver(reason) from error

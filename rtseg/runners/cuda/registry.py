@@ -1,4 +1,4 @@
-"""The implementations by name, and the only place that opens one."""
+"""Registry of the CUDA drivers by name, and the only place that opens one."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ def _pycuda(device: int) -> CudaDriver:
 
 
 OPENERS: dict[str, Callable[[int], CudaDriver]] = {"cuda-python": _cuda_python, "pycuda": _pycuda}
-"""What opens the device of that number, by name. Looked up at every call of open_cuda, so that whoever has a driver of
-another kind puts it in here, and all of rtseg drives that one."""
+"""Functions that open a device by number, by driver name. open_cuda looks them up at every call, so a program can add
+its own driver here, and all of rtseg will use it."""
 
 DRIVERS = tuple(OPENERS)
-"""What a CUDA driver can be reached through."""
+"""The names of the packages that CUDA can be used through."""
 
 DEFAULT = "cuda-python"
-"""The one that can capture CUDA graphs."""
+"""The driver that can capture CUDA graphs."""
 
 
 def open_cuda(name: str = DEFAULT, device: int = 0) -> CudaDriver:
-    """Return a driver of the device, whose primary context is then current in the calling thread.
+    """Return a driver of the device; its primary context is then current in the calling thread.
 
-    device counts from 0 among the GPUs that CUDA_VISIBLE_DEVICES lets the process see. "pycuda" takes the PyCUDA
-    context that the thread is in, if it is one of that device, and cannot capture graphs.
+    device counts from 0 among the GPUs that CUDA_VISIBLE_DEVICES lets the process see. "pycuda" uses the thread's
+    current PyCUDA context if it belongs to that device, and cannot capture graphs.
 
-    Raises UnknownNameError, MissingDependencyError where the package is not installed, and CudaError where there is no
-    NVIDIA driver, no such device, or a driver that is too old.
+    Raises UnknownNameError, MissingDependencyError if the package is not installed, and CudaError if there is no NVIDIA
+    driver, no such device, or the driver is too old.
     """
     if name not in OPENERS:
         raise UnknownNameError("CUDA implementation", name, DRIVERS)

@@ -1,1 +1,1 @@
-"""What building and running engines share of TensorRT: its version, its words, and its answer to an engine's bytes."""
+"""Run engines with TensorRT; also what building and running share: version, log messages, reading an engine."""

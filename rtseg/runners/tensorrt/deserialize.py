@@ -1,4 +1,4 @@
-"""An engine's bytes, read by the product that built it."""
+"""Read an engine's bytes with the product that built it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtseg.runners.tensorrt.module import PRODUCTS, RTX, TENSORRT, TensorRt
 if TYPE_CHECKING:
     import tensorrt as trt
 
-NO_GPU = "nvidia-smi, which says whether driver and GPU are there"
+NO_GPU = "nvidia-smi, which shows whether driver and GPU are present"
 
 _REBUILD = {
     TENSORRT: "rtseg build again, on this machine",
@@ -19,9 +19,9 @@ _REBUILD = {
 
 
 class OpenEngine:
-    """An engine that has been read, and what lives as long: the runtime, the logger, and a record of its words.
+    """A loaded engine, with the objects that must live as long: runtime, logger, and record of its messages.
 
-    notes say what is out of the ordinary about running it here.
+    notes say what is unusual about running it on this machine.
     """
 
     product = TENSORRT
@@ -42,41 +42,42 @@ class OpenEngine:
 
     @property
     def product_words(self) -> str:
-        """The product that has read it, as messages call it."""
+        """The product's name in messages."""
         return PRODUCTS[self.product]
 
     @property
     def rebuild(self) -> str:
-        """What to try where the product refuses to run it, and nobody knows why."""
+        """The advice if the product refuses to run the engine for an unknown reason."""
         return _REBUILD[self.product]
 
     def new_context(self, allocate: Callable[[int], int]) -> trt.IExecutionContext | None:
-        """Return an execution context, None where the product refuses.
+        """Return an execution context, None if the product refuses.
 
-        allocate gives a context that brings no scratch memory of its own the address of so many bytes on the device.
+        allocate(size) returns the address of that many bytes on the device, for a context without its own scratch
+        memory.
         """
         return self.engine.create_execution_context()
 
     def keep_what_was_compiled(self, run: Callable[[], None]) -> tuple[str, ...]:
-        """Keep for the next start what loading the engine took; return in words what stood in the way.
+        """Cache what was compiled while loading the engine, for the next start; return notes on what prevented it.
 
-        run takes the engine through one run, for a product that compiles until then.
+        run executes the engine once, for a product that compiles until the first run.
         """
         return ()
 
     @property
     def scratch_bytes(self) -> int:
-        """What each execution context takes of the GPU's memory, beside the weights."""
-        if hasattr(self.engine, "device_memory_size_v2"):  # from 10.1 on; 11 has dropped the other
+        """GPU memory of each execution context in bytes, without the weights."""
+        if hasattr(self.engine, "device_memory_size_v2"):  # from 10.1 on; 11 removed the other
             return int(self.engine.device_memory_size_v2)
         return int(self.engine.device_memory_size)
 
 
 def deserialize_engine(trt: TensorRt, content: bytes) -> OpenEngine:
-    """Return the engine, read by that product. The calling thread must be in the context of the GPU that will run it.
+    """Return the engine, loaded by that product. The context of its GPU must be current in this thread.
 
-    Raises RunnerError where TensorRT cannot start on this machine, EngineError where it refuses the bytes: in both its
-    own words, and what they mean where that is known.
+    Raises RunnerError if TensorRT cannot start on this machine, EngineError if it refuses the bytes. Both carry its own
+    message, and its meaning if known.
     """
     record = LogRecord()
     logger = tensorrt_logger(trt, record)
@@ -85,16 +86,16 @@ def deserialize_engine(trt: TensorRt, content: bytes) -> OpenEngine:
 
 
 def started_runtime(trt: TensorRt, logger: trt.ILogger, record: LogRecord, product: str = TENSORRT) -> trt.Runtime:
-    """Return a runtime. Raises RunnerError where the product cannot start one on this machine."""
+    """Return a runtime. Raises RunnerError if the product cannot start one on this machine."""
     try:
         return trt.Runtime(logger)
-    except (TypeError, RuntimeError) as error:  # pybind11's word for a runtime that is a null pointer
-        told = [*record.errors, str(error)]
-        raise runner_error(f"{PRODUCTS[product]} cannot start its runtime", told, hint=NO_GPU) from error
+    except (TypeError, RuntimeError) as error:  # pybind11 raises these if the runtime is a null pointer
+        lines = [*record.errors, str(error)]
+        raise runner_error(f"{PRODUCTS[product]} cannot start its runtime", lines, hint=NO_GPU) from error
 
 
 def read_engine(runtime: trt.Runtime, content: bytes, record: LogRecord, product: str = TENSORRT) -> trt.ICudaEngine:
-    """Return the engine that the bytes hold. Raises EngineError where the product refuses them."""
+    """Return the engine in the bytes. Raises EngineError if the product refuses them."""
     engine = runtime.deserialize_cuda_engine(content)
     if engine is None:
         raise engine_error(f"{PRODUCTS[product]} refuses the engine", record.errors, hint=_REBUILD[product])

@@ -1,4 +1,4 @@
-"""Before and behind the engine on the GPU: what makes its input of an image, and labels and overlay of its output."""
+"""Before and after the engine on the GPU: an image becomes its input; its output becomes labels and overlay."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rtseg.specs import ImageSpec, OutputSpec
 
 @dataclass(frozen=True)
 class FrameEnds:
-    """The two contracts, and the kernels that keep them; none where the graph has both ends in itself.
+    """The image and output contracts, and the kernels that implement them; none if the graph contains both ends.
 
-    host keeps them on the host's cores, for images that such a graph does not take as they are.
+    host implements them on the CPU, for images that such a graph does not accept directly.
     """
 
     host: HostEnds
@@ -28,20 +28,20 @@ class FrameEnds:
 
     @property
     def image(self) -> ImageSpec:
-        """How an image goes in."""
+        """The contract of the image."""
         return self.host.image
 
     @property
     def output(self) -> OutputSpec:
-        """What comes out."""
+        """The contract of the output."""
         return self.host.output
 
     def in_graph(self, size: Size) -> bool:
-        """Return whether a graph without kernels takes images of that size as they are."""
+        """Return whether a graph without kernels accepts images of that size directly."""
         return size == (self.image.height, self.image.width) and self.image.colour_order == "RGB"
 
     def work(self, lane: Lane, size: Size, image: Pointer, labels: Pointer) -> Work:
-        """Return what takes an image on the device through the lane, and puts its labels there too."""
+        """Return the work that runs an image on the device through the lane, and writes its labels on the device."""
         if self.kernels is None:
             lane.place(lane.source, address(image))
             lane.place(lane.result, address(labels))
@@ -63,7 +63,7 @@ class FrameEnds:
 
 
 class Overlay:
-    """The class colours laid over an image on the device, once its labels are there. Calling it is one launch.
+    """Blends the class colours over an image on the device, once its labels are there. A call is one launch.
 
     memory is the result on the device, uint8 RGB (height, width, 3).
     """
@@ -71,14 +71,14 @@ class Overlay:
     def __init__(
         self, lane: Lane, frame_ends: FrameEnds, size: Size, image: Pointer, labels: Pointer, opacity: float
     ) -> None:
-        """Bring the colours to the device. Raises SpecError, and CudaError where the kernel cannot be compiled."""
+        """Copy the colours to the device. Raises SpecError, and CudaError if the kernel cannot be compiled."""
         driver, stream = lane.driver, lane.stream
-        kernels = frame_ends.kernels or EndKernels(driver)  # a graph with both ends in itself has needed none so far
+        kernels = frame_ends.kernels or EndKernels(driver)  # a graph with both ends has no kernels yet
         colours = colour_table(frame_ends.output.classes)
         self.memory: DeviceMemory = allocated(driver, size[0] * size[1] * 3, "the overlay")
         self._palette = allocated(driver, colours.nbytes, "the colours")
         driver.copy_to_device(self._palette, colours, stream)
-        driver.synchronize(stream)  # before the array goes
+        driver.synchronize(stream)  # before the array is freed
         launch = ends.overlay(
             *(address(image), size, address(labels), self._palette.handle, self.memory.handle),
             opacity=opacity,
@@ -86,5 +86,5 @@ class Overlay:
         self._launch = kernels.bound(launch, stream)
 
     def __call__(self) -> None:
-        """Put it into the lane's stream."""
+        """Put the launch into the lane's stream."""
         self._launch()

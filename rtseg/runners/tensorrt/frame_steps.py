@@ -1,4 +1,4 @@
-"""Frames between arrays of the host: upload, front kernel, engine, tail kernel and download as one CUDA graph."""
+"""Frames between arrays on the host: upload, front kernel, engine, tail kernel and download as one CUDA graph."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtseg.runners.tensorrt.steps import EngineStep, LaneStep, OpeningThread, Wo
 
 
 class DeviceFrameStep(LaneStep, FrameStep):
-    """A frame whose image, labels and overlay lie in page-locked memory of the host."""
+    """A frame whose image, labels and overlay are in page-locked host memory."""
 
     def __init__(
         self, lane: Lane, opening: OpeningThread, frame_ends: FrameEnds, image: Pixels, opacity: float | None = None
@@ -45,9 +45,9 @@ class DeviceFrameStep(LaneStep, FrameStep):
 
 
 class HostResizedStep(HostFrameStep):
-    """A frame of a graph that labels images of its own size, for an image of another: the host resizes both.
+    """A frame for an image of another size than the graph that gives labels: the host resizes both.
 
-    So the host makes the overlay too, as the labels are there.
+    The host also makes the overlay, because the resized labels are there.
     """
 
     def __init__(
@@ -56,16 +56,16 @@ class HostResizedStep(HostFrameStep):
         """Bind a copy of the image. opacity is the overlay's; None is a frame without one."""
         self._engine = EngineStep(lane, opening, frame_ends.host.graph_input(image))
         super().__init__(self._engine, frame_ends.host, image, opacity)
-        self.wait()  # so that labels and overlay are those of the image from the start, as other steps' are
+        self.wait()  # so that labels and overlay match the image from the start, as in other steps
 
     @property
     def stream(self) -> Stream:
-        """Where the engine's part is put."""
+        """The stream of the engine's part."""
         return self._engine.stream
 
     @property
     def graph(self) -> Graph | None:
-        """The engine's part."""
+        """The CUDA graph of the engine's part."""
         return self._engine.graph
 
     def launch(self) -> None:
@@ -74,7 +74,7 @@ class HostResizedStep(HostFrameStep):
         self._engine.launch()
 
     def wait(self) -> None:
-        """Wait for the engine's part, resize its labels, and lay their colours over the image."""
+        """Wait for the engine's part, resize its labels, and blend their colours over the image."""
         self._engine.wait()
         self.read_output()
 
@@ -84,4 +84,4 @@ class HostResizedStep(HostFrameStep):
 
 
 BoundFrameStep = Union[DeviceFrameStep, HostResizedStep]
-"""What DeviceFrames.bind gives."""
+"""The result of DeviceFrames.bind."""

@@ -1,4 +1,4 @@
-"""Whole frames on the GPU, of images of any size, in the host's memory or on the device."""
+"""Whole frames on the GPU, for images of any size in host memory or on the device."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _NUMBERS = itertools.count()
 
 
 class DeviceFrames(Frames):
-    """Frames of images of any size, on the runner's GPU. Labels are those that the host's ends give.
+    """Frames for images of any size on the runner's GPU. Labels equal those of the host implementation.
 
-    A graph that gives labels itself takes only images of its own size; for others the host resizes, to the nearest.
+    A graph that gives labels itself accepts only images of its own size; for others the host resizes, to the nearest.
     """
 
     def __init__(
@@ -54,22 +54,23 @@ class DeviceFrames(Frames):
         return labels
 
     def with_overlay(self, image: Pixels, opacity: float) -> tuple[Pixels, Pixels]:
-        """Return the label map of an image, and the image with the class colours laid over it, both new arrays.
+        """Return the label map of an image, and the image with the class colours blended over it, both new arrays.
 
-        The device does it in one CUDA graph, as a step of bind does. opacity is from 0 to 1. Raises ImageError and
-        SpecError.
+        The device computes both in one CUDA graph, as a step of bind does. opacity is from 0 to 1. Raises ImageError
+        and SpecError.
         """
         require_image(image)
         require_opacity(opacity)
         labels, laid = self._frame(image, opacity)
-        assert laid is not None  # as an opacity was given
+        assert laid is not None  # an opacity was given
         return labels, laid
 
     def bind(self, image: Pixels, *, overlay: float | None = None) -> BoundFrameStep:
-        """Return a step, in a lane of its own, for frames of that image's size; the image is copied into it.
+        """Return a step, in its own lane, for frames of that image's size; the image is copied into it.
 
-        With overlay, the opacity of the class colours from 0 to 1, each run lays them over the image too, in the same
-        CUDA graph. Pixels are those of rtseg.frame.palette.overlay where rtseg.runners.cuda.ends.overlay promises it.
+        With overlay, the opacity of the class colours from 0 to 1, each run also blends them over the image, in the
+        same CUDA graph. Pixels equal those of rtseg.frame.palette.overlay, as far as rtseg.runners.cuda.ends.overlay
+        promises.
 
         Raises ImageError, and SpecError for an opacity out of range.
         """
@@ -82,16 +83,16 @@ class DeviceFrames(Frames):
     def bind_device(
         self, image: object, labels: object = None, *, overlay: float | None = None, size: Size | None = None
     ) -> ResidentFrameStep:
-        """Return a step, in a lane of its own, from an image to a label map that both are on the device: no copies.
+        """Return a step, in its own lane, from an image to a label map, both on the device: no copies.
 
         image is uint8 RGB (height, width, 3), labels uint8 (height, width), both contiguous: tensors of torch, CuPy or
-        JAX, whatever has __dlpack__ or __cuda_array_interface__, memory of a CudaDriver, or pointers as numbers. The
-        step holds on to them. Without labels, it makes them: a DeviceArray, as its overlay is, which it makes for an
-        opacity from 0 to 1. size is (height, width), by default the image's own, the graph's where it is a bare
-        pointer.
+        JAX, any object with __dlpack__ or __cuda_array_interface__, memory of a CudaDriver, or pointers as numbers. The
+        step keeps references to them. Without labels, the step allocates a DeviceArray for them. overlay is the
+        opacity, from 0 to 1, of an overlay in another DeviceArray. size is (height, width), by default the image's own;
+        for a bare pointer, the graph's.
 
         Raises CudaError for arrays that do not fit, SpecError for an opacity out of range, and RunnerError for a graph
-        that gives labels itself, unless the image has its size and the arrays begin at multiples of 256.
+        that gives labels itself, unless the image has the graph's size and the arrays begin at multiples of 256.
         """
         if overlay is not None:
             require_opacity(overlay)
@@ -102,7 +103,7 @@ class DeviceFrames(Frames):
             )
         if self._ends.kernels is None and not self._ends.in_graph(size):
             raise RunnerError(
-                "this graph gives labels itself, so the device cannot resize for it",
+                "the graph gives labels itself, so the device cannot resize for it",
                 got=f"an image of {size[0]}x{size[1]}",
                 expected=f"{self._image.resolution}, RGB",
                 hint="rtseg export --interface logits",
@@ -115,9 +116,9 @@ class DeviceFrames(Frames):
         return self._ends.image
 
     def _frame(self, image: Pixels, opacity: float | None, out: Pixels | None = None) -> tuple[Pixels, Pixels | None]:
-        """Return copies of the labels and the overlay that a borrowed lane's step gives; one is kept for each size.
+        """Return copies of the labels and the overlay of a borrowed lane's step; the lane keeps one step for each size.
 
-        The labels are copied into out, where one is given.
+        The labels are copied into out, if given.
         """
         with self._driver.active(), self._lanes.lent() as lane:
             step = lane.kept((self._number, image.shape, opacity), lambda: self._step(lane, image, opacity))

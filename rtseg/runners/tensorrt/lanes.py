@@ -1,4 +1,4 @@
-"""Where an engine runs: execution contexts with their streams and buffers, and the threads that borrow them."""
+"""Lanes: execution contexts of an engine with their streams and buffers, and the pool that lends them to threads."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 KEPT_STEPS = 4
-"""Steps that a borrowed lane keeps for the next time. Each holds the buffers of one size of image."""
+"""Number of steps that a lane keeps for reuse. Each holds the buffers for one image size."""
 
 OUT_OF_MEMORY = 2
-"""CUDA's number for it."""
+"""CUDA's number of this error."""
 
 Kept = TypeVar("Kept")
 
 
 class Lane:
-    """One execution context, its stream, and the engine's input and output on the GPU, each made once.
+    """One execution context, its stream, and the engine's input and output on the GPU, all made once.
 
-    The engine and its weights are shared between lanes. One thread at a time.
+    Lanes share the engine and its weights. One thread may use a lane at a time.
     """
 
     def __init__(self, opened: OpenEngine, driver: CudaDriver, source: EngineTensor, result: EngineTensor) -> None:
-        """Make it in the calling thread, which is in the GPU's context. Raises RunnerError, for want of memory too."""
-        # Of a lane that is dropped and not closed, the attributes go in this order: the context before all it uses.
+        """Make the lane; the GPU's context must be current. Raises RunnerError, also if memory runs out."""
+        # If a lane is dropped without close(), its attributes are freed in this order: the context before what it uses.
         self._context: trt.IExecutionContext | None = None
         self._opened = opened
         self.driver = driver
@@ -49,34 +49,34 @@ class Lane:
             self.place(tensor, memory.handle)
         self._require_packed(source)
         self._require_packed(result)
-        driver.fill(self.input, 0, source.size, self.stream)  # the first run is then one of numbers
+        driver.fill(self.input, 0, source.size, self.stream)  # so that the first run has finite input
         driver.synchronize(self.stream)
 
     def place(self, tensor: EngineTensor, pointer: int) -> None:
-        """Let the context read or write the tensor there from now on; what was captured before is not changed."""
+        """Make the context read or write the tensor at that address from now on; earlier captures do not change."""
         name = tensor.spec.name
         if not self._live().set_tensor_address(name, pointer):
             raise self._refusal(f"{self._opened.product_words} does not take the address {pointer:#x} for {name}")
 
     def execute(self) -> None:
-        """Put one run of the engine into the stream. Raises RunnerError with the product's words where it refuses."""
+        """Put one run of the engine into the stream. Raises RunnerError with the product's message if it refuses."""
         if not self._live().execute_async_v3(self.stream.handle):
             raise self._refusal(f"{self._opened.product_words} could not run the engine")
 
     def run(self) -> None:
-        """Run the engine once, on whatever is in its input."""
+        """Run the engine once, on the current content of its input."""
         self.execute()
         self.driver.synchronize(self.stream)
 
     def why_not_captured(self) -> str:
-        """Return in words why a run in the stream cannot become part of a CUDA graph; nothing where it can."""
+        """Return why a run cannot be captured in a CUDA graph; empty if it can."""
         context = self._live()
         if hasattr(context, "is_stream_capturable") and not context.is_stream_capturable(self.stream.handle):
             return f"{self._opened.product_words} says that this engine allocates memory while it runs"
         return ""
 
     def kept(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
-        """Return what was made for the key, made now if need be; the one that was not used for longest is let go."""
+        """Return the object made for the key; make it if there is none, and drop the least recently used one."""
         found = self._kept.pop(key, None)
         if found is None:
             while len(self._kept) >= KEPT_STEPS:
@@ -86,8 +86,8 @@ class Lane:
         return cast("Kept", found)
 
     def close(self) -> None:
-        """Free everything but the engine, once the stream is empty. The calling thread is in the GPU's context."""
-        with contextlib.suppress(CudaError):  # whose work failed, or has lost the whole context
+        """Free everything but the engine, once the stream is empty. The GPU's context must be current."""
+        with contextlib.suppress(CudaError):  # its work failed, or the whole context is lost
             self.driver.synchronize(self.stream)
         self._kept.clear()
         self._context = None
@@ -122,7 +122,7 @@ class Lane:
         return error
 
     def _require_packed(self, tensor: EngineTensor) -> None:
-        """Raise RunnerError for a linear tensor whose rows have gaps, which no version documents and DLA could ask."""
+        """Raise RunnerError for a linear tensor with gaps between rows; undocumented, but DLA could need them."""
         if tensor.channel_multiple:
             return
         strides = tuple(int(stride) for stride in self._live().get_tensor_strides(tensor.spec.name))
@@ -135,7 +135,7 @@ class Lane:
 
 
 class LanePool:
-    """The lanes that threads borrow, made when they are first needed, at most `size` of them."""
+    """The lanes that threads borrow: at most `size`, made on first use."""
 
     def __init__(self, make: Callable[[], Lane], size: int) -> None:
         self._make = make
@@ -147,7 +147,7 @@ class LanePool:
 
     @contextlib.contextmanager
     def lent(self) -> Iterator[Lane]:
-        """Give a lane for a with statement, waiting for one if all are out. Raises RunnerError once closed."""
+        """Lend a lane for a with statement; wait for one if all are in use. Raises RunnerError once closed."""
         lane = self._taken()
         try:
             yield lane
@@ -155,11 +155,11 @@ class LanePool:
             self._brought_back(lane)
 
     def close(self) -> None:
-        """Free the lanes that are here, and each that is out as soon as its thread brings it back."""
+        """Free the lanes in the pool now, and each borrowed lane as soon as its thread returns it."""
         with self._changed:
             self._closed = True
             here, self._free = self._free, []
-            self._make = _refuse  # which lets go of the engine
+            self._make = _refuse  # drops the reference to the engine
             self._changed.notify_all()
         for lane in here:
             lane.close()
@@ -194,7 +194,7 @@ def _refuse() -> Lane:
 
 
 def allocated(driver: CudaDriver, size: int, purpose: str) -> DeviceMemory:
-    """Return that many bytes on the device. Raises RunnerError with what is free where there is no room."""
+    """Return that many bytes on the device. Raises RunnerError, with the free memory, if there is not enough."""
     try:
         return driver.allocate(size)
     except CudaError as error:

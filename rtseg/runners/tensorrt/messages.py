@@ -1,4 +1,4 @@
-"""TensorRT's own words: kept while it works, and translated into a cause and what to do next."""
+"""Record TensorRT's log messages, and translate them into a cause and advice."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ INTERNAL_ERROR, ERROR, WARNING, INFO, VERBOSE = range(5)
 """TensorRT's severities. The numbers are those of its C++ interface in every version."""
 
 KEPT = 20
-"""Lines of each severity that are kept. What goes wrong first stands first, so the first ones are."""
+"""Number of lines kept per severity: the first ones, because the first error is usually the cause."""
 
 
 @dataclass(frozen=True)
 class Translation:
-    """What a line of TensorRT's means, and what to try. In both, {0}, {1}, ... are the groups of the pattern."""
+    """The meaning of a TensorRT message, and what to try. In both, {0}, {1}, ... are the groups of the pattern."""
 
     pattern: str
     cause: str
@@ -36,13 +36,13 @@ class Translation:
 
 
 _CUDA_FAILS = r"CUDA initialization failure with error:? ?"
-"""Followed by CUDA's number. 35 is what a missing driver gives too."""
+"""Followed by CUDA's number. A missing driver also gives 35."""
 
 TRANSLATIONS = (
     Translation(
         _CUDA_FAILS + r"35\b|CUDA driver version is insufficient",
         "there is no NVIDIA driver, or one too old for this TensorRT's CUDA",
-        "nvidia-smi, which tells the driver; a newer one, or a TensorRT for an older CUDA; in a container --gpus all",
+        "nvidia-smi, which shows the driver; a newer one, or a TensorRT for an older CUDA; in a container --gpus all",
     ),
     Translation(
         _CUDA_FAILS + r"100\b|no CUDA-capable device is detected",
@@ -51,12 +51,12 @@ TRANSLATIONS = (
     ),
     Translation(
         _CUDA_FAILS + r"34\b|CUDA driver is a stub library",
-        "the CUDA toolkit's stub stands in the way of the driver",
+        "the CUDA toolkit's stub library hides the driver",
         "take the toolkit's stubs folder out of LD_LIBRARY_PATH",
     ),
     Translation(
         _CUDA_FAILS + r"80[34]\b",
-        "the NVIDIA driver's parts do not fit each other",
+        "the parts of the NVIDIA driver have different versions",
         "restart the machine, or load the kernel module of the installed driver: nvidia-smi says which is running",
     ),
     Translation(
@@ -69,7 +69,7 @@ TRANSLATIONS = (
     Translation(
         _CUDA_FAILS + r"\d+",
         "CUDA cannot be used here",
-        "nvidia-smi, which says whether driver and GPU are there",
+        "nvidia-smi, which shows whether driver and GPU are present",
     ),
     Translation(
         r"Could not find any implementation for node (.+?) due to insufficient workspace",
@@ -83,7 +83,7 @@ TRANSLATIONS = (
     ),
     Translation(
         r"Cannot compile operation '([^']*)' for (\w+) \(SM(\d+)(\d)\): (.*?)\. In ",
-        "compute capability {2}.{3} has none of what {0} asks for ({4})",
+        "compute capability {2}.{3} does not support {0} ({4})",
         "--precision fp16, or another --compute-capability",
     ),
     Translation(
@@ -103,12 +103,12 @@ TRANSLATIONS = (
     ),
     Translation(
         r"getPluginCreator could not find plugin:? (\w+)|could not find plugin (?:creator )?(\w+)",
-        "the plugin {0} is not there",
+        "the plugin {0} is missing",
         "an export without it; rtseg's own need none",
     ),
     Translation(
         r"Plugin not found|IPluginCreator not found|Cannot deserialize plugin",
-        "a plugin that the graph or engine asks for is not there",
+        "a plugin that the graph or engine needs is missing",
         "an export without it; rtseg's own need none",
     ),
     Translation(
@@ -140,26 +140,26 @@ TRANSLATIONS = (
         r"Parameter check failed", "TensorRT does not allow this", "another build profile, or a report of this line"
     ),
 )
-"""The most telling first: want of memory is what many of the others come from."""
+"""The most specific first: many of the others follow from a lack of memory."""
 
 _PREFIX = re.compile(r"^(?:\d+: )?(?:\[[^\]]*\.\w+::[^\]]*\] ?)?(?:Error Code \d+: )?")
 
 
 _CAUSES_OF_ERRORS = ("No importer registered for op", "CUDA initialization failure with error")
-"""What TensorRT 8 tells as information or as a warning, though it is why there will be no engine.
+"""Messages that TensorRT 8 logs as information or warning although they are why the build fails.
 
-The error that follows the first speaks of a plugin that nobody asked for; none at all follows the second.
+After the first an error about an unrelated plugin follows; after the second none at all.
 """
 
 
 class LogRecord:
-    """What TensorRT said, by severity; the first KEPT lines of each that is at least a warning."""
+    """TensorRT's messages by severity; the first KEPT of each severity from warning up."""
 
     def __init__(self) -> None:
         self._lines: dict[int, deque[str]] = {severity: deque() for severity in (INTERNAL_ERROR, ERROR, WARNING)}
 
     def add(self, severity: int, message: str) -> None:
-        """Take one line. Called from TensorRT's threads, so it must not raise."""
+        """Add one message. Called from TensorRT's threads, so it must not raise."""
         cause = any(text in message for text in _CAUSES_OF_ERRORS)
         lines = self._lines.get(min(severity, ERROR) if cause else severity)
         if lines is not None and len(lines) < KEPT and message not in lines:
@@ -167,7 +167,7 @@ class LogRecord:
 
     @property
     def errors(self) -> tuple[str, ...]:
-        """The errors, in the order in which they came, internal ones last."""
+        """The errors in order of arrival, internal ones last."""
         return (*self._lines[ERROR], *self._lines[INTERNAL_ERROR])
 
     @property
@@ -176,17 +176,17 @@ class LogRecord:
         return tuple(self._lines[WARNING])
 
     def clear(self) -> None:
-        """Forget everything, before another piece of work."""
+        """Forget all messages, before another piece of work."""
         for lines in self._lines.values():
             lines.clear()
 
 
 def tensorrt_logger(trt: TensorRt, record: LogRecord) -> trt.ILogger:
-    """Return the logger to give to a TensorRT, which prints nothing and writes into the record as long as that lives.
+    """Return the logger for a TensorRT product; it prints nothing and writes into the record while the record lives.
 
-    It is one for each product and stays to the end of the process. TensorRT takes the first that it is given for
-    everything, and asks for no other while anything made with that one is left: a second logger would hear nothing, and
-    the first must not go before what was made after it. So each record that is alive hears all that TensorRT says.
+    There is one logger per product, and it lives until the process ends. TensorRT uses the first logger that it gets
+    for everything, and accepts no other while any object made with that one exists: a second logger would receive
+    nothing, and the first must not be freed too early. So every living record receives all of TensorRT's messages.
     """
     with _LISTENING:
         _RECORDS[:] = [weakref.ref(record), *(known for known in _RECORDS if known() not in (None, record))]
@@ -201,7 +201,7 @@ _LISTENING = threading.Lock()
 def _logger_of(base: type[trt.ILogger]) -> trt.ILogger:
     class RecordingLogger(base):  # type: ignore[misc, valid-type, unused-ignore]
         def __init__(self) -> None:
-            base.__init__(self)  # pybind11 wants the base named, not super()
+            base.__init__(self)  # pybind11 needs the base class by name, not super()
 
         def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
             for reference in tuple(_RECORDS):
@@ -213,12 +213,12 @@ def _logger_of(base: type[trt.ILogger]) -> trt.ILogger:
 
 
 def shortened(message: str) -> str:
-    """Return a line without the source file and error number that TensorRT begins it with."""
+    """Return a message without the source file and error number at its beginning."""
     return " ".join(_PREFIX.sub("", message.strip(), count=1).split())
 
 
 def translated(messages: Iterable[str]) -> tuple[str, str, str] | None:
-    """Return the cause, what to try, and the line that told, or None where no line is known."""
+    """Return the cause, what to try, and the message that matched, or None if no message is known."""
     lines = list(messages)
     for translation in TRANSLATIONS:
         for line in lines:
@@ -229,15 +229,15 @@ def translated(messages: Iterable[str]) -> tuple[str, str, str] | None:
 
 
 def engine_error(what: str, messages: Iterable[str], *, hint: str = "") -> EngineError:
-    """Return the error to raise where TensorRT refused a graph or an engine, in its own words and what they mean.
+    """Return the error for a graph or an engine that TensorRT refused, with its own messages and their meaning.
 
-    hint is what to try where no line is known.
+    hint is the advice if no message is known.
     """
     return _refusal(EngineError, what, messages, hint)
 
 
 def runner_error(what: str, messages: Iterable[str], *, hint: str = "") -> RunnerError:
-    """Return the error to raise where TensorRT could not run what it had accepted, or could not start at all."""
+    """Return the error for an accepted engine that TensorRT could not run, or for TensorRT that could not start."""
     return _refusal(RunnerError, what, messages, hint)
 
 
@@ -245,7 +245,7 @@ def _refusal(kind: type[Refusal], what: str, messages: Iterable[str], hint: str)
     lines = list(messages)
     known = translated(lines)
     if known is None:
-        told = "; ".join(map(shortened, lines[:3])) or "no message"
-        return kind(what, got=f"from TensorRT: {told}", hint=hint)
+        text = "; ".join(map(shortened, lines[:3])) or "no message"
+        return kind(what, got=f"from TensorRT: {text}", hint=hint)
     cause, next_command, line = known
     return kind(f"{what}: {cause}", got=f"from TensorRT: {line}", hint=next_command)

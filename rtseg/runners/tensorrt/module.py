@@ -1,6 +1,6 @@
-"""The module of a TensorRT product: `tensorrt`, or `tensorrt_rtx`, which has the same names for the same things.
+"""Import the module of a TensorRT product: `tensorrt`, or `tensorrt_rtx`, which uses the same names.
 
-What serves both is given the module as a parameter, and asks it for what only one of them has.
+Code for both products takes the module as a parameter, and tests it for features that only one of them has.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from typing import cast
 from rtseg.errors import EngineError, MissingDependencyError, UnknownNameError
 
 TensorRt = ModuleType
-"""The annotation of a parameter that is the module of either product."""
+"""Annotation for a parameter that is the module of either product."""
 
 TensorRtRtx = ModuleType
-"""The annotation of a parameter that is TensorRT for RTX's module and no other."""
+"""Annotation for a parameter that is TensorRT for RTX's module and no other."""
 
 TENSORRT = "tensorrt"
-"""TensorRT: engines of one GPU, built on that GPU."""
+"""TensorRT: engines for one GPU, built on that GPU."""
 
 RTX = "tensorrt-rtx"
-"""TensorRT for RTX: engines of RTX GPUs, built on any machine and finished where they are loaded."""
+"""TensorRT for RTX: engines for RTX GPUs, built on any machine and finished where they are loaded."""
 
 RUNTIMES = (TENSORRT, RTX)
 PRODUCTS = {TENSORRT: "TensorRT", RTX: "TensorRT for RTX"}
@@ -32,8 +32,8 @@ _PACKAGES = {TENSORRT: ("tensorrt", "gpu"), RTX: ("tensorrt_rtx", "rtx")}
 def load_tensorrt(runtime: str, purpose: str) -> TensorRt:
     """Return the module of a runtime, TENSORRT or RTX.
 
-    Raises MissingDependencyError where it is not installed, saying what it is needed for, EngineError where its
-    libraries cannot be loaded, and UnknownNameError for another runtime.
+    Raises MissingDependencyError, with the purpose, if it is not installed, EngineError if its libraries cannot be
+    loaded, and UnknownNameError for another runtime.
     """
     if runtime == RTX:
         return load_rtx(purpose)
@@ -51,7 +51,7 @@ def load_rtx(purpose: str) -> TensorRtRtx:
     """Return the module of TensorRT for RTX. Raises what load_tensorrt raises."""
     try:
         import tensorrt_rtx as trt
-    except Exception as error:  # its bindings raise RuntimeError too, where they meet other libraries than their own
+    except Exception as error:  # its bindings also raise RuntimeError if they find other libraries than their own
         raise _cannot_load(RTX, purpose, error) from error
     _require_version(trt, RTX, purpose)
     if not hasattr(trt, "ComputeCapability"):
@@ -60,12 +60,12 @@ def load_rtx(purpose: str) -> TensorRtRtx:
 
 
 def rtx_has_wheels() -> bool:
-    """Return whether TensorRT for RTX can be installed with pip on this kind of machine."""
+    """Return whether pip can install TensorRT for RTX on this kind of machine."""
     return sys.platform in ("linux", "win32") and platform.machine().lower() in ("x86_64", "amd64")
 
 
 def _require_version(trt: TensorRt, runtime: str, purpose: str) -> None:
-    if not hasattr(trt, "__version__"):  # a folder of that name on the path, which Python takes for a package
+    if not hasattr(trt, "__version__"):  # a folder of that name on the path, which Python imports as a package
         raise _missing(runtime, purpose)
 
 

@@ -1,6 +1,6 @@
-"""Whether an engine is for the TensorRT and the GPU of this machine, asked before TensorRT sees a byte of it.
+"""Check that an engine is for this machine's TensorRT and GPU, before TensorRT reads any of it.
 
-TensorRT refuses such engines itself, in words that differ from version to version; some it runs all the same.
+TensorRT refuses most other engines itself, with messages that differ between versions; some it runs anyway.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from rtseg.errors import RunnerError
 from rtseg.runners.tensorrt.module import PRODUCTS, RTX, TENSORRT
 
 AMPERE = (8, 0)
-"""The first compute capability that an engine built with ampere_plus runs on."""
+"""The lowest compute capability that an engine built with ampere_plus runs on."""
 
 
 class Gpu(Protocol):
-    """What has to be known of a GPU; rtseg.runners.cuda.DeviceInfo is one."""
+    """The facts needed about a GPU; rtseg.runners.cuda.DeviceInfo has them."""
 
     @property
     def name(self) -> str:
@@ -30,12 +30,12 @@ class Gpu(Protocol):
 
 
 def require_runnable(manifest: Manifest, release: str, device: Gpu) -> tuple[str, ...]:
-    """Return, in words, what is out of the ordinary about an engine that TensorRT `release` can run on the device.
+    """Return notes on what is unusual about an engine that TensorRT `release` can run on the device.
 
-    An engine belongs to one version of TensorRT, to the last number of it, and to one compute capability unless it
-    was built with hardware_compatibility. One of TensorRT for RTX belongs to one release too, and to the compute
-    capabilities it was compiled for; a portable one also to every later one. Raises RunnerError for an engine of
-    another, with the command that makes one for this machine.
+    An engine runs with exactly one version of TensorRT, and on one compute capability unless it was built with
+    hardware_compatibility. One of TensorRT for RTX also runs with one release only, on the compute capabilities it was
+    compiled for; a portable one also on every later one. Raises RunnerError for any other engine, with the command that
+    makes one for this machine.
     """
     if runtime_of(manifest) == RTX:
         return _require_rtx(manifest, release, device)
@@ -45,14 +45,14 @@ def require_runnable(manifest: Manifest, release: str, device: Gpu) -> tuple[str
 
 
 def runtime_of(manifest: Manifest) -> str:
-    """Return whose engine it is: "tensorrt" or "tensorrt-rtx"."""
+    """Return the product of the engine: "tensorrt" or "tensorrt-rtx"."""
     return _built(manifest).runtime or TENSORRT
 
 
 def require_release_inside(content: bytes, release: str) -> None:
-    """Raise RunnerError where an engine of TensorRT for RTX says itself that another release built it.
+    """Raise RunnerError if the bytes of a TensorRT for RTX engine show that another release built it.
 
-    The release stands in the file: major, minor and patch in the bytes 24 to 26.
+    The release is in the file: major, minor and patch in the bytes 24 to 26.
     """
     got, here = tuple(content[24:27]), _numbers(release)[:3]
     if got != here:
@@ -95,7 +95,7 @@ def _require_release(manifest: Manifest, release: str, again: str) -> None:
         raise RunnerError(
             f"the manifest does not say which {PRODUCTS[runtime]} built the engine", got=repr(built), hint=again
         )
-    # Some packages leave the build number out of the version they tell.
+    # Some packages leave the build number out of their version.
     count = min(len(got), len(here))
     if got[:count] != here[:count]:
         raise RunnerError(
@@ -132,6 +132,6 @@ def _built(manifest: Manifest) -> EngineDetails:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """Return the numbers that a version begins with: (8, 5, 3, 1) of "8.5.3.1"."""
+    """Return the numbers at the beginning of a version: (8, 5, 3, 1) for "8.5.3.1"."""
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(number) for number in found[0].split(".")) if found else ()

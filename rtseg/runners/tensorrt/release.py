@@ -1,4 +1,4 @@
-"""The TensorRT that is installed."""
+"""Find the installed TensorRT release."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rtseg.runners.tensorrt.module import TENSORRT, load_tensorrt
 
 
 def tensorrt_release(purpose: str, runtime: str = TENSORRT) -> str:
-    """Return the version of an installed runtime, such as "10.3.0", or "1.7.1.116" of TensorRT for RTX.
+    """Return the version of an installed runtime, such as "10.3.0", or "1.7.1.116" for TensorRT for RTX.
 
-    Raises MissingDependencyError where it is not installed, EngineError where its libraries cannot be loaded.
+    Raises MissingDependencyError if it is not installed, EngineError if its libraries cannot be loaded.
     """
     trt = load_tensorrt(runtime, purpose)
     return str(trt.__version__)

@@ -1,4 +1,4 @@
-"""Frames between arrays that are on the device already: front kernel, engine and tail kernel, without copies."""
+"""Frames between arrays that are already on the device: front kernel, engine and tail kernel, without copies."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rtseg.runners.tensorrt.tensors import ALIGNMENT
 
 
 class ResidentFrameStep(LaneStep):
-    """A frame whose image and labels stay on the device: whoever gave them writes the one and reads the other.
+    """A frame whose image and labels stay on the device: the caller writes the image and reads the labels.
 
-    What writes the image has to be done before each launch, and what reads the labels comes after it: put both into
-    `stream`, or let the streams wait for each other. image and labels are the objects that were bound; overlay is a
-    DeviceArray, uint8 RGB (height, width, 3), where it was asked for.
+    The image must be written before each launch, and the labels read after it: put both into `stream`, or make the
+    streams wait for each other. image and labels are the bound objects; overlay is a DeviceArray, uint8 RGB (height,
+    width, 3), if requested.
     """
 
     def __init__(
@@ -58,9 +58,9 @@ class ResidentFrameStep(LaneStep):
 
 
 class DeviceArray:
-    """A uint8 array on the device, in C order, for libraries that know __cuda_array_interface__.
+    """A uint8 array on the device, in C order, for libraries that support __cuda_array_interface__.
 
-    torch.as_tensor(array, device="cuda") and cupy.asarray(array) take it without a copy. memory is freed with it.
+    torch.as_tensor(array, device="cuda") and cupy.asarray(array) use it without a copy. memory is freed with it.
     """
 
     def __init__(self, memory: DeviceMemory, shape: tuple[int, ...]) -> None:
@@ -73,7 +73,7 @@ class DeviceArray:
 
 
 def _view(lane: Lane, array: object, shape: tuple[int, ...], *, writable: bool) -> DeviceView:
-    """Return where the array lies; the lane's stream then waits for whoever may still be writing it."""
+    """Return a view of the array; the lane's stream then waits for any work that may still be writing it."""
     driver = lane.driver
     view = device_pointer(
         array,
@@ -91,8 +91,8 @@ def _view(lane: Lane, array: object, shape: tuple[int, ...], *, writable: bool) 
 def _require_aligned(pointer: int) -> None:
     if pointer % ALIGNMENT:
         raise RunnerError(
-            "TensorRT reads and writes only where a block of memory begins",
+            "TensorRT reads and writes only at aligned addresses",
             got=f"the pointer {pointer:#x}",
             expected=f"a multiple of {ALIGNMENT}",
-            hint="a tensor of its own, not a part of another: tensor.clone()",
+            hint="a separate tensor, not a part of another: tensor.clone()",
         )

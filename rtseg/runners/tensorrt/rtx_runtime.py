@@ -1,7 +1,7 @@
-"""An engine of TensorRT for RTX, read: its contexts are configured and share what was compiled for this GPU.
+"""Load an engine of TensorRT for RTX; its contexts share one configuration and what was compiled for this GPU.
 
-CUDA graphs are ours, with our two kernels in them, so the product's own are off. A capture of ours must not meet an
-allocation: engines are built with REQUIRE_USER_ALLOCATION, and each context is given its scratch memory.
+rtseg captures its own CUDA graphs, with its two kernels in them, so the product's own graphs are off. A capture must
+not contain an allocation: engines are built with REQUIRE_USER_ALLOCATION, and each context gets its scratch memory.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _DIAGNOSTICS = (
     ("VERSION_MISMATCH", "it is of another release", "rtseg build again, with the release that is installed here"),
     ("UNSUPPORTED_CC", "it is not for this GPU", "rtseg build --runtime tensorrt-rtx --compute-capability of this GPU"),
-    ("OLD_CUDA_DRIVER", "the NVIDIA driver is too old", "a newer driver: nvidia-smi tells which one is installed"),
+    ("OLD_CUDA_DRIVER", "the NVIDIA driver is too old", "a newer driver: nvidia-smi shows which one is installed"),
     ("OLD_CUDA_RUNTIME", "the CUDA runtime is too old", "pip install --upgrade tensorrt-rtx"),
     (
         "INSUFFICIENT_GPU_MEMORY",
@@ -31,13 +31,13 @@ _DIAGNOSTICS = (
     ("MALFORMED_ENGINE", "it is damaged, or no engine", "rtseg build again"),
     ("CUDA_ERROR", "CUDA cannot be used", NO_GPU),
 )
-"""Bits of EngineInvalidityDiagnostics: what each means, and what to try."""
+"""Bits of EngineInvalidityDiagnostics: name, meaning, and what to try."""
 
 
 class RtxEngine(OpenEngine):
-    """An engine that TensorRT for RTX has read, with the settings of its contexts and the cache that they share.
+    """An engine loaded by TensorRT for RTX, with the settings of its contexts and the cache that they share.
 
-    Both have to outlive the contexts, so whoever has one of these holds on to this object.
+    Both must outlive the contexts, so keep a reference to this object as long as a context exists.
     """
 
     product = RTX
@@ -64,7 +64,7 @@ class RtxEngine(OpenEngine):
         self._config.set_runtime_cache(self._cache)
 
     def new_context(self, allocate: Callable[[int], int]) -> trt.IExecutionContext | None:
-        """Return a context with scratch memory from allocate, None where the product refuses."""
+        """Return a context with scratch memory from allocate, None if the product refuses."""
         context = self.engine.create_execution_context(self._config)
         size = self.scratch_bytes
         if context is not None and size:
@@ -72,17 +72,17 @@ class RtxEngine(OpenEngine):
         return context
 
     def keep_what_was_compiled(self, run: Callable[[], None]) -> tuple[str, ...]:
-        """Write the cache, with what the first run compiles in it; return in words why it was not kept."""
+        """Write the cache, including what the first run compiles; return a note if it could not be kept."""
         run()
-        told = keep_runtime_cache(self._cache, self._cache_path)
-        return (told,) if told else ()
+        note = keep_runtime_cache(self._cache, self._cache_path)
+        return (note,) if note else ()
 
 
 def open_rtx_engine(trt: TensorRtRtx, content: bytes, device: str, sha256: str) -> RtxEngine:
-    """Return the engine. The calling thread must be in the context of the GPU that will run it.
+    """Return the engine. The context of the GPU that will run it must be current in the calling thread.
 
-    device is that GPU's name and sha256 the engine's digest, by which its cache is found. Raises RunnerError where the
-    product cannot start, EngineError where it says that the engine cannot be loaded here, or refuses its bytes.
+    device is that GPU's name and sha256 the engine's digest; both identify its cache. Raises RunnerError if the product
+    cannot start, EngineError if the engine cannot be loaded here or its bytes are refused.
     """
     record = LogRecord()
     logger = tensorrt_logger(trt, record)
@@ -91,15 +91,15 @@ def open_rtx_engine(trt: TensorRtRtx, content: bytes, device: str, sha256: str) 
     engine = read_engine(runtime, content, record, RTX)
     cache_path = runtime_cache_path(str(trt.__version__), device, sha256)
     opened = RtxEngine(trt, engine, runtime, logger, record, notes, cache_path)
-    record.clear()  # what it said of a cache that does not fit is no cause of what may fail later
+    record.clear()  # messages about a cache that does not fit are not the cause of a later failure
     return opened
 
 
 def require_valid(trt: TensorRtRtx, runtime: trt.Runtime, content: bytes, record: LogRecord) -> tuple[str, ...]:
-    """Return in words what is out of the ordinary about an engine that the product can load on this machine.
+    """Return notes on what is unusual about an engine that the product can load on this machine.
 
-    Raises EngineError where it says that it cannot, with what its diagnostics mean, or with its words where there are
-    none, as without a driver.
+    Raises EngineError if it cannot, with the meaning of its diagnostics, or with its messages if there are none, as
+    without a driver.
     """
     validity, diagnostics = runtime.get_engine_validity(content)
     if validity == trt.EngineValidity.INVALID:
@@ -112,8 +112,8 @@ def require_valid(trt: TensorRtRtx, runtime: trt.Runtime, content: bytes, record
 def _invalid(trt: TensorRtRtx, diagnostics: int, record: LogRecord) -> EngineError:
     what = "TensorRT for RTX cannot load the engine"
     bits = trt.EngineInvalidityDiagnostics.__members__
-    told = [entry for entry in _DIAGNOSTICS if diagnostics & int(bits[entry[0]])]
-    if not told:
+    found = [entry for entry in _DIAGNOSTICS if diagnostics & int(bits[entry[0]])]
+    if not found:
         return engine_error(what, record.errors, hint=NO_GPU)
-    names, causes, hints = zip(*told)
+    names, causes, hints = zip(*found)
     return EngineError(f"{what}: {', and '.join(causes)}", got=" and ".join(names), hint=hints[0])

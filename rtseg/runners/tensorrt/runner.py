@@ -1,4 +1,4 @@
-"""Run an engine with TensorRT, or with TensorRT for RTX."""
+"""Run an engine with TensorRT or with TensorRT for RTX."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _PURPOSE = "running an engine"
 
 
 class TensorRtRunner(Runner):
-    """An engine, or the path of one, on this machine's GPU, verified before the product that built it is given it.
+    """An engine, given as an artifact or a path, on this machine's GPU. It is verified before the product loads it.
 
-    runtime names the product: "tensorrt", or "tensorrt-rtx", whose engines the driver finishes when they are loaded;
-    what it made of one is kept in the user's cache folder. contexts is how many threads may run at once in infer and
-    frames; others wait. Each takes memory of its own on the GPU, but not before it is needed. cuda names a
-    driver of rtseg.runners.cuda; with "pycuda" there are no CUDA graphs. device counts from 0 among the GPUs that the
-    process sees.
+    runtime names the product: "tensorrt", or "tensorrt-rtx", whose engines the driver finishes on loading; the result
+    is kept in the user's cache folder. contexts is the number of threads that may run at once in infer and frames;
+    others wait. Each context takes its own GPU memory, allocated on first use. cuda names a driver of
+    rtseg.runners.cuda; with "pycuda" there are no CUDA graphs. device counts from 0 among the GPUs that the process
+    sees.
 
-    What bind and bind_resident give has a context of its own, and lives on when the runner is closed.
+    A step from bind or bind_resident has its own context, and stays usable when the runner is closed.
     """
 
     def __init__(
@@ -69,22 +69,22 @@ class TensorRtRunner(Runner):
 
     @property
     def driver(self) -> CudaDriver:
-        """CUDA as the runner drives it. Valid while open."""
+        """The CUDA driver of the runner. Valid while open."""
         return self._live().driver
 
     def open(self) -> None:
         """Load the engine. Opening an open runner does nothing.
 
-        Raises ManifestError for a file that is not what its manifest tells of, MissingDependencyError and CudaError
-        where TensorRT or a GPU is missing, RunnerError for an engine of another machine and for want of memory, and
-        EngineError where TensorRT refuses the file.
+        Raises ManifestError for a file that does not match its manifest, MissingDependencyError and CudaError if
+        TensorRT or a GPU is missing, RunnerError for an engine of another machine and if memory runs out, and
+        EngineError if TensorRT refuses the file.
         """
         super().open()
 
     def bind_resident(self, array: Array | None = None) -> LaneStep:
-        """Return a step of the engine alone, from its input to its output on the GPU, for timing: nothing is copied.
+        """Return a step of the engine alone, from its input to its output on the GPU, without copies, for timing.
 
-        The input holds a copy of array, zeros without one; step.lane.input and step.lane.output are the memory.
+        The input holds a copy of array, or zeros; step.lane.input and step.lane.output are its memory.
         """
         running = self._live()
         if array is not None:
@@ -97,9 +97,9 @@ class TensorRtRunner(Runner):
             return LaneStep(lane, lane.execute, running.opening)
 
     def frames(self, image: ImageSpec, output: OutputSpec, *, threads: int = 0) -> DeviceFrames:
-        """Return whole frames on the GPU, both ends included. Raises CudaError where the kernels cannot be compiled.
+        """Return whole frames on the GPU, from image to labels. Raises CudaError if the kernels cannot be compiled.
 
-        threads bounds the cores of the host that resize images for a graph that gives labels itself; 0 is all.
+        threads limits the host's cores that resize images for a graph that gives labels itself; 0 means all.
         """
         running = self._live()
         with running.driver.active():
@@ -109,7 +109,7 @@ class TensorRtRunner(Runner):
 
     def _load(self) -> None:
         artifact = Artifact.claimed(self._engine, kind="engine")
-        content = artifact.content()  # read once: what is verified is what the product gets
+        content = artifact.content()  # read once: the product gets the verified bytes
         manifest = artifact.manifest
         self._require_product(runtime_of(manifest))
         trt = load_tensorrt(self._runtime, _PURPOSE)
@@ -118,9 +118,9 @@ class TensorRtRunner(Runner):
         notes = require_runnable(manifest, release, driver.device)
         opened = self._read(trt, content, driver.device.name, manifest.sha256)
         running = _Running(trt, driver, opened, self._contexts)
-        with running.lanes.lent() as lane:  # so that want of memory is met here
+        with running.lanes.lent() as lane:  # so that a lack of memory shows here
             not_kept = opened.keep_what_was_compiled(lane.run)
-        self.notes = (*(notes or opened.notes), *not_kept)  # of a newer GPU preflight and the product say the same
+        self.notes = (*(notes or opened.notes), *not_kept)  # on a newer GPU both give the same note
         architecture = driver.device.architecture.replace("_", "")
         self.device = f"GPU ({driver.device.name}, {architecture}, {PRODUCTS[self._runtime]} {release})"
         self._running = running
@@ -134,7 +134,7 @@ class TensorRtRunner(Runner):
             )
 
     def _read(self, trt: TensorRt, content: bytes, device: str, sha256: str) -> OpenEngine:
-        """Return the engine that the product makes of the bytes. The thread is in the GPU's context."""
+        """Return the engine that the product loads from the bytes. The GPU's context is current."""
         if self._runtime != RTX:
             return deserialize_engine(trt, content)
         require_release_inside(content, str(trt.__version__))
@@ -144,7 +144,7 @@ class TensorRtRunner(Runner):
         running, self._running = self._live(), None
         with running.driver.active():
             running.lanes.close()
-            del running  # the engine last, once no context is left
+            del running  # the engine is freed last, after every context
 
     def _infer(self, array: Array) -> Array:
         running = self._live()
@@ -170,10 +170,10 @@ class TensorRtRunner(Runner):
 
 
 class _Running:
-    """An open engine and the lanes it runs in. The thread that makes it is in the GPU's context for good.
+    """An open engine and its lanes. In the thread that makes it the GPU's context stays current.
 
-    make_lane returns a lane that no other thread uses; the thread that calls it is in the GPU's context. Nothing here
-    refers back to this object, so that the GPU's memory goes with it and does not wait for the garbage collector.
+    make_lane returns a lane that no other thread uses; the GPU's context must be current in the calling thread. Nothing
+    here refers back to this object, so that the GPU's memory is freed with it, without the garbage collector.
     """
 
     def __init__(self, trt: TensorRt, driver: CudaDriver, opened: OpenEngine, contexts: int) -> None:

@@ -1,8 +1,8 @@
-"""What TensorRT for RTX compiled for a GPU when it loaded an engine, kept so that the next start need not do it again.
+"""Cache what TensorRT for RTX compiles for a GPU when it loads an engine, so that the next start is faster.
 
-The product checks itself whether a cache fits: the same kind of GPU, release, driver of the same major version, and
-operating system. One that does not is left aside without a word, and compiled anew. A cache holds machine code, so it
-lies in the user's own cache folder, and one that is damaged is never given to the product.
+The product itself checks that a cache fits: same kind of GPU, release, major version of the driver, and operating
+system. It silently ignores one that does not fit, and compiles again. A cache holds machine code, so it is kept in the
+user's own cache folder, and a damaged one is never given to the product.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 COMPILED = Cache("rtx", ".cache", keep=32)
 
 LARGEST = 100 << 20
-"""Bytes. NVIDIA's advice is to delete a cache that has grown larger."""
+"""In bytes. NVIDIA advises to delete a larger cache."""
 
 
 def runtime_cache_path(release: str, device: str, engine_sha256: str) -> Path:
-    """Return where the cache of that engine on that kind of GPU lies."""
+    """Return the path of the cache of that engine on that kind of GPU."""
     return COMPILED.path([release, device, engine_sha256], label=f"rtx{release}-{device}")
 
 
 def fill_runtime_cache(cache: trt.IRuntimeCache, path: Path) -> bool:
-    """Give the cache what the file holds; return whether the product took it."""
+    """Load the file into the cache; return whether the product accepted it."""
     content = COMPILED.read(path)
     return bool(content) and bool(cache.deserialize(content))
 
 
 def keep_runtime_cache(cache: trt.IRuntimeCache, path: Path) -> str:
-    """Write the cache for the next start. Return in words why it was not kept, nothing where it was."""
+    """Write the cache for the next start. Return a note if it could not be kept, else an empty string."""
     made = cache.serialize()
     content = b"" if made is None else bytes(memoryview(made))
     if not content or content == COMPILED.read(path):

@@ -1,4 +1,4 @@
-"""Runs on buffers in place, each captured once as a CUDA graph and launched as one thing."""
+"""Steps on fixed buffers, each captured once as a CUDA graph and launched as a whole."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rtseg.runners.tensorrt.lanes import Lane
 _LOGGER = logging.getLogger(__name__)
 
 Work = Callable[[], object]
-"""Puts something into a lane's stream."""
+"""A function that puts work into a lane's stream."""
 
 
 def in_order(*calls: Work) -> Work:
-    """Return one work of several."""
+    """Return one function that calls several in order."""
 
     def work() -> None:
         for call in calls:
@@ -29,22 +29,22 @@ def in_order(*calls: Work) -> Work:
 
 
 class OpeningThread(threading.local):
-    """Whether the thread that asks is in the driver's context for good: true for the one that opened the runner."""
+    """Whether the driver's context stays current in this thread: true for the thread that opened the runner."""
 
     is_this = False
 
 
 class LaneStep:
-    """The same work again and again in one lane. It lives on when its runner is closed. One thread at a time.
+    """The same work, repeated in one lane. It stays usable when its runner is closed. One thread at a time.
 
-    Calling it does the work once and returns when it is done. launch() puts the work into `stream` and returns at once;
-    wait() returns when what is in the stream is done: no buffer may be touched in between. graph is the captured work;
-    None where CUDA is driven through PyCUDA, or TensorRT would not be captured, which is warned of: then each launch
-    makes the calls anew, and why_no_graph says what stood in the way.
+    A call does the work once and returns when it is done. launch() puts the work into `stream` and returns at once;
+    wait() returns when the stream is done: do not touch a buffer in between. graph is the captured work. It is None
+    with PyCUDA, or if TensorRT cannot be captured, which logs a warning; then each launch repeats the calls, and
+    why_no_graph gives the reason.
     """
 
     def __init__(self, lane: Lane, work: Work, opening: OpeningThread) -> None:
-        """Do the work once, as TensorRT and CUDA's lazily loaded kernels ask for, and then capture it."""
+        """Do the work once, because TensorRT and CUDA load kernels lazily, and then capture it."""
         driver = lane.driver
         self.lane = lane
         self.stream: Stream = lane.stream
@@ -55,7 +55,7 @@ class LaneStep:
         self.graph: Graph | None
         self.graph, self.why_no_graph = _captured(driver, lane, work)
         self._enqueue: Work = work
-        self._work: Work = work  # keeps alive the memory and kernels of which a graph has the addresses only
+        self._work: Work = work  # keeps alive the memory and kernels; a graph holds only their addresses
         if self.graph is not None:
             self._enqueue = functools.partial(driver.launch_graph, self.graph, lane.stream)
         self._finish: Work = functools.partial(driver.synchronize, lane.stream)
@@ -79,7 +79,7 @@ class LaneStep:
             self._enqueue()
 
     def wait(self) -> None:
-        """Return when everything in the stream is done."""
+        """Wait until everything in the stream is done."""
         if self._opening.is_this:
             self._finish()
             return
@@ -87,7 +87,7 @@ class LaneStep:
             self._finish()
 
     def close(self) -> None:
-        """Free the context and the buffers on the GPU now, not with the last reference. It cannot run any more."""
+        """Free the context and the buffers on the GPU now, not with the last reference. The step cannot run again."""
         self._enqueue = self._finish = _refuse
         with self._active():
             if self.graph is not None:
@@ -120,7 +120,7 @@ def _refuse() -> None:
 
 
 def _captured(driver: CudaDriver, lane: Lane, work: Work) -> tuple[Graph | None, str]:
-    """Return the work as a graph, or None and why: there are none, or TensorRT refuses to be captured, as loops do."""
+    """Return the work as a graph, or None and the reason: no graphs, or TensorRT cannot be captured, as with loops."""
     if not driver.captures:
         return None, f"{driver.name} captures no graphs"
     stream = lane.stream
@@ -130,7 +130,7 @@ def _captured(driver: CudaDriver, lane: Lane, work: Work) -> tuple[Graph | None,
     try:
         return driver.capture(stream, work), ""
     except RunnerError as error:  # CudaError is one
-        work()  # which raises what is wrong, if it is more than that
+        work()  # raises the real error, if there is one
         driver.synchronize(stream)
         _LOGGER.warning("the engine runs without a CUDA graph, slower: %s", error)
         return None, str(error)

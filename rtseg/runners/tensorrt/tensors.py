@@ -1,4 +1,4 @@
-"""An engine's input and output: shape, type, and how they lie in memory."""
+"""An engine's input and output: shape, type and memory layout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 ALIGNMENT = 256
-"""In bytes: what TensorRT asks of the address of every input and output."""
+"""In bytes: TensorRT requires this alignment for the address of every input and output."""
 
 _REBUILD = "rtseg build, whose engines have one static input and one static output"
 
@@ -24,7 +24,7 @@ _REBUILD = "rtseg build, whose engines have one static input and one static outp
 class EngineTensor:
     """An input or output. channel_multiple is 0 for C order.
 
-    Otherwise all channels of a pixel lie together, padded to a multiple of it: TensorRT's HWC, HWC8 and HWC16.
+    Otherwise all channels of a pixel are adjacent, padded to a multiple of it: TensorRT's HWC, HWC8 and HWC16.
     """
 
     spec: TensorSpec
@@ -44,7 +44,7 @@ class EngineTensor:
         return int(np.prod(self.stored_shape, dtype=np.int64)) * np.dtype(self.spec.dtype).itemsize
 
     def view(self, stored: Array) -> Array:
-        """Return an array of stored_shape as the tensor that it holds, without a copy."""
+        """Return the tensor in an array of stored_shape, as a view without a copy."""
         if not self.channel_multiple:
             return stored
         return stored[..., : self.spec.shape[1]].transpose(0, 3, 1, 2)
@@ -53,7 +53,7 @@ class EngineTensor:
 def engine_tensors(trt: TensorRt, engine: trt.ICudaEngine) -> tuple[EngineTensor, EngineTensor]:
     """Return the one input and the one output.
 
-    Raises RunnerError for another number of them, and for shapes, types and formats that nothing here takes.
+    Raises RunnerError for another number of them, and for unsupported shapes, types and formats.
     """
     inputs: list[str] = []
     outputs: list[str] = []

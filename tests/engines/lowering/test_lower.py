@@ -338,7 +338,7 @@ def test_a_product_that_nothing_reads_or_that_reads_no_picture_is_not_asked_for(
 
 def test_an_fp32_product_of_two_computed_tensors_is_refused_for_turing() -> None:
     model = graph([node("MatMul", ["image", "image"], "output")], (1, 4, 8, 8))
-    with pytest.raises(QuantizationError, match=r"7\.5 has no FP32 matrix product; got /output of two tensors"):
+    with pytest.raises(QuantizationError, match=r"7\.5 has no FP32 matrix product; got /output of two computed"):
         lower(model, "fp32", RTX, capabilities=[TURING])
     assert operators(lower(model, "fp16", RTX, capabilities=[TURING]).model) == ["Cast", "MatMul", "Cast"]
 

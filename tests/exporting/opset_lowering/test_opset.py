@@ -190,7 +190,7 @@ def test_an_opset_that_is_out_of_range_is_refused(opset: int, why: str) -> None:
 def test_an_operator_without_a_form_is_named_with_the_export_that_avoids_it() -> None:
     made = case("ScatterND", X, [np.array([[0]])], X, reduction="max")
     assert told(made, 18) == (
-        "mine.onnx has an operator that opset 17 cannot say: ScatterND (node) of opset 18; got reduction 'max'. "
+        "mine.onnx has an operator that opset 17 cannot express: ScatterND (node) of opset 18; got reduction 'max'. "
         "Try: torch.onnx.export(..., dynamo=False, opset_version=17)"
     )
 

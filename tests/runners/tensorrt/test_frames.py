@@ -368,7 +368,7 @@ def test_a_graph_that_labels_takes_arrays_of_its_own_size_that_begin_a_block(mac
         ):
             frames.bind_device(on_device(machine.driver, scene(*OTHER)))
         room = machine.driver.allocate(64 * 96 * 3 + 1)
-        with pytest.raises(RunnerError, match=r"only where a block of memory begins; .* expected a multiple of 256"):
+        with pytest.raises(RunnerError, match=r"only at aligned addresses; .* expected a multiple of 256"):
             frames.bind_device(room.handle + 1)
 
 

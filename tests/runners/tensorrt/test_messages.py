@@ -52,12 +52,12 @@ LINES = [
     ),
     (
         "3: getPluginCreator could not find plugin: ROIAlign_TRT version: 1",
-        "the plugin ROIAlign_TRT is not there",
+        "the plugin ROIAlign_TRT is missing",
         "an export without it",
     ),
     (
         'node 3: Assertion failed: creator && "Plugin not found, are the plugin name, version, and namespace correct?"',
-        "a plugin that the graph or engine asks for is not there",
+        "a plugin that the graph or engine needs is missing",
         "an export without it",
     ),
     (
@@ -103,14 +103,22 @@ LINES = [
         "a newer one, or a TensorRT for an older CUDA",
     ),
     ("CUDA initialization failure with error: 100", "CUDA sees no GPU", "CUDA_VISIBLE_DEVICES"),
-    ("CUDA initialization failure with error: 34", "the CUDA toolkit's stub stands in the way", "LD_LIBRARY_PATH"),
-    ("CUDA initialization failure with error: 804", "the NVIDIA driver's parts do not fit", "restart the machine"),
+    (
+        "CUDA initialization failure with error: 34",
+        "the CUDA toolkit's stub library hides the driver",
+        "LD_LIBRARY_PATH",
+    ),
+    (
+        "CUDA initialization failure with error: 804",
+        "the parts of the NVIDIA driver have different versions",
+        "restart the machine",
+    ),
     ("CUDA initialization failure with error: 2", "not enough GPU memory", "a GPU on which nothing else runs"),
     ("CUDA initialization failure with error: 999. Please check your", "CUDA cannot be used here", "nvidia-smi"),
     (
         "IBuilder::buildSerializedNetwork: Error Code 1: Myelin ([pass.cpp:337: check_turing_op_compatibility] Cannot "
         "compile operation '/pyramid/MatMul_6' for Turing (SM75): FP32 GEMM is not supported. In compileGraph at /_src",
-        "compute capability 7.5 has none of what /pyramid/MatMul_6 asks for (FP32 GEMM is not supported)",
+        "compute capability 7.5 does not support /pyramid/MatMul_6 (FP32 GEMM is not supported)",
         "--precision fp16",
     ),
     (

@@ -226,11 +226,11 @@ def test_a_portable_engine_runs_on_a_newer_gpu_with_one_note(make_rtx: Any, vers
             "UNSUPPORTED_CC",
             "it is not for this GPU; got UNSUPPORTED_CC. Try: rtseg build --runtime tensorrt-rtx --comp",
         ),
-        ("OLD_CUDA_DRIVER", "the NVIDIA driver is too old; got OLD_CUDA_DRIVER. Try: a newer driver: nvidia-smi tells"),
+        ("OLD_CUDA_DRIVER", "the NVIDIA driver is too old; got OLD_CUDA_DRIVER. Try: a newer driver: nvidia-smi shows"),
         ("OLD_CUDA_RUNTIME", "the CUDA runtime is too old; got OLD_CUDA_RUNTIME. Try: pip install --upgrade tensorrt-"),
         ("INSUFFICIENT_GPU_MEMORY", "the GPU has not enough memory; got INSUFFICIENT_GPU_MEMORY. Try: a smaller res"),
         ("MALFORMED_ENGINE", "it is damaged, or no engine; got MALFORMED_ENGINE. Try: rtseg build again"),
-        ("CUDA_ERROR", "CUDA cannot be used; got CUDA_ERROR. Try: nvidia-smi, which says whether driver and GPU are"),
+        ("CUDA_ERROR", "CUDA cannot be used; got CUDA_ERROR. Try: nvidia-smi, which shows whether driver and GPU are"),
     ],
 )
 def test_each_diagnostic_is_one_line_with_what_to_try(

@@ -41,7 +41,7 @@ Error refusal(rtseg_status status, const std::string& what, const std::vector<st
 // EngineInvalidityDiagnostics; refusal() by its words where there are none.
 Error rtx_diagnosis(unsigned long long bits, const std::vector<std::string>& errors);
 
-inline constexpr const char* kNoGpu = "nvidia-smi, which says whether driver and GPU are there";
+inline constexpr const char* kNoGpu = "nvidia-smi, which shows whether driver and GPU are present";
 
 }  // namespace rtseg_internal
 
