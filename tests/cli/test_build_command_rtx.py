@@ -112,7 +112,7 @@ def test_the_audit_tells_kernels_bytes_and_the_largest(cli: Cli, exported: Path,
     text = cli("audit", engine).out
     assert f"{account['kernels']} kernels, {account['moving']} of which only move or convert data" in text
     assert "the 10 kernels that move the most" in text
-    assert text.splitlines()[-1] == "fp16 asked for: built, for each of 8.6, 8.9, 12.0, 12.1"
+    assert text.splitlines()[-1] == "fp16 requested: built, for each of 8.6, 8.9, 12.0, 12.1"
 
 
 def test_the_audit_tells_a_lower_bound_for_each_card_that_the_engine_is_for(

@@ -59,7 +59,7 @@ def test_measured_times_stand_beside_with_the_part_that_was_reached() -> None:
 
 def test_products_that_count_as_nothing_are_told() -> None:
     lines = printed(bound("RTX 3090", 0.3, uncounted=3))
-    assert lines[-1] == "Products that cannot be told, and count as nothing: in 3 kernels."
+    assert lines[-1] == "Kernels whose products are unknown and count as zero: 3."
 
 
 def test_without_a_card_nothing_is_printed() -> None:
