@@ -31,7 +31,10 @@ from rtseg.cli.validate_command import validate
 from rtseg.errors import RtsegError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    subcommand_metavar="COMMAND [ARGUMENTS]",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="rtseg")
 def cli() -> None:
     """Turn a PyTorch segmentation network into a measured, validated engine.

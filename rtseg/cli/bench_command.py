@@ -134,9 +134,9 @@ def bench(
     if artifacts and (networks or factory or checkpoint or checkpoints or resolution or classes or precisions):
         raise click.UsageError("files bring their own network, classes, precision and resolution")
     if artifacts and resume:
-        raise click.UsageError("files are measured in one go: there is nothing to resume")
+        raise click.UsageError("files are measured in one run: there is nothing to resume")
     if table_id is None and not artifacts and resolution is None:
-        raise click.UsageError("without files --resolution is needed, such as 512x1024")
+        raise click.UsageError("without files, --resolution is required, such as 512x1024")
     import rtseg
     from rtseg.cli.show.benchmark_text import print_benchmark
     from rtseg.cli.show.paper_table_text import print_paper_table

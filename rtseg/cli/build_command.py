@@ -33,7 +33,7 @@ from rtseg.specs import PRECISIONS
     "settings_path",
     type=ANY_PATH,
     metavar="TOML",
-    help="How hard the compiler searches, such as engines/fastest.toml.",
+    help="How hard TensorRT searches, such as engines/fastest.toml.",
 )
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Precision of the engine.  [default: the file's]")
 @click.option(
@@ -49,7 +49,7 @@ from rtseg.specs import PRECISIONS
 @click.option(
     "--no-rewrite",
     is_flag=True,
-    help="Compile the graph as it is. By default, exact graph passes first rewrite it where that makes it cheaper.",
+    help="Compile the graph as it is. By default, exact graph passes first rewrite it to suit the compiler.",
 )
 @click.option(
     "--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Limit of the scratch memory of a layer."

@@ -61,16 +61,16 @@ def calibrate(
         --method minmax -o minmax.json
     """
     if set_path is not None and (split is not None or images is not None):
-        raise click.UsageError("--set says which pictures, so --split and --images cannot")
+        raise click.UsageError("--set selects the pictures: leave out --split and --images")
     if percentile is not None and method != "percentile":
-        raise click.UsageError(f"--percentile is no part of --method {method}")
+        raise click.UsageError(f"--percentile does not apply to --method {method}")
 
     import rtseg
     from rtseg.cli.show.calibration_text import print_calibration
     from rtseg.pipeline.listing import has_labels
 
     if split is not None and not has_labels(data):
-        raise click.UsageError("a folder of images has no splits, so --split says nothing")
+        raise click.UsageError("a folder of images has no splits: leave out --split")
     with watched() as observer:
         result = rtseg.calibrate(
             artifact,

@@ -47,8 +47,9 @@ def import_onnx(
     metadata) and adds a manifest. It writes the result only if ONNX Runtime gives the same for both files.
 
     Size, interface and stride come from the graph. Pass options for what the graph does not record: classes,
-    normalisation and the rule of upsampling. The command removes an ArgMax at the end, transposes inputs whose channels
-    come last, and fixes open sizes by --resolution. A file of rtseg that lost its manifest needs no options.
+    normalisation and the rule of upsampling. The command removes an ArgMax at the end, transposes inputs and outputs
+    whose channels come last, and fixes open sizes by --resolution. A file of rtseg that lost its manifest needs no
+    options.
 
     \b
     Examples:

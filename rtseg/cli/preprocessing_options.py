@@ -107,7 +107,7 @@ def said_normalization(
     order = colour_order or COLOUR_ORDERS[0]
     if name is not None:
         if any(number is not None for number in numbers):
-            raise click.UsageError("--normalization already says --mean, --std and --scale")
+            raise click.UsageError("--normalization already sets --mean, --std and --scale")
         chosen = NORMALIZATIONS[name]
         mirrored = order != chosen.colour_order
         means, deviations = (values[::-1] if mirrored else values for values in (chosen.mean, chosen.std))
@@ -116,6 +116,6 @@ def said_normalization(
         return Normalization(order, scale, mean, std)
     if any(number is not None for number in numbers) or colour_order is not None:
         raise click.UsageError(
-            "--mean, --std and --scale go together (--scale 0.00392157 is 1/255), or --normalization stands for them"
+            "--mean, --std and --scale go together (--scale 0.00392157 is 1/255), or use --normalization instead"
         )
     return None

@@ -106,7 +106,7 @@ def train(
     pixels = {name: changes.pop(name) for name in PREPROCESSING}
     lacking = [name for name in ("data", "epochs", "network") if changes.get(name) is None]
     if recipe_file is None and lacking:
-        raise click.UsageError(f"without --recipe these are needed: {', '.join(lacking)}")
+        raise click.UsageError(f"without --recipe, these are required: {', '.join(lacking)}")
     recipe = training_recipe(recipe_file, changes)
     with watched() as observer:
         result = rtseg.train(

@@ -25,7 +25,7 @@ AMPERE = (*RTX, "--compute-capability", "8.6")
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all, as what is told of an engine is the same wherever it comes from."""
+    """One cache for all: what is printed about an engine does not depend on where it comes from."""
     return tmp_path_factory.mktemp("cache")
 
 
