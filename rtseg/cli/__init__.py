@@ -48,7 +48,7 @@ def cli() -> None:
     \b
     Examples:
       rtseg export --checkpoint export/checkpoints/affnet-streets.safetensors \\
-        --resolution 360x480 -o affnet.onnx
+        --resolution 360x480 --target tensorrt -o affnet.onnx
       rtseg run affnet.onnx export/checkpoints/affnet-streets.jpg -o labelled
       rtseg build affnet.onnx --runtime tensorrt-rtx --precision fp16
 
