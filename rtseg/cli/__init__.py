@@ -78,7 +78,7 @@ for _command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
+    """Run the command line and exit: 0 done, 1 an error that the user can fix, 2 wrong usage, 130 interrupted."""
     os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # our one line reports a bad file
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if isinstance(sys.stdout, io.TextIOWrapper):

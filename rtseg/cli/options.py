@@ -58,7 +58,7 @@ class KeyValueType(KeyValueParameter):
     name = "NAME=VALUE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return name and value."""
+        """Return the name and the value."""
         if isinstance(value, tuple):
             return value
         name, separator, choice = value.partition("=")
@@ -68,7 +68,7 @@ class KeyValueType(KeyValueParameter):
 
 
 def unbroken(text: str) -> str:
-    """Return the help of an option in lines of its own. Click would break them at hyphens too, inside names."""
+    """Return an option's help with its lines already broken at spaces: click would also break at hyphens in names."""
     return "\b\n" + "\n".join(textwrap.wrap(text, HELP_WIDTH, break_on_hyphens=False))
 
 

@@ -47,9 +47,9 @@ def add_bounds(console: Console, bounds: Sequence[Mapping[str, Any]]) -> None:
 
 def _remarks(bounds: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
-        "The lower bound is the larger of two times: operations at the highest clock, and",
+        "The lower bound is the larger of two times: operations at the highest clock and",
         "memory (inputs, constants and outputs once, and what the L2 cache cannot hold).",
-        "Traffic is the time for all data that the kernels list, at full bandwidth; no bound.",
+        "Traffic is all data that the kernels list, at full bandwidth; it is no bound.",
     ]
     uncounted = max(bound["uncounted_kernels"] for bound in bounds)
     if uncounted:

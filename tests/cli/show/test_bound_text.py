@@ -44,7 +44,7 @@ def test_one_line_names_the_fastest_and_the_slowest_card() -> None:
 def test_each_card_has_a_row_and_traffic_is_said_to_be_no_limit() -> None:
     lines = printed(bound("RTX 4000 Ada Generation", 0.3), bound("RTX 4090", 0.03))
     assert cells(lines[4]) == ["RTX 4000 Ada Generation", "0.1000", "0.3000", "0.3000", "1.2000"]
-    assert lines[-1] == "Traffic is the time for all data that the kernels list, at full bandwidth; no bound."
+    assert lines[-1] == "Traffic is all data that the kernels list, at full bandwidth; it is no bound."
     assert max(map(len, lines)) <= 80
 
 
