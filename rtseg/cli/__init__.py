@@ -31,23 +31,28 @@ from rtseg.cli.validate_command import validate
 from rtseg.errors import RtsegError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    subcommand_metavar="COMMAND [ARGUMENTS]",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="rtseg")
 def cli() -> None:
-    """From a PyTorch segmentation network to a measured, validated engine.
+    """Turn a PyTorch segmentation network into a measured, validated engine.
 
     \b
-    rtseg networks                           the networks by name
-    rtseg train affnet --data camvid:DIR     a checkpoint
-    rtseg export affnet --resolution 512x1024 --checkpoint F.safetensors
-    rtseg import-onnx F.onnx --classes 7     an ONNX file of another exporter
-    rtseg calibrate F.onnx --data camvid:DIR -o F.table.json
-    rtseg quantize F.onnx --table F.table.json --to int8
-    rtseg build F.onnx --precision fp16      an engine for this GPU or RTX cards
-    rtseg audit F.engine --expect fp16       proof that FP16 was built
-    rtseg run F.onnx pictures/ -o labelled/  label maps and overlays
-    rtseg validate F.onnx --data camvid:DIR --split val
-    rtseg bench --resolution 1024x2048       ms and FPS beside the papers'
+    weights    train, import-checkpoint
+    ONNX file  export, import-onnx; for INT8 also calibrate and quantize
+    engine     build, audit
+    results    run labels pictures, validate measures mIoU, bench speed
+
+    \b
+    Examples:
+      rtseg export --checkpoint export/checkpoints/affnet-streets.safetensors \\
+        --resolution 360x480 --target tensorrt -o affnet.onnx
+      rtseg run affnet.onnx export/checkpoints/affnet-streets.jpg -o labelled
+      rtseg build affnet.onnx --runtime tensorrt-rtx --precision fp16
+
+    The examples of all commands work in a clone of the repository. Paste those of one command in their order.
     """
 
 
@@ -73,13 +78,13 @@ for _command in (
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # what OpenCV tells of a bad file is told by our one line
+    """Run the command line and exit: 0 done, 1 an error that the user can fix, 2 wrong usage, 130 interrupted."""
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "OFF")  # our one line reports a bad file
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a pipe of Windows has a code page, which lacks letters of our tables
+        sys.stdout.reconfigure(errors="replace")  # the code page of a pipe on Windows lacks letters of our tables
     try:
-        code = cli.main(arguments, prog_name="rtseg", standalone_mode=False)  # of a command that ended with one
+        code = cli.main(arguments, prog_name="rtseg", standalone_mode=False)  # a command's own exit code
     except click.exceptions.Exit as ended:
         sys.exit(ended.exit_code)
     except click.ClickException as error:
@@ -92,13 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except MemoryError as error:
         _fail(f"out of memory{f': {error}' if str(error) else ''}. Try: a smaller resolution", 1)
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of a pipe has left; there is nobody to tell
+        sys.stderr.close()  # the reader of the pipe has left: a message has no reader
         sys.exit(1)
     except OSError as error:
         if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EFBIG):
             raise
-        # A full disk under a file is a WriteError; under no file it is that of redirected standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left in its buffer
+        # For a file of ours a full disk is a WriteError. Without a file name it is redirected standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # takes what is left in its buffer
         _fail(f"cannot write standard output: {error.strerror}. Try: free some space", 1)
     sys.exit(code or 0)
 

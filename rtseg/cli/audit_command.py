@@ -13,20 +13,22 @@ from rtseg.specs import PRECISIONS
 
 @click.command()
 @file_argument("file")
-@click.option("--against", type=ANY_PATH, metavar="OTHER", help="An engine to compare with: what changed since it.")
+@click.option("--against", type=ANY_PATH, metavar="OTHER", help="Engine to compare FILE with.")
 @click.option(
     "--expect",
     type=click.Choice(PRECISIONS),
-    help="Fail when this is not what was built.  [the manifest's precision]",
+    help="Precision that FILE must have.  [default: the manifest's]",
 )
-@click.option("--profile", type=ANY_PATH, metavar="JSON", help="Times of layers: trtexec --exportProfile, {layer: ms}.")
-@click.option("--against-profile", type=ANY_PATH, metavar="JSON", help="Times of the layers of OTHER.")
+@click.option(
+    "--profile", type=ANY_PATH, metavar="JSON", help="Layer times: {layer: ms}, or from trtexec --exportProfile."
+)
+@click.option("--against-profile", type=ANY_PATH, metavar="JSON", help="Layer times of OTHER.")
 @click.option(
     "--card",
     "cards",
     multiple=True,
     metavar="NAME",
-    help='A GPU, such as "RTX 3090", to tell the lower bound for; may be repeated.  [those that the engine is for]',
+    help='GPU for the lower bound, such as "RTX 3090"; may be repeated.  [default: those that FILE is for]',
 )
 @json_option
 def audit(
@@ -40,24 +42,26 @@ def audit(
 ) -> None:
     """Prove which precisions an engine was built in.
 
-    The kernels and the bytes that they move are counted too.
+    The report also counts the kernels and the bytes that they move. It needs neither TensorRT nor a GPU.
 
-    FILE is an engine with FILE.layers.json beside it, which rtseg build saves, or such a file itself: what TensorRT's
-    engine inspector writes as JSON, by trtexec --exportLayerInfo too. Neither TensorRT nor a GPU is needed. An engine
-    of TensorRT for RTX is proven for each compute capability that it was built for.
+    FILE is an engine with FILE.layers.json beside it (rtseg build writes both), or the JSON file that TensorRT's engine
+    inspector writes (trtexec --exportLayerInfo). An engine of TensorRT for RTX is checked for each compute capability
+    that it was built for.
 
-    Where --expect, or the manifest beside the engine, names a precision, the exit code is 1 when the convolutions and
-    matrix products were not built in it.
+    If --expect or the manifest names a precision, and the convolutions and matrix products were not built in it, the
+    exit code is 1.
 
-    The lower bound is what a frame takes at least on a GPU: the operations of its products at the fastest rate, or what
-    has to pass between cache and memory, whichever takes longer. It is computed, not measured. With --profile and one
-    GPU the measured times stand beside it, with the part of them that the bound is.
+    The lower bound is the least time that a GPU can need for a frame: for its convolutions and matrix products at the
+    highest rate, or for the data that must pass between cache and memory, whichever is longer. It is computed, not
+    measured. With --profile and one GPU, the measured times stand beside it, and the bound as a share of them.
 
     \b
-    Example: rtseg audit affnet.engine --expect fp16
-    Example: rtseg audit new.layers.json --against old.layers.json
-    Example: rtseg audit affnet.engine --card "RTX 3090" --profile profile.json
-    Example: rtseg audit affnet.engine --profile profile.json --json
+    Examples:
+      rtseg audit tests/data/inspector/fp16-11.json --expect fp16
+      rtseg audit tests/data/inspector/int8-8.5.json \\
+        --against tests/data/inspector/fp16-8.5.json
+      rtseg audit tests/data/inspector/fp16-8.5.json --card "RTX 3090" \\
+        --profile tests/data/inspector/fp16-8.5.profile.json
     """
     if against_profile is not None and against is None:
         raise click.UsageError("--against-profile needs --against")

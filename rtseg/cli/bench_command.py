@@ -10,61 +10,70 @@ import click
 from rtseg.cli.console import print_json, say, table_console, watched
 from rtseg.cli.options import (
     ANY_PATH,
+    DATASETS,
     file_argument,
     json_option,
     named_network,
     resolution_option,
+    split_option,
     threads_option,
+    unbroken,
 )
 from rtseg.cli.preprocessing_options import own_network_options, preprocessing
 from rtseg.runners.registry import runner_names
 from rtseg.specs import PRECISIONS, Resolution
 
-RESUMABLE = "the same command with --resume goes on from here"
-CACHED = "what was made for it stays in the cache"
+RESUMABLE = "run the same command with --resume to continue"
+CACHED = "the files made so far stay in the cache"
 
 
 @click.command()
 @file_argument("artifacts", nargs=-1)
-@click.option("--network", "networks", multiple=True, help="A registered network; several allowed.  [all]")
-@click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name.")
-@click.option("--checkpoint", type=ANY_PATH, help="Weights of the one network.")
+@click.option(
+    "--network", "networks", multiple=True, metavar="NAME", help="Registered network; may be repeated.  [default: all]"
+)
+@click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Function that builds your own network.")
+@click.option("--checkpoint", type=ANY_PATH, metavar="FILE", help="Weights, if there is one network.")
 @click.option(
     "--checkpoints",
     type=ANY_PATH,
     metavar="DIR",
-    help="A folder with the networks' checkpoints.  [with --data rtseg's own]",
+    help="Folder of the networks' checkpoints.  [default: with --data, those of rtseg]",
 )
-@click.option("--table", "table_id", metavar="ID", help="Run a table of a paper, in its own layout.")
+@click.option("--table", "table_id", metavar="ID", help="Time a paper's table, and print it in the paper's layout.")
 @click.option("--tables", "list_tables", is_flag=True, help="List the papers' tables.")
-@click.option("--classes", metavar="NAME|N", help="Class list.  [cityscapes; with --table that of its dataset]")
+@click.option("--classes", metavar="NAME|N", help="Class list.  [default: cityscapes, or the table's]")
 @resolution_option(required=False)
 @own_network_options
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
     default=10.0,
-    show_default=True,
-    help="Time budget of each row; at least 6 samples are taken.",
+    metavar="SECONDS",
+    help="Time budget of a row, which takes at least 6 samples.  [default: 10]",
 )
-@click.option("--data", help="Also measure mIoU of the same files on this dataset, and INT8's ranges.")
-@click.option("--split", default="val", show_default=True)
+@click.option("--data", metavar="DATASET", help=f"Also measure mIoU, and INT8's ranges, on this dataset: {DATASETS}.")
+@split_option
 @click.option(
     "--runner",
     "runners",
     type=click.Choice(runner_names()),
     multiple=True,
-    help="What runs them; several allowed.  [the GPU's, else onnxruntime; of an engine what built it]",
+    metavar="NAME",
+    help=unbroken(
+        f"Runtime, one of {', '.join(runner_names())}; may be repeated.  "
+        "[default: what built an engine; else the GPU's, or onnxruntime]"
+    ),
 )
 @click.option(
     "--precision",
     "precisions",
     type=click.Choice(PRECISIONS),
     multiple=True,
-    help="Of the networks; several allowed.  [fp16 for engines, else fp32]",
+    help="Precision; may be repeated.  [default: fp16 for engines, else fp32]",
 )
 @threads_option
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--resume", is_flag=True, help="Continue a run that was stopped.")
 @json_option
 def bench(
     artifacts: tuple[Path, ...],
@@ -90,25 +99,30 @@ def bench(
 ) -> None:
     """Time networks, files or a paper's table.
 
+    The boundary of a row says what was timed:
+
     \b
-    network  normalised tensor -> full-resolution scores, what the papers time
+    network  normalised tensor -> full-resolution scores, as papers time
     engine   normalised tensor -> logits at the head's own stride
     frame    uint8 image -> uint8 label map, both in host memory
 
-    Without files the networks are exported into the user's cache and timed at --resolution: those of --network, or
-    every registered one. Where --precision asks for it they are calibrated and quantised, and where a --runner takes
-    engines, engines are built and audited. With --table the networks of a paper's table are, at its sizes and the
-    boundary network; --resolution is for sizes it leaves open.
+    Without files, rtseg exports the networks into the user's cache and times them at --resolution: those of --network,
+    or all registered ones. If --precision asks for it, they are calibrated and quantised. If a --runner takes engines,
+    engines are built and audited.
 
-    Files and networks that are named are measured in turns, so that "vs first", the ratio to the first row of the same
-    boundary, means something; so is everything of one network at one size. What cannot be built, loaded or run is a row
-    that says why. With --data trained weights have their mIoU beside.
+    --table times the networks of a paper's table, at the table's sizes and the boundary network. --resolution sets a
+    size that the table leaves open.
+
+    Named files and named networks are measured in turns; so are all runs of one network at one size. This makes "vs
+    first", the ratio to the first row of the same boundary, a fair comparison. A row that cannot be built, loaded or
+    run says why. With --data, networks with trained weights also get their mIoU.
 
     \b
-    Example: rtseg bench --resolution 1024x2048
-    Example: rtseg bench affnet.onnx affnet.int8.onnx --runner onnxruntime --runner openvino
-    Example: rtseg bench --table affnet-6 --runner tensorrt-rtx --precision fp16 --precision int8
-    Example: rtseg bench --table s2fpn-camvid --data camvid:CamVid
+    Examples:
+      rtseg bench --network affnet --resolution 128x256 --seconds 1
+      rtseg bench --network affnet --network s2fpn18 --resolution 128x256 \\
+        --seconds 1 --threads 1
+      rtseg bench --table haff-abstract --resolution 128x256 --seconds 1
     """
     if list_tables:
         if artifacts or networks or factory or checkpoint or data or table_id is not None:
@@ -120,9 +134,9 @@ def bench(
     if artifacts and (networks or factory or checkpoint or checkpoints or resolution or classes or precisions):
         raise click.UsageError("files bring their own network, classes, precision and resolution")
     if artifacts and resume:
-        raise click.UsageError("files are measured in one go: there is nothing to resume")
+        raise click.UsageError("files are measured in one run: there is nothing to resume")
     if table_id is None and not artifacts and resolution is None:
-        raise click.UsageError("without files --resolution is needed, such as 512x1024")
+        raise click.UsageError("without files, --resolution is required, such as 512x1024")
     import rtseg
     from rtseg.cli.show.benchmark_text import print_benchmark
     from rtseg.cli.show.paper_table_text import print_paper_table

@@ -19,25 +19,48 @@ from rtseg.specs import PRECISIONS
 @click.option(
     "--runtime",
     type=click.Choice((*RUNTIMES, OPENVINO)),
-    help="What it is built for.  [tensorrt with a GPU, else tensorrt-rtx]",
+    help="Runtime to build for.  [default: tensorrt with a GPU, else tensorrt-rtx]",
 )
 @click.option(
     "--compute-capability",
     "capabilities",
     multiple=True,
     metavar="N.N",
-    help="A kind of GPU that the engine is for, with tensorrt-rtx; may be repeated.  [8.6, 8.9, 12.0, 12.1 and newer]",
+    help="GPU generation for tensorrt-rtx; may be repeated.  [default: 8.6, 8.9, 12.0, 12.1 and newer]",
 )
-@click.option("--settings", "settings_path", type=ANY_PATH, help="How hard TensorRT searches: engines/NAME.toml.")
-@click.option("--precision", type=click.Choice(PRECISIONS), help="What the engine computes in.  [the file's own]")
-@click.option("-o", "output", type=ANY_PATH, help="The engine.  [NAME.PRECISION.RELEASE-GPU.engine; NAME.openvino.xml]")
-@click.option("--keep-graph", type=ANY_PATH, metavar="F", help="Write the ONNX graph that the compiler is given to F.")
-@click.option("--no-rewrite", is_flag=True, help="Give the compiler the file's graph as it is, without graph passes.")
-@click.option("--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Most scratch memory of a layer.")
-@click.option("--cuda", type=click.Choice(DRIVERS), default=DEFAULT, show_default=True, help="How TensorRT calls CUDA.")
 @click.option(
-    "--keep-anyway", is_flag=True, help="Write the engine even where it is not in the precision that was asked for."
+    "--settings",
+    "settings_path",
+    type=ANY_PATH,
+    metavar="TOML",
+    help="How hard TensorRT searches, such as engines/fastest.toml.",
 )
+@click.option("--precision", type=click.Choice(PRECISIONS), help="Precision of the engine.  [default: the file's]")
+@click.option(
+    "-o",
+    "output",
+    type=ANY_PATH,
+    metavar="FILE",
+    help="Engine to write.  [default: beside ONNX, NAME.PRECISION.RELEASE-GPU.engine or NAME.openvino.xml]",
+)
+@click.option(
+    "--keep-graph", type=ANY_PATH, metavar="FILE", help="Also write the ONNX graph that the compiler gets to FILE."
+)
+@click.option(
+    "--no-rewrite",
+    is_flag=True,
+    help="Compile the graph as it is. By default, exact graph passes first rewrite it to suit the compiler.",
+)
+@click.option(
+    "--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Limit of the scratch memory of a layer."
+)
+@click.option(
+    "--cuda",
+    type=click.Choice(DRIVERS),
+    default=DEFAULT,
+    help=f"Package through which TensorRT calls CUDA.  [default: {DEFAULT}]",
+)
+@click.option("--keep-anyway", is_flag=True, help="Write the engine even if it lacks the requested precision.")
 @json_option
 def build(
     artifact: Path,
@@ -53,31 +76,32 @@ def build(
     keep_anyway: bool,
     as_json: bool,
 ) -> None:
-    """Build an engine for NVIDIA GPUs, or a model of OpenVINO.
+    """Build an engine for NVIDIA GPUs, or for OpenVINO.
 
-    The precision of an engine is proven before it gets its name.
+    An engine is written only after its precision is proven.
 
-    TensorRT builds for the GPU of this machine. TensorRT for RTX builds without a GPU, for RTX cards from Ampere on,
-    or for those named by --compute-capability: 7.5 Turing, 8.6 Ampere, 8.9 Ada, 12.0 Blackwell. An engine for 7.5 is
-    one of its own, in fp32 or fp16. fp16 is built from an FP32 or FP16 file, int8 from what rtseg quantize wrote.
+    TensorRT builds for the GPU of this machine. TensorRT for RTX builds without a GPU: for RTX cards from Ampere on, or
+    for each --compute-capability (7.5 Turing, 8.6 Ampere, 8.9 Ada, 12.0 Blackwell). Turing needs an engine of its own,
+    in fp32 or fp16. Build fp16 from an FP32 or FP16 file, int8 from a file of rtseg quantize. For other ONNX files, run
+    rtseg import-onnx first.
 
-    Beside the engine lie its manifest and, in NAME.engine.layers.json, its layers. A request that was built before is
-    taken from the cache. What a frame takes at least on the cards that the engine is for is told as its lower bound,
-    which is computed; rtseg audit shows it for each of them.
+    Beside the engine, rtseg writes its manifest and its layers (NAME.engine.layers.json). It takes an engine that was
+    built before from the cache. It prints the lower bound of a frame on the engine's cards, which is computed; rtseg
+    audit shows it for each card.
 
-    The exit code is 1 when the convolutions and matrix products were not built in the precision asked for. Such an
-    engine stays in the cache and is not written, unless with --keep-anyway. rtseg import-onnx makes a file of any
-    other ONNX.
+    If the convolutions and matrix products were not built in the requested precision, the exit code is 1. Such an
+    engine stays in the cache; it is written only with --keep-anyway.
 
-    --runtime openvino stores what the runner openvino compiles, INT8 said so that OpenVINO computes it right, as
-    NAME.openvino.xml with its constants in NAME.openvino.bin, for the CPU, in ONNX's own precision. It gets its name
-    once it gives the same bits as ONNX. Every command and the C and C++ library take it as they take an engine.
+    --runtime openvino stores the model that the runner openvino compiles, for the CPU, in the file's precision:
+    NAME.openvino.xml, with the constants in NAME.openvino.bin. INT8 is rewritten so that OpenVINO computes it
+    correctly. The model is written only if it gives the same bits as the ONNX file. Every command and the C and C++
+    library take it like an engine.
 
     \b
-    Example: rtseg build affnet.onnx --precision fp16
-    Example: rtseg build affnet.onnx --runtime tensorrt-rtx --compute-capability 8.9 --precision fp16
-    Example: rtseg build affnet.int8.onnx --runtime openvino
-    Example: rtseg build affnet.int8.onnx --settings engines/fastest.toml -o affnet.engine
+    Examples:
+      rtseg export affnet --resolution 128x256 --target tensorrt -o affnet.onnx
+      rtseg build affnet.onnx --runtime tensorrt-rtx --precision fp16
+      rtseg build affnet.onnx --runtime openvino
     """
     import rtseg
     from rtseg.cli.show.bound_text import bounds_text

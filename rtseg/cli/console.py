@@ -1,4 +1,4 @@
-"""What a person sees: tables on standard output, everything passing on standard error."""
+"""What a person sees: results on standard output, progress and notes on standard error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rtseg.observer import Observer
 
 FILE_WIDTH = 160
-"""Columns of a table that goes to a file or a pipe, where nothing limits them."""
+"""Width in columns of a table that goes to a file or a pipe, which has no width of its own."""
 
 
 def table_console() -> Console:
@@ -30,12 +30,12 @@ def print_json(data: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Print one line for the person on standard error."""
+    """Print a line on standard error, for the person who ran the command."""
     click.echo(text, err=True)
 
 
 class ConsoleObserver(Observer):
-    """Draws a bar for each task on standard error while it goes on, with the time to go; notes stay as lines."""
+    """Draws a progress bar for the running task on standard error, with the remaining time; notes stay as lines."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -52,7 +52,7 @@ class ConsoleObserver(Observer):
         self._bar.update(self._row, completed=done, total=total, note=detail)
 
     def warning(self, text: str) -> None:
-        """Print the warning, which says so."""
+        """Print the warning, marked as one."""
         self.note(f"warning: {text}")
 
     def note(self, text: str) -> None:
@@ -64,7 +64,7 @@ class ConsoleObserver(Observer):
 
 
 def progress_bar(console: Console) -> Progress:
-    """Return a progress display: task, bar, count, a word, the time spent and to go. Text stands as it is."""
+    """Return a progress display: task, bar, count, detail, elapsed and remaining time. Text is shown without markup."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
@@ -81,6 +81,6 @@ def progress_bar(console: Console) -> Progress:
 
 @contextmanager
 def watched() -> Iterator[Observer]:
-    """Give the observer of a command's work; its bar is gone when the work ends."""
+    """Yield the observer for a command's work; its progress bar disappears when the work ends."""
     with progress_bar(Console(stderr=True, highlight=False, markup=False, emoji=False)) as bar:
         yield ConsoleObserver(bar)

@@ -13,9 +13,15 @@ from rtseg.cli.options import json_option
 def doctor(as_json: bool) -> None:
     """Check this installation.
 
-    It shows what each package says of itself, then tries in turn what an engine needs: a driver, the kernels, a small
-    graph, ONNX Runtime, an engine built, loaded, compared and timed. What needs a GPU is left out where there is none.
-    Beside what does not work stands what mends it; the last line says what works here, and what to do next.
+    The command lists the packages and their versions. Then it tries each step that an engine needs: the driver, the
+    kernels, a small graph, ONNX Runtime, and an engine that is built, loaded, compared and timed. Without a GPU it
+    skips the steps that need one. Each failure comes with a remedy. The last line says what works here and what to do
+    next.
+
+    \b
+    Examples:
+      rtseg doctor
+      rtseg doctor --json
     """
     from rtseg.cli.show.installation_text import print_installation
     from rtseg.installation import installation_facts

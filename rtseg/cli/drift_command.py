@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from rtseg.cli.console import print_json, table_console, watched
-from rtseg.cli.options import file_argument, json_option, threads_option
+from rtseg.cli.options import DATASETS, file_argument, json_option, split_option, threads_option
 
 
 @click.command()
@@ -16,17 +16,19 @@ from rtseg.cli.options import file_argument, json_option, threads_option
 @click.option(
     "--data",
     default="streets",
-    show_default=True,
-    help="Pictures: camvid:PATH, cityscapes:PATH, voc:PATH, streets or images:PATH.",
+    metavar="DATASET",
+    help=f"{DATASETS}; or images:DIR, without labels.  [default: streets]",
 )
-@click.option("--split", default="val", show_default=True)
-@click.option("--images", type=click.IntRange(1), default=2, show_default=True, help="So many pictures, the first.")
-@click.option("--top", type=click.IntRange(1), default=10, show_default=True, help="So many layers in the table.")
+@split_option
+@click.option(
+    "--images", type=click.IntRange(1), default=2, metavar="N", help="Use the first N pictures.  [default: 2]"
+)
+@click.option("--top", type=click.IntRange(1), default=10, metavar="N", help="Layers in the table.  [default: 10]")
 @click.option(
     "--threshold",
     type=click.FloatRange(0),
     metavar="PERCENT",
-    help="Also name the first layer whose error is larger than that.",
+    help="Also name the first layer with a larger error.",
 )
 @threads_option
 @json_option
@@ -43,14 +45,18 @@ def drift(
 ) -> None:
     """Find the layers where two files drift apart.
 
-    A is the reference, such as the FP32 file, and B its twin in FP16 or INT8. Each layer of B is run on A's values too:
-    what it then gives is what it adds to the error by itself, and the layers that add most come first. Errors are the
-    root mean square of the difference over that of A's values. The layers run on the CPU with ONNX Runtime; where A or
-    B is an engine, which takes a GPU, or a model of OpenVINO, only the outputs are compared. Needs rtseg[report].
+    A is the reference, such as the FP32 file; B is the same network in FP16 or INT8. Each layer of B also runs on A's
+    values: this gives the error that the layer adds by itself. The layers that add most come first. An error is the
+    root mean square of the difference, divided by the root mean square of A's values.
+
+    The layers run on the CPU with ONNX Runtime. If A or B is an engine, which needs a GPU, or a model for OpenVINO,
+    only the outputs are compared. This command needs the extra rtseg[report].
 
     \b
-    Example: rtseg drift affnet.onnx affnet.int8.onnx --data camvid:CamVid
-    Example: rtseg drift affnet.onnx affnet.fp16.onnx --threshold 1 --json
+    Examples:
+      rtseg export affnet --classes streets --resolution 64x96 -o affnet.onnx
+      rtseg quantize affnet.onnx --to fp16
+      rtseg drift affnet.onnx affnet.fp16.onnx --threshold 1
     """
     import rtseg
     from rtseg.cli.show.drift_text import print_drift

@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from rtseg.cli.console import print_json, say, watched
-from rtseg.cli.options import ANY_PATH, json_option, named_network, network_options, resolution_option
+from rtseg.cli.options import (
+    ANY_PATH,
+    DATASETS,
+    json_option,
+    named_network,
+    network_options,
+    resolution_option,
+    split_option,
+    unbroken,
+)
 from rtseg.cli.preprocessing_options import own_network_options, preprocessing
 from rtseg.specs import INTERFACES, TARGETS, Resolution
 
@@ -16,19 +25,32 @@ from rtseg.specs import INTERFACES, TARGETS, Resolution
 @click.command()
 @network_options
 @resolution_option()
-@click.option("--interface", type=click.Choice(INTERFACES), default="logits", show_default=True)
+@click.option(
+    "--interface",
+    type=click.Choice(INTERFACES),
+    default="logits",
+    help="What the file takes and gives, see above.  [default: logits]",
+)
 @click.option(
     "--target",
     type=click.Choice(TARGETS),
     default="onnxruntime",
-    show_default=True,
-    help="The runtime that the network is written for; tensorrt also for TensorRT for RTX.",
+    help="Runtime that will execute the file; tensorrt includes TensorRT for RTX.  [default: onnxruntime]",
 )
 @own_network_options
-@click.option("-o", "output", type=ANY_PATH, help="The file.  [NETWORK-CLASSES-HxW.onnx]")
-@click.option("--data", default="streets", show_default=True, help="Whose pictures the parity check runs on.")
-@click.option("--split", default="val", show_default=True)
-@click.option("--images", type=click.IntRange(0), default=2, show_default=True, help="How many of them.")
+@click.option(
+    "-o", "output", type=ANY_PATH, metavar="FILE", help=unbroken("File to write.  [default: NETWORK-CLASSES-HxW.onnx]")
+)
+@click.option(
+    "--data",
+    default="streets",
+    metavar="DATASET",
+    help=f"Pictures for the check against PyTorch: {DATASETS}.  [default: streets]",
+)
+@split_option
+@click.option(
+    "--images", type=click.IntRange(0), default=2, metavar="N", help="Check on the first N pictures.  [default: 2]"
+)
 @json_option
 def export(
     network: str | None,
@@ -52,16 +74,24 @@ def export(
 ) -> None:
     """Write a network as ONNX, proven equal to PyTorch.
 
-    The file gets its name only after ONNX Runtime and PyTorch agree on it.
+    The file is written only after ONNX Runtime and PyTorch agree on it. NETWORK is a name that rtseg networks lists.
+    Without it, --module names your own network, or the checkpoint says which network it is.
 
     \b
-    logits  float32 NCHW in, logits at the head's own stride out (the fastest whole frame)
-    scores  float32 NCHW in, full-resolution scores out (the papers' timing boundary)
-    labels  uint8 NHWC in, uint8 label map out (self-contained)
+    --interface logits  float32 NCHW -> logits at the head's own stride; the
+                        fastest whole frame
+    --interface scores  float32 NCHW -> full-resolution scores; what papers time
+    --interface labels  uint8 NHWC -> uint8 label map; self-contained
+
+    Some networks have one form that is fast on a CPU and another that is fast on a GPU. Use --target tensorrt for files
+    that become engines: it writes the form for GPUs. Both forms give the same logits up to rounding.
 
     \b
-    Example: rtseg export affnet --resolution 512x1024 -o affnet.onnx
-    Example: rtseg export --module mine:net --checkpoint mine.pth --classes 5 --resolution 512x1024
+    Examples:
+      rtseg export affnet --resolution 128x256 --target tensorrt
+      rtseg export --checkpoint export/checkpoints/affnet-streets.safetensors \\
+        --resolution 128x256 -o affnet.onnx
+      rtseg export haff --classes 5 --resolution 128x256 --interface labels
     """
     import rtseg
     from rtseg.cli.show.export_text import export_text

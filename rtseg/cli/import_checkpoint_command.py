@@ -8,7 +8,16 @@ from typing import Any
 import click
 
 from rtseg.cli.console import print_json, say, watched
-from rtseg.cli.options import ANY_PATH, KeyValueType, entry_option, file_argument, json_option, resolution_option
+from rtseg.cli.options import (
+    ANY_PATH,
+    OPTION_HELP,
+    KeyValueType,
+    entry_option,
+    file_argument,
+    json_option,
+    resolution_option,
+    unbroken,
+)
 from rtseg.cli.preprocessing_options import own_network_options, preprocessing
 from rtseg.pipeline.arguments import DEFAULT_RESOLUTION
 from rtseg.specs import Resolution
@@ -17,14 +26,22 @@ from rtseg.specs import Resolution
 @click.command("import-checkpoint")
 @click.argument("network", metavar="NETWORK|PKG.MOD:FACTORY")
 @file_argument("source", metavar="FILE")
-@click.option("--classes", required=True, metavar="NAME|N", help="What it was trained for; NAME+void has one more.")
-@click.option("--option", "options", type=KeyValueType(), multiple=True, help="An option of the network.")
+@click.option("--classes", required=True, metavar="NAME|N", help="Classes it was trained for; NAME+void has one more.")
+@click.option("--option", "options", type=KeyValueType(), multiple=True, help=OPTION_HELP)
 @entry_option
 @resolution_option(required=False)
 @own_network_options
-@click.option("--precision", type=click.Choice(("fp32", "fp16")), default="fp32", show_default=True)
-@click.option("-o", "output", type=ANY_PATH, help="The checkpoint.  [NETWORK-CLASSES.safetensors]")
-@click.option("--verbose", is_flag=True, help="List every key that was renamed or dropped.")
+@click.option(
+    "--precision", type=click.Choice(("fp32", "fp16")), default="fp32", help="Precision to store.  [default: fp32]"
+)
+@click.option(
+    "-o",
+    "output",
+    type=ANY_PATH,
+    metavar="FILE",
+    help=unbroken("Checkpoint to write.  [default: NETWORK-CLASSES.safetensors]"),
+)
+@click.option("--verbose", is_flag=True, help="List what became of every key.")
 @json_option
 def import_checkpoint(
     network: str,
@@ -41,16 +58,22 @@ def import_checkpoint(
     as_json: bool,
     **pixels: Any,
 ) -> None:
-    """Make a checkpoint of weights that others wrote.
+    """Convert weights from other code into a checkpoint.
 
-    FILE is what torch.save or safetensors wrote: .pth, .pt, .ckpt, .pth.tar, .safetensors. What training put around the
-    names is taken off: an entry such as state_dict, a prefix such as module. or model. Every key is accounted for:
-    taken, renamed, or dropped because nothing computes with it; --verbose lists them. A key that is missing or left
-    over is an error. Code in the file is never run. --resolution is the size it was trained at: it is noted, and a
-    network of your own is tried out at it. [512x1024]
+    FILE comes from torch.save or safetensors: .pth, .pt, .ckpt, .pth.tar or .safetensors. The command removes what
+    training puts around the names: an entry such as state_dict, a prefix such as module. or model. Each key is taken,
+    renamed, or dropped because the network does not compute with it; --verbose lists them. A missing key is an error,
+    and so is one that is left over. Code in the file is never run.
+
+    --resolution is the size of training (512x1024 by default). The checkpoint records it, and your own network is tried
+    at it.
 
     \b
-    Example: rtseg import-checkpoint espnet espnet_p_2_q_8_camvid.pth --classes camvid+void
+    Examples:
+      rtseg import-checkpoint affnet \\
+        export/checkpoints/affnet-camvid.safetensors --classes camvid
+      rtseg import-checkpoint s2fpn18 --verbose -o s2fpn18.safetensors \\
+        export/checkpoints/s2fpn18-camvid.safetensors --classes camvid
     """
     import rtseg
     from rtseg.cli.show.checkpoint_text import key_report_text

@@ -15,13 +15,20 @@ from rtseg.specs import Resolution
 
 @click.command("import-onnx")
 @file_argument("source", metavar="ONNX")
-@click.option("--classes", metavar="NAME|N", help="What its channels are: cityscapes, camvid, ..., or a number.")
+@click.option("--classes", metavar="NAME|N", help="Class list, such as cityscapes, or the number of classes.")
 @preprocessing_options
-@click.option("--align-corners/--no-align-corners", default=None, help="The rule by which its logits are upsampled.")
+@click.option("--align-corners/--no-align-corners", default=None, help="How to upsample the logits.")
 @resolution_option(required=False)
-@click.option("--output", "head", metavar="NAME|INDEX", help="Which of several outputs scores the classes.")
-@click.option("--threshold", type=float, help="Of one channel: class 1 above it.  [a mask's own, else measured]")
-@click.option("-o", "output", type=ANY_PATH, help="The file.  [NAME.canonical.onnx, beside ONNX]")
+@click.option("--output", "head", metavar="NAME|INDEX", help="Output with the scores, if there are several.")
+@click.option(
+    "--threshold",
+    type=float,
+    metavar="NUMBER",
+    help="Threshold of a single channel: class 1 above it.  [default: the mask's own, else measured]",
+)
+@click.option(
+    "-o", "output", type=ANY_PATH, metavar="FILE", help="File to write.  [default: NAME.canonical.onnx beside ONNX]"
+)
 @json_option
 def import_onnx(
     source: Path,
@@ -34,17 +41,24 @@ def import_onnx(
     as_json: bool,
     **pixels: Any,
 ) -> None:
-    """Turn another exporter's ONNX file into one of rtseg.
+    """Import an ONNX file from another exporter.
 
-    The file is written anew in the canonical form (opset 17, static, the contracts in its metadata) with a manifest,
-    and gets its name when ONNX Runtime gives the same with both. Size, interface and stride are read off the graph;
-    what it cannot show has to be said. Labels at its end are cut off, channels last are turned, and --resolution fixes
-    sizes that it leaves open. A file of rtseg that lost its manifest needs no options and gets it back.
+    The command rewrites the file in rtseg's canonical form (opset 17, static shapes, preprocessing and classes in the
+    metadata) and adds a manifest. It writes the result only if ONNX Runtime gives the same for both files.
+
+    Size, interface and stride come from the graph. Pass options for what the graph does not record: classes,
+    normalisation and the rule of upsampling. The command removes an ArgMax at the end, transposes inputs and outputs
+    whose channels come last, and fixes open sizes by --resolution. A file of rtseg that lost its manifest needs no
+    options.
 
     \b
-    Example: rtseg import-onnx mine.onnx --classes cityscapes --normalization imagenet --no-align-corners
-    Example: rtseg import-onnx mine.onnx --classes 7 --scale 1 --mean 123.7 116.3 103.5 --std 58.4 57.1 57.4
-    Example: rtseg import-onnx copied.onnx
+    Examples:
+      python -c "import torch; torch.onnx.export(torch.nn.Conv2d(3, 5, 1), \\
+        torch.zeros(1, 3, 64, 96), 'mine.onnx', dynamo=False)"
+      rtseg import-onnx mine.onnx --classes 5 --normalization imagenet \\
+        --no-align-corners
+      rtseg import-onnx mine.onnx --classes 5 --no-align-corners --scale 1 \\
+        --mean 123.7 116.3 103.5 --std 58.4 57.1 57.4 -o other.onnx
     """
     import rtseg
 

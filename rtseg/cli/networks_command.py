@@ -12,17 +12,26 @@ from rtseg.specs import Resolution
 @click.command()
 @click.argument("names", metavar="[NETWORK]...", nargs=-1)
 @resolution_option(required=False)
-@click.option("--classes", "class_count", type=click.IntRange(2, 256), default=19, show_default=True)
+@click.option(
+    "--classes",
+    "class_count",
+    type=click.IntRange(2, 256),
+    default=19,
+    metavar="N",
+    help="Number of classes.  [default: 19]",
+)
 @json_option
 def networks(names: tuple[str, ...], resolution: Resolution | None, class_count: int, as_json: bool) -> None:
     """List networks, or show some in detail.
 
-    The list has parameters, multiply-accumulates and loss. A network that is named comes with its paper, what that
-    states, what was inferred, the options and the rows of the papers' tables; --json has all of it for each.
+    The list has parameters, multiply-accumulates and loss. For each NETWORK that you name, the command also shows the
+    paper, what the paper states, what rtseg inferred, the options, and the results that papers print. --json has all of
+    this for every network.
 
     \b
-    Example: rtseg networks --resolution 1024x2048
-    Example: rtseg networks affnet
+    Examples:
+      rtseg networks --resolution 1024x2048
+      rtseg networks affnet
     """
     from rtseg.cli.show.networks_text import print_network_details, print_networks
     from rtseg.pipeline.listing import DEFAULT_SIZE, network_list
@@ -36,4 +45,4 @@ def networks(names: tuple[str, ...], resolution: Resolution | None, class_count:
     if names:
         print_network_details(facts, console)
     else:
-        console.print("paper, options and the papers' figures of one: rtseg networks NAME")
+        console.print("for the paper, the options and the papers' results of a network: rtseg networks NAME")

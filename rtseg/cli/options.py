@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
@@ -21,16 +22,26 @@ else:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 ANY_PATH = click.Path(path_type=Path, readable=False)
-"""A path of any kind: the library says what is wrong with it, and a file it may not read is no wrong usage."""
+"""A path of any kind. The library reports what is wrong with it: an unreadable file is an error, not wrong usage."""
+
+DATASETS = "streets, camvid:DIR, cityscapes:DIR or voc:DIR"
+"""How the help of --data names the datasets with labels."""
+
+
+HELP_WIDTH = 44
+"""Columns of an option's help on a terminal of 80 columns."""
 
 
 class ResolutionType(ResolutionParameter):
-    """HEIGHTxWIDTH. Text that is none is wrong usage; a size no network is meant for is an error."""
+    """HEIGHTxWIDTH. Other text is wrong usage; a size that no network supports is an error."""
 
     name = "HxW"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Resolution:
-        """Return the resolution."""
+        """Return the text as a Resolution.
+
+        Raises SpecError for a size that no network supports.
+        """
         if isinstance(value, Resolution):
             return value
         try:
@@ -42,12 +53,12 @@ class ResolutionType(ResolutionParameter):
 
 
 class KeyValueType(KeyValueParameter):
-    """NAME=VALUE."""
+    """NAME=VALUE. Other text is wrong usage."""
 
     name = "NAME=VALUE"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
-        """Return name and value."""
+        """Return the name and the value."""
         if isinstance(value, tuple):
             return value
         name, separator, choice = value.partition("=")
@@ -56,13 +67,19 @@ class KeyValueType(KeyValueParameter):
         return name, choice
 
 
+def unbroken(text: str) -> str:
+    """Return an option's help with its lines already broken at spaces: click would also break at hyphens in names."""
+    return "\b\n" + "\n".join(textwrap.wrap(text, HELP_WIDTH, break_on_hyphens=False))
+
+
 def file_argument(name: str, **settings: Any) -> Callable[[Command], Command]:
-    """Return a decorator for a path argument."""
+    """Return a decorator that adds a path argument; settings go to click.argument."""
     return click.argument(name, type=ANY_PATH, **settings)
 
 
+OPTION_HELP = "Option of the network; may be repeated."
 entry_option = click.option(
-    "--entry", metavar="NAME", help="Where in a file of weights they are, such as ema.  [wherever they fit]"
+    "--entry", metavar="NAME", help="Entry of FILE that holds the weights, such as ema.  [default: the one that fits]"
 )
 
 
@@ -70,17 +87,22 @@ def network_options(command: Command) -> Command:
     """Add NETWORK, --module, --checkpoint, --entry, --classes, --option and --seed."""
     decorators = [
         click.argument("network", required=False),
-        click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Your own network instead of a name."),
-        click.option("--checkpoint", type=ANY_PATH, help="Weights: .safetensors, .pth, .ckpt."),
+        click.option("--module", "factory", metavar="PKG.MOD:FACTORY", help="Function that builds your own network."),
+        click.option("--checkpoint", type=ANY_PATH, metavar="FILE", help="Weights: .safetensors, .pth or .ckpt."),
         entry_option,
         click.option(
             "--classes",
             metavar="NAME|N",
-            help="Class list: cityscapes, camvid, voc, streets, NAME+void, or a number.  [cityscapes]",
+            help="Classes: cityscapes, camvid, voc, streets, NAME+void or a number.  "
+            "[default: the checkpoint's, else cityscapes]",
         ),
-        click.option("--option", "options", type=KeyValueType(), multiple=True, help="An option of the network."),
+        click.option("--option", "options", type=KeyValueType(), multiple=True, help=OPTION_HELP),
         click.option(
-            "--seed", type=click.IntRange(0, MAX_SEED), default=0, show_default=True, help="Seed of random weights."
+            "--seed",
+            type=click.IntRange(0, MAX_SEED),
+            default=0,
+            metavar="N",
+            help="Seed of random weights.  [default: 0]",
         ),
     ]
     for decorator in reversed(decorators):
@@ -99,22 +121,32 @@ def resolution_option(*, required: bool = True) -> Callable[[Command], Command]:
     )
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines instead of a table.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 runner_option = click.option(
-    "--runner", type=click.Choice(runner_names()), help="What runs the file.  [onnxruntime; what built the file]"
+    "--runner",
+    type=click.Choice(runner_names()),
+    metavar="NAME",
+    help=unbroken(f"One of {', '.join(runner_names())}.  [default: onnxruntime, or what built the file]"),
 )
 onnx_runner_option = click.option(
     "--runner",
     type=click.Choice(runner_names("onnx")),
     default=DEFAULT_RUNNERS["onnx"],
-    show_default=True,
-    help="What runs the graphs.",
+    metavar="NAME",
+    help=unbroken(f"One of {', '.join(runner_names('onnx'))}.  [default: {DEFAULT_RUNNERS['onnx']}]"),
 )
-threads_option = click.option("--threads", type=click.IntRange(0, 256), default=0, help="CPU threads; 0 is all cores.")
+split_option = click.option("--split", default="val", metavar="NAME", help="Split of the dataset.  [default: val]")
+limit_option = click.option("--limit", type=click.IntRange(1), metavar="N", help="Use only the first N pictures.")
+threads_option = click.option(
+    "--threads", type=click.IntRange(0, 256), default=0, metavar="N", help="CPU threads.  [default: 0, which is all]"
+)
 
 
 def named_network(network: str | None, factory: str | None) -> str | None:
-    """Return what the two ways to name a network say. Raises NetworkError for both, and a factory without a module."""
+    """Return the network named by NETWORK or by --module, None if neither is given.
+
+    Raises NetworkError if both are given, or if the factory is not written as package.module:factory.
+    """
     if network is not None and factory is not None:
         raise NetworkError(
             "a network is named and a factory given", got=f"{network} and {factory}", expected="one of them"

@@ -1,4 +1,4 @@
-"""The options for what only a network's author knows: which output counts, and how a picture becomes the input."""
+"""Options for what only a network's author knows: which output holds the logits, and how its input is prepared."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ PREPROCESSING = ("normalization", "mean", "std", "scale", "colour_order", "fit",
 
 
 head_option = click.option(
-    "--output", "head", metavar="NAME|INDEX", help="Which output of your own network holds the logits."
+    "--output", "head", metavar="NAME|INDEX", help="Output of your own network that holds the logits."
 )
 threshold_option = click.option(
-    "--threshold", type=float, help="Of its one channel for two classes.  [0.5 for probabilities, else 0]"
+    "--threshold",
+    type=float,
+    metavar="NUMBER",
+    help="Threshold of a single output channel (two classes).  [default: 0.5 for probabilities, else 0]",
 )
 
 
@@ -37,19 +40,33 @@ def preprocessing_options(command: Command) -> Command:
         click.option(
             "--normalization",
             type=click.Choice(tuple(NORMALIZATIONS)),
-            help="How pixels become the input: ImageNet's mean and std, or 0 to 1.",
+            help="imagenet: ImageNet's mean and std; unit: pixels from 0 to 1.",
         ),
-        click.option("--mean", type=THREE, metavar="3 NUMBERS", help="Of (pixel * scale - mean) / std."),
-        click.option("--std", type=THREE, metavar="3 NUMBERS"),
+        click.option("--mean", type=THREE, metavar="3 NUMBERS", help="Mean in (pixel * scale - mean) / std."),
+        click.option("--std", type=THREE, metavar="3 NUMBERS", help="Standard deviation, for each channel."),
         click.option(
-            "--scale", type=click.FloatRange(0, min_open=True), help="Such as 0.00392157, which is 1/255, or 1."
+            "--scale",
+            type=click.FloatRange(0, min_open=True),
+            metavar="NUMBER",
+            help="Factor of the pixel values, such as 1 or 0.00392157 (1/255).",
         ),
-        click.option("--colour-order", type=click.Choice(COLOUR_ORDERS), help="Of the channels, mean and std.  [RGB]"),
         click.option(
-            "--resize", "fit", type=click.Choice(FITS), help="How a picture is brought to its size.  [stretch]"
+            "--colour-order",
+            type=click.Choice(COLOUR_ORDERS),
+            help="Order of the channels, of --mean and of --std.  [default: RGB]",
         ),
         click.option(
-            "--pad-value", "padding", type=click.IntRange(0, 255), help="Pixel value around a letterbox.  [114]"
+            "--resize",
+            "fit",
+            type=click.Choice(FITS),
+            help="How pictures are fitted to the input size.  [default: stretch]",
+        ),
+        click.option(
+            "--pad-value",
+            "padding",
+            type=click.IntRange(0, 255),
+            metavar="N",
+            help="Pixel value of the border of a letterbox.  [default: 114]",
         ),
     ]
     for decorator in reversed(decorators):
@@ -67,7 +84,10 @@ def preprocessing(
     fit: str | None,
     padding: int | None,
 ) -> dict[str, Any]:
-    """Return the arguments normalization, fit and padding of a stage; None is what nobody said."""
+    """Return the arguments normalization, fit and padding of a stage; None for an option that was not given.
+
+    Raises click.UsageError for options that contradict each other.
+    """
     said = said_normalization(normalization, scale, mean, std, colour_order)
     return {"normalization": said, "fit": fit, "padding": padding}
 
@@ -79,12 +99,15 @@ def said_normalization(
     std: tuple[float, float, float] | None,
     colour_order: str | None,
 ) -> Normalization | None:
-    """Return what the options say together, None where they say nothing."""
+    """Return the normalisation that the options describe together, None if none was given.
+
+    Raises click.UsageError for options that contradict each other or are incomplete.
+    """
     numbers = (scale, mean, std)
     order = colour_order or COLOUR_ORDERS[0]
     if name is not None:
         if any(number is not None for number in numbers):
-            raise click.UsageError("--normalization already says --mean, --std and --scale")
+            raise click.UsageError("--normalization already sets --mean, --std and --scale")
         chosen = NORMALIZATIONS[name]
         mirrored = order != chosen.colour_order
         means, deviations = (values[::-1] if mirrored else values for values in (chosen.mean, chosen.std))
@@ -93,6 +116,6 @@ def said_normalization(
         return Normalization(order, scale, mean, std)
     if any(number is not None for number in numbers) or colour_order is not None:
         raise click.UsageError(
-            "--mean, --std and --scale go together (--scale 0.00392157 is 1/255), or --normalization stands for them"
+            "--mean, --std and --scale go together (--scale 0.00392157 is 1/255), or use --normalization instead"
         )
     return None

@@ -7,36 +7,52 @@ from pathlib import Path
 import click
 
 from rtseg.cli.console import print_json, say, watched
-from rtseg.cli.options import ANY_PATH, file_argument, json_option, onnx_runner_option, threads_option
+from rtseg.cli.options import (
+    ANY_PATH,
+    DATASETS,
+    file_argument,
+    json_option,
+    limit_option,
+    onnx_runner_option,
+    split_option,
+    threads_option,
+)
 from rtseg.specs import TARGETS
 
 
 @click.command()
 @file_argument("artifact", metavar="ONNX")
-@click.option("--table", "table_path", type=ANY_PATH, help="Ranges from rtseg calibrate, which INT8 needs.")
-@click.option("--to", "precision", type=click.Choice(("int8", "fp16")), required=True)
+@click.option("--table", "table_path", type=ANY_PATH, metavar="JSON", help="Table of rtseg calibrate, for INT8.")
+@click.option("--to", "precision", type=click.Choice(("int8", "fp16")), required=True, help="Precision to write.")
 @click.option(
     "--target",
     type=click.Choice(TARGETS),
     default="tensorrt",
-    show_default=True,
-    help="Runtime that will execute the INT8 file.",
+    help="Runtime that will execute the INT8 file.  [default: tensorrt]",
 )
 @click.option(
-    "--exclude", "patterns", multiple=True, metavar="PATTERN", help="Operators or modules to leave alone: '*/fusion/*'."
+    "--exclude",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Operators or modules to leave as they are, such as '*/fusion/*'; may be repeated.",
 )
 @click.option(
-    "--max-drop", type=click.FloatRange(0, 100), metavar="POINTS", help="Keep out of INT8 what loses more mIoU."
+    "--max-drop",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="Largest drop of mIoU that INT8 may cause, in points.",
 )
-@click.option("--data", help="With --max-drop: the labelled pictures the drop is measured on.")
-@click.option("--split", default="val", show_default=True)
-@click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
+@click.option("--data", metavar="DATASET", help=f"Labelled pictures for --max-drop: {DATASETS}.")
+@split_option
+@limit_option
 @onnx_runner_option
 @click.option(
     "-o",
     "output",
     type=ANY_PATH,
-    help="The file.  [NAME.fp16.onnx, NAME.int8.onnx or NAME.int8-TARGET.onnx]",
+    metavar="FILE",
+    help="File to write.  [default: NAME.fp16.onnx, NAME.int8.onnx or NAME.int8-TARGET.onnx]",
 )
 @threads_option
 @json_option
@@ -59,18 +75,21 @@ def quantize(
 
     The precision is explicit in the graph.
 
-    INT8 is QuantizeLinear and DequantizeLinear where the target's kernels want them, symmetric, weights by channel; the
-    rest stays FP32 in the file and becomes FP16 in an engine. The command says what share of the work became INT8, and
-    fails where nothing would.
+    For INT8, the command places QuantizeLinear and DequantizeLinear where the kernels of --target use them. They are
+    symmetric, with one scale for each channel of the weights. The rest stays FP32 in the file and becomes FP16 in an
+    engine. The command prints the share of the work that became INT8, and fails if there is none.
 
-    With --max-drop the drop of mIoU is measured against FP32. Where it is larger than that, each block of the network
-    is measured alone, and a set of blocks is kept out of INT8 that holds the budget and costs as little work as can
-    be. Nothing is written where none does.
+    With --max-drop, the command measures the drop of mIoU against FP32. If the drop is too large, it measures each
+    block of the network alone, and keeps the cheapest set of blocks that meets the limit out of INT8. If no set meets
+    it, nothing is written.
 
     \b
-    Example: rtseg quantize affnet.onnx --table affnet.json --to int8
-    Example: rtseg quantize affnet.onnx --table affnet.json --to int8 --max-drop 0.5 --data camvid:CamVid
-    Example: rtseg quantize affnet.onnx --to fp16 --exclude /network/fusion
+    Examples:
+      rtseg export --checkpoint export/checkpoints/affnet-streets.safetensors \\
+        --resolution 360x480 -o affnet.onnx
+      rtseg quantize affnet.onnx --to int8 \\
+        --table calibration/affnet-streets-360x480.table.json
+      rtseg quantize affnet.onnx --to fp16 --exclude /network/fusion
     """
     if precision == "int8" and table_path is None:
         raise click.UsageError("INT8 needs --table, which rtseg calibrate writes")
@@ -79,7 +98,7 @@ def quantize(
     if max_drop is None and limit is not None:
         raise click.UsageError("--limit requires --max-drop")
     if max_drop is not None and precision != "int8":
-        raise click.UsageError("--max-drop chooses what stays out of INT8; rtseg validate --max-drop checks FP16")
+        raise click.UsageError("--max-drop is for INT8; use rtseg validate --max-drop to check FP16")
     import rtseg
     from rtseg.cli.show.quantization_text import quantization_text
 

@@ -13,7 +13,7 @@ from rtseg.cli.options import ANY_PATH, file_argument, json_option, runner_optio
 @click.command()
 @file_argument("artifact")
 @file_argument("inputs", nargs=-1, required=True)
-@click.option("-o", "folder", type=ANY_PATH, required=True, help="The folder to write.")
+@click.option("-o", "folder", type=ANY_PATH, metavar="DIR", required=True, help="Folder to write.")
 @runner_option
 @threads_option
 @json_option
@@ -22,13 +22,19 @@ def run(
 ) -> None:
     """Label images, folders of images and videos.
 
-    Writes NAME_labels.png, indexed, and NAME_overlay.png for each file, for a video NAME_labels/ and
-    NAME_overlay.mp4, and summary.json with pixel shares. NAME is the file's without its suffix; where
-    several files share it, with the suffix (0001.png_labels.png), or with the folder before it. Hidden
-    files are left out. What cannot be read is listed, costs nothing of the rest, and makes the exit code 1.
+    For each image, the command writes NAME_labels.png (an indexed PNG) and NAME_overlay.png; for each video,
+    NAME_labels/ and NAME_overlay.mp4. summary.json has each class's share of the pixels.
+
+    NAME is the name of the input without its suffix. Inputs that share it keep their suffix (0001.png_labels.png), or
+    get the name of their folder in front. Hidden files are skipped. Files that cannot be read are listed and make the
+    exit code 1; all others are labelled.
 
     \b
-    Example: rtseg run affnet.onnx pictures/ clip.mp4 -o labelled/
+    Examples:
+      rtseg export --checkpoint export/checkpoints/affnet-streets.safetensors \\
+        --resolution 128x256 -o affnet.onnx
+      rtseg run affnet.onnx export/checkpoints/affnet-streets.jpg -o labelled
+      rtseg run affnet.onnx export/checkpoints -o labelled --threads 1 --json
     """
     import rtseg
     from rtseg.cli.show.labelling_text import print_labelling

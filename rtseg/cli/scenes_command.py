@@ -14,15 +14,18 @@ from rtseg.specs import Resolution
 @click.command()
 @file_argument("folder")
 @resolution_option(required=False)
-@click.option("--count", type=click.IntRange(1), default=6, show_default=True)
-@click.option("--split", default="val", show_default=True)
+@click.option("--count", type=click.IntRange(1), default=6, metavar="N", help="Number of scenes.  [default: 6]")
+@click.option("--split", default="val", metavar="NAME", help="Split to write: train, val or test.  [default: val]")
 def scenes(folder: Path, resolution: Resolution | None, count: int, split: str) -> None:
     """Write rendered street scenes with labels.
 
-    The folder has CamVid's layout: --data camvid:FOLDER reads it.
+    FOLDER gets the layout of CamVid, so that --data camvid:FOLDER reads it. The scenes are 720x960 unless --resolution
+    says otherwise.
 
     \b
-    Example: rtseg scenes scenes/ --resolution 720x960 --count 10
+    Examples:
+      rtseg scenes scenes --resolution 128x256 --count 4
+      rtseg scenes scenes --resolution 128x256 --count 8 --split train
     """
     import rtseg
 

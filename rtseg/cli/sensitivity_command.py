@@ -8,30 +8,46 @@ from pathlib import Path
 import click
 
 from rtseg.cli.console import print_json, say, table_console, watched
-from rtseg.cli.options import ANY_PATH, file_argument, json_option, onnx_runner_option, threads_option
+from rtseg.cli.options import (
+    ANY_PATH,
+    DATASETS,
+    file_argument,
+    json_option,
+    limit_option,
+    onnx_runner_option,
+    split_option,
+    threads_option,
+)
 from rtseg.specs import TARGETS
 
 
 @click.command()
 @file_argument("artifact", metavar="ONNX")
-@click.option("--table", "table_path", type=ANY_PATH, required=True, help="Ranges from rtseg calibrate.")
-@click.option(
-    "--data", required=True, help="camvid:PATH, cityscapes:PATH, voc:PATH, streets; images:PATH is unlabelled."
-)
-@click.option("--split", default="val", show_default=True)
-@click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
+@click.option("--table", "table_path", type=ANY_PATH, metavar="JSON", required=True, help="Table of rtseg calibrate.")
+@click.option("--data", required=True, metavar="DATASET", help=f"{DATASETS}; or images:DIR, without labels.")
+@split_option
+@limit_option
 @click.option(
     "--target",
     type=click.Choice(TARGETS),
     default="tensorrt",
-    show_default=True,
-    help="Runtime that will execute the INT8 file.",
+    help="Runtime that will execute the INT8 file.  [default: tensorrt]",
 )
-@click.option("--blocks", type=click.IntRange(1), default=20, show_default=True, help="At least so many blocks.")
-@click.option("--exclude", "patterns", multiple=True, metavar="PATTERN", help="Operators or modules to leave alone.")
+@click.option(
+    "--blocks", type=click.IntRange(1), default=20, metavar="N", help="Smallest number of blocks.  [default: 20]"
+)
+@click.option(
+    "--exclude",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Operators or modules to leave as they are; may be repeated.",
+)
 @onnx_runner_option
-@click.option("-o", "output", type=ANY_PATH, help="Also write the figures as JSON.")
-@click.option("--plot", type=ANY_PATH, help="Also draw them: PNG, SVG or PDF by the suffix.  [extra: report]")
+@click.option("-o", "output", type=ANY_PATH, metavar="FILE", help="Also write the result as JSON.")
+@click.option(
+    "--plot", type=ANY_PATH, metavar="FILE", help="Also draw it: .png, .svg or .pdf. Needs the extra rtseg[report]."
+)
 @threads_option
 @json_option
 def sensitivity(
@@ -51,11 +67,18 @@ def sensitivity(
 ) -> None:
     """Measure what each block loses when it alone is INT8.
 
-    Blocks are modules of the network, cut where the work is. The loss is that of mIoU against FP32, or without labels
-    the share of pixels that change. A block's name says what to exclude: rtseg quantize --exclude '*/down/down.0/*'.
+    Blocks are modules of the network; those with the most work are divided further. The loss is the drop of mIoU
+    against FP32, or, without labels, the share of pixels that change. To keep a block out of INT8, pass its name to
+    rtseg quantize, such as --exclude '*/down/down.0/*'.
 
     \b
-    Example: rtseg sensitivity affnet.onnx --table affnet.json --data camvid:CamVid --plot affnet.png
+    Examples:
+      rtseg export --checkpoint export/checkpoints/affnet-streets.safetensors \\
+        --resolution 360x480 -o affnet.onnx
+      rtseg sensitivity affnet.onnx --data streets --limit 2 --blocks 5 \\
+        --table calibration/affnet-streets-360x480.table.json
+      rtseg sensitivity affnet.onnx --data images:export/checkpoints \\
+        --table calibration/affnet-streets-360x480.table.json --blocks 5
     """
     import rtseg
     from rtseg.artifacts.files import require_writable, write_text_atomically

@@ -8,24 +8,36 @@ from typing import Any
 import click
 
 from rtseg.cli.console import print_json, table_console, watched
-from rtseg.cli.options import ANY_PATH, file_argument, json_option, runner_option, threads_option
+from rtseg.cli.options import (
+    ANY_PATH,
+    DATASETS,
+    file_argument,
+    json_option,
+    limit_option,
+    runner_option,
+    split_option,
+    threads_option,
+)
 from rtseg.runners.registry import runner_names
 
 
 @click.command()
 @file_argument("artifact")
-@click.option("--against", type=ANY_PATH, metavar="B", help="The file it has to keep up with, such as the FP32 one.")
-@click.option(
-    "--data", required=True, help="camvid:PATH, cityscapes:PATH, voc:PATH, streets; images:PATH is unlabelled."
-)
-@click.option("--split", default="val", show_default=True)
-@click.option("--limit", type=click.IntRange(1), help="Only the first pictures.")
+@click.option("--against", type=ANY_PATH, metavar="B", help="Reference file, such as the FP32 one.")
+@click.option("--data", required=True, metavar="DATASET", help=f"{DATASETS}; or images:DIR, without labels.")
+@split_option
+@limit_option
 @runner_option
-@click.option("--against-runner", type=click.Choice(runner_names()), help="What runs B.  [as --runner, if it can]")
 @click.option(
-    "--max-drop", type=click.FloatRange(0, 100), metavar="POINTS", help="Fail when more mIoU is lost than that."
+    "--against-runner",
+    type=click.Choice(runner_names()),
+    metavar="NAME",
+    help="Runtime for B.  [default: that of --runner, if it takes B]",
 )
-@click.option("--min-agreement", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail when fewer pixels agree.")
+@click.option(
+    "--max-drop", type=click.FloatRange(0, 100), metavar="POINTS", help="Fail if the mIoU drops by more points."
+)
+@click.option("--min-agreement", type=click.FloatRange(0, 100), metavar="PERCENT", help="Fail if fewer pixels agree.")
 @threads_option
 @json_option
 def validate(
@@ -43,15 +55,19 @@ def validate(
 ) -> None:
     """Measure mIoU, alone or against another file.
 
-    All pictures count in one confusion matrix, at the labels' own resolution; void does not count.
+    All pictures count in one confusion matrix, at the resolution of the labels. Void pixels do not count.
 
-    With --against both files see the same pictures: the differences come with 95 % intervals, thin classes first,
-    and how far the label maps agree, near borders too. --max-drop and --min-agreement make it a gate: beyond them
-    the exit code is 1. On images:PATH, which has no labels, agreement alone is measured.
+    With --against, both files see the same pictures. The result shows the differences with 95 % intervals, thin classes
+    first, and the share of pixels on which the label maps agree, also near borders. images:DIR has no labels, so there
+    only the agreement is measured. If the result misses --max-drop or --min-agreement, the exit code is 1.
 
     \b
-    Example: rtseg validate affnet.onnx --data camvid:CamVid --split val
-    Example: rtseg validate affnet.int8.onnx --against affnet.onnx --data camvid:CamVid --max-drop 0.5
+    Examples:
+      rtseg export --checkpoint export/checkpoints/affnet-streets.safetensors \\
+        --resolution 128x256 -o affnet.onnx
+      rtseg validate affnet.onnx --data streets --limit 10
+      rtseg validate affnet.onnx --against affnet.onnx --against-runner openvino \\
+        --data streets --limit 10 --max-drop 0.5
     """
     if against is None and (max_drop is not None or min_agreement is not None or against_runner is not None):
         raise click.UsageError("--max-drop, --min-agreement and --against-runner need --against")

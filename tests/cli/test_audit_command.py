@@ -34,21 +34,21 @@ def test_a_good_engine_passes_with_its_table(cli: Run) -> None:
     assert "image 1x3x96x128 fp32 LINEAR → output 1x12x48x64 fp32 LINEAR" in out
     row = next(line for line in out.splitlines() if line.startswith("│ fp16"))
     assert [cell.strip() for cell in row.strip("│").split("│")] == ["fp16", "7", "87.50 %", "0.553", "94.66 %"]
-    assert "fp16 asked for: built" in out
+    assert "fp16 requested: built" in out
 
 
 @pytest.mark.parametrize("name", ["fp16-asked-fp32-built-8.6.json", "fp16-asked-fp32-built-11.json"])
 def test_fp16_asked_and_fp32_built_ends_with_one_line_behind_the_table(cli: Run, name: str) -> None:
     code, out, err = cli("audit", DATA / name, "--expect", "fp16")
     assert code == 1
-    assert "fp16 asked for: NOT built" in out
+    assert "fp16 requested: NOT built" in out
     assert err.startswith("rtseg: error: fp16 was asked for and not built; got all 4") and err.count("\n") == 1
 
 
 def test_without_a_request_the_account_is_printed_and_nothing_is_proven(cli: Run) -> None:
     code, out, _ = cli("audit", DATA / "int8-8.5.json")
     assert code == 0
-    assert "no precision was asked for" in out
+    assert "no precision was requested" in out
     assert "Q/DQ that stand alone: 4, 3 of them inside the engine" in out
 
 
@@ -75,7 +75,7 @@ def test_against_another_engine_it_says_what_changed(cli: Run) -> None:
     profiles = ["--profile", DATA / "int8-8.5.profile.json", "--against-profile", DATA / "fp16-8.5.profile.json"]
     code, out, _ = cli(*arguments, *profiles)
     assert code == 0
-    assert "4 another precision, 5 new, 1 gone" in out
+    assert "4 changed precision, 5 new, 1 gone" in out
     assert "int8: 0.000 ms before, 0.197 ms after" in out
     facts = json.loads(cli(*arguments, "--json")[1])
     assert len(facts["against"]["changes"]) == 10

@@ -8,24 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.build_outcomes import refusal_of
+from tests.conftest import Outcome
+
+Cli = Callable[..., Outcome]
 Refused = Callable[..., str]
 
 
 @pytest.fixture
 def build_refused(
-    refused: Refused, tmp_path: Path, files_in: Callable[[Path], list[str]], monkeypatch: pytest.MonkeyPatch
+    cli: Cli, tmp_path: Path, files_in: Callable[[Path], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> Refused:
     """Run `rtseg build` without TensorRT, which has to fail and to write nothing; return its message."""
     for module in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, module, None)
 
-    def message(*arguments: object) -> str:
+    def refused(*arguments: object) -> str:
         before = files_in(tmp_path)
-        told = refused("build", *arguments, "-o", tmp_path / "a.engine")
+        message = refusal_of(cli("build", *arguments, "-o", tmp_path / "a.engine"))
         assert files_in(tmp_path) == before
-        return told
+        return message
 
-    return message
+    return refused
 
 
 def test_without_tensorrt_the_command_says_what_to_install(build_refused: Refused, exported: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from rtseg.artifacts.manifest import read_manifest
 from rtseg.runners.tensorrt.module import rtx_has_wheels
+from tests.cli.build_outcomes import notes_of, refusal_of
 from tests.emulated_gpu.graphs import write_graph
 
 Refused = Callable[..., str]
@@ -25,7 +26,7 @@ AMPERE = (*RTX, "--compute-capability", "8.6")
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for all, as what is told of an engine is the same wherever it comes from."""
+    """One cache for all: what is printed about an engine does not depend on where it comes from."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -39,15 +40,15 @@ def compiler(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
 
 
 @pytest.fixture
-def build_refused(refused: Refused, tmp_path: Path, files_in: Callable[[Path], list[str]]) -> Refused:
+def build_refused(cli: Cli, tmp_path: Path, files_in: Callable[[Path], list[str]]) -> Refused:
     """Run `rtseg build`, which has to fail and to leave no file; return its message."""
 
-    def message(*arguments: object) -> str:
-        told = refused("build", *arguments, "-o", tmp_path / "a.engine")
+    def refused(*arguments: object) -> str:
+        message = refusal_of(cli("build", *arguments, "-o", tmp_path / "a.engine"))
         assert files_in(tmp_path) == []
-        return told
+        return message
 
-    return message
+    return refused
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_a_build_tells_precisions_and_account_and_how_to_look_into_the_engine(
     engine = tmp_path / "a.engine"
     told = cli("build", exported, *RTX, "--compute-capability", "8.9", "--precision", "fp16", "-o", engine)
     assert (told.code, told.out) == (0, f"{engine}\n")
-    shares, account, what, graph, bound, after = told.err.splitlines()
+    shares, account, what, graph, bound, after = notes_of(told)
     assert re.fullmatch(
         r"FP16 (\d+) of the \1 kernels that compute the graph's convolutions and matrix products, \d+ in all", shares
     )
@@ -112,7 +113,7 @@ def test_the_audit_tells_kernels_bytes_and_the_largest(cli: Cli, exported: Path,
     text = cli("audit", engine).out
     assert f"{account['kernels']} kernels, {account['moving']} of which only move or convert data" in text
     assert "the 10 kernels that move the most" in text
-    assert text.splitlines()[-1] == "fp16 asked for: built, for each of 8.6, 8.9, 12.0, 12.1"
+    assert text.splitlines()[-1] == "fp16 requested: built, for each of 8.6, 8.9, 12.0, 12.1"
 
 
 def test_the_audit_tells_a_lower_bound_for_each_card_that_the_engine_is_for(
@@ -231,9 +232,9 @@ def test_an_unknown_runtime_is_wrong_usage(misused: Refused, exported: Path) -> 
     assert "'cuda' is not one of 'tensorrt', 'tensorrt-rtx'" in misused("build", exported, "--runtime", "cuda")
 
 
-def test_a_graph_is_not_kept_over_the_file_itself(refused: Refused, export_copy: Path) -> None:
+def test_a_graph_is_not_kept_over_the_file_itself(cli: Cli, export_copy: Path) -> None:
     before = export_copy.read_bytes()
-    told = refused("build", export_copy, *RTX, "--keep-graph", export_copy)
+    told = refusal_of(cli("build", export_copy, *RTX, "--keep-graph", export_copy))
     assert told.startswith("the graph would overwrite") and export_copy.read_bytes() == before
 
 

@@ -216,7 +216,9 @@ def test_a_set_with_a_picture_that_changed_is_refused_by_name(
 
 @pytest.mark.parametrize("option", [("--images", 3), ("--split", "val")])
 def test_a_set_leaves_nothing_to_choose(misused: Refused, exported: Path, table: Path, option: tuple[Any, ...]) -> None:
-    assert "--set says which" in misused("calibrate", exported, "--data", DATA, "--set", "s.json", *option, "-o", table)
+    assert "--set selects the pictures" in misused(
+        "calibrate", exported, "--data", DATA, "--set", "s.json", *option, "-o", table
+    )
 
 
 def test_a_folder_has_no_splits(misused: Refused, exported: Path, table: Path) -> None:
@@ -225,7 +227,7 @@ def test_a_folder_has_no_splits(misused: Refused, exported: Path, table: Path) -
 
 def test_a_percentile_for_another_method_is_wrong_usage(misused: Refused, exported: Path, table: Path) -> None:
     command = ("calibrate", exported, "--data", DATA, "--method", "mse", "--percentile", 99, "-o", table)
-    assert "--percentile is no part of --method mse" in misused(*command)
+    assert "--percentile does not apply to --method mse" in misused(*command)
 
 
 @pytest.mark.parametrize("percent", [0, 101])

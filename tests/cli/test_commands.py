@@ -10,7 +10,6 @@ from typing import Any
 import click
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 import rtseg
 from rtseg.artifacts.manifest import manifest_path, read_manifest
@@ -54,12 +53,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_command_explains_itself_with_an_example(run: Run, command: str, option: str) -> None:
     text = run(command, option)
     assert text.startswith("Usage: rtseg")
-    assert "Example: rtseg" in text or command == "doctor"
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_the_list_of_commands_shows_each_first_sentence_whole(command: str) -> None:
-    assert not cli.commands[command].get_short_help_str(limit=66).endswith("...")
+    assert "\n  Examples:\n" in text
 
 
 def test_networks_prints_a_row_for_each_network_and_how_to_read_more(run: Run) -> None:
@@ -289,13 +283,6 @@ def test_the_commands_are_those_of_the_group() -> None:
         "validate",
     ]
     assert all(isinstance(command, click.Command) for command in cli.commands.values())
-
-
-def test_the_help_of_the_group_fits_80_columns_and_cuts_nothing() -> None:
-    done = CliRunner().invoke(cli, ["--help"], terminal_width=80)
-    commands = done.output[done.output.index("Commands:") :]
-    assert "..." not in commands
-    assert max(map(len, done.output.splitlines())) <= 80
 
 
 def test_every_stage_of_the_command_line_is_a_function_of_the_package() -> None:

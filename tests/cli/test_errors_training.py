@@ -159,7 +159,7 @@ def test_initial_weights_and_a_backbone_exclude_each_other(
     misused: Refused, shortest: Callable[..., tuple[object, ...]], resnet18: Path
 ) -> None:
     told = misused(*shortest("s2fpn18", "--backbone", resnet18, "--init", "x.safetensors"))
-    assert told == "Error: --init brings the backbone's weights too: --backbone FILE is for a run without it"
+    assert told == "Error: --init and --backbone FILE exclude each other: --init has the backbone's weights too"
 
 
 # Recipes

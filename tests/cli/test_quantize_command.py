@@ -73,7 +73,7 @@ def test_it_says_what_share_of_the_work_became_int8_and_what_was_left_why(
     assert f"FP32 {facts['operators']['fp32']} operators" in first
     assert second.startswith("left in floating point: ")
     assert "a matrix product" in second
-    assert third.startswith("in floating point too, without weights: ") and " Sigmoid" in third
+    assert third.startswith("also in floating point, without weights: ") and " Sigmoid" in third
 
 
 def test_fp16_needs_no_table(cli: Cli, exported: Path, result: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_budget_and_its_pictures_go_together(
 
 def test_a_budget_is_for_int8(misused: Refused, exported: Path) -> None:
     told = misused("quantize", exported, "--to", "fp16", "--max-drop", 1, "--data", "streets")
-    assert "--max-drop chooses what stays out of INT8" in told
+    assert "--max-drop is for INT8" in told
 
 
 @pytest.mark.usefixtures("kept_clean")

@@ -140,7 +140,7 @@ def test_choices_that_rounding_decides_are_exported_and_the_manifest_tells_of_fp
     assert 0.005 < reference["label_disagreement"] < candidate["label_disagreement"] * 2 < 0.1
     assert (reference["outliers"] == 0) == (interface == "labels")
     text = export_text(exported.artifact, "no pictures")
-    assert f"\non {told['input']} rounding decides: from FP64 onnxruntime has " in text
+    assert f"\non {told['input']} rounding decides: compared with FP64, onnxruntime has " in text
     assert ("logits off" in text) == (interface != "labels")
 
 

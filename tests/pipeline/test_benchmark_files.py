@@ -133,7 +133,7 @@ def test_without_a_driver_all_is_built_and_proven_and_each_time_says_so(cli: Cli
     told = cli("bench", *TABLE, "--runner", "tensorrt-rtx")
     assert told.code == 1
     assert "no driver" in next(line for line in told.out.splitlines() if line.strip().startswith("tensorrt-rtx fp16"))
-    assert "engines by the audit of their precision: 1 proven" in told.out
+    assert "precision of the engines, by audit: 1 proven" in told.out
     assert told.err.splitlines()[-1] == "1 of 1 rows have no time: no driver"
     (engine,) = (tmp_path / "cache").rglob("*.engine")
     assert engine.stat().st_size > 1 << 20

@@ -212,7 +212,7 @@ def test_the_command_prints_what_was_done_and_how_to_go_on(cli: Cli, monkeypatch
     told = cli("bench", "--network", "affnet", "--resolution", "64x96")
     assert told.code == 130
     assert "affnet" in told.out
-    said = "stopped: the same command with --resume goes on from here"
+    said = "stopped: run the same command with --resume to continue"
     assert list(filter(None, told.err.splitlines())) == [said, "rtseg: error: interrupted"]
 
 

@@ -1,1 +1,1 @@
-"""Results as text and tables. Nothing here measures or computes a result."""
+"""Results as text and tables. Nothing here measures or computes one."""

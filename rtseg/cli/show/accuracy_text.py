@@ -10,12 +10,12 @@ from rich.table import Table
 
 
 def percent(value: float | None) -> str:
-    """Return a fraction as percent, or a dash where there is none."""
+    """Return a fraction as a percentage with two decimals, or a dash for None."""
     return "-" if value is None else f"{value * 100:.2f} %"
 
 
 def print_accuracy(facts: Mapping[str, Any], console: Console) -> None:
-    """Print the figures of one artifact on one split, class by class."""
+    """Print IoU and share of each class, and the means, of one artifact on one split (AccuracyResult.to_json)."""
     table = Table(title=f"{facts['artifact']}\n{facts['data']} {facts['split']}, {facts['pictures']} pictures")
     table.add_column("class")
     table.add_column("IoU", justify="right")

@@ -1,4 +1,4 @@
-"""An audit as tables: precisions, kernels and what they move, conversions, lower bounds, what changed."""
+"""An audit as tables: precisions, kernels, the data that they move, conversions, lower bounds, changes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from rtseg.cli.show.bound_text import add_bounds
 from rtseg.engines.proof_words import account_text, megabytes
 
 SHOWN = 12
-"""So many rows of a list; the rest is counted, and all of it is in the JSON."""
+"""Rows of a list that are printed. The rest is counted, and the JSON has all."""
 
 LONGEST_NAME, FIRST_LETTERS = 70, 24
 _CHANGE_WORDS = {
-    "precision": "another precision",
+    "precision": "changed precision",
     "appeared": "new",
     "disappeared": "gone",
-    "regrouped": "cut otherwise",
+    "regrouped": "fused differently",
 }
 
 
 def print_audit(facts: Mapping[str, Any], console: Console) -> None:
-    """Print what an engine computes in which precision, what it converts, and the verdict on a request."""
+    """Print which precisions an engine computes in, what it converts, and whether a request holds (Audit.to_json)."""
     engine = facts["engine"]
     timed = engine["total_ms"] is not None
     console.print(f"{facts['file']}: {_ends(engine)}", soft_wrap=True)
@@ -38,7 +38,7 @@ def print_audit(facts: Mapping[str, Any], console: Console) -> None:
         time = [f"{row['ms']:.3f}", percent(row["time_share"])] if timed else []
         table.add_row(row["precision"], str(row["layers"]), percent(row["layer_share"]), *time)
     console.print(table)
-    rtx = engine["schema"] == "rtx"  # whose kernels convert as they compute: it has no reformats, and no lone Q/DQ
+    rtx = engine["schema"] == "rtx"  # its kernels convert while they compute: no reformats, no Q/DQ that stand alone
     for line in _lines(engine):
         console.print(line, soft_wrap=True)
     _add_account(console, engine["account"])
@@ -46,7 +46,8 @@ def print_audit(facts: Mapping[str, Any], console: Console) -> None:
         _add_conversions(console, "reformats", engine["reformats"]["layers"])
         _add_conversions(console, "Q/DQ that stand alone", engine["unfused"]["layers"])
     if engine["between_int8"] and not rtx:
-        console.print(f"floating point between INT8: {_listed([row['layer'] for row in engine['between_int8']])}")
+        names = _listed([row["layer"] for row in engine["between_int8"]])
+        console.print(f"layers in floating point between INT8 layers: {names}")
     add_bounds(console, facts["lower_bounds"])
     if facts["against"] is not None:
         _add_accounts(console, engine["account"], facts["against"])
@@ -55,7 +56,7 @@ def print_audit(facts: Mapping[str, Any], console: Console) -> None:
 
 
 def _ends(engine: Mapping[str, Any]) -> str:
-    sides = [", ".join(_end(tensor) for tensor in engine[side]) or "not told" for side in ("inputs", "outputs")]
+    sides = [", ".join(_end(tensor) for tensor in engine[side]) or "not listed" for side in ("inputs", "outputs")]
     return " → ".join(sides)
 
 
@@ -78,17 +79,17 @@ def _lines(engine: Mapping[str, Any]) -> list[str]:
         inside = sum(row["place"] == "inside" for row in part["layers"])
         lines.append(f"{name}: {len(part['layers'])}, {inside} of them inside the engine{share}")
     if engine["skipped_layers"]:
-        lines.append(f"layers that compute nothing, left out above: {engine['skipped_layers']}")
+        lines.append(f"layers that compute nothing, not counted above: {engine['skipped_layers']}")
     return lines
 
 
 def _add_account(console: Console, account: Mapping[str, Any]) -> None:
-    """Print the kernels, what they move, and those that move the most."""
+    """Print how many kernels there are, how much data they move, and those that move the most."""
     constants = account["constant_bytes"]
     part = "" if constants is None else f", {megabytes(constants)} of it constants"
     console.print(account_text(account) + part, soft_wrap=True)
     if account["unsized_tensors"]:
-        console.print(f"tensors whose size is not told, left out of it: {account['unsized_tensors']}")
+        console.print(f"tensors of unknown size, not counted: {account['unsized_tensors']}")
     table = Table(title=f"the {len(account['largest'])} kernels that move the most")
     table.add_column("ONNX operators", overflow="fold", min_width=24)
     table.add_column("kind")
@@ -114,7 +115,7 @@ def _mb(size: int | None) -> str:
 
 
 def _add_accounts(console: Console, account: Mapping[str, Any], against: Mapping[str, Any]) -> None:
-    """Print what two engines launch and move beside each other."""
+    """Print the kernels and the moved data of two engines side by side."""
     reference = against["engine"]["account"]
     table = Table(title=f"against {against['file']}")
     table.add_column("")
@@ -176,10 +177,10 @@ def _state(state: Mapping[str, Any] | None) -> str:
 
 def _verdict(verdict: Mapping[str, Any] | None) -> str:
     if verdict is None:
-        return "no precision was asked for: --expect fp32, fp16 or int8 makes this a proof"
+        return "no precision was requested: to check one, add --expect fp32, fp16 or int8"
     state = "not proven" if verdict["undecided"] else "built" if verdict["passed"] else "NOT built"
     each = f", for each of {', '.join(verdict['alone'])}" if verdict["alone"] and verdict["passed"] else ""
-    return "; ".join([f"{verdict['request']} asked for: {state}{each}", *verdict["notices"]])
+    return "; ".join([f"{verdict['request']} requested: {state}{each}", *verdict["notices"]])
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -188,7 +189,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _cut(name: str) -> str:
-    """Return a long name without its middle: a layer's begins with its weights and ends with its operators."""
+    """Return a long name without its middle: a layer's name begins with its weights and ends with its operators."""
     if len(name) <= LONGEST_NAME:
         return name
     return f"{name[:FIRST_LETTERS]}…{name[FIRST_LETTERS + 1 - LONGEST_NAME :]}"

@@ -13,7 +13,7 @@ from rtseg.cli.show.accuracy_text import percent
 
 
 def print_benchmark(result: Mapping[str, Any], console: Console) -> None:
-    """Print one row for each boundary, the paper's row beside it, then what the words mean."""
+    """Print a row for each boundary with the paper's results beside it, then explain the terms."""
     columns = _columns(result["rows"])
     left_out: list[str] = []
     table = _table(result, columns)
@@ -38,7 +38,7 @@ def _table(result: Mapping[str, Any], columns: Sequence[_Column]) -> Table:
     turns = any(row["vs_first"] is not None for row in result["rows"])
     previous = None
     for row in result["rows"]:
-        # Rows measured in turns are there to be compared at one boundary, others to be read network by network.
+        # Rows measured in turns are compared at one boundary; others are read network by network.
         group = row["boundary"] if turns else row["network"]
         if previous not in (None, group):
             table.add_section()
@@ -48,7 +48,7 @@ def _table(result: Mapping[str, Any], columns: Sequence[_Column]) -> Table:
 
 
 def paper_text(claim: Mapping[str, Any]) -> str:
-    """Return a paper's row in a few words: ms, FPS and the GPU."""
+    """Return a paper's result as short text: ms, FPS and the GPU."""
     figures = [(claim["latency_ms"], "ms"), (claim["fps"], "FPS")]
     parts = [f"{value:g} {unit}" for value, unit in figures if value is not None]
     return f"{' '.join(parts) or '-'}, {short_gpu(claim['gpu']) or 'GPU not stated'}"
@@ -57,10 +57,10 @@ def paper_text(claim: Mapping[str, Any]) -> str:
 UNSTABLE = "UNSTABLE"
 
 EXPENDABLE = ("paper", "CoV", "n", "p99", "weights", "p90", "on", "size", "verdict", "vs first", "mIoU", "boundary")
-"""The columns that a terminal too narrow for all does without, the first of them first."""
+"""The columns that a narrow terminal leaves out, in this order."""
 
 _UNLIMITED = 1000
-"""Columns of a console on which every table fits."""
+"""Width of a console on which every table fits."""
 
 
 class _Column(NamedTuple):
@@ -96,7 +96,7 @@ _OUTCOME = (
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[_Column]:
-    """Return the columns, those that say nothing of these rows left out."""
+    """Return the columns, without those that would be the same or empty in all rows."""
     sizes = [_RESOLUTION] if len({row["resolution"] for row in rows}) > 1 else []
     files = [_FILE] if len({row["file"] for row in rows}) > 1 else []
     ratios = [_VS_FIRST] if any(row["vs_first"] is not None for row in rows) else []
@@ -105,14 +105,14 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> list[_Column]:
 
 
 def verdict_word(verdict: Mapping[str, Any] | None) -> str:
-    """Return in a word what the audit of an engine says of its precision, a dash where there was none."""
+    """Return the result of an engine's audit as "proven", "not proven" or "not as asked", a dash without an audit."""
     if verdict is None:
         return "-"
     return "not proven" if verdict["undecided"] else "proven" if verdict["passed"] else "not as asked"
 
 
 def _median(row: Mapping[str, Any]) -> str:
-    """Return the median, marked where it is not known well, or the word for why there is none."""
+    """Return the median, marked if it is unstable, or a word for why there is none."""
     mark = "~" if row["status"] == UNSTABLE else ""
     return f"{mark}{_figure(row, 'median_ms', '.2f')}" if row["summary"] else str(row["word"])
 
@@ -126,7 +126,7 @@ def _or_dash(value: float | None, form: str) -> str:
 
 
 def _paper_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the claims in a few words each, without those that say nothing beyond another one."""
+    """Return the claims as short texts, without those that another text contains."""
     texts = list(dict.fromkeys(map(paper_text, claims)))
     return [text for text in texts if not any(other.endswith(f" {text}") for other in texts)]
 
@@ -155,7 +155,7 @@ def _legend(result: Mapping[str, Any], console: Console) -> None:
 
 
 def no_miou_lines(rows: Sequence[Mapping[str, Any]]) -> Sequence[str]:
-    """Return why rows have no mIoU although there are data, each reason once for a network."""
+    """Return why rows have no mIoU although a dataset was given, each reason once for a network."""
     return list(dict.fromkeys(f"no mIoU: {row['network']}, {row['why_no_miou']}" for row in rows if row["why_no_miou"]))
 
 
@@ -164,7 +164,7 @@ def _what_ran(row: Mapping[str, Any]) -> str:
 
 
 def _exception(row: Mapping[str, Any]) -> str:
-    """Return what is out of the ordinary with a row, "" for one that is stable."""
+    """Return why a row has no time or an unstable one, "" for a stable row."""
     named = f"{row['network']} {row['resolution']} {row['precision']} with {row['backend']}"
     if row["summary"] is None:
         return f"{row['word']}: {named}, {row['reason']}"
@@ -172,11 +172,11 @@ def _exception(row: Mapping[str, Any]) -> str:
 
 
 def verdict_line(row: Mapping[str, Any]) -> str:
-    """Return what the audit says of the engine of a row beyond "proven", "" where there is nothing to say."""
+    """Return the failures and notices in the audit of a row's engine, "" if there are none."""
     verdict = row["verdict"] or {"undecided": "", "failures": [], "notices": []}
-    told = verdict["undecided"] or "; ".join((*verdict["failures"], *verdict["notices"]))
+    remarks = verdict["undecided"] or "; ".join((*verdict["failures"], *verdict["notices"]))
     engine = f"{row['network']} {row['resolution']} {row['precision']} with {row['backend']}"
-    return f"{verdict_word(verdict)}: {engine}, {told}" if told else ""
+    return f"{verdict_word(verdict)}: {engine}, {remarks}" if remarks else ""
 
 
 def _claim_line(network: str, claim: Mapping[str, Any]) -> str:
@@ -184,17 +184,17 @@ def _claim_line(network: str, claim: Mapping[str, Any]) -> str:
     note = f" ({claim['note']})" if claim["note"] else ""
     return (
         f"paper, {network}: {claim['source']}, {claim['gpu']}, {claim['framework']}, boundary network{accuracy}{note}; "
-        "other hardware: beside, not against"
+        "measured on other hardware: not comparable"
     )
 
 
 def short_gpu(name: str) -> str:
-    """Return a GPU's name without its maker's; "" where the paper states none."""
+    """Return a GPU's name without its maker and brand; "" if the paper states none."""
     return name.replace("NVIDIA ", "").replace("GeForce ", "")
 
 
 def machine_text(environment: Mapping[str, Any]) -> str:
-    """Return machine, versions and load of a run in one line."""
+    """Return the machine, the versions and the load before a run, as one line."""
     cpu = environment["cpu"]
     tools = environment["tools"]
     gpus = ", ".join(gpu["name"] for gpu in environment["gpus"]) or "no GPU"

@@ -1,4 +1,4 @@
-"""Lower bounds in words and tables: what a frame takes at least on each card, and how near a measured time is to it."""
+"""Lower bounds as text and tables: the least time of a frame on each card, and how near a measured time comes to it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from rich.table import Table
 from rtseg.cli.show.accuracy_text import percent
 
 SLOWEST = 10
-"""So many kernels are shown with their measured time; all of them are in the JSON."""
+"""Kernels that are printed with their measured times. The JSON has all."""
 
 LONGEST_NAME = 38
 
 
 def bounds_text(bounds: Sequence[Mapping[str, Any]]) -> str:
-    """Return in one line the smallest and the largest of lower bounds (LowerBound.summary), one or more."""
+    """Return one line with the smallest and the largest of one or more lower bounds (LowerBound.summary), in ms."""
     ordered = sorted(bounds, key=lambda bound: bound["ms"])
     ends = ordered[:1] if len(ordered) == 1 else [ordered[0], ordered[-1]]
-    told = " to ".join(f"{_ms(bound['ms'])} ms ({bound['card']['name']})" for bound in ends)
-    return f"lower bound of a frame: {told}"
+    text = " to ".join(f"{_ms(bound['ms'])} ms ({bound['card']['name']})" for bound in ends)
+    return f"lower bound of a frame: {text}"
 
 
 def add_bounds(console: Console, bounds: Sequence[Mapping[str, Any]]) -> None:
-    """Print what a frame takes at least on each card (LowerBound.to_json), and for one the kernels that were timed."""
+    """Print the least time of a frame on each card (LowerBound.to_json); for a single card also the timed kernels."""
     if not bounds:
         return
-    timed = bounds[0]["measured_ms"] is not None  # as is the case for one card only
+    timed = bounds[0]["measured_ms"] is not None  # only if there is one card
     single = len(bounds) == 1
     table = Table(title=f"lower bound of a frame{' on ' + bounds[0]['card']['name'] if single else ''}, ms")
     if not single:
@@ -47,13 +47,13 @@ def add_bounds(console: Console, bounds: Sequence[Mapping[str, Any]]) -> None:
 
 def _remarks(bounds: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [
-        "The lower bound is the larger of operations, at the highest clock, and memory:",
-        "inputs, constants and outputs once, and what the L2 cache cannot hold.",
-        "Traffic is all that the kernels list, over the bandwidth; it is no limit.",
+        "The lower bound is the larger of two times: operations at the highest clock and",
+        "memory (inputs, constants and outputs once, and what the L2 cache cannot hold).",
+        "Traffic is all data that the kernels list, at full bandwidth; it is no bound.",
     ]
     uncounted = max(bound["uncounted_kernels"] for bound in bounds)
     if uncounted:
-        lines.append(f"Products that cannot be told, and count as nothing: in {uncounted} kernels.")
+        lines.append(f"Kernels whose products are unknown and count as zero: {uncounted}.")
     return lines
 
 

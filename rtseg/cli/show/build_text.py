@@ -1,4 +1,4 @@
-"""What is said of what was built: what it computes in, where it came from, what to do with it next."""
+"""What a build prints: the precision, the GPU and the origin of what was built, and the next commands."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtseg.runners.tensorrt.module import PRODUCTS, RTX
 
 
 def built_text(manifest: Manifest, *, from_cache: bool) -> str:
-    """Return in two lines what was built for what, and how the graph was made fit."""
+    """Return two lines: the engine with its GPU and product, and how the graph was lowered for it."""
     details = manifest.details_as(EngineDetails)
     how = "built before, taken from the cache" if from_cache else f"built in {details.build_seconds:.0f} s"
     product = f"{PRODUCTS[details.runtime]} {details.release}"
@@ -20,16 +20,16 @@ def built_text(manifest: Manifest, *, from_cache: bool) -> str:
 
 
 def next_commands(engine: Artifact, source: Path) -> str:
-    """Return the commands that look into an engine, compare it with the file it was built from, and time it.
+    """Return the commands that audit an engine, compare it with the file it was built from, and time it.
 
-    Of an INT8 engine of TensorRT for RTX, the last shows it beside the FP16 one: which of them moves less depends on
-    the network.
+    For an INT8 engine of TensorRT for RTX, the commands compare it with the FP16 engine: which of the two moves less
+    data depends on the network.
     """
     this, other, manifest = shlex.quote(str(engine.path)), shlex.quote(str(source)), engine.manifest
     if manifest.details_as(EngineDetails).runtime == RTX:
         if manifest.precision == "int8":
             return (
-                "INT8 convolutions write FP32 here, which other kernels quantise again: FP16 may move less data.\n"
+                "INT8 convolutions write FP32 here, and other kernels quantise it again: FP16 may move less data.\n"
                 f"next: rtseg build FP32.onnx --runtime tensorrt-rtx --precision fp16 -o FP16.engine\n"
                 f"      rtseg audit {this} --against FP16.engine"
             )
@@ -40,7 +40,7 @@ def next_commands(engine: Artifact, source: Path) -> str:
 
 
 def stored_text(manifest: Manifest) -> str:
-    """Return in two lines what OpenVINO stored, and what was proven of it."""
+    """Return two lines: the model that OpenVINO stored, and what was proven about it."""
     details = manifest.details_as(OpenVinoDetails)
     same = f"gives the same bits as the ONNX file on {len(details.identical_on)} inputs"
     compared = f"; compared with {details.compared_with}" if details.compared_with else ""
@@ -49,7 +49,7 @@ def stored_text(manifest: Manifest) -> str:
 
 
 def uses_of_stored(model: Artifact) -> str:
-    """Return how a stored model is run: from Python, from C or C++, and by a command."""
+    """Return three lines: how to run a stored model from Python, from C or C++, and by a command."""
     path = str(model.path)
     return (
         f"Python: rtseg.load({path!r})\n"
@@ -59,5 +59,5 @@ def uses_of_stored(model: Artifact) -> str:
 
 
 def _c_string(text: str) -> str:
-    """Return a path as C writes it: a backslash and a quotation mark stand behind a backslash."""
+    """Return a path as a string literal of C, with backslashes and quotation marks escaped."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

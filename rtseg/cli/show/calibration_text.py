@@ -1,4 +1,4 @@
-"""What a calibration says when it is done."""
+"""What a calibration prints at its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def print_calibration(facts: Mapping[str, Any], console: Console) -> None:
-    """Print the facts of a table, and the seconds it took."""
+    """Print what a table was made of, how long it took, how the thresholds converged, and the most clipped tensors."""
     method = facts["method"] if facts["percentile"] is None else f"{facts['method']} {facts['percentile']:g}"
     where = f"{facts['data']} {facts['split']}".strip()
     console.print(
@@ -21,8 +21,9 @@ def print_calibration(facts: Mapping[str, Any], console: Console) -> None:
     for stage in before:
         moved = next(iter(stage["moved_most"]), "")
         console.print(
-            f"after {stage['pictures']} pictures the thresholds were off by {stage['median_change']:.1%} (median), "
-            f"{stage['greatest_change']:.1%} at most{f' ({moved})' if moved else ''}"
+            f"after {stage['pictures']} pictures the thresholds differed from the final ones by "
+            f"{stage['median_change']:.1%} (median), {stage['greatest_change']:.1%} at most"
+            f"{f' ({moved})' if moved else ''}"
         )
     if facts["clipped_most"]:
         console.print(_clipped_table(facts))

@@ -7,7 +7,7 @@ from rtseg.artifacts.manifest import Manifest
 
 
 def key_report_text(manifest: Manifest, *, verbose: bool = False) -> str:
-    """Return the counts of the keys taken, renamed and dropped; verbose has a line before them for each key."""
+    """Return how many keys were taken, renamed and dropped; if verbose, after a line for each key."""
     details = manifest.details_as(WeightImportDetails)
     taken, renamed, dropped = (details.keys[name] for name in ("taken", "renamed", "dropped"))
     counts = f"{len(taken)} taken, {len(renamed)} renamed, {len(dropped)} dropped"

@@ -12,7 +12,7 @@ from rtseg.cli.show.accuracy_text import percent
 
 
 def print_comparison(facts: Mapping[str, Any], console: Console) -> None:
-    """Print candidate A beside reference B, thin classes first, their agreement, and what the gate says."""
+    """Print candidate A beside reference B, thin classes first, their agreement, and whether the gate passed."""
     labelled = facts["labelled"]
     table = Table(title=_title(facts))
     table.add_column("class")
@@ -66,14 +66,14 @@ def _lines(facts: Mapping[str, Any]) -> list[str]:
         f"pixels that agree: {percent(facts['agreement'])}; within {width} pixels of a border in B, "
         f"which are {percent(near)} of all: {percent(facts['border_agreement'])}",
         f"border: share of a class's pixels within {width} pixels of another label, "
-        f"in {'the truth' if facts['labelled'] else 'B'}; thin classes stand first",
+        f"in {'the labels' if facts['labelled'] else 'B'}; thin classes stand first",
     ]
     if facts["labelled"]:
         lines.append(_interval_line(facts))
     if ours["resolution"] != theirs["resolution"]:
         lines.append(
             f"A sees pictures at {ours['resolution']}, B at {theirs['resolution']}: "
-            "both are held against each other at the pictures' own size"
+            "they are compared at the size of the pictures"
         )
     for name, side in (("A", ours), ("B", theirs)):
         lines.append(f"{name}: {side['precision']}, computed on {side['device']} by {side['runner']}")
@@ -87,7 +87,7 @@ def _interval_line(facts: Mapping[str, Any]) -> str:
         return "one picture gives no interval"
     return (
         f"A - B in points; intervals from a paired bootstrap over the {facts['pictures']} pictures, "
-        f"{facts['resamples']} resamples; none for a class that fewer than 2 pictures tell of"
+        f"{facts['resamples']} resamples; none for a class that is in fewer than 2 pictures"
     )
 
 

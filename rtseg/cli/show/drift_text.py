@@ -12,7 +12,7 @@ from rtseg.cli.show.accuracy_text import percent
 
 
 def print_drift(facts: Mapping[str, Any], console: Console, *, top: int) -> None:
-    """Print the top layers that add most, the first beyond a threshold, and what comes of it at the output."""
+    """Print the top layers that add most error, the first beyond a threshold, and the error at the output."""
     console.print(f"{facts['other']} against {facts['reference']}", soft_wrap=True)
     if facts["layers"]:
         _add_layers(facts, console, top)
@@ -50,5 +50,5 @@ def _first_beyond(facts: Mapping[str, Any]) -> str:
 
 
 def _error(value: float | None) -> str:
-    """Return a relative error as percent with three digits that count; None is an infinite one."""
+    """Return a relative error as a percentage with three significant digits; None stands for an infinite one."""
     return "infinite" if value is None else f"{value * 100:.3g} %"

@@ -1,4 +1,4 @@
-"""The table of networks, and all that is known of one."""
+"""The table of networks, and the details of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtseg.cli.show.benchmark_text import paper_text
 
 
 def print_networks(facts: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print one row for each network: what it costs and how it is trained."""
+    """Print one row for each network: its parameters, its multiply-accumulates and its loss."""
     first = facts[0]
     trained = any(entry["parameters"] != entry["deployed_parameters"] for entry in facts)
     count = "1 network" if len(facts) == 1 else f"{len(facts)} networks"
@@ -40,7 +40,7 @@ def print_networks(facts: Sequence[Mapping[str, Any]], console: Console) -> None
 
 
 def print_network_details(facts: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print for each network its paper, options and backbone, what is stated, inferred and printed."""
+    """Print each network's paper, options and backbone, what was stated or inferred, and published results."""
     for entry in facts:
         console.print(f"\n{entry['name']}  {entry['paper']}", style="bold", soft_wrap=True)
         lines = [("published", entry["published_parameters"])] if entry["published_parameters"] else []
@@ -48,7 +48,7 @@ def print_network_details(facts: Sequence[Mapping[str, Any]], console: Console) 
             ("option", f"{name} = {' | '.join(option['choices'])}: {option['meaning']}")
             for name, option in entry["options"].items()
         ]
-        lines += [("at hand", entry["at_hand"])] if entry["at_hand"] else []
+        lines += [("available", entry["at_hand"])] if entry["at_hand"] else []
         lines += [("backbone", f"{entry['backbone']}, ImageNet weights of torchvision")] if entry["backbone"] else []
         lines += [(kind, text) for kind in ("stated", "inferred") for text in entry[kind]]
         lines += [("paper", _claim_text(claim)) for claim in entry["claims"]]
@@ -57,7 +57,7 @@ def print_network_details(facts: Sequence[Mapping[str, Any]], console: Console) 
 
 
 def _published(entry: Mapping[str, Any]) -> str:
-    """Return the published size without its source, or what of the paper is known where it gives none."""
+    """Return the published number of parameters without its source; without one, which part of the paper is known."""
     if entry["published_parameters"]:
         return str(entry["published_parameters"].partition(" (")[0])
     return f"- ({entry['at_hand']})" if entry["at_hand"] else "-"

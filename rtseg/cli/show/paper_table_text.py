@@ -14,24 +14,24 @@ from rtseg.cli.show.accuracy_text import percent
 from rtseg.cli.show.benchmark_text import UNSTABLE, machine_text, no_miou_lines, short_gpu, verdict_line, verdict_word
 
 FORMATS = {"latency": ".2f", "fps": ".2f", "parameters": ".2f", "macs": ".3f", "weights": ".1f"}
-"""How a value of ours is written, by its column's metric."""
+"""Format of our values, by the metric of the column."""
 
 MEANINGS = {
     "parameters": "parameters: those that the logits depend on",
     "macs": "multiply-accumulates: those of convolutions and matrix products up to the logits",
     "weights": "weights: 4 bytes a parameter, batch statistics left out, in 2^20 bytes",
 }
-"""What our value of a metric is, where the heading leaves it open."""
+"""What exactly our value of a metric counts."""
 
 
 class _Footnotes:
-    """Numbers for texts, one number for the same text."""
+    """Numbers for footnotes; equal texts share a number."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
     def marks(self, *texts: str) -> str:
-        """Return the marks of those texts that are not empty, such as " [1][3]"."""
+        """Return the marks of the texts that are not empty, such as " [1][3]"."""
         numbers = []
         for text in filter(None, texts):
             if text not in self.texts:
@@ -41,7 +41,7 @@ class _Footnotes:
 
 
 def print_paper_table(result: Mapping[str, Any], console: Console) -> None:
-    """Print the table in the paper's own order, ours in lines below the paper's, then notes and circumstances."""
+    """Print the table in the paper's order with our values below the paper's, then notes and the machine."""
     origin, columns, rows = result["table"], result["table"]["columns"], result["rows"]
     footnotes = _Footnotes()
     sources = any(line["source"] != origin["label"] for line in result["lines"])
@@ -53,7 +53,7 @@ def print_paper_table(result: Mapping[str, Any], console: Console) -> None:
     before = ""
     for column in columns:
         heading, size = f"{column['heading']}{footnotes.marks(column['note'])}", column["resolution"] or ""
-        above = "" if size == before else size  # a size stands over the first of its columns
+        above = "" if size == before else size  # a size stands above the first of its columns
         table.add_column(f"{above}\n{heading}", justify="right", no_wrap=True)
         before = size
     for size in sizes:
@@ -71,7 +71,7 @@ def print_paper_table(result: Mapping[str, Any], console: Console) -> None:
     caption = f"{origin['id']}: {origin['paper']['short']}, {origin['label']}, {origin['caption']}"
     devices = ", ".join(dict.fromkeys(row["device"] for row in rows if row["device"])) or "nothing was timed"
     console.print(caption, style="bold", soft_wrap=True)
-    console.print(f"paper: {_gpu(origin)}; here: {devices}; other hardware: beside, not against", soft_wrap=True)
+    console.print(f"paper: {_gpu(origin)}; here: {devices}; other hardware: not comparable", soft_wrap=True)
     console.print(table)
     for text in [*_explanations(result), *(f"[{n}] {text}" for n, text in enumerate(footnotes.texts, 1))]:
         console.print(text, soft_wrap=True)
@@ -79,7 +79,7 @@ def print_paper_table(result: Mapping[str, Any], console: Console) -> None:
 
 
 def print_paper_list(tables: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print what tables there are, and which of them print a speed and so can be run."""
+    """Print the papers' tables, and which of them print a speed and so can be timed."""
     listed = Table(title=f"{len(tables)} tables of the papers", box=box.SIMPLE_HEAD, padding=(0, 1))
     for heading in ("table", "paper", "label", "what it compares", "speed at", "GPU"):
         listed.add_column(heading)
@@ -94,7 +94,7 @@ def print_paper_list(tables: Sequence[Mapping[str, Any]], console: Console) -> N
             short_gpu(table["gpu"]) or "-",
         )
     console.print(listed)
-    console.print("those with a speed can be run: rtseg bench --table ID")
+    console.print("to time one with a speed: rtseg bench --table ID")
 
 
 def _named(contender: Mapping[str, str]) -> tuple[str]:
@@ -115,7 +115,7 @@ def _here(cell: Mapping[str, Any], column: Mapping[str, Any], number: int, rows:
 
 
 def _row_at(line: Mapping[str, Any], number: int, size: str, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """Return the row of a line's network at a size for a contender; {} where there is none."""
+    """Return the row of a line's network at a size for a contender, {} if there is none."""
     positions = [cell["rows"][number] for cell in line["cells"]]
     found = [rows[position] for position in positions if position is not None and rows[position]["resolution"] == size]
     return found[0] if found else {}
@@ -163,14 +163,14 @@ def _explanations(result: Mapping[str, Any]) -> list[str]:
     texts += filter(None, dict.fromkeys(map(verdict_line, rows)))
     if verdicts := Counter(verdict_word(row["verdict"]) for row in rows if row["verdict"]):
         counted = ", ".join(f"{number} {word}" for word, number in verdicts.items())
-        texts.append(f"engines by the audit of their precision: {counted}")
+        texts.append(f"precision of the engines, by audit: {counted}")
     if data := result.get("data"):
         texts.append(
             f"mIoU here: {data['name']} {data['split']}, {data['pictures']} pictures, of the file that was timed"
         )
     metrics = {column["metric"] for column in origin["columns"]}
     if all(row["miou"] is None for row in rows):
-        texts.append("here, accuracy: not measured; --data measures that of trained weights")
+        texts.append("accuracy here: not measured; --data measures it for trained weights")
     texts += [f"here, {meaning}" for metric, meaning in MEANINGS.items() if metric in metrics]
     for column in origin["columns"]:
         if column["resolution_from"] != "paper":
@@ -181,7 +181,7 @@ def _explanations(result: Mapping[str, Any]) -> list[str]:
 
 
 def _kind(row: Mapping[str, Any]) -> str:
-    """Return what a row is of, beyond network and size."""
+    """Return precision, weights, runner and device of a row."""
     place = f" on {row['device']}" if row["device"] else ""
     return f"{row['precision']}, weights {row['weights']}, {row['backend']}{place}"
 

@@ -1,4 +1,4 @@
-"""What a quantisation says when it is done."""
+"""What a quantisation prints at its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORDS = {"int8": "INT8", "fp16": "FP16", "fp32": "FP32"}
 
 
 def quantization_text(manifest: Manifest) -> str:
-    """Return what became of the operators and of the work, what was left and why, and what it cost."""
+    """Return operators and work in each precision, what stayed in floating point and why, and the drop of mIoU."""
     details = manifest.details_as(QuantizationDetails)
     census = details.census
     total = sum(census["macs"].values()) or 1
@@ -30,7 +30,7 @@ def quantization_text(manifest: Manifest) -> str:
     floating = Counter(census["floating"])
     if census["operators"]["int8"] and floating:
         types = ", ".join(f"{number} {operator}" for operator, number in floating.most_common())
-        lines.append(f"in floating point too, without weights: {types}")
+        lines.append(f"also in floating point, without weights: {types}")
     lines += details.notes
     if details.budget is not None:
         lines += _budget_lines(details.budget)
@@ -48,13 +48,13 @@ def _budget_lines(budget: Mapping[str, Any]) -> list[str]:
     pictures = "1 picture" if budget["pictures"] == 1 else f"{budget['pictures']} pictures"
     lines = [f"{words}, on {pictures} of {budget['data']} {budget['split']} by {budget['runner']}"]
     if interval is None or interval[1] > allowed:
-        lines.append("too few pictures to be sure that others of their kind lose no more than that")
+        lines.append("too few pictures to be sure that similar pictures lose no more than that")
     if not budget["kept"]:
-        return [*lines, "nothing had to be kept out of INT8 for that"]
+        return [*lines, "no block had to stay out of INT8"]
     for entry in budget["kept"]:
         lines.append(
-            f"kept out of INT8 for that: {entry['block']}, {entry['macs_share']:.1%} of the MACs, "
-            f"which alone in INT8 loses {_points(entry['drop_points'])} points"
+            f"kept out of INT8: {entry['block']}, {entry['macs_share']:.1%} of the MACs, "
+            f"which alone loses {_points(entry['drop_points'])} points in INT8"
         )
     return lines
 

@@ -1,4 +1,4 @@
-"""The blocks of a network ranked by what INT8 costs in each: as a table, and as a plot."""
+"""The blocks of a network, ranked by the loss that INT8 causes in each, as a table and as a plot."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from rtseg.errors import MissingDependencyError, WriteError
 PLOT_SUFFIXES = (".png", ".svg", ".pdf")
 LOSS_COLOUR, GAIN_COLOUR, TOGETHER_COLOUR, INTERVAL_COLOUR = "#3b6ea5", "#a9b8c6", "#b5523b", "#333333"
 LONGEST_NAME = 40
-"""Characters of a block's name in the plot; of a longer one the end is shown, which tells it from its neighbours."""
+"""Characters of a block's name in the plot. A longer name is cut at its start: its end sets it apart from others."""
 
 
 def print_sensitivity(facts: Mapping[str, Any], console: Console) -> None:
-    """Print the blocks, the one that loses most first, and what all of them lose together."""
+    """Print the blocks, the one that loses most first, and the loss of all together."""
     labelled = facts["labelled"]
     table = Table(title=f"{facts['artifact']}\n{_circumstances(facts)}")
     table.add_column("only this block in INT8", overflow="fold")
@@ -33,13 +33,13 @@ def print_sensitivity(facts: Mapping[str, Any], console: Console) -> None:
     share = sum(entry["macs_share"] for entry in facts["blocks"])
     table.add_row("all of them", percent(share), *_cells(facts["together"], labelled))
     console.print(table)
-    told = "against FP32; what is not INT8 stays FP32. MACs: the block's share of the network's work"
-    console.print(told if labelled else f"{told}. No labels: agreement with FP32, not accuracy")
+    legend = "against FP32; everything else stays FP32. MACs: the block's share of the network's work"
+    console.print(legend if labelled else f"{legend}. No labels: agreement with FP32, not accuracy")
     console.print(f"computed on {facts['device']} by {facts['runner']}")
 
 
 def require_plot(path: Path) -> None:
-    """Raise what sensitivity_plot would raise for that path, before the work whose result it shall draw."""
+    """Raise what sensitivity_plot would raise for that path, before the long work that it is to draw."""
     if path.suffix.lower() not in PLOT_SUFFIXES:
         raise WriteError(
             f"a plot cannot be written as {path.name}", expected=f"a name that ends in {', '.join(PLOT_SUFFIXES)}"
@@ -49,7 +49,7 @@ def require_plot(path: Path) -> None:
 
 
 def sensitivity_plot(facts: Mapping[str, Any], path: Path) -> None:
-    """Write a bar chart of the losses, with intervals where they were measured; the suffix names the format.
+    """Write a bar chart of the losses, with intervals if they were measured; the suffix selects the format.
 
     Raises MissingDependencyError without matplotlib, and WriteError.
     """
@@ -78,7 +78,7 @@ def sensitivity_plot(facts: Mapping[str, Any], path: Path) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xlabel(
-        "points of mIoU lost against FP32 (line: 95 % interval)" if labelled else "per cent of pixels unlike FP32's"
+        "points of mIoU lost against FP32 (line: 95 % interval)" if labelled else "percent of pixels unlike FP32"
     )
     figure.suptitle(
         f"{facts['network']} {facts['resolution']}: what INT8 costs in one block alone\n"
@@ -98,7 +98,7 @@ def _require_matplotlib() -> None:
 
 
 def _colours(losses: Sequence[float]) -> list[str]:
-    """Return a colour for each block, by its sign, and one for all together, which stands last."""
+    """Return a colour for each block by the sign of its loss, and last the colour for all together."""
     return [*(LOSS_COLOUR if loss > 0 else GAIN_COLOUR for loss in losses[:-1]), TOGETHER_COLOUR]
 
 

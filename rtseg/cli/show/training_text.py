@@ -1,4 +1,4 @@
-"""What a training run says when it is done."""
+"""What a training run prints at its end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rtseg.artifacts.manifest import Manifest
 
 
 def training_text(manifest: Manifest) -> str:
-    """Return one line with the mIoU of the epoch that was kept."""
+    """Return one line with the validation mIoU of the epoch that was kept."""
     details = manifest.details_as(TrainingDetails)
     return (
         f"kept epoch {details.selected_epoch} of {len(details.history)}: validation mIoU "

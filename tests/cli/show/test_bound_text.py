@@ -44,7 +44,7 @@ def test_one_line_names_the_fastest_and_the_slowest_card() -> None:
 def test_each_card_has_a_row_and_traffic_is_said_to_be_no_limit() -> None:
     lines = printed(bound("RTX 4000 Ada Generation", 0.3), bound("RTX 4090", 0.03))
     assert cells(lines[4]) == ["RTX 4000 Ada Generation", "0.1000", "0.3000", "0.3000", "1.2000"]
-    assert lines[-1] == "Traffic is all that the kernels list, over the bandwidth; it is no limit."
+    assert lines[-1] == "Traffic is all data that the kernels list, at full bandwidth; it is no bound."
     assert max(map(len, lines)) <= 80
 
 
@@ -59,7 +59,7 @@ def test_measured_times_stand_beside_with_the_part_that_was_reached() -> None:
 
 def test_products_that_count_as_nothing_are_told() -> None:
     lines = printed(bound("RTX 3090", 0.3, uncounted=3))
-    assert lines[-1] == "Products that cannot be told, and count as nothing: in 3 kernels."
+    assert lines[-1] == "Kernels whose products are unknown and count as zero: 3."
 
 
 def test_without_a_card_nothing_is_printed() -> None:

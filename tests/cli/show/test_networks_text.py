@@ -55,7 +55,7 @@ def test_the_details_have_paper_options_and_backbone() -> None:
     assert "Kuang et al." in text
     assert "option    fusion = concat+ewa | " in text
     assert "backbone  resnet18" in text
-    assert "at hand   full text" in text
+    assert "available full text" in text
 
 
 def test_the_details_have_what_is_stated_inferred_and_printed() -> None:
