@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import GUIDES, PAGES, README, ROOT, anchors, name_of, prose
+from tests.docs.markdown import GUIDES, PAGES, README, ROOT, anchors, blocks, name_of, prose
 from tests.toml_files import read_toml
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -89,3 +90,23 @@ def test_the_dark_twin_of_a_picture_differs_in_its_colours_alone(light: Path) ->
     plain, other = light.read_text(), dark.read_text()
     assert style.sub("", plain) == style.sub("", other)
     assert re.sub(r"#[0-9a-f]{6}", "", plain) == re.sub(r"#[0-9a-f]{6}", "", other) and plain != other
+
+
+def test_the_figures_of_the_page_on_rtx_cards_are_those_of_the_tracked_verdicts() -> None:
+    rows = json.loads((ROOT / "benchmarks" / "results" / "rtx-verdicts.json").read_text())["verdicts"]
+    affnet = {(row["precision"], row["compute_capability"]): row for row in rows if row["network"] == "affnet"}
+    page = " ".join((ROOT / "engines" / "RTX.md").read_text().split())
+    for key in (("fp16", "7.5"), ("fp16", "8.6")):
+        size, moved = (affnet[key][name] / 1e6 for name in ("engine_bytes", "bytes"))
+        assert f"{size:.0f} MB and moves {moved:.0f} MB" in page
+    moved = {precision: affnet[precision, "8.6"]["bytes"] / 1e6 for precision in ("int8", "fp16")}
+    assert f"moves {moved['int8']:.0f} MB in INT8 and {moved['fp16']:.0f} MB in FP16" in page
+
+
+@pytest.mark.parametrize("page", [README, ROOT / "docs" / "embedding.md"], ids=name_of)
+def test_the_program_in_cpp_is_the_example_that_is_built_and_run(page: Path) -> None:
+    example = (ROOT / "examples" / "cpp" / "ten_lines.cpp").read_text()
+    (program,) = (block.text for block in blocks(page) if block.language == "cpp" and "int main" in block.text)
+    lines = [line.partition("//")[0].strip().rstrip(";") for line in program.splitlines()]
+    calls = [line for line in lines if "rtseg::" in line or "cv::" in line]
+    assert len(calls) >= 5 and [line for line in calls if line not in example] == []

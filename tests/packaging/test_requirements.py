@@ -29,7 +29,7 @@ EXTRAS = {
     "export": {"torch", "onnx", "safetensors", "onnxruntime"},
     "train": {"torch", "safetensors"},
     "report": {"matplotlib", "polygraphy", "onnx"},
-    "docs": {"mkdocs", "mkdocs-material", "mkdocstrings-python"},
+    "docs": {"mkdocs", "mkdocs-material", "mkdocstrings-python", "ruff"},
 }
 
 
