@@ -85,14 +85,14 @@ def int8_accuracy() -> str:
             rows.append(
                 (
                     network,
-                    f"NNCF {result['nncf']}" if target == "NNCF" else f"`--target {target}`",
+                    f"NNCF {result['nncf']}" if target == "NNCF" else f"`{target}`",
                     runner,
                     percent(row["reference"]["miou"], 2),
                     f"{row['difference_points']:+.2f} ({low:+.2f} to {high:+.2f})",
                     "-" if share is None else percent(share, 2),
                 )
             )
-    heads = ("checkpoint", "INT8 by", "run by", "FP32 mIoU", "points of mIoU", "INT8 of the MACs")
+    heads = ("checkpoint", "`--target`", "run by", "FP32 mIoU", "points of mIoU", "INT8 of the MACs")
     return sourced(table(heads, rows, words=3), "int8-accuracy-affnet-camvid", "int8-accuracy-s2fpn18-camvid")
 
 
@@ -172,7 +172,7 @@ def paper_table(name: str) -> str:
     heads = [f"{column['heading']} {column['resolution'] or ''}".strip() for column in columns]
     gpu = about["gpu"] or "GPU not stated"
     caption = (
-        f"**`{about['id']}`**: {about['paper']['short']}, {about['label']}, {about['caption']}; paper's GPU: {gpu}."
+        f"### {about['id']}\n\n{about['paper']['short']}, {about['label']}, {about['caption']}; paper's GPU: {gpu}."
     )
     return sourced(f"{caption}\n\n{table((about['heading'], *heads), rows)}", name)
 
