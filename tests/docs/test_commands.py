@@ -73,6 +73,6 @@ def test_the_marked_blocks_of_the_readme_and_then_of_each_guide_run(
     for page in (README, *EXECUTED):
         execute(page)
     sys.modules.pop("mine", None)
-    assert {"affnet.engine", "affnet.fp16.onnx", "mine.onnx", "theirs.canonical.onnx"} <= {
+    assert {"affnet.engine", "affnet.fp16.onnx", "mine.engine", "theirs.canonical.onnx"} <= {
         path.name for path in tmp_path.iterdir()
     }
