@@ -23,7 +23,8 @@
     └── MissingDependencyError     an optional package that is not installed
 
 Each message says what was wrong, what was got, what was expected and what to try. The command line
-prints it as one line and exits with 1. Anything else that escapes is a bug and keeps its traceback.
+prints it as one line, which ends with the error's page, and exits with 1. Anything else that escapes is a bug and
+keeps its traceback.
 """
 
 from __future__ import annotations
@@ -54,6 +55,11 @@ class RtsegError(Exception):
         if hint:
             message += f". Try: {_brief(hint)}"
         super().__init__(message)
+
+    @property
+    def page(self) -> str:
+        """The part of the documentation about errors of this type: its usual causes, and what mends them."""
+        return f"docs/troubleshooting.md#{type(self).__name__.lower()}"
 
 
 class SpecError(RtsegError):

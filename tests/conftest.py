@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tests.native.kernels_on_cpu import KernelsOnCpu
 
 PREFIX = "rtseg: error: "
+PAGE = r"docs/troubleshooting\.md#[a-z]+error\)"
 
 
 class Outcome(NamedTuple):
@@ -51,12 +53,14 @@ Refused = Callable[..., str]
 
 
 def error_of(outcome: Outcome) -> str:
-    """Return the message of an outcome that has to be one line, exit code 1 and no traceback."""
+    """Return the message of an outcome that has to be one line with the error's page, exit code 1, no traceback."""
     assert "Traceback" not in outcome.err + outcome.out
     assert outcome.err.startswith(PREFIX), outcome.err
     assert outcome.err.count("\n") == 1 and outcome.err.endswith("\n"), outcome.err
     assert outcome.code == 1
-    return outcome.err[len(PREFIX) : -1]
+    message, _, page = outcome.err[len(PREFIX) : -1].rpartition(" (see ")
+    assert re.fullmatch(PAGE, page), outcome.err
+    return message
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

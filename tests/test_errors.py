@@ -43,3 +43,8 @@ def test_a_number_beyond_all_floats_makes_a_manifest_damaged(export_copy: Path) 
     manifest_path(export_copy).write_text(json.dumps(data), encoding="utf-8")
     with pytest.raises(ManifestError, match="is not a manifest of rtseg"):
         read_manifest(export_copy, kind="onnx")
+
+
+@pytest.mark.parametrize("kind", [RtsegError, ManifestError])
+def test_an_error_names_the_part_of_the_documentation_about_its_type(kind: type[RtsegError]) -> None:
+    assert kind("what").page == f"docs/troubleshooting.md#{kind.__name__.lower()}"

@@ -1,14 +1,12 @@
-"""Recipes, shipped checkpoints, results and the README: what lies beside the library keeps working."""
+"""Recipes, shipped checkpoints, calibration sets and results: what lies beside the library keeps working."""
 
 from __future__ import annotations
 
 import io
 import json
 import re
-import shlex
 from pathlib import Path
 
-import click
 import numpy as np
 import pytest
 import torch
@@ -17,7 +15,6 @@ from rich.console import Console
 from rtseg.artifacts.manifest import read_manifest
 from rtseg.calibration.image_set import ImageSet, picture_sha256
 from rtseg.calibration.table import CalibrationTable
-from rtseg.cli import cli
 from rtseg.cli.show.benchmark_text import print_benchmark
 from rtseg.cli.show.paper_table_text import print_paper_table
 from rtseg.datasets.patches import evenly_spaced
@@ -36,20 +33,6 @@ CHECKPOINTS = sorted((ROOT / "export" / "checkpoints").glob("*.safetensors"))
 IMAGE_SETS = sorted((ROOT / "calibration").glob("*.set.json"))
 TABLES = sorted((ROOT / "calibration").glob("*.table.json"))
 RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
-PAGES = sorted(path for path in ROOT.glob("**/*.md") if not path.relative_to(ROOT).parts[0].startswith("."))
-
-
-def commands_in(page: Path) -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)
-    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line]
-
-
-def rtseg_commands() -> list[str]:
-    quoted = re.findall(r"`(rtseg [a-z]+ [^`]*)`", "\n".join(page.read_text() for page in PAGES))
-    quoted += [line for path in RECIPES for line in commands_of(path)]
-    shown = [line for page in PAGES for line in commands_in(page) if line.startswith("rtseg ")]
-    return sorted({*shown, *(line for line in quoted if ">" not in line and "..." not in line)})
 
 
 def commands_of(recipe: Path) -> list[str]:
@@ -177,24 +160,3 @@ def test_a_tracked_benchmark_is_printed_by_todays_command(path: Path) -> None:
     show = print_paper_table if path.name.startswith("table-") else print_benchmark
     show(json.loads(path.read_text()), Console(file=stream, width=160))
     assert "machine: AMD EPYC" in stream.getvalue()
-
-
-@pytest.mark.parametrize("line", rtseg_commands())
-def test_a_command_in_the_documentation_is_one_the_command_line_takes(line: str) -> None:
-    words = shlex.split(line)[1:]
-    context = click.Context(cli, **cli.context_settings)
-    command = cli.get_command(context, words[0])
-    assert command is not None
-    command.make_context(words[0], words[1:], parent=context)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_a_link_to_a_file_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-        assert (page.parent / target).exists(), target
-
-
-def test_the_readmes_make_commands_exist() -> None:
-    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    named = re.findall(r"\bmake ([a-z-]+)", (ROOT / "README.md").read_text())
-    assert named and set(named) <= set(targets)

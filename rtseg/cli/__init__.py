@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", 130)
     except RtsegError as error:
-        _fail(str(error), 1)
+        _fail(f"{error} (see {error.page})", 1)
     except MemoryError as error:
         _fail(f"out of memory{f': {error}' if str(error) else ''}. Try: a smaller resolution", 1)
     except BrokenPipeError:

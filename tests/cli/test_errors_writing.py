@@ -21,6 +21,7 @@ import safetensors.torch
 import torch
 
 from rtseg.artifacts.manifest import manifest_path
+from rtseg.errors import WriteError
 from tests.cli.forked_commands import files_of_at_most, forked, full_from, standard_output_to
 from tests.conftest import Outcome, error_of
 from tests.emulated_gpu.graphs import write_graph
@@ -226,7 +227,8 @@ def test_an_engine_that_the_disk_cannot_hold_is_said_and_leaves_nothing(
     outcome = on_a_disk_full_from(target, "build", small, "--runtime", "tensorrt-rtx", "-o", target)
     assert outcome.code == 1 and "Traceback" not in outcome.err
     message = outcome.err.splitlines()[-1]
-    assert message == f"rtseg: error: cannot write {target}: File too large. Try: another folder, or free some space"
+    told = f"cannot write {target}: File too large. Try: another folder, or free some space"
+    assert message == f"rtseg: error: {told} (see {WriteError(told).page})"
     assert files_in(target.parent) == []
 
 

@@ -138,7 +138,7 @@ def test_a_broken_gate_tells_the_classes_that_lost_more_worst_first(against: Cli
     lost = {entry["name"]: -entry["difference_points"] for entry in facts["classes"] if entry["difference_points"]}
     expected = sorted((name for name, loss in lost.items() if loss > 0.5), key=lambda name: -lost[name])
     assert len(expected) > 1
-    told = outcome.err.strip().partition("lost by ")[2].split(", ")
+    told = outcome.err.partition(" (see ")[0].partition("lost by ")[2].split(", ")
     assert told == [f"{name} {lost[name]:.2f}" for name in expected]
     assert list(facts["gate"]["classes_that_lost_more"]) == expected
 

@@ -29,6 +29,7 @@ EXTRAS = {
     "export": {"torch", "onnx", "safetensors", "onnxruntime"},
     "train": {"torch", "safetensors"},
     "report": {"matplotlib", "polygraphy", "onnx"},
+    "docs": {"mkdocs", "mkdocs-material", "mkdocstrings-python", "ruff"},
 }
 
 
@@ -79,7 +80,7 @@ def test_every_extra_is_known_here() -> None:
 
 def test_a_developer_gets_every_task_that_needs_no_gpu() -> None:
     own = next(requirement for requirement in asked("dev") if requirement.name == "rtseg")
-    assert own.extras == {"cpu", "export", "openvino", "report", "rtx", "test", "train"}
+    assert own.extras == {"cpu", "docs", "export", "openvino", "report", "rtx", "test", "train"}
 
 
 def test_a_package_has_one_floor_wherever_it_stands() -> None:
@@ -112,7 +113,7 @@ def test_each_constraint_is_a_pin_that_the_floors_allow(name: str) -> None:
 
 
 def test_the_developers_constraints_pin_all_that_a_developer_installs() -> None:
-    wanted = {"cpu", "export", "openvino", "report", "rtx", "test", "train", "dev"}
+    wanted = {"cpu", "docs", "export", "openvino", "report", "rtx", "test", "train", "dev"}
     packages = names(asked()) | {name for extra in wanted for name in names(asked(extra))}
     assert packages - set(pins("constraints.txt")) - {"rtseg", "tomli"} == set()
 
