@@ -203,7 +203,7 @@ def _require_same_classes(network: PreparedNetwork, train: LabelledDataset, val:
     for split, dataset in (("training", train), ("validation", val)):
         if dataset.classes.names != network.classes.names:
             raise DatasetError(
-                f"the network and the {split} split speak of different classes",
+                f"the network and the {split} split have different classes",
                 got=f"{dataset.classes.dataset or 'a list'} with {len(dataset.classes)}",
                 expected=f"{network.classes.dataset or 'a list'} with {len(network.classes)}",
             )
