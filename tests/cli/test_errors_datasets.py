@@ -117,7 +117,7 @@ def test_classes_that_differ_from_the_datasets_are_refused(validate_refused: Ref
 
 # Nothing labelled
 
-NOTHING = "no pixel of the 2 pictures is labelled; got label files that hold void alone; expected some pixels of the 11"
+NOTHING = "no pixel of the 2 pictures is labelled; got label files that hold only void; expected some pixels of the 11"
 
 
 @pytest.fixture

@@ -216,7 +216,7 @@ def test_a_labelled_picture_that_is_turned_where_no_size_tells_is_refused(
     tmp_path: Path, suffix: str, orientation: int, height: int, width: int
 ) -> None:
     path = turned_picture(tmp_path / f"x{suffix}", orientation, height, width)
-    with pytest.raises(DatasetError, match=rf"x{suffix} is to be turned .*; got EXIF orientation {orientation};"):
+    with pytest.raises(DatasetError, match=rf"x{suffix} turn or mirror it.*; got EXIF orientation {orientation};"):
         read_labelled_picture(path, read_image)
 
 
