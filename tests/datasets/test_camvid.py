@@ -243,7 +243,7 @@ def test_a_picture_that_is_none_has_its_place_and_is_an_error_in_it(tree: Path) 
     shutil.copy(tree / "trainannot" / "0001.png", tree / "trainannot" / "0004.png")
     dataset = CamVid(tree, "train")
     assert len(dataset) == 4
-    with pytest.raises(ImageError, match=r"0004\.png: it is a link to what is not there"):
+    with pytest.raises(ImageError, match=r"0004\.png: it is a link to a missing file"):
         dataset[3]
 
 
