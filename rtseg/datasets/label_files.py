@@ -105,29 +105,29 @@ def _colour(stored: StoredLabels, index: int) -> Colour | None:
 
 def _of_colours(values: NDArray[np.integer], classes: ClassSpec) -> str:
     if (values[..., :1] == values).all():
-        return "one of the three channels, which are equal, saved as one 8-bit channel"
+        return "save one of the three equal channels as one 8-bit channel"
     codes = np.unique(values.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1]))
     colours = {(int(code >> 32), int(code >> 16 & 0xFFFF), int(code & 0xFFFF)) for code in codes[:512]}
-    one_channel = "saved as one 8-bit channel"
+    one_channel = "and save one 8-bit channel"
     if classes.dataset == CITYSCAPES_CLASSES.dataset:
-        return f"NAME_gtFine_labelIds.png: NAME_gtFine_color.png is for viewing; or class indices, {one_channel}"
+        return "NAME_gtFine_labelIds.png: NAME_gtFine_color.png is for viewing; or save class indices in 8 bits"
     if classes.palette == CAMVID_CLASSES.palette and len(codes) > 3 and not (values % 64).any():
         return (
-            "the SegNet tutorial's label files: CamVid's own 32 colours have to be merged into its 11 classes "
+            "use the SegNet tutorial's label files; or merge CamVid's own 32 colours into its 11 classes "
             f"({_first(classes)}), {one_channel}"
         )
     order = [classes, *(other for other in KNOWN if other.palette != classes.palette)]
     owner = next((spec for spec in order if colours <= {*spec.palette, *VOID_COLOURS}), None)
     if owner is classes:
         pairs = ", ".join(f"{classes.palette[index]} is {index}" for index in range(3))
-        return f"each colour replaced by the index of its class ({pairs}, ...), {one_channel}"
+        return f"replace each colour by the index of its class ({pairs}, ...), {one_channel}"
     if owner is not None:
         return (
             f"--data {owner.dataset}:PATH, as these are the colours of {owner.dataset}; "
-            f"or each replaced by the index of its class in {classes.dataset}, {one_channel}"
+            f"or replace each by the index of its class in {classes.dataset}, {one_channel}"
         )
     return (
-        f"each of the {len(codes)} colours replaced by the index of its class in {classes.dataset} "
+        f"replace each of the {len(codes)} colours by the index of its class in {classes.dataset} "
         f"({_first(classes)}), {one_channel}"
     )
 
@@ -135,12 +135,12 @@ def _of_colours(values: NDArray[np.integer], classes: ClassSpec) -> str:
 def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
     largest = int(values.max())
     if largest <= 255:
-        return f"the same values, none of which is above {largest}, saved in 8 bits"
+        return f"save the same values in 8 bits: none is above {largest}"
     if classes.dataset == CITYSCAPES_CLASSES.dataset:
-        return "NAME_gtFine_labelIds.png; of an instance id it is value // 1000 from 1000 on, else the value, in 8 bits"
+        return "NAME_gtFine_labelIds.png; or save 8 bits: value // 1000 for instance ids from 1000 on, else the value"
     return (
-        f"the index of each pixel's class in {classes.dataset} ({_first(classes)}) in 8 bits: values up to {largest} "
-        "number instances; where they are made as Cityscapes' are, the class is value // 1000"
+        f"save the index of each pixel's class in {classes.dataset} ({_first(classes)}) in 8 bits; values up to "
+        f"{largest} number instances: if they follow Cityscapes' scheme, the class is value // 1000"
     )
 
 
