@@ -34,7 +34,7 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 _NAME_DIGITS = 32
 _LONGEST_LABEL = 80
 
-NO_CACHE_HINT = "RTSEG_CACHE with a folder that can be written"
+NO_CACHE_HINT = "set RTSEG_CACHE to a folder that can be written"
 
 
 _LOGGER = logging.getLogger("rtseg")

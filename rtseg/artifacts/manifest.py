@@ -184,7 +184,7 @@ def unreadable_weights(path: PathLike, manifest: Manifest, error: OSError) -> Ma
     """Return the error to raise if the constants of an OpenVINO model cannot be read."""
     return ManifestError(
         f"cannot read {weights_path(path)}, the constants of {path}: {error.strerror}",
-        hint=f"all three files: they travel together; or {_remake_command(manifest)}",
+        hint=f"copy all three files, which travel together; or {_remake_command(manifest)}",
     )
 
 
@@ -249,14 +249,14 @@ def _where_from(path: PathLike) -> str:
         return f"{import_command(path)} (or what its author says), if another exporter wrote it; else {together}"
     graph = Path(path).with_suffix(".xml")
     if suffix == ".bin" and manifest_path(graph).exists():
-        return f"{graph}, whose constants these are"
+        return f"{graph}, whose constants are in this file"
     if suffix in (".pth", ".pt", ".ckpt", ".tar", ".bin"):
         return f"rtseg import-checkpoint NETWORK {path} --classes NAME|N"
     return together
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def require_kind(path: PathLike, manifest: Manifest, kinds: Collection[str]) -> None:

@@ -116,7 +116,7 @@ class HistogramSet:
         for name, expected in made.arrays().items():
             given = arrays.get(name)
             if given is None or given.shape != expected.shape or given.dtype != expected.dtype:
-                raise ValueError(f"{name} is no array of such a set")
+                raise ValueError(f"{name} is not an array of such a set")
             setattr(made, f"_{name}", given)
         return made
 

@@ -45,7 +45,9 @@ class Method:
         if self.name not in METHODS:
             raise UnknownNameError("calibration method", self.name, METHODS)
         if (self.name == "percentile") != (self.percent is not None):
-            raise CalibrationError("only the method percentile takes a percentile", got=f"{self.name}, {self.percent}")
+            raise CalibrationError(
+                "only the method percentile takes a percentile, and it needs one", got=f"{self.name}, {self.percent}"
+            )
         if self.percent is not None and not 0 < self.percent <= 100:
             raise CalibrationError(
                 "a percentile is a share of the values", got=self.percent, expected="above 0, at most 100"

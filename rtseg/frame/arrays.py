@@ -55,7 +55,7 @@ def host_image(image: object) -> Pixels:
             return _seen(image)
     except Exception as error:  # each library raises its own
         raise ImageError(
-            f"NumPy cannot see the image: {error}", got=kind, expected="an array in host memory"
+            f"NumPy cannot read the image: {error}", got=kind, expected="an array in host memory"
         ) from error
     raise ImageError(
         "the image is not in host memory",
@@ -77,7 +77,7 @@ def host_labels(out: object, height: int, width: int) -> Pixels:
         except ImageError as error:
             raise SpecError(f"out cannot hold the label map: {error}", expected=f"uint8 ({height}, {width})") from error
         if not np.may_share_memory(seen, _seen(out)):  # each call makes a new copy, so the caller would see no labels
-            raise SpecError("out cannot hold the label map", got=f"{type(out).__name__}, of which NumPy gets a copy")
+            raise SpecError("out cannot hold the label map", got=f"{type(out).__name__}, which NumPy copies")
     assert isinstance(seen, np.ndarray)
     require_label_map(seen, height, width)
     return seen

@@ -44,7 +44,8 @@ def labels_from_logits(
 
     With a threshold there is one channel, (1, h, w): the label is 1 where the channel, upsampled the same way, is
     greater than the threshold, else 0. Between four values above the threshold all labels are 1, between four values
-    not above it all are 0. Elsewhere either may be returned if the two differ by less than float32 rounding.
+    not above it all are 0. Elsewhere either label may be returned if value and threshold differ by less than float32
+    rounding.
 
     window is the part of the network's input that the image covers; None is all of it. The logits cover the whole
     input, the labels only the image: as if the whole were upsampled at that scale and the image's part cut out.

@@ -51,7 +51,7 @@ class PictureReader:
             self._told = True
             self._warn(
                 f"{path} stores 16 bits but uses at most {bits} of them, so it is nearly black to a network; "
-                "others may be too. Try: every picture of the source multiplied alike, "
+                "others may be too. Try: multiply every picture of the source by the same factor, "
                 f"by {1 << 16 - bits} if the sensor gives {bits} bits"
             )
         return image
@@ -70,7 +70,7 @@ def _read(path: PathLike) -> tuple[Pixels, int | None]:
             f"{path} is not a picture for a network",
             got=f"{header.numbers} samples of {header.bits} bits",
             expected="unsigned ones of 8 or 16 bits",
-            hint="a PNG made of it, whose range you choose",
+            hint="convert it to a PNG with a range that you choose",
         )
     if header.maximum == 255:
         return decoded(path, data, cv2.IMREAD_COLOR).astype(np.uint8, copy=False), None

@@ -70,9 +70,9 @@ def _require_frames_alone(target: Path) -> bool:
     except FileNotFoundError:
         return False
     if not stat.S_ISDIR(described.st_mode):
-        raise OSError(f"{target} is {'a link' if stat.S_ISLNK(described.st_mode) else 'no folder'}")
+        raise OSError(f"{target} is {'a link' if stat.S_ISLNK(described.st_mode) else 'not a folder'}")
     with os.scandir(target) as entries:
         for entry in entries:
             if not entry.is_file(follow_symlinks=False) or not (is_hidden(entry.name) or _FRAME.fullmatch(entry.name)):
-                raise OSError(f"{target} holds {entry.name}, which is no frame")
+                raise OSError(f"{target} holds {entry.name}, which is not a frame")
     return True

@@ -17,7 +17,7 @@ def result_names(paths: Sequence[Path]) -> list[str]:
     A file's name is its name without the suffix if no other has that; with the suffix if others share it (0001.png and
     0001.jpg); and with its folders in front if others share that too (left-0001.png, right-0001.png). Names that differ
     only in case, or in how an accent is stored, count as equal, because file systems disagree on them: in one folder
-    all but the first get a number (a.PNG, a.png-2). Raises InputError if paths cannot be told apart this way.
+    all but the first get a number (a.PNG, a.png-2). Raises InputError if paths cannot be distinguished this way.
     """
     forms = _forms(paths)
     levels = [0] * len(paths)

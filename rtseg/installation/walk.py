@@ -25,7 +25,7 @@ def walk_the_chain(packages: Sequence[Finding]) -> list[Finding]:
         scratch = tempfile.TemporaryDirectory(prefix="rtseg-doctor-")
     except OSError as error:
         seen = f"no folder for temporary files: {first_line(error)}"
-        return [Finding("temporary folder", False, seen, "TMPDIR with a folder that can be written")]
+        return [Finding("temporary folder", False, seen, "set TMPDIR to a folder that can be written")]
     with scratch as name, _cache_in(Path(name) / "cache"):
         return _walked(Path(name), packages)
 

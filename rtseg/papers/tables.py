@@ -262,7 +262,7 @@ def _cell(value: Any, note: str, where: str) -> Cell:
 def _require(data: Any, where: str, required: Mapping[str, type], optional: Mapping[str, type] | None = None) -> None:
     """Raise SpecError unless data is a TOML table with exactly those fields, of those types."""
     if not isinstance(data, Mapping):
-        raise SpecError(f"{where} is no table of TOML", got=repr(data))
+        raise SpecError(f"{where} is not a TOML table", got=repr(data))
     known = {**required, **(optional or {})}
     if unknown := _listed(set(data) - set(known)):
         raise SpecError(f"{where} has unknown fields", got=unknown, expected=_listed(known))

@@ -54,7 +54,7 @@ Threshold = Optional[float]
 
 @dataclass(frozen=True)
 class Resolution:
-    """A static image size in pixels. Raises SpecError for a size that no network takes."""
+    """A static image size in pixels. Raises SpecError for sizes out of range."""
 
     height: int
     width: int

@@ -98,7 +98,9 @@ def test_a_model_without_its_constants_is_refused(export_copy: Path) -> None:
 
 def test_who_names_the_constants_is_told_the_name_of_the_graph(export_copy: Path) -> None:
     stored = build_openvino(export_copy)
-    with pytest.raises(ManifestError, match=r"has no manifest beside it.* Try: .*\.xml, whose constants these are"):
+    with pytest.raises(
+        ManifestError, match=r"has no manifest beside it.* Try: .*\.xml, whose constants are in this file"
+    ):
         rtseg.load(weights_path(stored.path))
 
 
