@@ -10,7 +10,7 @@ from rtseg.artifacts.files import PathLike
 
 
 def listed(folder: PathLike, suffixes: Sequence[str]) -> list[Path]:
-    """Return the entries of a folder whose names end in one of the suffixes, in any case, sorted by name.
+    """Return the entries of a folder whose names end in one of the suffixes (letter case ignored), sorted by name.
 
     Hidden entries are left out: nobody puts a picture there under a name that begins with a dot. Such a file is written
     by macOS beside each file on a foreign disk (._0001.png), or is a thumbnail, or a file that is being written.
