@@ -1,11 +1,11 @@
-"""rtseg: a real-time segmentation network, from PyTorch to a measured, validated engine.
+"""rtseg turns a real-time segmentation network from PyTorch into a measured, validated engine.
 
     import rtseg
     exported = rtseg.export("affnet-camvid.safetensors", "360x480")
     segmenter = rtseg.load(exported)
     labels = segmenter(image)            # uint8 (height, width, 3) RGB  ->  uint8 (height, width)
 
-Importing this package imports nothing else: names are looked up when they are first used.
+Importing this package imports nothing else: each name is imported when it is first used.
 """
 
 from __future__ import annotations

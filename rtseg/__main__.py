@@ -1,4 +1,4 @@
-"""`python -m rtseg` is the command line."""
+"""`python -m rtseg` runs the command line."""
 
 from __future__ import annotations
 

@@ -27,9 +27,9 @@ from rtseg.observer import SILENT, Observer
 
 @dataclass
 class LabellingSummary:
-    """What was labelled: results and pixels by class for each input; and the inputs that could not be read, or not all.
+    """What was labelled: results and pixels by class for each input, and the inputs that could not be read completely.
 
-    The results stand by their names in the folder that was written: "labels" is a file, of a video a folder.
+    Results are named relative to the output folder. "labels" is a file for an image and a folder for a video.
     """
 
     class_names: tuple[str, ...]
@@ -47,18 +47,18 @@ class LabellingSummary:
 
 
 class Inputs(NamedTuple):
-    """Files to label, and what was named and gives none, as it stands in a summary."""
+    """The files to label, and the paths that give none, as entries for a summary's failures."""
 
     files: list[Path]
     failures: list[dict[str, str]]
 
 
 def expand_inputs(inputs: Sequence[Path]) -> Inputs:
-    """Return the files meant: a file is itself, a folder its images and videos, sorted, not its subfolders.
+    """Return the files to label: a file is itself, a folder its images and videos, sorted, without its subfolders.
 
-    Of a folder hidden entries are left out, and whatever else has the name of a picture or video is given, so that
-    reading it tells what it is. A file that is meant twice is given once. A path that does not exist, or a folder with
-    nothing to label, costs nothing of the others. Raises InputError where nothing else is left.
+    Hidden entries of a folder are left out. Everything else named like an image or a video is returned, so that reading
+    it later reports what is wrong with it. A file named twice is returned once. A path that does not exist, or a folder
+    with nothing to label, does not stop the others. Raises InputError if no file is left.
     """
     files: dict[str, Path] = {}
     errors: list[tuple[Path, InputError]] = []
@@ -98,11 +98,11 @@ def label_files(
 ) -> LabellingSummary:
     """Write NAME_labels.png and NAME_overlay.png for each image into folder; return the summary.
 
-    A video gives NAME_labels/000000.png, ... and NAME_overlay.mp4. NAME is the file's without its suffix, or longer
-    where several would share it (rtseg.images.result_names); the summary has the names of all results. An input that
-    cannot be read, is too large for the memory, has too long a name, or finds something else in the place of a result
-    (a folder, a device) is recorded, behind those failures that are known before, and the rest goes on. Raises
-    InputError where a result would overwrite one of the inputs, and WriteError.
+    A video gives NAME_labels/000000.png, ... and NAME_overlay.mp4. NAME is the file's name without its suffix, or
+    longer if several files would share it (rtseg.images.result_names); the summary has the names of all results. An
+    input is recorded as a failure, and the rest goes on, if it cannot be read, is too large for the memory, has too
+    long a name, or if something other than a file (a folder, a device) is where a result should go. These failures
+    follow the ones passed in. Raises InputError if a result would overwrite an input, and WriteError.
     """
     names = result_names(inputs)
     _require_kept(inputs, names, folder)
@@ -121,7 +121,7 @@ def label_files(
             summary.failures.append(_failure(path, too_large))
         except WriteError as error:
             if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in (None, errno.ENAMETOOLONG):
-                raise  # what no other input could write either
+                raise  # no other input could be written either
             why: InputError = ImageError(str(error))
             if error.__cause__.errno is not None:
                 why = ImageError(f"the name of {path} is too long for its results", hint="a shorter one")
@@ -161,7 +161,7 @@ def _label_image(
     try:
         write_label_png(folder / results["labels"], labels, classes)
     except WriteError:
-        (folder / results["overlay"]).unlink()  # neither is left alone
+        (folder / results["overlay"]).unlink()  # never leave one without the other
         raise
     counts = np.bincount(labels.ravel(), minlength=256)
     summary.inputs.append(_entry(path, classes.names, counts, frames=1, results=results))

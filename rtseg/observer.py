@@ -1,4 +1,4 @@
-"""What long work tells while it goes on: how far it is, and what is out of the ordinary."""
+"""Reports of long work while it runs: progress, notes and warnings."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ LOGGER: Final = logging.getLogger("rtseg")
 
 
 class Observer:
-    """Receives progress and notes. Override what is of interest.
+    """Receives progress, notes and warnings. Override the methods you need.
 
-    By default progress is dropped, and notes and warnings are logged by the logger "rtseg".
+    By default progress is dropped; notes and warnings go to the logger "rtseg".
     """
 
     def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
-        """Receive how far a task is: `done` of `total`, None where the total is not known, and a word about it.
+        """Receive the progress of a task: `done` of `total` (None if unknown), and a short text about the current step.
 
-        A task is named by what it does ("calibrating"). It comes many times; a task whose total is
-        known ends with done == total.
+        task names what is being done ("calibrating"). The method is called many times; the last call for a task with
+        a known total has done == total.
         """
 
     def note(self, text: str) -> None:
-        """Receive one or more lines for a person."""
+        """Receive one or more lines of text for the user."""
         LOGGER.info("%s", text)
 
     def warning(self, text: str) -> None:
-        """Receive what a person should not miss, in one or more lines."""
+        """Receive one or more lines of text that the user should not miss."""
         LOGGER.warning("%s", text)
 
 
 class Part(Observer):
-    """An observer of a part of a larger task: progress goes on as the whole task's, notes as they are."""
+    """An observer for a part of a larger task: it reports progress as the whole task's, and passes notes on."""
 
     def __init__(self, whole: Observer, task: str, before: float, total: float) -> None:
-        """`before` is what of `total` was done when the part began. Both count in the units of the part."""
+        """`before` is how much of `total` was done when the part began. Both are in the units of the part."""
         self._whole, self._task, self._before, self._total = whole, task, before, total
 
     def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
@@ -51,9 +51,9 @@ class Part(Observer):
 
 
 class Share(Observer):
-    """An observer of a task that counts as some units of a larger one, whatever it counts in itself.
+    """An observer for a task that counts as some units of a larger one, in whatever units the task itself counts.
 
-    name is what the task is about: progress tells it as its word, notes and warnings where `prefix` says so.
+    name is the subject of the task: progress shows it as its detail, and notes and warnings begin with it if `prefix`.
     """
 
     def __init__(
@@ -67,13 +67,13 @@ class Share(Observer):
         name: str = "",
         prefix: bool = False,
     ) -> None:
-        """`before` is what of `total` was done when the task began; both count in the units of the larger one."""
+        """`before` is how much of `total` was done when the task began; both are in the units of the larger task."""
         self._whole, self._task = whole, task
         self._before, self._units, self._total = before, units, total
         self._name, self._prefix = name, f"{name}: " if prefix else ""
 
     def progress(self, task: str, done: float, total: float | None, detail: str = "") -> None:
-        """Pass on how far the larger task is, with what is being done as the word about it."""
+        """Pass on the progress of the larger task, with the current step as its detail."""
         share = min(done / total, 1.0) if total else 0.0
         doing = detail if detail and self._name else f"{task} {share:.0%}"
         words = f"{self._name}: {doing}" if self._name else doing
@@ -89,4 +89,4 @@ class Share(Observer):
 
 
 SILENT: Final = Observer()
-"""The observer of work that nobody watches: its notes are logged."""
+"""The observer for work that nobody watches: progress is dropped, notes and warnings are logged."""

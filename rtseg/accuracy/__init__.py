@@ -1,1 +1,1 @@
-"""How right a label map is: one exact confusion matrix, and what follows from it."""
+"""Accuracy: one exact confusion matrix, and the figures computed from it."""

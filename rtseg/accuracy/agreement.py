@@ -1,4 +1,4 @@
-"""How far two label maps of the same pictures agree. It needs no truth, and says nothing of it."""
+"""How far two label maps of the same pictures agree. It needs no ground truth, and does not measure accuracy."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from rtseg.accuracy.confusion import ConfusionMatrix, Labels
 from rtseg.specs import ClassSpec
 
 NOTHING_IGNORED = -1
-"""An ignore index that no uint8 label has: a segmenter says something of every pixel."""
+"""An ignore index that no uint8 label has: a segmenter predicts a class for every pixel."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Fractions from 0 to 1; None where no pixel can tell.
+    """Fractions from 0 to 1; None where no pixel counts.
 
-    share is that of equal labels among all pixels, border_share among the border_pixels, which lie in the
-    border band of the reference. class_iou is the IoU of the two maps' areas, class_share and
-    class_border_share are of the reference's map: how much of the pixels, and how much of it is border.
+    share is the fraction of all pixels with equal labels. border_share is the same fraction of the border_pixels,
+    which lie in the reference's border band. class_iou is the IoU of the two maps for each class. class_share and
+    class_border_share describe the reference's map: each class's fraction of all pixels, and the fraction of the
+    class that lies in the border band.
     """
 
     class_names: tuple[str, ...]
@@ -52,7 +53,7 @@ class AgreementCount:
         self._border_equal += int(np.count_nonzero(equal & band))
 
     def result(self) -> Agreement:
-        """Return the figures of all pictures added so far, of which there has to be one."""
+        """Return the figures of all pictures added so far; add at least one first."""
         figures = self._matrix.result()
         return Agreement(
             class_names=figures.class_names,

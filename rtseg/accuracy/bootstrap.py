@@ -1,9 +1,9 @@
 """The paired bootstrap: how far a difference in IoU would move with other pictures of the same kind.
 
-The pictures are drawn again and again, with replacement and as many as there are, the same ones for
-candidate and reference; their pixels are summed and both mIoUs computed anew. The middle 95 % of the
-differences is the interval. It speaks of the choice of pictures only: both segmenters stay as they are.
-Pictures that resemble one another, as the frames of one video do, make it narrower than it should be.
+Each resample draws as many pictures as there are, with replacement, the same ones for candidate and reference. It
+sums their pixels and computes both mIoUs anew. The interval is the middle 95 % of the differences. It covers the
+choice of pictures only: both segmenters stay the same. Pictures that resemble one another, such as the frames of one
+video, make the interval narrower than it should be.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RESAMPLES = 2000
 SEED = 0
 
 _CHUNK_BYTES = 2 << 20
-"""What the picture counts of the resamples in work may take."""
+"""Limit of the memory for the picture counts of the resamples computed at once."""
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -37,9 +37,9 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Pixels by picture and class, int64 (pictures, classes): all of a confusion matrix that IoU is made of.
+    """The parts of a confusion matrix that IoU needs: pixels by picture and class, int64 (pictures, classes).
 
-    intersection counts those of a class in truth and prediction, union those in either.
+    intersection counts the pixels of a class in both truth and prediction, union those in either.
     """
 
     intersection: Counts
@@ -48,7 +48,7 @@ class Overlaps:
 
 @dataclass(frozen=True)
 class DifferenceIntervals:
-    """Intervals of candidate - reference, as fractions; None where fewer than 2 pictures can tell."""
+    """Intervals of candidate - reference, as fractions; None where fewer than 2 pictures contain the class."""
 
     miou: Interval | None
     class_iou: tuple[Interval | None, ...]
@@ -59,8 +59,8 @@ def paired_bootstrap(
 ) -> DifferenceIntervals:
     """Return the percentile intervals of the differences in mIoU and in each class's IoU.
 
-    A resample without any pixel of a class says nothing of that class. Raises SpecError unless all
-    four arrays have one shape.
+    A resample without any pixel of a class does not count for that class. Raises SpecError unless all four arrays
+    have the same shape.
     """
     arrays = (candidate.intersection, candidate.union, reference.intersection, reference.union)
     if len({array.shape for array in arrays}) != 1:
@@ -87,7 +87,7 @@ def paired_bootstrap(
 
 
 def resample_counts(pictures: int, resamples: int = RESAMPLES, seed: int = SEED) -> Iterator[Counts]:
-    """Give how often each picture was drawn, int64 (some resamples, pictures), until all resamples were given.
+    """Yield how often each picture was drawn, int64 (some resamples, pictures), until all resamples are done.
 
     Each row sums to the number of pictures. The same seed gives the same rows.
     """
@@ -106,7 +106,7 @@ def iou(intersection: Floats, union: Floats) -> Floats:
 
 
 def mean_iou(class_iou: Floats) -> Floats:
-    """Return the mean over the last axis of what is no NaN; NaN where all is."""
+    """Return the mean over the last axis, ignoring NaN; NaN where all values are NaN."""
     present = ~np.isnan(class_iou)
     number = present.sum(-1)
     total = np.where(present, class_iou, 0).sum(-1)
@@ -115,9 +115,9 @@ def mean_iou(class_iou: Floats) -> Floats:
 
 
 def _interval(differences: Floats) -> Interval | None:
-    told = differences[~np.isnan(differences)]
-    if not told.size:
+    defined = differences[~np.isnan(differences)]
+    if not defined.size:
         return None
     tail = (1 - CONFIDENCE) / 2 * 100
-    low, high = (float(end) for end in np.percentile(told, (tail, 100 - tail)))
+    low, high = (float(end) for end in np.percentile(defined, (tail, 100 - tail)))
     return Interval(low, high)

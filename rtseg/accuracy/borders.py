@@ -1,7 +1,7 @@
 """Where a label map changes its class, and how much of each class lies there.
 
-Precision is lost at borders first: that is where two classes score almost the same. And a class is
-thin when most of it is border, which is measured here and not read off a list of names.
+A lower precision changes labels at borders first, where two classes have almost the same score. A class is thin when
+most of it is border; this module measures that instead of reading it from a list of names.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ BORDER_WIDTH = 3
 
 
 def border_band(labels: Labels, width: int = BORDER_WIDTH) -> NDArray[np.bool_]:
-    """Return where a pixel of another label is at most width pixels away, along rows, columns and diagonals.
+    """Return a bool mask: whether a pixel of another label is at most width pixels away, in rows, columns or diagonals.
 
-    That is where the square of 2 width + 1 pixels around a pixel, as far as it lies in the picture, holds
-    more than one label. Void is a label like any other: what it touches ends there.
+    So the square of 2 width + 1 pixels around the pixel, cut off at the picture's edge, holds more than one label.
+    Void counts as a label, so pixels next to void are border.
     """
     if not labels.size:
         return np.zeros(labels.shape, np.bool_)
@@ -32,11 +32,11 @@ def border_band(labels: Labels, width: int = BORDER_WIDTH) -> NDArray[np.bool_]:
 
 
 def _running(extreme: Any, labels: Labels, width: int, axis: int) -> Labels:
-    """Return the extreme of the 2 width + 1 labels around each along one axis.
+    """Return the extreme of the 2 width + 1 labels around each label along one axis.
 
-    The window doubles with each pass, so there are few passes over bytes.
+    The window doubles with each pass, so it takes few passes.
     """
-    # A label at the edge stands for what lies outside: it is in every window that reaches there.
+    # Edge labels are repeated outside the picture: every window that reaches there contains them anyway.
     running = np.moveaxis(
         np.pad(labels, [(width, width) if side == axis else (0, 0) for side in (0, 1)], "edge"), axis, 0
     )
@@ -49,17 +49,17 @@ def _running(extreme: Any, labels: Labels, width: int, axis: int) -> Labels:
 
 
 class BorderShare:
-    """Counts each class's pixels, and those of them in the border band of their label map."""
+    """Counts each class's pixels, and how many of them lie in the border band of their label map."""
 
     def __init__(self) -> None:
         self._inside = np.zeros(256, np.int64)
         self._all = np.zeros(256, np.int64)
 
     def add(self, labels: Labels, band: NDArray[np.bool_]) -> None:
-        """Count one label map, whose border band is given."""
+        """Count one label map; band is its border band."""
         self._inside += np.bincount(labels[band], minlength=256)
         self._all += np.bincount(labels.ravel(), minlength=256)
 
     def of(self, index: int) -> float | None:
-        """Return the share of a class's pixels that lie in the band, from 0 to 1; None where it has no pixel."""
+        """Return the fraction of a class's pixels that lie in the band, from 0 to 1; None if it has no pixel."""
         return float(self._inside[index] / self._all[index]) if self._all[index] else None

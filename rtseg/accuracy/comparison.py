@@ -1,4 +1,4 @@
-"""What two segmenters on the same pictures are to each other."""
+"""The result of comparing two segmenters on the same pictures."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rtseg.accuracy.confusion import AccuracyResult
 
 @dataclass(frozen=True)
 class ClassComparison:
-    """One class. Fractions from 0 to 1, but difference and interval in points; None where no pixel can tell.
+    """One class. Fractions from 0 to 1, except difference and interval, which are in points; None where undefined.
 
-    share is the class's part of all pixels, border_share the part of its own pixels that lie in the border
-    band: of the truth, or without labels of the reference's label maps. agreement is the IoU of the two
-    segmenters' areas of the class.
+    share is the class's fraction of all pixels. border_share is the fraction of the class that lies in the border
+    band. Both come from the labels, or without labels from the reference's label maps. agreement is the IoU of the two
+    segmenters' label maps for the class.
     """
 
     name: str
@@ -32,11 +32,10 @@ class ClassComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate held against a reference. The classes stand with the thinnest first, by border_share.
+    """A candidate compared with a reference. The classes are sorted by border_share, thinnest first.
 
-    difference is in points of mIoU, candidate - reference, and interval what other pictures of the same kind
-    would make of it, with 95 % confidence; None for fewer than 2 pictures. Without labels both, and the two
-    results, are None.
+    difference is in points of mIoU, candidate - reference. interval is its 95 % confidence interval over the choice
+    of pictures; None for fewer than 2 pictures. Without labels difference, interval and both results are None.
     """
 
     pictures: int
@@ -49,21 +48,21 @@ class Comparison:
 
     @property
     def labelled(self) -> bool:
-        """Whether both were held against a truth, too."""
+        """Whether both were also measured against labels."""
         return self.reference is not None
 
     @property
     def drop(self) -> float | None:
-        """The points of mIoU that the candidate lost; the difference with the other sign."""
+        """The points of mIoU that the candidate lost: the difference with the opposite sign."""
         return None if self.difference is None else 0.0 - self.difference
 
     @property
     def drop_interval(self) -> Interval | None:
-        """The interval of the drop."""
+        """The interval of the drop, in points."""
         return None if self.interval is None else Interval(0.0 - self.interval.high, 0.0 - self.interval.low)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values. Those in points say so in their names, the others are fractions or pixels."""
+        """Return plain values. Names of values in points say so; the others are fractions or pixels."""
         return {
             "labelled": self.labelled,
             "pictures": self.pictures,

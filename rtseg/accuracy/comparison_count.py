@@ -1,4 +1,4 @@
-"""The counting behind a comparison: label maps in, one picture at a time."""
+"""Counts label maps for a comparison, one picture at a time."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ POINTS = 100.0
 
 
 class ComparisonCount:
-    """Counts the label maps of a reference and a candidate, and the truth where there is one.
+    """Counts the label maps of a reference and a candidate, and the labels if there are any.
 
-    classes are the segmenters', truth_classes the dataset's, with which the former begin; None without labels.
-    Of each picture four integers a class are kept for the bootstrap, nothing else.
+    classes are the segmenters' classes. truth_classes are the dataset's, which are the first of classes; None without
+    labels. Four integers for each picture and class are kept for the bootstrap, nothing else.
     """
 
     def __init__(self, classes: ClassSpec, truth_classes: ClassSpec | None = None) -> None:
@@ -29,19 +29,19 @@ class ComparisonCount:
         self._pictures = 0
 
     def add(self, reference: Labels, candidate: Labels, truth: Labels | None) -> None:
-        """Count one picture, whose truth is None only where there are no labels at all.
+        """Count one picture; truth is None only when the comparison has no truth classes.
 
-        Raises SpecError for unequal shapes and labels outside the classes.
+        Raises SpecError for unequal shapes and for labels outside the classes.
         """
         if (truth is None) != (self._against_truth is None):
-            raise TypeError("a picture with a truth belongs to a comparison with truth classes, and the other way")
+            raise TypeError("pass a truth for each picture if the comparison has truth classes, and only then")
         if self._against_truth is not None and truth is not None:
             self._against_truth.add(reference, candidate, truth)
         self._agreement.add(reference, candidate)
         self._pictures += 1
 
     def result(self) -> Comparison:
-        """Return the comparison. Raises DatasetError where there was no picture, or no labelled pixel in any."""
+        """Return the comparison. Raises DatasetError if there was no picture, or no labelled pixel in any."""
         if not self._pictures:
             raise DatasetError("there is no picture to compare on", got=0, expected="1 or more")
         agreement = self._agreement.result()
@@ -58,7 +58,7 @@ class ComparisonCount:
 
 
 class _AgainstTruth:
-    """What labels add: both segmenters' matrices, and how thin each class is."""
+    """The part of a comparison that needs labels: both segmenters' matrices, and how thin each class is."""
 
     def __init__(self, classes: ClassSpec) -> None:
         self._reference = _Matrices(classes)
@@ -102,7 +102,7 @@ class _AgainstTruth:
 
 
 class _Matrices:
-    """The confusion matrix of all pictures, and of each what its IoUs are made of."""
+    """The confusion matrix of all pictures, and the intersections and unions of each picture."""
 
     def __init__(self, classes: ClassSpec) -> None:
         self.total = ConfusionMatrix(classes)
@@ -129,5 +129,5 @@ def _in_points(interval: Interval | None) -> Interval | None:
 
 
 def _thin_first(classes: list[ClassComparison]) -> tuple[ClassComparison, ...]:
-    """Return the classes by falling border share; those without a pixel come last."""
+    """Return the classes by falling border share; classes without a pixel come last."""
     return tuple(sorted(classes, key=lambda entry: (entry.border_share is None, -(entry.border_share or 0.0))))

@@ -1,4 +1,4 @@
-"""The confusion matrix and the figures of merit that are read off it."""
+"""The confusion matrix and the accuracy figures computed from it."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Labels = NDArray[np.uint8]
 class ConfusionMatrix:
     """Pixel counts by true class (row) and predicted class (column), exact in int64.
 
-    Pixels whose truth is the ignore index are not counted. A prediction outside the classes counts
-    against its true class, in a column of its own, and is never dropped.
+    Pixels whose truth is the ignore index are not counted. A prediction outside the classes counts as an error of its
+    true class, in a column of its own; it is never dropped.
     """
 
     def __init__(self, classes: ClassSpec) -> None:
@@ -26,7 +26,7 @@ class ConfusionMatrix:
         self._counts = np.zeros((len(classes), 256), np.int64)
 
     def add(self, truth: Labels, predicted: Labels) -> None:
-        """Count one picture. Raises SpecError for unequal shapes or a truth outside the class range."""
+        """Count one picture. Raises SpecError for unequal shapes or a true label outside the classes."""
         if truth.shape != predicted.shape:
             raise SpecError("truth and prediction differ in size", got=predicted.shape, expected=truth.shape)
         pairs = truth.astype(np.uint16)
@@ -41,22 +41,22 @@ class ConfusionMatrix:
         self._counts += cells[: len(self.classes)]
 
     def include(self, other: ConfusionMatrix) -> None:
-        """Add all that another matrix of the same classes has counted."""
+        """Add the counts of another matrix of the same classes."""
         self._counts += other._counts
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """A copy of the matrix, (classes, classes)."""
+        """A copy of the matrix, int64 (classes, classes)."""
         return self._counts[:, : len(self.classes)].copy()
 
     @property
     def intersection(self) -> NDArray[np.int64]:
-        """Pixels that are of a class in truth and in prediction, (classes,)."""
+        """Pixels of each class in both truth and prediction, int64 (classes,)."""
         return self._counts.diagonal().copy()
 
     @property
     def union(self) -> NDArray[np.int64]:
-        """Pixels that are of a class in truth or in prediction, void left out, (classes,)."""
+        """Pixels of each class in truth or prediction, without void, int64 (classes,)."""
         union: NDArray[np.int64] = self._counts.sum(1) + self.counts.sum(0) - self.intersection
         return union
 
@@ -76,7 +76,7 @@ class ConfusionMatrix:
 
 @dataclass(frozen=True)
 class AccuracyResult:
-    """Fractions from 0 to 1; None where no pixel can tell (a class neither true nor predicted)."""
+    """Fractions from 0 to 1; None where undefined (a class neither in truth nor in prediction)."""
 
     class_names: tuple[str, ...]
     class_iou: tuple[float | None, ...]
@@ -91,7 +91,7 @@ class AccuracyResult:
         return _mean(self.class_iou)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, the class IoUs by name."""
+        """Return plain values, with the class IoUs by name."""
         return {
             "miou": self.miou,
             "pixel_accuracy": self.pixel_accuracy,

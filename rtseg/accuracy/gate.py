@@ -1,4 +1,4 @@
-"""A bound on what a candidate may lose, and the verdict on a comparison."""
+"""A bound on the accuracy that a candidate may lose, and the verdict on a comparison."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from rtseg.accuracy.comparison import Comparison
 from rtseg.errors import AccuracyLossError, DatasetError, SpecError
 
 ROUNDING = 1e-9
-"""Points or per cent that float arithmetic may add to a figure that is exactly the bound."""
+"""Points or per cent that float arithmetic may add to a figure exactly at the bound."""
 
 
 @dataclass(frozen=True)
 class Gate:
-    """max_drop is in points of mIoU, min_agreement in per cent of all pixels; None bounds nothing.
+    """max_drop is in points of mIoU, min_agreement in per cent of all pixels; None sets no bound.
 
     Raises SpecError for a bound outside 0 to 100.
     """
@@ -24,14 +24,14 @@ class Gate:
 
     def __post_init__(self) -> None:
         for name, bound in (("drop", self.max_drop), ("agreement", self.min_agreement)):
-            if bound is not None and not 0 <= bound <= 100:  # a NaN is refused too: it would let all pass
+            if bound is not None and not 0 <= bound <= 100:  # this refuses NaN too, which would let everything pass
                 raise SpecError(f"the bound of the {name} is out of range", got=bound, expected="0 to 100")
 
     def require_measurable(self, *, labelled: bool) -> None:
-        """Raise DatasetError where a drop of mIoU is bounded and there are no labels to measure it with."""
+        """Raise DatasetError if the drop of mIoU has a bound but there are no labels to measure it with."""
         if self.max_drop is not None and not labelled:
             raise DatasetError(
-                "without labels there is no mIoU whose drop could be bounded",
+                "without labels there is no mIoU whose drop could be measured",
                 got=f"a largest drop of {self.max_drop:g} points",
                 hint="--min-agreement 99, the per cent of pixels that agree",
             )
@@ -61,10 +61,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """failures says in words which bounds were not kept; losers are the classes that lost more than max_drop.
+    """failures names the bounds that were not kept; losers are the classes that lost more than max_drop.
 
-    The losers stand with their loss in points, worst first, and may be there when the mean held. certain is
-    whether the whole interval of the drop lies on one side of max_drop; None where the drop is not bounded.
+    losers holds each loss in points, worst first; it can be non-empty even if the mean keeps the bound. certain
+    is whether the whole interval of the drop lies on one side of max_drop; None if the drop has no bound.
     """
 
     gate: Gate
@@ -74,7 +74,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether all bounds were kept by what was measured, however uncertain."""
+        """Whether the measured values keep all bounds, however uncertain they are."""
         return not self.failures
 
     def require(self) -> None:
@@ -83,7 +83,7 @@ class Verdict:
             raise AccuracyLossError(". Also, ".join(self.failures))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, losses in points by class."""
+        """Return plain values, with losses in points by class."""
         return {
             "max_drop_points": self.gate.max_drop,
             "min_agreement_percent": self.gate.min_agreement,
@@ -99,8 +99,8 @@ def _too_low(comparison: Comparison, max_drop: float, losers: tuple[tuple[str, f
     figures = " to ".join(f"{miou * 100:.2f} %" for miou in mious if miou is not None)
     if comparison.drop_interval is not None:
         figures += f", 95 % interval of the drop {' to '.join(f'{end:.2f}' for end in comparison.drop_interval)}"
-    classes = ", ".join(f"{name} {loss:.2f}" for name, loss in losers) or "no class by itself"
+    classes = ", ".join(f"{name} {loss:.2f}" for name, loss in losers) or "no single class"
     return (
         f"the mIoU dropped too far; got {comparison.drop:.2f} points ({figures}); expected at most {max_drop:g}. "
-        f"More than that was lost by {classes}"
+        f"Classes that lost more: {classes}"
     )

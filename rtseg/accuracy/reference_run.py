@@ -1,4 +1,4 @@
-"""Hold segmenters against a reference: one candidate in one pass, or many against label maps that are kept."""
+"""Compare segmenters with a reference: one candidate in one pass, or many with stored label maps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtseg.observer import SILENT, Observer
 from rtseg.specs import ClassSpec
 
 Pictures = Union[LabelledDataset, PictureSource]
-"""With labels both mIoUs are measured, without them agreement only."""
+"""With labels both mIoUs are measured; without labels only agreement."""
 
 MAX_LABEL_BYTES = 1 << 30
 """512 label maps of 1024x2048."""
@@ -32,10 +32,10 @@ def compare(
 ) -> Comparison:
     """Return how the candidate compares with the reference on the same pictures.
 
-    Each picture is read once and dropped when both have seen it; memory grows by four integers a class and
-    picture. The two may see pictures at different sizes: their labels come at the picture's own. limit takes
-    only the first pictures. Raises DatasetError where the two or the dataset speak of different classes, and
-    where no pixel is labelled.
+    Each picture is read once and dropped when both have labelled it; memory grows by four integers for each class and
+    picture. The two may run at different resolutions: their labels come at the picture's own. limit takes only the
+    first pictures. Raises DatasetError if the classes of the two or of the dataset differ, and if no pixel is
+    labelled.
     """
     _require_equal_classes(candidate, reference.output.classes)
     count = ComparisonCount(reference.output.classes, _truth_classes(reference, pictures))
@@ -50,10 +50,10 @@ def compare(
 
 
 class ReferenceRun:
-    """A reference's label maps of some pictures, so that many candidates are compared and it runs once.
+    """A reference's label maps of some pictures: compare many candidates with them, and run the reference only once.
 
-    The maps are kept in memory, label_bytes in all: a byte for each pixel. The pictures and their truth are
-    not: each comparison reads them again.
+    Memory holds the maps, label_bytes in all (one byte for each pixel). It does not hold the pictures and their
+    labels: each comparison reads them again.
 
     Example: run = ReferenceRun(fp32, dataset, limit=50); drops = [run.compare_with(one).drop for one in candidates]
     """
@@ -67,10 +67,10 @@ class ReferenceRun:
         max_bytes: int = MAX_LABEL_BYTES,
         observer: Observer = SILENT,
     ) -> None:
-        """Run the reference on the pictures, or the first limit of them; it may be closed afterwards.
+        """Run the reference on the pictures, or on the first limit of them; it may be closed afterwards.
 
-        Raises DatasetError where the dataset speaks of other classes, is empty or holds no labelled pixel, and
-        SpecError where the label maps take more than max_bytes.
+        Raises DatasetError if the dataset has other classes, is empty or has no labelled pixel, and SpecError if the
+        label maps take more than max_bytes.
         """
         self.classes = reference.output.classes
         self._pictures = pictures
@@ -110,7 +110,7 @@ class ReferenceRun:
 
 
 def _truth_classes(reference: Segmenter, pictures: Pictures) -> ClassSpec | None:
-    """Return the classes of the labels, None where there are none. Raises DatasetError where they are others."""
+    """Return the classes of the labels, None without labels. Raises DatasetError if the reference has others."""
     classes: ClassSpec | None = getattr(pictures, "classes", None)
     if classes is not None:
         require_same_classes(reference, classes)
@@ -118,7 +118,7 @@ def _truth_classes(reference: Segmenter, pictures: Pictures) -> ClassSpec | None
 
 
 def _require_labels(pictures: Pictures, first: object, limit: int | None, observer: Observer) -> None:
-    """Raise DatasetError where there are label files, and they hold void alone."""
+    """Raise DatasetError if there are label files but they hold only void."""
     if isinstance(first, LabelledImage):
         require_labels(cast(LabelledDataset, pictures), limit=limit, first=first, observer=observer)
 
@@ -138,10 +138,10 @@ def _require_equal_classes(candidate: Segmenter, expected: ClassSpec) -> None:
     got = candidate.output.classes
     if got.names != expected.names:
         raise DatasetError(
-            "candidate and reference speak of different classes",
+            "candidate and reference have different classes",
             got=_in_words(got),
             expected=_in_words(expected),
-            hint="two files of the same network, or of the same --classes",
+            hint="two files of the same network, or imported with the same --classes",
         )
 
 

@@ -1,4 +1,4 @@
-"""Hold a segmenter against a dataset's truth, one picture at a time."""
+"""Measure a segmenter against a dataset's labels, one picture at a time."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def measured_accuracy(
 ) -> AccuracyResult:
     """Return mIoU, class IoUs and pixel accuracy at the labels' own resolution.
 
-    One confusion matrix over all pictures; nothing of a picture is kept, so memory does not grow
-    with their number. limit takes only the first pictures. A segmenter may have more classes after
-    the dataset's own, such as void: to predict one of them is a miss of the true class. Raises
-    DatasetError where its first classes are not the dataset's, and where no pixel is labelled.
+    One confusion matrix covers all pictures. No picture is kept, so memory does not grow with their number. limit
+    takes only the first pictures. A segmenter may have more classes after the dataset's own, such as void: predicting
+    one of them counts as an error of the true class. Raises DatasetError if the segmenter's first classes are not the
+    dataset's, and if no pixel is labelled.
     """
     require_same_classes(segmenter, dataset.classes)
     matrix = ConfusionMatrix(dataset.classes)
@@ -40,11 +40,11 @@ def measured_accuracy(
 
 
 def require_same_classes(segmenter: Segmenter, classes: ClassSpec) -> None:
-    """Raise DatasetError unless the segmenter's first classes are a dataset's."""
+    """Raise DatasetError unless the segmenter's first classes are the dataset's."""
     ours = segmenter.output.classes
     if ours.names[: len(classes)] != classes.names:
         raise DatasetError(
-            "the artifact and the dataset speak of different classes",
+            "the artifact and the dataset have different classes",
             got=f"{classes.dataset} with {len(classes)} classes",
             expected=f"{ours.dataset or 'a list'} with {len(ours)} classes",
             hint=_data_for(ours, classes),
@@ -52,7 +52,7 @@ def require_same_classes(segmenter: Segmenter, classes: ClassSpec) -> None:
 
 
 def _data_for(ours: ClassSpec, refused: ClassSpec) -> str:
-    """Return what data an artifact of these classes may be held against; rtseg reads labels of known lists alone."""
+    """Return which data fits an artifact of these classes; rtseg reads labels of known class lists only."""
     if ours.dataset in dataset_names() and ours.dataset != refused.dataset:
         return f"--data {ours.dataset}:PATH"
     return (

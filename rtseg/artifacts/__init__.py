@@ -1,1 +1,1 @@
-"""Files that rtseg writes: each with a manifest, whole or not at all, found again in a cache."""
+"""Files that rtseg writes: each has a manifest, is written completely or not at all, and can be cached."""

@@ -1,4 +1,4 @@
-"""The artifact: one file of rtseg, verified once, that goes from stage to stage."""
+"""The artifact: one file of rtseg, verified once, that passes from stage to stage."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CHECKPOINT_SUFFIX = ".safetensors"
 
 
 class Made(Protocol):
-    """The result of a stage that made an artifact."""
+    """The result of a stage that makes an artifact."""
 
     @property
     def artifact(self) -> Artifact:
@@ -38,10 +38,10 @@ class Made(Protocol):
 
 @dataclass(frozen=True, repr=False)
 class Artifact:
-    """A checkpoint, an ONNX file, an engine or a model of OpenVINO with its manifest.
+    """A checkpoint, an ONNX file, an engine or an OpenVINO model, with its manifest.
 
-    `Artifact.open` compares the file's digest with the manifest's. A stage that gets an Artifact does not read the file
-    for that again, unless the file was changed since; a path is opened.
+    `Artifact.open` compares the file's digest with the manifest's. A stage that gets an Artifact does not compare it
+    again unless the file has changed since; a stage that gets a path opens it first.
 
     Example: artifact = Artifact.open("affnet.onnx", kind="onnx"); artifact.manifest.precision
     """
@@ -49,7 +49,7 @@ class Artifact:
     path: Path
     manifest: Manifest
     _seen: tuple[int, ...] | None = field(init=False, compare=False, default=None)
-    """How the file system described the file when it was verified or written: another description is another file."""
+    """How the file system described the file when it was verified or written: if this changes, so has the file."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_seen", _described(self.path))
@@ -60,9 +60,9 @@ class Artifact:
 
     @classmethod
     def open(cls, source: ArtifactLike, *, kind: str | Collection[str] = KINDS) -> Artifact:
-        """Return the artifact at a path, verified; an Artifact, and that of a stage's result, as it is.
+        """Return the verified artifact at a path; an Artifact, or the artifact of a stage's result, is returned as is.
 
-        Raises ManifestError for a file that is missing, is of another kind, or is not what its manifest describes.
+        Raises ManifestError if the file is missing, is of another kind, or does not match its manifest.
         """
         given = artifact_or_path(source)
         if isinstance(given, Artifact):
@@ -73,9 +73,9 @@ class Artifact:
 
     @classmethod
     def claimed(cls, source: ArtifactLike, *, kind: str | Collection[str] = KINDS) -> Artifact:
-        """Return the artifact at a path whose digest is not compared yet: for what takes `content` next.
+        """Return the artifact at a path without comparing its digest: for a caller that uses `content` next.
 
-        Raises ManifestError as `open` does, but for the digest.
+        Raises ManifestError as `open` does, except for the digest.
         """
         given = artifact_or_path(source)
         if isinstance(given, Artifact):
@@ -83,16 +83,16 @@ class Artifact:
         return cls(given, read_sidecar(given, kind=kind))
 
     def _require_unchanged(self) -> None:
-        """Raise ManifestError where the file has other content than when it was verified."""
+        """Raise ManifestError if the file's content has changed since it was verified."""
         if _described(self.path) != self._seen:
             require_digest(self.path, self.manifest, read_manifest(self.path, kind=KINDS).sha256)
 
     def verified(self) -> Artifact:
-        """Return the artifact once its digest is compared. Raises ManifestError."""
+        """Return the artifact after comparing its digest. Raises ManifestError."""
         return Artifact.open(self.path, kind=self.manifest.kind)
 
     def content(self) -> bytes:
-        """Return the bytes of the file, read once and verified. Raises ManifestError where they are others."""
+        """Return the bytes of the file, read once and verified. Raises ManifestError if they do not match."""
         try:
             content = read_bytes(self.path)
         except OSError as error:
@@ -101,9 +101,9 @@ class Artifact:
         return content
 
     def weights(self) -> bytes:
-        """Return the constants of a model of OpenVINO, which lie beside it, read once and verified.
+        """Return the constants of an OpenVINO model, which are in the file beside it, read once and verified.
 
-        Raises ManifestError where they are others, and for another kind of artifact.
+        Raises ManifestError if they do not match, and for another kind of artifact.
         """
         self.manifest.details_as(OpenVinoDetails)
         try:
@@ -127,13 +127,13 @@ def _described(path: Path) -> tuple[int, ...] | None:
 
 
 ArtifactLike = Union[Artifact, Made, PathLike]
-"""What every stage takes: an artifact, the result of the stage that made it, or a path."""
+"""What every stage accepts: an artifact, the result of the stage that made it, or a path."""
 
 
 def is_of_rtseg(source: ArtifactLike) -> bool:
-    """Return whether it is an artifact, or a path whose file has a manifest beside it.
+    """Return whether source is an artifact, or a path whose file has a manifest beside it.
 
-    A file that is not there counts as one where it would be a checkpoint of rtseg by its name.
+    A missing file counts as one if its name is that of a checkpoint of rtseg.
     """
     given = artifact_or_path(source)
     if isinstance(given, Artifact) or manifest_path(given).exists():
@@ -142,7 +142,7 @@ def is_of_rtseg(source: ArtifactLike) -> bool:
 
 
 def artifact_or_path(source: ArtifactLike) -> Artifact | Path:
-    """Return the artifact that was given, alone or in a result, else the path. Raises SpecError for anything else."""
+    """Return the artifact, given alone or in a result, else the path. Raises SpecError for anything else."""
     given: Any = getattr(source, "artifact", source)
     if isinstance(given, Artifact):
         return given

@@ -1,13 +1,13 @@
-"""What rtseg can make again, kept for the next time: files in one folder for each kind, under the user's cache folder.
+"""A cache of files that rtseg can make again: one folder for each kind, under the user's cache folder.
 
     TIMES = Cache("timing", ".timing", keep=16)
     path = TIMES.path(["10.3.0", "NVIDIA H200"], label="trt10.3.0")
     times = TIMES.read(path)  # None: not there, or damaged
     TIMES.write(path, b"...")
 
-A name holds the digest of everything that decides the content, so what was made from anything else is never found. A
-file is there whole or not at all, and begins with the digest of what follows. Processes and threads may use a folder
-at once. A file may be gone at any moment, and all that it costs is the time to make it again.
+A file's name holds the digest of everything that decides its content, so a file made from other inputs is never found.
+A file is written completely or not at all, and begins with the digest of its content. Processes and threads may use a
+folder at the same time. A file may vanish at any moment; that only costs the time to make it again.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ _DIGEST_BYTES = hashlib.sha256().digest_size
 _NAME_DIGITS = 32
 _LONGEST_LABEL = 80
 
-NO_CACHE_HINT = "RTSEG_CACHE with a folder that can be written"
+NO_CACHE_HINT = "set RTSEG_CACHE to a folder that can be written"
 
 
 _LOGGER = logging.getLogger("rtseg")
 
 
 def cache_folder() -> Path:
-    """Return where rtseg keeps what it can make again: RTSEG_CACHE, else the user's cache folder.
+    """Return the folder of all caches: RTSEG_CACHE, else the user's cache folder.
 
-    A user who has none, as one without a home, gets a folder that is gone when the process ends, and is told once by
-    the logger "rtseg" that nothing is kept. Raises WriteError where there is no place for that either.
+    For a user without one, for example without a home, return a folder that is deleted when the process ends; the
+    logger "rtseg" warns once that nothing is kept. Raises WriteError if no such folder can be made either.
     """
     return kept_folder() or _folder_of_this_process()
 
 
 def kept_folder() -> Path | None:
-    """Return the folder that outlives the process, None where the user has no place for one."""
+    """Return the folder that outlives the process, None if the user has no place for one."""
     if configured := os.environ.get("RTSEG_CACHE"):
         return Path(configured)
     try:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # neither HOME nor an entry among the users: any number may be one in a container
+    except RuntimeError:  # no HOME and no entry among the users, as for an arbitrary user number in a container
         return None
     folder = base / "rtseg"
     there = next((parent for parent in (folder, *folder.parents) if os.path.exists(parent)), folder)
-    # One that is there may be read, whether or not it may be written; "/", the home of many a number, is none.
+    # An existing folder can be read even if it cannot be written; "/", the home of many such users, does not count.
     return folder if there == folder or os.access(there, os.W_OK | os.X_OK) else None
 
 
@@ -75,12 +75,12 @@ def _folder_of_this_process() -> Path:
 
 
 class Cache:
-    """The files of one kind. Files that `path` did not name, of others or of an older rtseg, are left alone."""
+    """The files of one kind. Files that `path` did not name, such as those of an older rtseg, are left alone."""
 
     def __init__(self, name: str, suffix: str, *, keep: int, folder: Path | None = None) -> None:
-        """Take the folder of that name in the user's cache, unless another folder is given.
+        """Use the folder of that name in the user's cache, or the folder given.
 
-        suffix ends the name of every file. keep is how many of them stay: those that were used last.
+        suffix ends the name of every file. keep is how many files stay: the most recently used ones.
         """
         self._name = name
         self._suffix = suffix
@@ -90,17 +90,17 @@ class Cache:
 
     @property
     def folder(self) -> Path:
-        """Where the files lie. It need not exist."""
+        """The folder of the files. It need not exist."""
         return self._folder or cache_folder() / self._name
 
     def path(self, key: object, *, label: str = "") -> Path:
-        """Return where the file lies that is made from key: plain facts, as JSON has them. label is for people."""
+        """Return the path of the file made from key (plain JSON values). label is a readable part of the name."""
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:_NAME_DIGITS]
         words = re.sub(r"[^0-9A-Za-z.]+", "-", label)[:_LONGEST_LABEL].strip("-.").lower()
         return self.folder / f"{words}{'-' if words else ''}{digest}{self._suffix}"
 
     def read(self, path: Path) -> bytes | None:
-        """Return what write was given, None where there is no file or where it is damaged."""
+        """Return what write was given, None if the file is missing or damaged."""
         try:
             with open(path, "rb") as stream:
                 digest, content = stream.read(_DIGEST_BYTES), stream.read()
@@ -112,28 +112,28 @@ class Cache:
         return content
 
     def write(self, path: Path, content: bytes) -> None:
-        """Write the file behind its digest, whole or not at all, and drop the oldest files. Raises WriteError."""
+        """Write the file after its digest, completely or not at all, and drop the oldest files. Raises WriteError."""
         with written_atomically(path) as part, open(part, "wb") as stream:
             stream.write(hashlib.sha256(content).digest())
             stream.write(content)
         self._drop_the_oldest(path)
 
     def used(self, path: Path) -> None:
-        """Count a file as used now, and drop the oldest: for files that something else writes and reads."""
+        """Count a file as used now, and drop the oldest: for files that other software writes and reads."""
         _touch(path)
         self._drop_the_oldest(path)
 
     @contextlib.contextmanager
     def locked(self, path: Path) -> Iterator[None]:
-        """Hold the lock of a file until leaving, so that what is read in between is still there when it is written.
+        """Hold the lock of a file in a with block, so that no other process writes it between a read and a write.
 
-        The lock ends with the process: a killed one leaves none behind. Where the system has no locks, as Windows,
-        the last writer wins. Raises WriteError where the lock's own file cannot be written.
+        The lock ends with the process: a killed process leaves none behind. On systems without locks, such as Windows,
+        the last writer wins. Raises WriteError if the lock file cannot be written.
         """
-        lock = path.with_name(f"{path.name}.lock")  # which goes when the file is dropped
+        lock = path.with_name(f"{path.name}.lock")  # it is removed together with the file
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
-            stream = open(lock, "ab")  # noqa: SIM115, closed below: what the caller raises is not ours to reword
+            stream = open(lock, "ab")  # noqa: SIM115, closed below: a with would also catch errors of the caller
         except OSError as error:
             raise write_error(lock, error) from error
         with stream:
@@ -141,7 +141,10 @@ class Cache:
             yield
 
     def _drop_the_oldest(self, newest: Path) -> None:
-        """Remove all but the newest files, whatever its clock says, with what lies beside them under longer names."""
+        """Remove all but the newest files, and the files beside them whose longer names begin with theirs.
+
+        `newest` stays, whatever the clock of the file system says.
+        """
         others: list[tuple[float, Path]] = []
         with contextlib.suppress(OSError):
             for path in newest.parent.iterdir():
@@ -155,13 +158,13 @@ class Cache:
 
 
 def _touch(path: Path) -> None:
-    with contextlib.suppress(OSError):  # a folder that may be read and not written still serves
+    with contextlib.suppress(OSError):  # a read-only folder still serves
         os.utime(path)
 
 
 def _lock(stream: BinaryIO) -> None:
-    if sys.platform != "win32":  # which has no fcntl
-        with contextlib.suppress(ImportError, OSError):  # some other systems lack it, some folders locks
+    if sys.platform != "win32":  # Windows has no fcntl
+        with contextlib.suppress(ImportError, OSError):  # some other systems lack fcntl, some folders lack locks
             import fcntl
 
             fcntl.flock(stream, fcntl.LOCK_EX)

@@ -1,7 +1,7 @@
-"""What a manifest says beyond its common fields, by what made the file: one type for each.
+"""The part of a manifest that depends on what made the file: one type for each maker.
 
-In JSON the field "made_by" names the type. Files of the first format have no such field and are told apart by what
-they hold.
+In JSON the field "made_by" names the type. Manifests of the first format lack this field; their other fields show the
+type.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rtseg.errors import ManifestError
 from rtseg.specs.versioned_json import require_field_types
 
 Digest = Optional[str]
-"""Hexadecimal SHA-256; None where there is nothing to take it of."""
+"""Hexadecimal SHA-256; None if there is no file to digest."""
 
 OptionalReport = Optional[Mapping[str, Any]]
 DetailsType = TypeVar("DetailsType", bound="Details")
@@ -22,7 +22,7 @@ DetailsType = TypeVar("DetailsType", bound="Details")
 
 @dataclass(frozen=True)
 class Details:
-    """Nothing beyond the common fields."""
+    """Nothing in addition to the common fields."""
 
     made_by: ClassVar[str] = ""
 
@@ -35,7 +35,7 @@ class Details:
     def from_json(cls: type[DetailsType], data: Mapping[str, Any], *, strict: bool = True) -> DetailsType:
         """Return the details that to_json described, without "made_by".
 
-        Raises SpecError for a field of another type, and unless strict is False ManifestError for one that is unknown.
+        Raises SpecError for a field of another type. Raises ManifestError for an unknown field, unless strict is False.
         """
         known = {entry.name for entry in fields(cls)}
         if strict and (unknown := sorted(set(data) - known)):
@@ -53,8 +53,9 @@ class Details:
 class TrainingDetails(Details):
     """How weights were trained.
 
-    history has one record for each epoch: epoch, loss, learning_rate and, where it was validated, miou. class_shares
-    are the classes' parts of the labelled pixels. backbone_sha256 is of the file that the backbone started from.
+    history has one record for each epoch: epoch, loss, learning_rate and, if the epoch was validated, miou.
+    class_shares are the classes' fractions of the labelled pixels. backbone_sha256 is the digest of the file that the
+    backbone started from.
     """
 
     made_by: ClassVar[str] = "training"
@@ -73,7 +74,7 @@ class TrainingDetails(Details):
 
 @dataclass(frozen=True)
 class WeightImportDetails(Details):
-    """Where weights were imported from, and what became of each of the file's keys: taken, renamed or dropped."""
+    """Where weights were imported from, and what happened to each of the file's keys: taken, renamed or dropped."""
 
     made_by: ClassVar[str] = "weight import"
 
@@ -85,7 +86,7 @@ class WeightImportDetails(Details):
 class ExportDetails(Details):
     """The comparison with PyTorch, input by input, and the operators that TensorRT 8.5 does not parse.
 
-    written_for is "gpu" or "cpu", whichever form of the network the graph has, "" where one form serves all.
+    written_for is the form of the network in the graph: "gpu" or "cpu", or "" if one form serves both.
     """
 
     made_by: ClassVar[str] = "export"
@@ -110,10 +111,10 @@ class OnnxImportDetails(Details):
 class QuantizationDetails(Details):
     """How a graph became INT8 or FP16.
 
-    target names the runtime that the INT8 is placed for. table describes the calibration table, None without one.
-    excluded are the operators that the user kept out, budget what was measured for --max-drop. census counts operators
-    and multiply-accumulates by precision. written_for is that of the FP32 file (ExportDetails), grandparent_sha256 its
-    parent.
+    target is the runtime that the INT8 is placed for. table describes the calibration table, None without one.
+    excluded are the operators that the user kept in floating point, budget what was measured for --max-drop. census
+    counts operators and multiply-accumulates by precision. written_for is that of the FP32 file (ExportDetails),
+    grandparent_sha256 the digest of that file's parent.
     """
 
     made_by: ClassVar[str] = "quantization"
@@ -130,14 +131,15 @@ class QuantizationDetails(Details):
 
 @dataclass(frozen=True)
 class EngineDetails(Details):
-    """What built an engine, for which GPUs, and what was proven of it.
+    """What built an engine, for which GPUs, and what was proven about it.
 
-    runtime is "tensorrt" or "tensorrt-rtx", release its version. compute_capabilities are such as "8.9"; portable says
-    that later ones can run it too. gpu is the name of the GPU that TensorRT built on, "" for TensorRT for RTX.
-    typed: the graph holds the precisions, and no builder flag names one. source_sha256 is of the graph of the file,
-    lowered_sha256 of the one that was compiled, layers_sha256 of the JSON about its layers. rewriting are the graph
-    passes that were applied before, and what they saved; nothing where none was asked for. settings are those of the
-    build, audit the proof of its precision. grandparent_sha256 is the parent of the file it was built from.
+    runtime is "tensorrt" or "tensorrt-rtx", release its version. compute_capabilities are strings such as "8.9";
+    portable means that later ones can run the engine too. gpu is the name of the GPU that TensorRT built on, "" for
+    TensorRT for RTX. typed means that the graph holds the precisions and no builder flag sets them. source_sha256 is
+    the digest of the file's graph, lowered_sha256 of the graph that was compiled, layers_sha256 of the JSON about the
+    layers. rewriting describes the graph passes applied before and what they saved; empty if none were asked for.
+    settings are those of the build, audit the proof of its precision. grandparent_sha256 is the digest of the parent of
+    the file that the engine was built from.
     """
 
     made_by: ClassVar[str] = "build"
@@ -163,13 +165,13 @@ class EngineDetails(Details):
 
 @dataclass(frozen=True)
 class OpenVinoDetails(Details):
-    """What stored a model of OpenVINO, and what was proven of it.
+    """What stored an OpenVINO model, and what was proven about it.
 
-    runtime is "openvino", release its version. weights_sha256 is of the file of constants beside the graph. target
-    names the runtime that INT8 is placed for, "" for other precisions. identical_on are the inputs on which the stored
-    model gave the same bits as the ONNX file. compared_with is what quantised values were compared with, "" where there
-    are none and where it is not installed, which notes say. grandparent_sha256 is the parent of the ONNX file, which is
-    the manifest's parent.
+    runtime is "openvino", release its version. weights_sha256 is the digest of the file of constants beside the graph.
+    target is the runtime that INT8 is placed for, "" for other precisions. identical_on lists the inputs on which the
+    stored model gave the same bits as the ONNX file. compared_with names what quantised values were compared with; it
+    is "" if there are none or if it is not installed, and notes say which. grandparent_sha256 is the digest of the
+    parent of the ONNX file; the ONNX file is the manifest's parent.
     """
 
     made_by: ClassVar[str] = "OpenVINO build"
@@ -199,7 +201,7 @@ _BY_MAKER = {details.made_by: details for details in _TYPES}
 
 
 def written_for(details: Details) -> str:
-    """Return which form of its network a graph has, "cpu" or "gpu", "" where one serves all or where nobody said."""
+    """Return the form of the network in a graph, "cpu" or "gpu"; "" if one form serves both or none is recorded."""
     return details.written_for if isinstance(details, (ExportDetails, QuantizationDetails)) else ""
 
 
@@ -217,9 +219,9 @@ def details_from_json(data: Mapping[str, Any]) -> Details:
 
 
 def details_of_the_first_format(kind: str, data: Mapping[str, Any]) -> Details:
-    """Return the details in a manifest of the format rtseg/1, in which they were plain values. Raises SpecError.
+    """Return the details in a manifest of the format rtseg/1, where they were plain values. Raises SpecError.
 
-    Fields that rtseg does not keep any more are left out.
+    Fields that rtseg no longer keeps are left out.
     """
     values = dict(data)
     values["grandparent_sha256"] = values.pop("from", None)
@@ -236,7 +238,7 @@ def details_of_the_first_format(kind: str, data: Mapping[str, Any]) -> Details:
 
 
 def _first_engine(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the first format's fields by their present names; it said neither runtime nor release the same way."""
+    """Return the first format's fields by their present names; it stored runtime and release in another form."""
     capabilities = values.get("compute_capabilities") or list(filter(None, [values.get("compute_capability")]))
     return {
         **values,

@@ -1,7 +1,7 @@
-"""Files that are written whole or not at all, read whole, their digests, and words that become parts of names.
+"""Safe file access: whole writes, whole reads, digests, and words that become parts of file names.
 
-What a path holds is replaced only where it is a regular file. A symbolic link is replaced itself, and what it points to
-stays as it is: the file there may be an artifact, whose manifest would tell of another one.
+Only a regular file is ever replaced. A symbolic link is replaced itself and its target stays unchanged: the target may
+be an artifact, whose manifest would then describe another file.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ PathLike = Union[str, "os.PathLike[str]"]
 
 
 def sha256_of(path: PathLike) -> str:
-    """Return the hexadecimal SHA-256 of the file's bytes. Raises OSError, also for what is no regular file."""
+    """Return the hexadecimal SHA-256 of the file's bytes. Raises OSError, also for anything but a regular file."""
     digest = hashlib.sha256()
-    if not require_regular_file(path):  # reading what only says so may wait, see read_bytes
+    if not require_regular_file(path):  # a file that claims to be empty may block a reader, see read_bytes
         return digest.hexdigest()
     with open(path, "rb") as stream:
         while chunk := stream.read(1 << 20):
@@ -34,7 +34,7 @@ def sha256_of(path: PathLike) -> str:
 
 
 def require_regular_file(path: PathLike) -> int:
-    """Return the size of a file in bytes. Raises OSError for what is none, saying what it is.
+    """Return the size of a file in bytes. Raises OSError, naming the kind, for anything but a regular file.
 
     Reading a named pipe would wait for ever, and a device may never end.
     """
@@ -46,9 +46,9 @@ def require_regular_file(path: PathLike) -> int:
 
 
 def read_bytes(path: PathLike) -> bytes:
-    """Return the content of a regular file, of which no more is read than its size says and one byte.
+    """Return the content of a regular file, reading at most one byte more than its size.
 
-    A file of a system's own (in /proc) may wait for what comes, but says that it is empty. Raises OSError.
+    A file of the kernel (in /proc) may block a reader although its size is 0: it counts as empty. Raises OSError.
     """
     size = require_regular_file(path)
     if not size:
@@ -58,21 +58,22 @@ def read_bytes(path: PathLike) -> bytes:
 
 
 def read_utf8(path: PathLike) -> str:
-    """Return the UTF-8 text of a regular file, lines ended by a line feed.
+    """Return the UTF-8 text of a regular file, with line feeds as line ends.
 
-    Raises OSError, and UnicodeDecodeError for what is not UTF-8.
+    Raises OSError, and UnicodeDecodeError if the content is not UTF-8.
     """
     return read_bytes(path).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
 @contextlib.contextmanager
 def written_together(*paths: PathLike) -> Iterator[tuple[Path, ...]]:
-    """Give the path of a new, empty file beside each of `paths`; on leaving without an error they become `paths`.
+    """Yield the path of a new, empty file beside each of `paths`; on leaving without an error they become `paths`.
 
-    Each has a name of its own that nobody could foresee, so several may write one path at once, the last to end stays,
-    and no link that lies in wait is followed. All are flushed to disk before the first is renamed, and removed after an
-    error. A file that is replaced hands on its mode. Missing folders are made. Raises WriteError for anything the file
-    system refuses, where something other than a regular file is at one of the paths, and where one was never written.
+    Their names are random: several writers of the same path do not disturb each other, the last one to finish wins,
+    and no prepared link is followed. All files are flushed to disk before the first is renamed, and removed after an
+    error. A new file keeps the mode of the file that it replaces. Missing folders are made. Raises WriteError for
+    anything the file system refuses, if something other than a regular file is at one of the paths, and if one of the
+    files was never written.
     """
     targets = [Path(path) for path in paths]
     parts = [_Part(target) for target in targets]
@@ -92,10 +93,10 @@ def written_together(*paths: PathLike) -> Iterator[tuple[Path, ...]]:
 
 
 class _Part:
-    """A file on its way to a name."""
+    """A file that does not have its final name yet."""
 
     path: Path
-    """Where it lies, once it is created."""
+    """The path of the file, once it is created."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
@@ -104,44 +105,44 @@ class _Part:
         self._candidate: Path | None = None
 
     def create(self) -> None:
-        """Make it, empty. Raises OSError."""
-        self._target.parent.mkdir(parents=True, exist_ok=True)  # first: without it no name is found to be too long
+        """Create the empty file. Raises OSError."""
+        self._target.parent.mkdir(parents=True, exist_ok=True)  # first: else a name that is too long goes unnoticed
         self._mode = _replaceable(self._target)
-        # While it is written nobody may read it who may not read the one that it replaces.
+        # While it is being written, nobody may read it who could not read the file that it replaces.
         access = 0o666 if self._mode is None else 0o600
         while self._stream is None:
             self._candidate = self._target.with_name(_part_name(self._target.stem, self._target.suffix))
             try:
-                # It stays open, so that no other file comes to have its number.
+                # It stays open, so that no other file can get its inode number.
                 self._stream = open(  # noqa: SIM115
                     self._candidate, "xb", opener=lambda path, flags: os.open(path, flags, access)
                 )
             except FileExistsError:
-                self._candidate = None  # another's, to be left alone
+                self._candidate = None  # another writer's file: leave it alone
             else:
                 self.path = self._candidate
         os.utime(self.path, (0, 0))
         self._untouched = os.lstat(self.path).st_mtime_ns
 
     def finish(self) -> None:
-        """Flush it to disk. Raises OSError where it is not the file that was made here, or nothing was written."""
+        """Flush it to disk. Raises OSError if it is not the file that was created, or if nothing was written."""
         assert self._stream is not None
         described = os.lstat(self.path)
         if _identity(described) != _identity(os.fstat(self._stream.fileno())):
             raise OSError(f"{self.path} was exchanged while it was written")
-        if not described.st_size and described.st_mtime_ns == self._untouched:  # which opening it to write changes
+        if not described.st_size and described.st_mtime_ns == self._untouched:  # opening it to write changes the time
             raise OSError("nothing was written into it")
         os.fsync(self._stream.fileno())
 
     def replace(self) -> None:
-        """Give it its name. Raises OSError."""
+        """Rename it to its final name. Raises OSError."""
         self._close()
         if self._mode is not None:
             os.chmod(self.path, self._mode)
         os.replace(self.path, self._target)
 
     def remove(self) -> None:
-        """Remove it where it is still there, also one whose making was interrupted."""
+        """Remove it if it still exists, also if its creation was interrupted."""
         self._close()
         if self._candidate is not None:
             with contextlib.suppress(OSError):
@@ -157,11 +158,11 @@ def _identity(described: os.stat_result) -> tuple[int, int]:
 
 
 _LONGEST_STEM = 150
-"""Bytes: with what is put around it a name then stays below the 255 bytes that file systems allow."""
+"""Bytes: with the parts added around it, a name stays below the 255 bytes that file systems allow."""
 
 
 def _part_name(stem: str, suffix: str) -> str:
-    # Not the process id: threads share it, and so do processes of several containers that share a folder.
+    # Random, not the process id: threads share that, and so do processes of several containers with a common folder.
     short = stem if len(os.fsencode(stem)) <= _LONGEST_STEM else stem[:30]
     return f".{short}.{secrets.token_hex(8)}.part{suffix if len(suffix) <= 20 else ''}"
 
@@ -180,9 +181,9 @@ def _kind(mode: int) -> str:
 
 
 def _replaceable(target: Path) -> int | None:
-    """Return the mode of the regular file at target, None where there is none or a link to one.
+    """Return the mode of the regular file at target, None if there is none or a link to one.
 
-    Raises OSError for anything else that is there, by itself or behind a link.
+    Raises OSError for anything else, at the path itself or behind a link.
     """
     try:
         described = os.lstat(target)
@@ -190,7 +191,7 @@ def _replaceable(target: Path) -> int | None:
         return None
     linked = stat.S_ISLNK(described.st_mode)
     if linked:
-        if os.readlink(target).startswith("/proc/"):  # /dev/stdout and its like, whatever is behind them
+        if os.readlink(target).startswith("/proc/"):  # /dev/stdout and the like, whatever is behind them
             raise OSError(f"{target} is a link of the system")
         try:
             described = os.stat(target)
@@ -203,19 +204,19 @@ def _replaceable(target: Path) -> int | None:
 
 
 def write_error(target: Path, error: OSError) -> WriteError:
-    """Return what to raise where the file system refuses to write target."""
+    """Return the error to raise if the file system refuses to write target."""
     return WriteError(f"cannot write {target}: {error.strerror or error}", hint="another folder, or free some space")
 
 
 @contextlib.contextmanager
 def written_atomically(path: PathLike) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on leaving without an error it becomes `path`. Raises WriteError."""
+    """Yield a temporary path beside `path`; on leaving without an error it becomes `path`. Raises WriteError."""
     with written_together(path) as (part,):
         yield part
 
 
 def require_replaceable(*paths: PathLike) -> None:
-    """Raise WriteError where something other than a regular file is at one of the paths. Writes nothing."""
+    """Raise WriteError if something other than a regular file is at one of the paths. Writes nothing."""
     for path in paths:
         try:
             _replaceable(Path(path))
@@ -224,7 +225,7 @@ def require_replaceable(*paths: PathLike) -> None:
 
 
 def require_writable(*paths: PathLike) -> None:
-    """Raise WriteError where no file could be written at one of the paths: for long work that ends with writing."""
+    """Raise WriteError if no file could be written at one of the paths: for long work that ends in writing."""
     for path in map(Path, paths):
         part = _Part(path)
         try:
@@ -236,7 +237,7 @@ def require_writable(*paths: PathLike) -> None:
 
 
 def write_text_atomically(path: PathLike, text: str) -> None:
-    """Write text as UTF-8 so that a reader sees the old content or the new, never a mixture."""
+    """Write text as UTF-8 so that a reader sees either the old content or the new, never a mixture."""
     with written_atomically(path) as part:
         part.write_text(text, encoding="utf-8")
 
@@ -245,8 +246,8 @@ _LONGEST_WORD = 80
 
 
 def name_part(word: str) -> str:
-    """Return a word as a part of a file name: letters, digits and ._+- alone, no dot in front, none beside another.
+    """Return a word as a part of a file name: only letters, digits and ._+-, no leading dot, no two dots in a row.
 
-    For words that come out of a file, so that none of them leads to another folder. Empty where nothing is left.
+    For words that come from a file, so that none of them leads to another folder. Empty if nothing is left.
     """
     return re.sub(r"(?:[^A-Za-z0-9._+-]|\.{2,})+", "-", word)[:_LONGEST_WORD].strip("-.")

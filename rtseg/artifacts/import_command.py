@@ -1,4 +1,4 @@
-"""The command that takes in somebody's ONNX file, with the options that the file itself shows."""
+"""The `rtseg import-onnx` command for an ONNX file of another exporter, with the options that the file reveals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RGB = 3
 
 @dataclass(frozen=True)
 class _End:
-    """An input or an output as the file states it; a side that it leaves open is 0."""
+    """An input or an output as the file states it; a dimension that the file leaves open is 0."""
 
     name: str
     element: int
@@ -27,10 +27,10 @@ class _End:
 
 
 def import_command(path: str | os.PathLike[str]) -> str:
-    """Return the command `rtseg import-onnx PATH ...` for an ONNX file; what nobody can see in it is left to choose.
+    """Return the command `rtseg import-onnx PATH ...` for an ONNX file; placeholders stand for what it does not reveal.
 
-    Of a file that cannot be read, or is no ONNX file, that is the command without options. It can be pasted once N and
-    HxW are numbers; imagenet and --no-align-corners are what most networks have.
+    For a file that cannot be read, or is not ONNX, return the command without options. The command can be pasted once
+    N and HxW are replaced by numbers; imagenet and --no-align-corners suit most networks.
     """
     command = f"rtseg import-onnx {os.fspath(path)}"
     try:
@@ -84,7 +84,7 @@ def _ends(content: Content) -> tuple[list[_End], list[_End]]:
 
 
 def _end(content: Content, begin: int, end: int) -> _End:
-    """Return what a ValueInfoProto says: name = 1, type = 2, tensor_type = 1, elem_type = 1, shape = 2, dim = 1."""
+    """Read a ValueInfoProto (name = 1, type = 2, tensor_type = 1, elem_type = 1, shape = 2, dim = 1)."""
     name = b"".join(_texts(content, begin, end, 1)).decode("utf-8", "replace")
     element, sides = 0, []
     for kind in _inside(content, begin, end, 2):
@@ -96,7 +96,7 @@ def _end(content: Content, begin: int, end: int) -> _End:
 
 
 def _inside(content: Content, begin: int, end: int, wanted: int) -> Iterator[tuple[int, int]]:
-    """Give where each message in that field begins and ends."""
+    """Yield where each message in that field begins and ends."""
     for number, wire, value, after in fields_of(content, begin, end):
         if number == wanted and wire == SIZED:
             yield value, after

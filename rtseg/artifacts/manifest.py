@@ -1,9 +1,8 @@
-"""A file and its manifest: what it is, where it came from, and proof that it is still the same.
+"""The manifest of a file: what the file is, where it came from, and proof that it has not changed.
 
-Every artifact is a file plus the sidecar `<file>.json`. Both are written to temporary names in the
-same folder, flushed to disk and renamed together, so a reader never meets half a file; a process killed
-in between leaves at most hidden files with `.part` in their names. On load the digest is compared
-before the file is parsed.
+Every artifact is a file plus the sidecar `<file>.json`. Both are written under temporary names in the same folder,
+flushed to disk and renamed together, so a reader never sees an incomplete file. A process killed in between leaves at
+most hidden files with `.part` in their names. On load the digest is compared before the file is parsed.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ KINDS = ("checkpoint", "onnx", "engine", "openvino")
 class Manifest:
     """The sidecar of one artifact.
 
-    weights says where the parameters come from, details what the file's kind adds.
+    weights says where the parameters come from; details adds the facts of the file's kind.
     """
 
     kind: str
@@ -73,11 +72,11 @@ class Manifest:
         return values
 
     def details_as(self, expected: type[DetailsType]) -> DetailsType:
-        """Return the details as that type. Raises ManifestError where something else made the file."""
+        """Return the details as that type. Raises ManifestError if the file was made in another way."""
         if not isinstance(self.details, expected):
             raise ManifestError(
-                f"the manifest of {self.network} is of a file that was made in another way",
-                got=self.details.made_by or "nothing said",
+                f"the manifest of {self.network} describes a file that was made in another way",
+                got=self.details.made_by or "no record",
                 expected=expected.made_by,
             )
         return self.details
@@ -115,27 +114,27 @@ def _details(values: Mapping[str, Any]) -> Details:
 
 
 def manifest_path(path: PathLike) -> Path:
-    """Return the sidecar's path of the artifact at path."""
+    """Return the sidecar path of the artifact at path."""
     return Path(f"{os.fspath(path)}.json")
 
 
 def weights_path(path: PathLike) -> Path:
-    """Return where the constants of a model of OpenVINO lie: NAME.bin beside NAME.xml."""
+    """Return the path of an OpenVINO model's constants: NAME.bin beside NAME.xml."""
     return Path(path).with_suffix(".bin")
 
 
 def require_separate(output: PathLike, *inputs: PathLike | None) -> None:
-    """Raise WriteError where writing output would overwrite one of the inputs, or an input's manifest."""
+    """Raise WriteError if writing output would overwrite one of the inputs, or an input's manifest."""
     for given in inputs:
         if given is not None and os.path.realpath(output) in map(os.path.realpath, (given, manifest_path(given))):
             raise WriteError(f"writing {output} would overwrite what belongs to {given}", hint="another name")
 
 
 def write_manifest(path: PathLike, manifest: Manifest, *, sidecar: Path | None = None) -> Manifest:
-    """Write the sidecar of the finished file at path and return it with digest and tools filled in.
+    """Write the sidecar of the finished file at path; return the manifest with digest and tools filled in.
 
-    A file that does not have its name yet says where its sidecar goes. Raises WriteError, and ManifestError for values
-    that JSON does not have.
+    sidecar is where to write it if the file does not have its final name yet. Raises WriteError, and ManifestError for
+    values that JSON cannot hold.
     """
     values = {entry.name: getattr(manifest, entry.name) for entry in fields(manifest)}
     values["sha256"] = sha256_of(path)
@@ -143,17 +142,17 @@ def write_manifest(path: PathLike, manifest: Manifest, *, sidecar: Path | None =
     complete = Manifest(**values)
     try:
         text = json.dumps(complete.to_json(), indent=2, allow_nan=False)
-    except ValueError as error:  # which nobody could read again
+    except ValueError as error:  # nobody could read it again
         raise ManifestError(f"the manifest of {path} would hold NaN or infinity: {error}") from error
     if sidecar is None:
         write_text_atomically(manifest_path(path), text + "\n")
-    else:  # which gets its name together with the file
+    else:  # the sidecar gets its final name together with the file
         sidecar.write_text(text + "\n", encoding="utf-8")
     return complete
 
 
 def is_intact(path: PathLike) -> bool:
-    """Return whether there is an artifact at path that is what its manifest describes."""
+    """Return whether the file at path matches its manifest."""
     try:
         read_manifest(path, kind=KINDS)
     except ManifestError:
@@ -162,11 +161,11 @@ def is_intact(path: PathLike) -> bool:
 
 
 def read_manifest(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
-    """Return the verified manifest of the file at path, which is of that kind or of one of those.
+    """Return the verified manifest of the file at path; kind is the expected kind, or several.
 
-    Raises ManifestError when the file or its sidecar is missing or unreadable, describes another kind of artifact, or
-    carries another digest than the file has, and for an ONNX file whose weights lie in other files: no digest of it
-    tells that they are still the same. Of a model of OpenVINO the file of its constants is compared too.
+    Raises ManifestError if the file or its sidecar is missing or unreadable, describes another kind of artifact, or has
+    another digest than the file, and for an ONNX file with weights in other files, which its digest does not cover. For
+    an OpenVINO model the digest of the file of its constants is compared too.
     """
     manifest = read_sidecar(path, kind=kind)
     require_digest(path, manifest, sha256_of(path))
@@ -182,19 +181,19 @@ def read_manifest(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
 
 
 def unreadable_weights(path: PathLike, manifest: Manifest, error: OSError) -> ManifestError:
-    """Return what to raise where the constants of a model of OpenVINO cannot be read."""
+    """Return the error to raise if the constants of an OpenVINO model cannot be read."""
     return ManifestError(
         f"cannot read {weights_path(path)}, the constants of {path}: {error.strerror}",
-        hint=f"all three files: they travel together; or {_remake_command(manifest)}",
+        hint=f"copy all three files, which travel together; or {_remake_command(manifest)}",
     )
 
 
 def require_weights_digest(path: PathLike, manifest: Manifest, digest: str) -> None:
-    """Raise ManifestError unless the digest is that of the constants that the manifest of a model of OpenVINO names."""
+    """Raise ManifestError unless the digest is that of the constants in the manifest of an OpenVINO model."""
     expected = manifest.details_as(OpenVinoDetails).weights_sha256
     if expected != digest:
         raise ManifestError(
-            f"{weights_path(path)} is not the file that the manifest of {path} tells of",
+            f"{weights_path(path)} does not match the manifest of {path}",
             got=f"sha256 {digest[:12]}",
             expected=f"sha256 {expected[:12]}",
             hint=_remake_command(manifest),
@@ -202,7 +201,7 @@ def require_weights_digest(path: PathLike, manifest: Manifest, digest: str) -> N
 
 
 def require_own_weights(path: PathLike) -> None:
-    """Raise ManifestError for an ONNX file with weights in other files, naming the command that takes them in."""
+    """Raise ManifestError for an ONNX file with weights in other files, with the command that imports it whole."""
     if others := external_files(path):
         raise ManifestError(
             f"{path} has weights in another file, which its digest does not cover",
@@ -213,9 +212,9 @@ def require_own_weights(path: PathLike) -> None:
 
 
 def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
-    """Return the manifest beside the file at path. The file is there, but its digest is not compared yet.
+    """Return the manifest beside the file at path. The file exists, but its digest is not compared yet.
 
-    Raises ManifestError as read_manifest does, but for the digest.
+    Raises ManifestError as read_manifest does, except for the digest.
     """
     sidecar, kinds = manifest_path(path), (kind,) if isinstance(kind, str) else tuple(kind)
     try:
@@ -243,21 +242,21 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
 
 
 def _where_from(path: PathLike) -> str:
-    """Return what to try with a file that has no manifest."""
+    """Return what to try for a file without a manifest."""
     together = "copy both; file and manifest travel together"
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
         return f"{import_command(path)} (or what its author says), if another exporter wrote it; else {together}"
     graph = Path(path).with_suffix(".xml")
     if suffix == ".bin" and manifest_path(graph).exists():
-        return f"{graph}, whose constants these are"
+        return f"{graph}, whose constants are in this file"
     if suffix in (".pth", ".pt", ".ckpt", ".tar", ".bin"):
         return f"rtseg import-checkpoint NETWORK {path} --classes NAME|N"
     return together
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def require_kind(path: PathLike, manifest: Manifest, kinds: Collection[str]) -> None:
@@ -267,10 +266,10 @@ def require_kind(path: PathLike, manifest: Manifest, kinds: Collection[str]) -> 
 
 
 def require_digest(path: PathLike, manifest: Manifest, digest: str) -> None:
-    """Raise ManifestError, with the command that makes the file again, unless the digest is the manifest's."""
+    """Raise ManifestError, with the command that makes the file again, unless the digest matches the manifest."""
     if manifest.sha256 != digest:
         raise ManifestError(
-            f"{path} is not the file its manifest tells of",
+            f"{path} does not match its manifest",
             got=f"sha256 {digest[:12]}",
             expected=f"sha256 {manifest.sha256[:12]}",
             hint=_remake_command(manifest),
@@ -301,7 +300,7 @@ _TOOLS = (
 
 
 def tool_versions() -> dict[str, str]:
-    """Return the versions of what made or ran something here, as far as installed."""
+    """Return the versions of the installed tools that make or run artifacts."""
     versions = {"python": platform.python_version()}
     for package in _TOOLS:
         with contextlib.suppress(metadata.PackageNotFoundError):

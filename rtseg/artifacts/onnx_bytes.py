@@ -1,7 +1,7 @@
-"""What an ONNX file says of itself, read off its bytes without the package onnx: its operators, and weights elsewhere.
+"""Facts about an ONNX file, read from its bytes without the package onnx: its operators, and weights in other files.
 
-An ONNX file is a protobuf message: fields, each with a number and one of a few wire types. Only the fields on the way
-to tensors are entered; weights that lie in the file itself are stepped over, so that large files cost no time.
+An ONNX file is a protobuf message: fields, each with a number and one of a few wire types. Only the fields that lead to
+tensors are entered; weights in the file itself are skipped, so large files take no longer.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rtseg.artifacts.files import require_regular_file
 Content = Union[bytes, mmap.mmap]
 
 Field = tuple[int, int, int, int]
-"""Number, wire type, value, and where it ends."""
+"""Number, wire type, value, and where the field ends."""
 
 VARINT, _EIGHT, SIZED, _START, _END, _FOUR = range(6)
 
@@ -32,28 +32,28 @@ _INSIDE: Mapping[str, Mapping[int, str]] = {
     "sparse": {1: _TENSOR, 2: _TENSOR},
     _TENSOR: {},
 }
-"""By message, what the numbers of those fields hold that lead to tensors (onnx.proto)."""
+"""For each message, the message in each numbered field on the way to tensors (onnx.proto)."""
 
 _OPERATOR_TYPE, _EXTERNAL_DATA = 4, 13
 _LOCATION, _EXTERNAL = 14, 1
-"""The field of a tensor that says where its values are, and the value that says: in another file."""
+"""The field of a tensor that says where its values are, and the value that means: in another file."""
 
 _KEY, _VALUE = 1, 2
 _DEEPEST = 200
-"""Messages within one another: more than any reader of protobuf takes."""
+"""Messages nested in one another: more than any reader of protobuf accepts."""
 
 
 def external_files(path: str | os.PathLike[str]) -> list[str]:
-    """Return the names of the files that an ONNX file takes values from, as it has them; none where all are its own.
+    """Return the names of the other files that an ONNX file takes values from, as it spells them; none if it has all.
 
-    A file that is no ONNX ends the search where its bytes make no sense: whoever reads it refuses it. Raises OSError.
+    In a file that is not ONNX the search ends where the bytes make no sense; later readers refuse it. Raises OSError.
     """
     with mapped(path) as content:
         return external_files_of(content)
 
 
 def external_files_of(content: Content) -> list[str]:
-    """Return what external_files returns, of the bytes of a file."""
+    """Return what external_files returns, for the bytes of a file."""
     found: dict[str, None] = {}
     for message, fields in _messages(content):
         if message != _TENSOR:
@@ -83,7 +83,7 @@ def operator_types(path: str | os.PathLike[str]) -> frozenset[str]:
 
 @contextlib.contextmanager
 def mapped(path: str | os.PathLike[str]) -> Iterator[Content]:
-    """Give the bytes of a file without reading those that nobody asks for. Raises OSError."""
+    """Yield the bytes of a file; only those that are used are read from disk. Raises OSError."""
     if not require_regular_file(path):
         yield b""
         return
@@ -92,7 +92,7 @@ def mapped(path: str | os.PathLike[str]) -> Iterator[Content]:
 
 
 def _messages(content: Content) -> Iterator[tuple[str, list[Field]]]:
-    """Give every message that _INSIDE leads to, with its fields."""
+    """Yield every message that _INSIDE leads to, with its fields."""
     waiting = [("model", 0, len(content), 0)]
     while waiting:
         message, begin, end, depth = waiting.pop()
@@ -115,9 +115,9 @@ def _location(content: Content, begin: int, end: int) -> str:
 
 
 def fields_of(content: Content, begin: int, end: int) -> Iterator[Field]:
-    """Give number, wire type and value of each field of a message, and where it ends.
+    """Yield number, wire type and value of each field of a message, and where the field ends.
 
-    The value of a sized field is where its bytes begin. What stands in groups, which ONNX has none of, is passed over.
+    The value of a sized field is where its bytes begin. Groups, which ONNX does not use, are skipped.
     """
     position, groups = begin, 0
     while position < end:
@@ -143,7 +143,7 @@ def fields_of(content: Content, begin: int, end: int) -> Iterator[Field]:
 
 
 def _varint(content: Content, position: int, end: int) -> tuple[int, int]:
-    """Return a number of seven bits to the byte, and where it ends; a place behind the end where it has none."""
+    """Return a number stored as seven bits a byte, and where it ends; a position behind the end if it is cut off."""
     value = shift = 0
     while position < end and shift < 70:
         byte = content[position]

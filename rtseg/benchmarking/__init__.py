@@ -1,1 +1,1 @@
-"""How fast a step is: clocks, stop rule, statistics, environment. Knows only something that can be called."""
+"""Measures how fast a step is: clocks, stop rule, statistics, environment. A step is anything that can be called."""

@@ -1,4 +1,4 @@
-"""What is timed. Each boundary has a name that stands in every row; never one number for three things."""
+"""What is timed. Every row names its boundary, so one number never stands for three different things."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ _BOUNDARIES_OF_INTERFACE = {"scores": ("network",), "logits": ("engine", "frame"
 
 
 def boundaries_of(interface: str) -> tuple[str, ...]:
-    """Return the boundaries that a graph with that interface lets one time."""
+    """Return the names of the boundaries that can be timed for a graph with that interface."""
     return _BOUNDARIES_OF_INTERFACE[interface]
 
 
 def boundary_step(segmenter: Segmenter, boundary: str, image: NDArray[np.uint8]) -> Callable[[], None]:
-    """Return a step that takes the image through a boundary of the segmenter, on buffers in place.
+    """Return a step that takes the image through a boundary of the segmenter, on preallocated buffers.
 
-    Tensors and logits lie where the graph computes, in a GPU's memory on a GPU; only a frame's ends are the host's.
+    Tensors and logits are where the graph computes: on a GPU, in its memory. Only the input and output of a frame are
+    in host memory.
     """
     if boundary == "frame":
         return segmenter.bind(image)

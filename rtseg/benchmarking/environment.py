@@ -1,7 +1,7 @@
-"""Where and under which conditions something was measured; kept with every result.
+"""The machine and its state during a measurement; kept with every result.
 
-What cannot be found out is None, or an empty list or dict, and never an error. Nothing here tells of
-the person, the host's name or where files lie, so a result can be published as it is.
+A value that cannot be determined is None, or an empty list or dict, and never an error. No value names the person, the
+host or a path, so a result can be published as it is.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ GPU_FIELDS = {
     "temperature.gpu": "temperature_c",
     "utilization.gpu": "utilization_percent",
 }
-"""What nvidia-smi is asked, and the name the answer gets."""
+"""The fields queried from nvidia-smi, and the name of each answer."""
 
 UNITS = ("mhz", "mib", "w", "c", "percent")
-"""The endings of the names whose answers are numbers."""
+"""Answers with these endings in their names are numbers."""
 
 THROTTLE_FIELDS = ("clocks_event_reasons.active", "clocks_throttle_reasons.active")
-"""The same bits under two names: newer drivers use the first, older ones know only the second."""
+"""The same bits under two names: newer drivers use the first, older drivers know only the second."""
 
 THROTTLE_REASONS = {
     0x001: "idle",
@@ -78,9 +78,9 @@ THROTTLE_REASONS = {
 
 
 def environment() -> dict[str, Any]:
-    """Return the present conditions as plain dicts, lists, strings and numbers.
+    """Return the current environment as plain dicts, lists, strings and numbers.
 
-    Take it right before measuring: load, clocks and temperatures are those of this moment.
+    Call it right before measuring: load, clocks and temperatures are those of this moment.
     """
     return {
         "cpu": {
@@ -103,7 +103,7 @@ def environment() -> dict[str, Any]:
 
 
 def cpu_model(root: Path = Path("/")) -> str | None:
-    """Return the processor's name, or a board's where the kernel gives no name of the processor."""
+    """Return the processor's name, or the board's if the kernel does not name the processor."""
     for line in _text(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name" and value.strip():
@@ -118,17 +118,17 @@ def cpu_model(root: Path = Path("/")) -> str | None:
 
 
 def available_cores() -> int | None:
-    """Return how many cores this process may run on."""
+    """Return the number of cores that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
 
 
 def cpu_quota_cores(root: Path = Path("/")) -> float | None:
-    """Return how many cores' worth of time the tightest control group allows; None without a limit.
+    """Return the CPU time that the tightest control group allows, in cores; None without a limit.
 
-    Reads version 2 (cpu.max) and version 1 (cpu.cfs_quota_us) from the process' own group up to the
-    root, which in a container is the container's.
+    Reads version 2 (cpu.max) and version 1 (cpu.cfs_quota_us) from the process' own group up to the root; in a
+    container that is the container's root.
     """
     limits = []
     for line in _text(root / "proc/self/cgroup").splitlines():
@@ -155,7 +155,7 @@ def _quota(folder: Path) -> float | None:
 
 
 def cpu_governor(root: Path = Path("/")) -> str | None:
-    """Return the frequency governor of the cores, several joined by commas; None where there is none."""
+    """Return the frequency governor of the cores, several joined by commas; None without one."""
     folder = root / "sys/devices/system/cpu"
     found = {_text(path).strip() for path in folder.glob("cpu[0-9]*/cpufreq/scaling_governor")}
     return ", ".join(sorted(found - {""})) or None
@@ -170,7 +170,7 @@ def memory_bytes() -> int | None:
 
 
 def load_average() -> list[float] | None:
-    """Return the processes that wanted to run in the last 1, 5 and 15 minutes: who else disturbs."""
+    """Return the average number of runnable processes in the last 1, 5 and 15 minutes."""
     if hasattr(os, "getloadavg"):
         with contextlib.suppress(OSError):
             return [round(value, 2) for value in os.getloadavg()]
@@ -178,7 +178,7 @@ def load_average() -> list[float] | None:
 
 
 def os_name(root: Path = Path("/")) -> str | None:
-    """Return the distribution's name and version, or those of macOS."""
+    """Return the name and version of the distribution, or of macOS."""
     for line in _text(root / "etc/os-release").splitlines():
         key, _, value = line.partition("=")
         if key == "PRETTY_NAME":
@@ -190,12 +190,12 @@ def os_name(root: Path = Path("/")) -> str | None:
 def gpus() -> list[dict[str, Any]]:
     """Return name, driver, clocks, power, temperature and throttle reasons of every NVIDIA GPU.
 
-    A field that the driver does not know or the GPU does not report is None. Empty without nvidia-smi.
+    A field that the driver does not know or the GPU does not report is None. The list is empty without nvidia-smi.
     """
     found = [dict.fromkeys(GPU_FIELDS.values()) for _ in _query_gpus(["name"])]
     if not found:
         return []
-    # One unknown field fails a whole query, so after a failure the fields are asked one by one.
+    # One unknown field makes the whole query fail, so after a failure the fields are queried one by one.
     fields = list(GPU_FIELDS)
     queries = [fields] if _query_gpus(fields) else [[field] for field in fields]
     for query in queries:
@@ -219,7 +219,7 @@ def _value(name: str, text: str) -> str | float | None:
     if text.startswith("[") or text in ("", "N/A"):
         return None  # [N/A], [Not Supported], [Unknown Error], ...
     if name.rpartition("_")[2] not in UNITS:
-        return text  # a driver 535.10 is not the number 535.1
+        return text  # a driver version 535.10 is not the number 535.1
     try:
         return float(text)
     except ValueError:
@@ -237,8 +237,8 @@ def _throttle_reasons(text: str) -> list[str] | None:
 def checkout(folder: Path) -> dict[str, Any] | None:
     """Return the commit of the git checkout at folder, and whether its rtseg/ differs from that commit.
 
-    None when folder is not the top of a checkout (an installed package may lie inside somebody else's),
-    when it has no commit yet, or when git is missing.
+    None if folder is not the top of a checkout (an installed package may be inside another project's checkout), if it
+    has no commit yet, or if git is missing.
     """
     top = _git(folder, "rev-parse", "--show-toplevel")
     commit = _git(folder, "rev-parse", "--verify", "HEAD")
@@ -253,8 +253,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def _output(command: Sequence[str]) -> str | None:
-    """Return what the command prints; None when it is missing, fails or hangs."""
-    # GIT_DIR and its kin, set inside a hook, would answer for another checkout.
+    """Return what the command prints; None if it is missing, fails or hangs."""
+    # Variables such as GIT_DIR, which git sets inside a hook, would select another checkout.
     variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(

@@ -1,7 +1,7 @@
-"""A benchmark as a list of groups: made, timed in turns and kept one after the other, so that none is lost.
+"""A benchmark as a list of groups, made, timed and saved one after the other, so that an interruption loses none.
 
-What is finished is kept in the user's cache folder until the whole run is done. A run that was stopped is gone on with
-by the same request.
+Finished groups are kept in the user's cache folder until the whole run is done. The same request resumes a run that was
+stopped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ UNFINISHED = Cache("unfinished-benchmarks", ".json", keep=16)
 
 @dataclass(frozen=True)
 class Group:
-    """What is timed in turns: its name, and for each subject its name and what makes it when its turn comes."""
+    """Subjects that are timed in turns: the group's name, and each subject's name with the function that makes it."""
 
     name: str
     makers: Mapping[str, Callable[[Observer], Subject]]
@@ -33,10 +33,10 @@ class Group:
 def run_groups(
     session: BenchmarkSession, groups: Sequence[Group], request: object, *, resume: bool, observer: Observer
 ) -> None:
-    """Make and time every group; session.rows has all rows afterwards, and what is done when this is interrupted.
+    """Make and time every group; afterwards session.rows has all rows, after an interruption those of finished groups.
 
-    request is what decides the rows, as plain values. With resume the groups that an interrupted run of the same
-    request finished are taken from it, with the environment in which they were measured.
+    request is what decides the rows, as plain values. With resume, groups that an interrupted run of the same request
+    finished are taken from it, with the environment in which they were measured.
     """
     unfinished = _Unfinished(request)
     finished = unfinished.read(session) if resume else {}
@@ -63,14 +63,14 @@ def run_groups(
 
 
 class _Unfinished:
-    """The finished groups of a run that is not at its end yet, on disk."""
+    """The finished groups of a run that is not complete yet, on disk."""
 
     def __init__(self, request: object) -> None:
         self._path = UNFINISHED.path(request)
         self._writable = True
 
     def read(self, session: BenchmarkSession) -> dict[str, list[Row]]:
-        """Return the rows of the finished groups by the group's name, and give the session their environment."""
+        """Return the rows of the finished groups by group name, and set the session's environment to theirs."""
         content = UNFINISHED.read(self._path)
         if content is None:
             return {}
@@ -79,7 +79,7 @@ class _Unfinished:
         return dict(kept["groups"])
 
     def write(self, session: BenchmarkSession, finished: Mapping[str, list[Row]], observer: Observer) -> None:
-        """Keep the finished groups. Where that fails it is said once, and a stopped run begins anew."""
+        """Save the finished groups. If that fails, warn once that a stopped run will begin anew."""
         if not self._writable:
             return
         try:
@@ -87,9 +87,9 @@ class _Unfinished:
             UNFINISHED.write(self._path, json.dumps(kept).encode("ascii"))
         except WriteError as error:
             self._writable = False
-            observer.warning(f"a benchmark that is stopped will begin anew: {error}")
+            observer.warning(f"the finished groups cannot be saved, so a stopped benchmark will start over: {error}")
 
     def forget(self) -> None:
-        """Drop what was kept, as the run is at its end."""
+        """Delete the saved groups, as the run is complete."""
         with contextlib.suppress(OSError):
             self._path.unlink()

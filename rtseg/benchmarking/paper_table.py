@@ -1,7 +1,7 @@
-"""A paper's table of speeds: which networks it takes at which sizes, and its rows and columns with ours beside.
+"""A paper's table of speeds: which networks are timed at which sizes, and the paper's values beside ours.
 
-Everything is settled before the first second is spent: a table without speeds, a network that is not
-registered and a size that does not fit are refused at once. A network is timed once at each size.
+All checks come before the first measurement: a table without speeds, a network that is not registered or a size that
+does not fit is refused at once. A network is timed once at each size.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Variant = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def table_list() -> list[dict[str, Any]]:
-    """Return id, caption, origin and sizes of every table as plain values, speed telling whether it can be run."""
+    """Return id, caption, origin and sizes of every table as plain values; "speed" is whether it can be run."""
     return [
         {
             **_origin(table),
@@ -39,7 +39,7 @@ def table_list() -> list[dict[str, Any]]:
 
 
 def speed_table(table_id: str) -> PaperTable:
-    """Return that table. Raises UnknownNameError, and SpecError for one that prints no speed."""
+    """Return that table. Raises UnknownNameError, and SpecError for a table that prints no speed."""
     table = paper_table(table_id)
     if not table.prints_speed:
         timed = ", ".join(other.id for other in paper_tables().values() if other.prints_speed)
@@ -48,13 +48,13 @@ def speed_table(table_id: str) -> PaperTable:
 
 
 def classes_of(table: PaperTable) -> ClassSpec:
-    """Return the classes of the table's dataset, nameless ones where rtseg does not know the dataset."""
+    """Return the classes of the table's dataset, unnamed ones if rtseg does not know the dataset."""
     return class_spec(table.dataset if table.dataset in dataset_names() else str(table.classes))
 
 
 @dataclass(frozen=True)
 class TablePlan:
-    """What running a table takes: the size of each column, by its name, and the sizes of each network, in order."""
+    """What to time for a table: the size of each column by its name, and the sizes of each network, in order."""
 
     table: PaperTable
     classes: ClassSpec
@@ -64,10 +64,10 @@ class TablePlan:
 
 
 def plan_table(table: PaperTable, classes: ClassSpec, resolution: Resolution | None = None) -> TablePlan:
-    """Return what is to be timed. resolution is for the columns whose size neither the paper nor its code states.
+    """Return what to time. resolution is for the columns whose size neither the paper nor its code states.
 
-    Raises SpecError where such a size is missing or given needlessly and where a network does not take
-    a size, and UnknownNameError for a network that is not registered.
+    Raises SpecError if such a size is missing, if resolution is given but not needed, and if a network does not take a
+    size; raises UnknownNameError for a network that is not registered.
     """
     sizes = _sizes(table, resolution)
     networks: dict[Variant, list[Resolution]] = {}
@@ -88,7 +88,7 @@ def plan_table(table: PaperTable, classes: ClassSpec, resolution: Resolution | N
 
 @dataclass(frozen=True)
 class TimedPlace:
-    """Where in a table a timed row belongs: the network, the size, and the number of the contender, from 0."""
+    """The place of a timed row in a table: the network, the size, and the number of the contender, from 0."""
 
     variant: Variant
     size: Resolution
@@ -100,9 +100,9 @@ def table_document(
 ) -> dict[str, Any]:
     """Return the table as plain values: "table", its origin and columns, "contenders", and "lines", its rows.
 
-    rows are those of a BenchmarkSession at the boundary `network`, places where each belongs; a place that is missing
-    was not reached. Each cell holds what the paper prints, what is counted here, and for each contender its value and
-    the position of its row, None where there is none. "miou" is the paper's accuracy of the line's network.
+    rows are those of a BenchmarkSession at the boundary `network`, places the position of each; a place that is missing
+    was not reached. Each cell holds the paper's value, the count from our network, and for each contender its value and
+    the position of its row (None without one). "miou" is the paper's accuracy for the line's network.
     """
     return {
         "table": {**_origin(plan.table), "note": plan.table.note, "columns": _columns(plan)},
@@ -189,7 +189,7 @@ def _timed(metric: str, position: int | None, rows: Sequence[Row]) -> float | No
 
 
 def _accuracy(table: PaperTable, row: PaperRow) -> dict[str, Any] | None:
-    """Return the accuracy that the table's paper states for the network of a row, and of which dataset; else None."""
+    """Return the accuracy that the table's paper states for the network of a row, and on which dataset; else None."""
     if row.network is None:
         return None
     spec = network_spec(row.network)
@@ -201,7 +201,7 @@ def _accuracy(table: PaperTable, row: PaperRow) -> dict[str, Any] | None:
 
 
 def _counted(plan: TablePlan, variant: Variant) -> dict[str, float]:
-    """Return what needs no clock, by column: parameters, multiply-accumulates and size, in the column's unit."""
+    """Return the values that need no clock, by column: parameters, multiply-accumulates, size, in the column's unit."""
     name, options = variant
     network = meta_network(network_spec(name), len(plan.classes), dict(options))
     parameters = count_parameters(network).deployed

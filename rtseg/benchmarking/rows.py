@@ -1,4 +1,4 @@
-"""The rows of a benchmark table: what was timed, how long it took or why it was not, and what the paper says."""
+"""The rows of a benchmark table: what was timed, its times or why there are none, and what the paper states."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ NOT_TIMED = "NOT TIMED"
 class Contestant:
     """A subject, loaded or not, and the picture it is timed on.
 
-    segmenter is None where obstacle says why the subject cannot be timed. claims are the paper's rows for this network
-    at this resolution. They are put beside the boundary `network`, which is the one the papers time.
+    segmenter is None if obstacle says why the subject cannot be timed. claims are the paper's rows for this network at
+    this resolution. They are shown with the boundary `network`, which is what papers time.
     """
 
     subject: Subject
@@ -40,10 +40,10 @@ class Contestant:
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """A boundary of one subject. miou belongs to the very file and runner that were timed.
+    """One boundary of one subject. miou belongs to exactly the file and runner that were timed.
 
-    samples is None where obstacle says why there are none. vs_first is its median over that of the first row of the
-    same boundary, where both were measured in turns; None for a row that was measured on its own.
+    samples is None if obstacle says why there are none. vs_first is the median divided by that of the first row of the
+    same boundary, if both were measured in turns; None for a row that was measured on its own.
     """
 
     subject: Subject
@@ -60,8 +60,8 @@ class BenchmarkRow:
     def to_json(self) -> dict[str, Any]:
         """Return plain values: the identity, the summary, and the raw samples.
 
-        Of a row that was not timed the summary is None, there are no samples, and "word" is its obstacle in a word or
-        two, "reason" the sentence.
+        For a row that was not timed the summary is None and there are no samples; "word" is its obstacle in one or two
+        words, "reason" the whole sentence.
         """
         subject = self.subject
         return {
@@ -95,10 +95,10 @@ class BenchmarkRow:
 def benchmark_rows(
     contestants: Sequence[Contestant], rule: SamplingRule, observer: Observer = SILENT
 ) -> list[BenchmarkRow]:
-    """Return a row for each boundary of each contestant, those of one boundary beside each other.
+    """Return a row for each boundary of each contestant, with the rows of one boundary next to each other.
 
-    All that have a boundary are measured in turns, so their ratio is that of the files and not that of the minutes in
-    which each was measured. One that fails costs its own row alone.
+    All contestants with a boundary are measured in turns, so their ratio reflects the files and not the minute in which
+    each was measured. A contestant that fails loses only its own row.
     """
     rows = []
     present = [name for name in BOUNDARIES if any(name in one.subject.boundaries for one in contestants)]
@@ -149,14 +149,14 @@ def _rows_of(boundary: str, contestants: Sequence[Contestant], rule: SamplingRul
 def _measured(
     steps: Mapping[str, Callable[[], None]], rule: SamplingRule, obstacles: dict[str, Obstacle | None]
 ) -> dict[str, Samples]:
-    """Return the samples of the steps that run to the end; those that fail on the way get an obstacle."""
+    """Return the samples of the steps that complete; a step that fails gets an obstacle."""
     left = dict(steps)
     while left:
         try:
             return measure_interleaved(left, rule)
         except RtsegError as error:
             failed = [name for name, step in left.items() if _fails(step)] or list(left)
-            for name in failed:  # where none of them fails again, nobody knows which it was
+            for name in failed:  # if none of them fails again, nobody knows which one it was
                 obstacles[name] = Obstacle.of_running(error)
                 del left[name]
     return {}
@@ -171,7 +171,7 @@ def _fails(step: Callable[[], None]) -> bool:
 
 
 def _runner_named(subject: Subject) -> str:
-    """Return the name of what would have run it."""
+    """Return the name of the runner that would have run it."""
     if subject.runner is None and subject.artifact is not None:
         return default_runner(subject.artifact.manifest)
     return subject.runner or ""

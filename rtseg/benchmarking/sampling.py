@@ -1,7 +1,7 @@
-"""Call a step until its median is known: warm up, sample, and say whether to trust the result.
+"""Call a step until its median is known: warm up, sample, and judge whether to trust the result.
 
-A step is anything that runs once per call and returns when its work is complete. What a sample holds
-besides the step is two clock readings and one call; a step that does nothing shows how much that is.
+A step is anything that runs once per call and returns when its work is complete. Apart from the step, a sample holds
+two clock readings and one call; timing a step that does nothing shows how much that is.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ STABLE = "STABLE"
 UNSTABLE = "UNSTABLE"
 
 WARMUP_WINDOW_CALLS = 3
-"""The fewest calls whose median shrugs off one outlier."""
+"""The fewest calls whose median ignores one outlier."""
 
 WARMUP_WINDOW_MAX_CALLS = 10_000
-"""A window this full needs no more time: it is there for steps that take next to none."""
+"""A window with this many calls is complete early: the limit is for steps that take almost no time."""
 
 NS_PER_S = 1_000_000_000
 
@@ -37,27 +37,26 @@ TimedStep = Callable[[], object]
 class SamplingRule:
     """When warm-up ends, when sampling ends, and what makes a result STABLE.
 
-    Sampling ends once min_seconds and min_samples are reached and the noise criterion holds, or else
-    at max_seconds or max_samples, though never before min_samples, however long one call takes. A
-    step of a few microseconds reaches max_samples before min_seconds. Seconds are wall-clock time and
-    count per step: three interleaved steps have three times as many together.
+    Sampling ends once min_seconds and min_samples are reached and the noise criterion holds, or else at max_seconds or
+    max_samples, but never before min_samples, however long one call takes. A step of a few microseconds reaches
+    max_samples before min_seconds. Seconds are wall-clock time for each step: three interleaved steps together have
+    three times as many.
 
-    Interleaved steps take turns of turn_seconds, of one call where that takes longer. A turn is short beside the
-    seconds in which a machine's speed wanders, so all steps share it; and long beside what a call right
-    after another step pays for, cold caches and threads to be woken, which is no part of a network's latency.
+    Interleaved steps take turns of turn_seconds, or of one call if that takes longer. A turn is short compared with the
+    seconds in which a machine's speed drifts, so all steps share the drift. It is long compared with the cost of
+    following another step, such as cold caches and sleeping threads, which is no part of a network's latency.
 
-    The noise criterion is that the confidence interval of the median is no wider than
-    +-median_tolerance, and that the medians of the first and the second half of the samples agree
-    within drift_tolerance. It bounds the error of the very number that is reported, and more samples
-    can meet it. The coefficient of variation does neither: it is a property of the machine that stays
-    however long one measures, and one hiccup of the operating system can spoil it. It is reported, not
-    obeyed. The comparison of the halves is there because the interval presumes independent samples,
-    which a device that slowly throttles does not give. The criterion is tried at growing counts only:
-    an interval looked at after every sample would be found narrow by chance sooner or later.
+    The noise criterion: the confidence interval of the median is no wider than +-median_tolerance, and the medians of
+    the first and the second half of the samples agree within drift_tolerance. It bounds the error of the reported
+    number, and more samples can meet it. The coefficient of variation would do neither: it is a property of the machine
+    that does not shrink with more samples, and one hiccup of the operating system can spoil it. It is reported but not
+    used. The halves are compared because the interval presumes independent samples, which a slowly throttling device
+    does not give. The criterion is tested at growing counts only: an interval tested after every sample would sooner or
+    later be narrow by chance.
 
-    Warm-up runs in windows of at least warmup_window_seconds and 3 calls, until the medians of two
-    consecutive windows agree within drift_tolerance, at most for warmup_seconds; 0 means no warm-up.
-    A warm-up that did not settle is told in the reason and does not by itself make a result UNSTABLE.
+    Warm-up runs in windows of at least warmup_window_seconds and 3 calls, until the medians of two consecutive windows
+    agree within drift_tolerance, for at most warmup_seconds; 0 means no warm-up. If warm-up does not settle, the reason
+    says so; this alone does not make a result UNSTABLE.
     """
 
     min_seconds: float = 1.0
@@ -92,9 +91,9 @@ class SamplingRule:
 
     @classmethod
     def within(cls, seconds: float) -> SamplingRule:
-        """Return the rule that spends at most that long on a step: a quarter to warm up, the rest to sample.
+        """Return the rule that spends at most that many seconds on a step: a quarter to warm up, the rest to sample.
 
-        A step so slow that 6 samples take longer is sampled 6 times all the same.
+        A step so slow that 6 samples take longer is still sampled 6 times.
         """
         sampling = 0.75 * seconds
         return cls(min_seconds=min(1.0, sampling), max_seconds=sampling, warmup_seconds=min(3.0, 0.25 * seconds))
@@ -104,8 +103,7 @@ class SamplingRule:
 class Samples:
     """Every latency of one step, in the order measured, and whether the rule was met.
 
-    reason says in words why the status is what it is. warmup_count calls came before and are not in
-    samples_ns.
+    reason explains the status. warmup_count calls came before and are not in samples_ns.
     """
 
     samples_ns: tuple[int, ...]
@@ -115,11 +113,11 @@ class Samples:
 
     @property
     def summary(self) -> LatencySummary:
-        """The figures of the samples."""
+        """The statistics of the samples."""
         return summarize(self.samples_ns)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists, strings and numbers, the raw samples among them."""
+        """Return plain lists, strings and numbers, including the raw samples."""
         return {
             "status": self.status,
             "reason": self.reason,
@@ -129,9 +127,9 @@ class Samples:
 
 
 def measure(step: TimedStep, rule: SamplingRule, *, clock: Clock = time.perf_counter_ns) -> Samples:
-    """Return the latencies of step, measured by the rule. What the step raises passes through.
+    """Return the latencies of step, measured by the rule. Exceptions of the step pass through.
 
-    The garbage collector is paused meanwhile and then as it was.
+    The garbage collector is paused during the measurement and restored afterwards.
 
     >>> measure(lambda: sum(range(1000)), SamplingRule(min_seconds=0, max_samples=20)).samples_ns[0] >= 0
     True
@@ -142,13 +140,12 @@ def measure(step: TimedStep, rule: SamplingRule, *, clock: Clock = time.perf_cou
 def measure_interleaved(
     steps: Mapping[str, TimedStep], rule: SamplingRule, *, clock: Clock = time.perf_counter_ns
 ) -> dict[str, Samples]:
-    """Return the latencies of all steps, measured in turns so that they share whatever disturbs them.
+    """Return the latencies of all steps, measured in turns so that all share any disturbance.
 
-    Each round gives every step one turn, and each round begins one step later than the one before, so no
-    step always follows the same other one. Sampling goes on until the rule holds for every one of them, or its
-    bounds for all together are reached; warm-up takes turns too. The steps get the same time rather than the same
-    number of samples, except those whose single calls outlast a turn. Raises SpecError when there is no
-    step; what a step raises passes through.
+    Each round gives every step one turn and begins one step later than the round before, so no step always follows the
+    same other one. Sampling continues until the rule holds for every step, or until the limits for all together are
+    reached; warm-up takes turns too. The steps get the same time, not the same number of samples, except steps whose
+    single calls outlast a turn. Raises SpecError if there is no step; exceptions of a step pass through.
     """
     if not steps:
         raise SpecError("no steps to measure", got=0, expected="at least 1")
@@ -160,7 +157,7 @@ def measure_interleaved(
 
 
 def judged(samples_ns: Sequence[int], rule: SamplingRule) -> Samples:
-    """Return latencies that another clock took, after a warm-up of its own, judged by the rule's noise criterion."""
+    """Return latencies from another clock, after a warm-up of its own, judged by the rule's noise criterion."""
     return _judged(samples_ns, rule, 0, True)
 
 
@@ -177,7 +174,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _warm_up(steps: Sequence[TimedStep], rule: SamplingRule, clock: Clock) -> tuple[list[int], bool]:
-    """Return how many calls each step got, and whether all settled."""
+    """Return how many calls each step got, and whether all of them settled."""
     bound_ns = rule.warmup_seconds * NS_PER_S * len(steps)
     window_ns = rule.warmup_window_seconds * NS_PER_S * len(steps)
     before: list[float] | None = None
@@ -231,7 +228,7 @@ def _run_round(
     rule: SamplingRule,
     clock: Clock,
 ) -> None:
-    """Give each step a turn; a step on its own takes turns of one call, so that the rule is looked at after each."""
+    """Give each step a turn; a single step takes turns of one call, so that the rule is tested after each call."""
     turn_ns = rule.turn_seconds * NS_PER_S if len(steps) > 1 else 0
     for turn in range(len(steps)):
         index = (rounds + turn) % len(steps)
@@ -256,7 +253,7 @@ def _judged(samples_ns: Sequence[int], rule: SamplingRule, warmup_count: int, se
 
 
 def _doubt(samples_ns: Sequence[int], rule: SamplingRule) -> str | None:
-    """Return in words what the noise criterion holds against the samples; None when it is met."""
+    """Return how the samples fail the noise criterion; None if they meet it."""
     summary = summarize(samples_ns)
     half_width = summary.median_half_width
     if summary.median_ms == 0:

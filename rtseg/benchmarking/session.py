@@ -1,4 +1,4 @@
-"""A benchmark run: groups of subjects in, each measured in turns, one JSON-able result with all rows out."""
+"""A benchmark run: measures groups of subjects, each group in turns, and returns all rows as one JSON-able result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rtseg.networks.spec import NetworkSpec
 
 SCENE = (7, 0)
-"""Seed and index of the picture everything is timed on."""
+"""Seed and index of the picture that everything is timed on."""
 
 MEASURING = "measuring"
 
@@ -36,9 +36,9 @@ Row = dict[str, Any]
 
 
 class BenchmarkSession:
-    """Collects rows under one rule. The environment is noted before the first row.
+    """Collects rows under one rule. The environment is recorded before the first row.
 
-    With a dataset each row of trained weights carries the mIoU of its file behind its runner.
+    With a dataset, each row of trained weights has the mIoU of its file, measured with its runner.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class BenchmarkSession:
         self.environment: dict[str, Any] = environment()
         self.rows: list[Row] = []
         self.errors: list[RtsegError] = []
-        """What kept files from being loaded, in the order in which it was met."""
+        """Why files could not be loaded, in the order in which this happened."""
 
     def measure(self, subjects: Sequence[Subject], *, observer: Observer = SILENT) -> list[Row]:
-        """Load the subjects, time every boundary of all in turns, and return the rows, which the session keeps too.
+        """Load the subjects, time every boundary of all in turns, and return the rows; the session keeps them too.
 
-        A subject that cannot be loaded or run has rows that say why. One whose accuracy cannot be measured, as a
-        picture is damaged or the classes are others, has none, with a warning.
+        A subject that cannot be loaded or run gets rows that say why. If its accuracy cannot be measured, because a
+        picture is damaged or the classes differ, its rows have no mIoU and a warning is given.
         """
         total = 2 * len(subjects)
         with ExitStack() as stack:
@@ -98,7 +98,7 @@ class BenchmarkSession:
     def _accuracy(
         self, subject: Subject, segmenter: Segmenter, name: str, observer: Observer
     ) -> tuple[float | None, str]:
-        """Return the mIoU, and where there is none although there are data, why."""
+        """Return the mIoU, or None and the reason if there is data but no mIoU."""
         if self._dataset is None:
             return None, ""
         if not subject.is_trained:
@@ -132,8 +132,8 @@ class BenchmarkSession:
 
 
 def _claims(subject: Subject) -> list[dict[str, Any]]:
-    """Return what the papers say of that network, with its options, at its resolution."""
-    with contextlib.suppress(ModuleNotFoundError):  # without PyTorch no network is known by name
+    """Return the papers' values for that network, with its options, at its resolution."""
+    with contextlib.suppress(ModuleNotFoundError):  # without PyTorch no network can be looked up
         from rtseg.networks.registry import network_names, network_spec
 
         if subject.network in network_names():

@@ -1,8 +1,8 @@
-"""What raw latencies say: order statistics, spread, and how well the median is known.
+"""Statistics of raw latencies: order statistics, spread, and how precisely the median is known.
 
-Pure functions over samples in nanoseconds. A percentile is the nearest-rank one, the smallest sample
-that at least so many percent of the samples do not exceed: always a latency that occurred, never an
-interpolation. With fewer than 100 samples p99 is therefore the slowest of them.
+Pure functions over samples in nanoseconds. A percentile is the nearest-rank one: the smallest sample that at least so
+many percent of the samples do not exceed. It is always a measured latency, never an interpolation. With fewer than 100
+samples p99 is therefore the slowest of them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ NS_PER_MS = 1e6
 
 @dataclass(frozen=True)
 class LatencySummary:
-    """The figures of one set of samples.
+    """The statistics of one set of samples.
 
-    median_low_ms to median_high_ms is the confidence interval of the median, None with fewer than 6
-    samples. cv is standard deviation / mean, None for a single sample. fps is one over the median,
-    a statement on latency and not on throughput, None when the clock could not tell the median from 0.
+    median_low_ms to median_high_ms is the 95 % confidence interval of the median, None with fewer than 6 samples. cv is
+    standard deviation / mean, None for a single sample. fps is one over the median: a latency, not a throughput. It is
+    None if the clock could not distinguish the median from 0.
     """
 
     count: int
@@ -42,18 +42,18 @@ class LatencySummary:
 
     @property
     def median_half_width(self) -> float | None:
-        """Half the interval of the median as a fraction of the median; None where there is no such number."""
+        """Half the interval of the median as a fraction of the median; None without an interval or if it is 0."""
         if self.median_low_ms is None or self.median_high_ms is None or self.median_ms == 0:
             return None
         return (self.median_high_ms - self.median_low_ms) / 2 / self.median_ms
 
     def to_json(self) -> dict[str, Any]:
-        """Return the figures as plain numbers and None."""
+        """Return the statistics as plain numbers and None."""
         return asdict(self)
 
 
 def summarize(samples_ns: Sequence[int]) -> LatencySummary:
-    """Return the figures of the samples. Raises SpecError when there are none or one is negative.
+    """Return the statistics of the samples. Raises SpecError if there are none or one is negative.
 
     >>> summarize([2_000_000, 1_000_000, 6_000_000]).median_ms
     2.0
@@ -88,13 +88,13 @@ def nearest_rank(percent: int, count: int) -> int:
 def median_ranks(count: int) -> tuple[int, int] | None:
     """Return the ranks, from 1, of the ordered samples that enclose the median with 95 % confidence.
 
-    Distribution-free: the number of samples below the true median is binomial (count, 1/2), so the
-    ranks are the innermost pair whose two tails each hold at most 2.5 %. None with fewer than 6
-    samples, where not even the extremes reach that. Presumes independent samples.
+    Distribution-free: the number of samples below the true median is binomial (count, 1/2), so the ranks are the
+    innermost pair whose two tails each hold at most 2.5 %. None with fewer than 6 samples, where not even the extremes
+    reach that. Presumes independent samples.
     """
     tail_limit = (1 - CONFIDENCE) / 2
     below = (count - 1) // 2
-    # P(X <= below), by symmetry: a half, less half of the middle term where count is even.
+    # P(X <= below), by symmetry: a half, less half of the middle term if count is even.
     middle = _binomial_half(count, count // 2)
     tail = (1 - middle) / 2 if count % 2 == 0 else 0.5
     while below >= 0 and tail > tail_limit:
@@ -104,6 +104,6 @@ def median_ranks(count: int) -> tuple[int, int] | None:
 
 
 def _binomial_half(count: int, successes: int) -> float:
-    """Return the probability of so many successes in count throws of a fair coin."""
+    """Return the probability of so many successes in count tosses of a fair coin."""
     log_ways = math.lgamma(count + 1) - math.lgamma(successes + 1) - math.lgamma(count - successes + 1)
     return math.exp(log_ways - count * math.log(2))

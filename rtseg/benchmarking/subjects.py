@@ -1,4 +1,4 @@
-"""What is timed: a file behind a runner, or why there is no such file."""
+"""The subject of a benchmark: a file with a runner, or why there is no such file."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _NO_DEVICE = 100
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why something has no time: a word or two for a cell of a table, and the sentence of the error."""
+    """Why something has no time: one or two words for a cell of a table, and the error message."""
 
     word: str
     reason: str
 
     @classmethod
     def of_making(cls, error: RtsegError) -> Obstacle:
-        """Return what an error of making a file says."""
+        """Return the obstacle for an error while a file was made."""
         return cls(_word(error) or ("not built" if isinstance(error, EngineError) else "not made"), str(error))
 
     @classmethod
     def of_running(cls, error: RtsegError) -> Obstacle:
-        """Return what an error of loading or running a file says."""
+        """Return the obstacle for an error while a file was loaded or run."""
         return cls(_word(error) or "does not run", str(error))
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network in one precision behind one runner, and the interface of its graph.
+    """A network in one precision with one runner, and the interface of its graph.
 
-    artifact is the file, None where obstacle says why none could be made. runner is a name of rtseg.runners.registry,
-    None for the default of the file's kind. verdict is what the audit of an engine says (EngineVerdict.to_json), None
+    artifact is the file, None if obstacle says why none could be made. runner is a name in rtseg.runners.registry, None
+    for the default runner of the file's kind. verdict is the result of an engine's audit (EngineVerdict.to_json), None
     for other files. file is the name of the file that the user gave, an artifact or a checkpoint; "" for none.
     """
 
@@ -56,7 +56,7 @@ class Subject:
 
     @classmethod
     def of(cls, artifact: Artifact, runner: str | None) -> Subject:
-        """Return the subject that a file is, as its manifest describes it."""
+        """Return the subject for a file, as its manifest describes it."""
         manifest = artifact.manifest
         return cls(
             manifest.network,
@@ -72,17 +72,17 @@ class Subject:
 
     @property
     def boundaries(self) -> tuple[str, ...]:
-        """The boundaries that its graph lets one time."""
+        """The names of the boundaries that can be timed for its graph."""
         return boundaries_of(self.interface)
 
     @property
     def is_trained(self) -> bool:
-        """Whether its accuracy means anything: that of random weights does not."""
+        """Whether its accuracy means anything: with random weights it does not."""
         return not self.weights.startswith("random")
 
 
 def _word(error: RtsegError) -> str:
-    """Return what is missing here, "" where it is something else that went wrong."""
+    """Return what is missing in one or two words, "" if something else went wrong."""
     if isinstance(error, CudaError):
         if error.code is None and "driver" in error.name:
             return NO_DRIVER

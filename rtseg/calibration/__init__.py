@@ -1,1 +1,1 @@
-"""From pictures to ranges: what values every tensor of a graph takes."""
+"""Calibration measures on pictures which values every tensor of a graph takes, and derives its INT8 range."""

@@ -1,4 +1,4 @@
-"""Whether the ranges had settled: how thresholds moved as pictures were added."""
+"""Whether the ranges settled: how the thresholds changed as pictures were added."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 import numpy as np
 
 SETTLED_MEDIAN = 0.02
-"""Between half of the pictures and all of them, the median threshold moves at most so much, relatively,"""
+"""Settled means that from half of the pictures to all the median threshold changes by at most this fraction,"""
 SETTLED_SHARE, SETTLED_CHANGE = 0.05, 0.10
-"""and at most this share of the thresholds moves more than this."""
+"""and at most the first fraction of the thresholds changes by more than the second."""
 LEAST_PICTURES = 8
-"""With fewer, nothing can be said of their ranges settling."""
+"""With fewer pictures there is no verdict."""
 NAMED = 5
-"""Tensors that are named, those that moved most."""
+"""How many of the tensors that changed most are named."""
 
 
 def stages(pictures: int) -> tuple[int, ...]:
-    """Return after how many pictures thresholds are compared: a quarter, half and all of them."""
+    """Return the numbers of pictures after which thresholds are compared: a quarter, half and all of them."""
     return tuple(sorted({-(-pictures // 4), -(-pictures // 2), pictures}))
 
 
 def convergence(thresholds: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
-    """Return what the thresholds, by number of pictures and tensor, did on the way to those of all pictures.
+    """Return how the thresholds, given by number of pictures and tensor, approached those of all pictures.
 
-    "stages" has, for each number, the median and the greatest relative change towards the last, the share of tensors
-    that moved by more than SETTLED_CHANGE, and those that moved most. "settled" is the verdict by this module's
-    constants, "criterion" says it in words.
+    "stages" has, for each number of pictures, the median and the greatest relative change up to the last, the fraction
+    of tensors that changed by more than SETTLED_CHANGE, and the tensors that changed most. "settled" is the verdict by
+    this module's constants; "criterion" states them as a sentence.
     """
     *before, total = sorted(thresholds)
     entries = [_stage(pictures, thresholds[pictures], thresholds[total]) for pictures in before]

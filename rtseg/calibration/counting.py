@@ -1,6 +1,6 @@
-"""The counting behind calibration: least, greatest and magnitudes of a tensor's values.
+"""The counting behind calibration: minimum, maximum and magnitudes of a tensor's values.
 
-Done by the C++ core or, without one, by NumPy: the same bits.
+The C++ core does it, or NumPy without the core; the results are the same bits.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Counts = NDArray[np.uint64]
 
 BINS = 4096
 MIN_EXPONENT, MAX_EXPONENT = -126, 116
-"""A bin is 2 to the power of one of these wide; with the last, the greatest float32 falls into the last bin."""
+"""Bins are 2 to the power of one of these wide; with the last, the greatest float32 falls into the last bin."""
 
 VALUES_AT_ONCE = 1 << 16
-"""In NumPy: bounds the memory, and keeps the intermediates in the cache."""
+"""Values that NumPy takes at once: bounds the memory, and keeps intermediate results in the CPU's cache."""
 
 
 class ValueRange(NamedTuple):
-    """The least and the greatest of some values, never -0, and how many of them are zero."""
+    """The minimum and the maximum of some values, never -0, and how many of them are zero."""
 
     minimum: float
     maximum: float
@@ -33,7 +33,7 @@ class ValueRange(NamedTuple):
 
 
 def value_range(values: Values, *, threads: int = 0) -> ValueRange | None:
-    """Return the range of float32 values, at least one, of any shape; None where one of them is NaN or infinite."""
+    """Return the range of float32 values, at least one, of any shape; None if one of them is NaN or infinite."""
     library = native_library.core()
     if library is None:
         return _numpy_range(values)
@@ -52,7 +52,7 @@ def value_range(values: Values, *, threads: int = 0) -> ValueRange | None:
 def count_magnitudes(values: Values, exponent: int, counts: Counts, *, threads: int = 0) -> None:
     """Add float32 values, at least one, to a histogram: v to counts[floor(|v| / 2 ** exponent)], exactly.
 
-    counts are BINS uint64, C-contiguous. What lies beyond the last bin, NaN too, counts in the last.
+    counts are BINS uint64, C-contiguous. Values beyond the last bin, and NaN, count in the last bin.
     """
     library = native_library.core()
     if library is None:
@@ -64,7 +64,7 @@ def count_magnitudes(values: Values, exponent: int, counts: Counts, *, threads: 
 
 
 def _numpy_range(values: Values) -> ValueRange | None:
-    minimum, maximum = np.float32(values.min()), np.float32(values.max())  # NaN wins both
+    minimum, maximum = np.float32(values.min()), np.float32(values.max())  # both are NaN if one value is
     if not (np.isfinite(minimum) and np.isfinite(maximum)):
         return None
     zeros = values.size - int(np.count_nonzero(values))
@@ -72,7 +72,7 @@ def _numpy_range(values: Values) -> ValueRange | None:
 
 
 def _numpy_count(values: Values, exponent: int, counts: Counts) -> None:
-    """Count: the twin of native/magnitudes.cpp. A product with a power of two is exact."""
+    """Count as native/magnitudes.cpp does, with the same result. A product with a power of two is exact."""
     per_width = np.ldexp(np.float32(1), -exponent)
     flat = values.reshape(-1)
     for start in range(0, flat.size, VALUES_AT_ONCE):

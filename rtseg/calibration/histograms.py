@@ -1,9 +1,8 @@
-"""Streaming histograms of magnitudes: what calibration remembers of all the values it has seen.
+"""Streaming histograms of magnitudes: what calibration keeps of all the values it has seen.
 
-A histogram has a fixed number of bins that begin at zero, each 2^e wide. When a greater magnitude arrives
-the width doubles, and two neighbouring bins become one: exactly the histogram of the wider bins. So the memory
-is fixed, and a histogram depends on nothing but the values it has seen: not on their order, nor on how
-they came in batches.
+A histogram has a fixed number of bins that begin at zero, each 2^e wide. When a greater magnitude arrives, the width
+doubles and each two neighbouring bins become one: exactly the histogram with the wider bins. So the memory is fixed,
+and the histogram depends only on the values, not on their order or their batches.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from rtseg.calibration.counting import BINS, MIN_EXPONENT, Counts, Values, count
 
 
 class NotFiniteError(ValueError):
-    """A value to be counted is NaN or infinite."""
+    """A value to count is NaN or infinite."""
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """The magnitudes of one tensor's values: counts[i] lie in i * width to (i + 1) * width.
+    """The magnitudes of one tensor's values: counts[i] is how many lie from i * width to (i + 1) * width.
 
-    The exact zeros among them, which counts[0] includes, are told apart: every INT8 scale represents them.
+    The exact zeros, which counts[0] includes, are also counted separately: every INT8 scale represents them exactly.
     """
 
     counts: Counts
@@ -38,7 +37,7 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many values there were."""
+        """The number of values."""
         return int(self.counts.sum())
 
     @property
@@ -48,18 +47,18 @@ class Histogram:
 
     @property
     def bins(self) -> int:
-        """How many bins, from the first, reach the greatest magnitude."""
+        """How many bins, from the first, it takes to reach the greatest magnitude."""
         return int(np.flatnonzero(self.counts)[-1]) + 1 if self.counts.any() else 0
 
     def nonzero_counts(self) -> NDArray[np.float64]:
-        """Return the counts of the bins up to the greatest magnitude, exact zeros left out, as float64."""
+        """Return the counts of the bins up to the greatest magnitude, without exact zeros, as float64."""
         counts = self.counts[: self.bins].astype(np.float64)
         counts[:1] -= self.zeros
         return counts
 
 
 class HistogramSet:
-    """A streaming histogram for each of some tensors. Its memory depends on their number only."""
+    """A streaming histogram for each of some tensors. Memory depends only on the number of tensors."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = tuple(names)
@@ -71,7 +70,7 @@ class HistogramSet:
         self._zeros = np.zeros(len(self.names), np.uint64)
 
     def add(self, name: str, values: Values, *, threads: int = 0) -> None:
-        """Count float32 values, at least one, of any shape. Raises NotFiniteError before any of them counts."""
+        """Count float32 values, at least one, of any shape. Raises NotFiniteError before counting any of them."""
         found = value_range(values, threads=threads)
         if found is None:
             raise NotFiniteError(name)
@@ -86,7 +85,7 @@ class HistogramSet:
         count_magnitudes(values, int(self._exponents[row]), self._counts[row], threads=threads)
 
     def histogram(self, name: str) -> Histogram:
-        """Return the histogram of a tensor that has been added to, as it is now."""
+        """Return the current histogram of a tensor that has at least one value."""
         row = self._rows[name]
         return Histogram(
             self._counts[row].copy(),
@@ -97,11 +96,11 @@ class HistogramSet:
         )
 
     def copy(self) -> HistogramSet:
-        """Return a set that goes its own way."""
+        """Return an independent copy."""
         return HistogramSet.from_arrays(self.names, {name: array.copy() for name, array in self.arrays().items()})
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return everything the set knows but its names, as arrays of one row for each tensor; not copies."""
+        """Return the content without the names, as arrays of one row for each tensor; they are not copies."""
         return {
             "counts": self._counts,
             "exponents": self._exponents,
@@ -112,25 +111,25 @@ class HistogramSet:
 
     @classmethod
     def from_arrays(cls, names: Sequence[str], arrays: Mapping[str, NDArray[Any]]) -> HistogramSet:
-        """Return the set that arrays() described, on the arrays given. Raises ValueError where they do not fit."""
+        """Return the set that arrays() described; it uses the arrays given. Raises ValueError if they do not fit."""
         made = cls(names)
         for name, expected in made.arrays().items():
             given = arrays.get(name)
             if given is None or given.shape != expected.shape or given.dtype != expected.dtype:
-                raise ValueError(f"{name} is no array of such a set")
+                raise ValueError(f"{name} is not an array of such a set")
             setattr(made, f"_{name}", given)
         return made
 
 
 def bin_exponent(magnitude: float) -> int:
-    """Return the exponent of the narrowest bins that reach that magnitude: it falls into their upper half."""
+    """Return the exponent of the narrowest bins that reach that magnitude; it falls into their upper half."""
     if magnitude == 0:
         return MIN_EXPONENT
     return max(math.frexp(magnitude)[1] - (BINS - 1).bit_length(), MIN_EXPONENT)
 
 
 def _widened(counts: Counts, doublings: int) -> Counts:
-    """Return the counts in bins that are 2 ** doublings as wide."""
+    """Return the counts for bins that are 2 ** doublings as wide."""
     merged = min(BINS, 1 << min(doublings, BINS.bit_length()))
     wide = np.zeros_like(counts)
     wide[: BINS // merged] = counts.reshape(-1, merged).sum(axis=1)

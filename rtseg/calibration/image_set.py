@@ -1,4 +1,4 @@
-"""An image set: which pictures of a dataset calibrate, by name and by what their pixels are."""
+"""An image set: the pictures of a dataset that were used to calibrate, by name and digest of their pixels."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ FORMAT = "rtseg-image-set/1"
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The digests of some pictures by their names. data is the dataset without its folder."""
+    """The digests of some pictures by name. data names the dataset without its folder."""
 
     data: str
     split: str
     pictures: Mapping[str, str]
 
     def write(self, path: PathLike) -> None:
-        """Write the set as JSON, whole or not at all. Raises WriteError."""
+        """Write the set as JSON, completely or not at all. Raises WriteError."""
         facts = {"format": FORMAT, "data": self.data, "split": self.split, "pictures": dict(self.pictures)}
         write_text_atomically(path, json.dumps(facts, indent=1) + "\n")
 
     @classmethod
     def read(cls, path: PathLike) -> ImageSet:
-        """Return the set in a file. Raises CalibrationError where it is none, or names no picture."""
+        """Return the set in a file. Raises CalibrationError if it is not an image set or names no picture."""
         try:
             facts = json.loads(read_utf8(path))
         except OSError as error:
@@ -51,7 +51,7 @@ class ImageSet:
 
 
 def picture_sha256(image: NDArray[np.uint8]) -> str:
-    """Return the hexadecimal SHA-256 of a picture (height, width, 3): its two sides as uint32, then its RGB bytes."""
+    """Return the hexadecimal SHA-256 of a picture (height, width, 3): its sides as uint32, then its RGB bytes."""
     digest = hashlib.sha256(np.array(image.shape[:2], "<u4").tobytes())
     digest.update(np.ascontiguousarray(image).data)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The calibration run: an exported file and pictures in, a table of ranges out."""
+"""The calibration run: takes an exported file and pictures, returns a table of ranges."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ TASK = "calibrating"
 
 
 def require_fp32(artifact: Artifact) -> None:
-    """Raise CalibrationError unless the artifact is in FP32, the only precision that has ranges to measure."""
+    """Raise CalibrationError unless the artifact is in FP32, the only precision whose ranges can be measured."""
     manifest = artifact.manifest
     if manifest.precision != "fp32":
         raise CalibrationError(
-            f"{artifact.path} has its precision already",
+            f"{artifact.path} is not in FP32",
             got=manifest.precision,
             expected="the FP32 file that it was made from",
             hint=f"rtseg export {manifest.network} --resolution {manifest.image.resolution}",
@@ -55,11 +55,11 @@ def measured_ranges(
 ) -> CalibrationTable:
     """Return the range of every float32 activation of an exported file on the selected pictures.
 
-    One pass over the pictures; memory depends on the graph and budget_bytes, not on their number. The same pictures
-    give the same table, bit for bit, in whatever order they lie. The state is kept in the cache folder every few
-    seconds and when the run ends early, so that the same call goes on where another was killed, to the same
-    table; the state of a finished run serves every method. threads bounds the cores used; 0 is all. Raises
-    ManifestError, OnnxError, CalibrationError, RunnerError and what the pictures raise.
+    Makes one pass over the pictures; memory depends on the graph and budget_bytes, not on the number of pictures. The
+    same pictures give the same table, bit for bit, in any order. The state is saved to the cache folder every few
+    seconds and when the run ends early. The same call then resumes a killed run and gives the same table; the state of
+    a finished run serves every method. threads limits the cores used; 0 uses all. Raises ManifestError, OnnxError,
+    CalibrationError, RunnerError and the exceptions of reading pictures.
     """
     artifact = Artifact.open(source, kind="onnx")
     require_fp32(artifact)
@@ -93,7 +93,7 @@ def _counted(
     threads: int,
     budget_bytes: int,
 ) -> CalibrationState:
-    """Return the histograms of all pictures, those that an earlier run counted taken from its state."""
+    """Return the histograms of all pictures; those that an earlier run counted come from its state."""
     names, total = view.activations(), len(selection.chosen)
     *before, _ = stages(total)
     kept_at = state_path(manifest.sha256, [digest.sha256 for digest in selection.digests], threads)
@@ -131,10 +131,10 @@ def _resumed(done: int, total: int) -> str:
 
 
 class _Kept:
-    """The state after the last complete picture, on disk every few seconds.
+    """The state after the last complete picture, written to disk every few seconds.
 
-    A picture counts in a copy, which takes the state's place when all its tensors are counted: an interrupt at
-    any moment leaves a state between two pictures.
+    A picture is counted in a copy, which replaces the state once all its tensors are counted. So an interrupt at any
+    moment leaves a state between two pictures.
     """
 
     def __init__(self, path: Path, state: CalibrationState, observer: Observer) -> None:
@@ -151,21 +151,21 @@ class _Kept:
             self.write()
 
     def write(self) -> None:
-        """Bring the file up to date. A folder that cannot be written costs the state, not the run."""
+        """Update the file. If the folder cannot be written, the state is lost but the run continues."""
         if self.state.done == self.written or not self._writable:
             return
         try:
             write_calibration_state(self._path, self.state)
         except WriteError as error:
             self._writable = False
-            self._observer.warning(f"a run that is killed will begin anew: {error}")
+            self._observer.warning(f"the state cannot be saved, so a killed run will start over: {error}")
             return
         self.written = self.state.done
         self._due = time.monotonic() + STATE_EVERY_SECONDS
 
 
 class _Run:
-    """The graph ready to run, and how a picture becomes its input."""
+    """The graph ready to run, and the conversion of a picture into its input."""
 
     def __init__(
         self, view: GraphView, manifest: Manifest, names: Sequence[str], threads: int, budget_bytes: int
@@ -179,7 +179,7 @@ class _Run:
         self._threads = threads
 
     def count(self, name: str, image: NDArray[np.uint8], histograms: HistogramSet) -> None:
-        """Add every activation of one picture to the histograms. Raises CalibrationError where one is not finite."""
+        """Add every activation of one picture to the histograms. Raises CalibrationError if one is not finite."""
         tensor = self._ends.graph_input(image)
         try:
             if self._input is not None:

@@ -1,4 +1,4 @@
-"""A graph cut into stretches, so that all its activations can be seen without all of them being in memory."""
+"""Cuts a graph into stretches, so that all activations can be observed without having all of them in memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rtseg.graphs.view import GraphView
 from rtseg.runners.activations import Stretch
 
 BUDGET_BYTES = 512 * 2**20
-"""Memory for the tensors of one stretch, those it takes included."""
+"""Memory for the tensors of one stretch, including its inputs."""
 
 
 def tensor_spec(view: GraphView, tensor: str) -> TensorSpec:
-    """Return name, shape and dtype of a tensor. Raises CalibrationError where the graph does not tell its shape."""
+    """Return name, shape and dtype of a tensor. Raises CalibrationError if the graph does not state its shape."""
     try:
         shape, element_type = view.shape(tensor), view.element_type(tensor)
     except KeyError:
@@ -30,10 +30,10 @@ def tensor_spec(view: GraphView, tensor: str) -> TensorSpec:
 
 
 def cut(view: GraphView, observed: Collection[str], *, budget_bytes: int = BUDGET_BYTES) -> tuple[Stretch, ...]:
-    """Return the graph in stretches that give the observed tensors and compute each node that they need once.
+    """Return the graph as stretches that output the observed tensors and compute each node they need once.
 
-    The tensors that a stretch takes and gives are kept within the budget as far as the graph allows: a node is
-    never cut, and what is needed further on has to stay. Raises CalibrationError.
+    The inputs and outputs of a stretch stay within the budget as far as the graph allows: a node is never split, and
+    tensors that later stretches need must stay in memory. Raises CalibrationError.
     """
     nodes = _needed(view, observed)
     last_read = {name: index for index, node in enumerate(nodes) for name in node.input}
@@ -57,7 +57,7 @@ def cut(view: GraphView, observed: Collection[str], *, budget_bytes: int = BUDGE
 
 
 def _needed(view: GraphView, observed: Collection[str]) -> list[onnx.NodeProto]:
-    """Return the nodes on the way to an observed tensor, in computing order."""
+    """Return the nodes that an observed tensor depends on, in computing order."""
     wanted, nodes = set(observed), []
     for node in reversed(view.nodes):
         if wanted.intersection(node.output):
@@ -73,7 +73,7 @@ def _bounds(
     observed: Collection[str],
     budget_bytes: int,
 ) -> Iterator[tuple[int, int]]:
-    """Give begin and end of each stretch, as long as its tensors and those waiting for later ones fit the budget."""
+    """Yield begin and end of each stretch: as long as its tensors and those kept for later ones fit the budget."""
     begin, held = 0, 0
     waiting: dict[str, int] = {}
     for index, node in enumerate(nodes):

@@ -1,4 +1,4 @@
-"""Which pictures calibrate: some of a source, evenly spread, or exactly those of an image set."""
+"""Which pictures to calibrate with: some of a source, evenly spread, or exactly those of an image set."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rtseg.specs import ImageSpec
 TASK = "reading the pictures"
 
 LARGEST_ENLARGEMENT = 2
-"""A picture enlarged more than that is blur: it has none of the detail that makes large activations."""
+"""A picture enlarged more than this is blurred: it lacks the detail that causes large activations."""
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """One picture that calibrates: where it lies in its source, and its digest."""
+    """One picture to calibrate with: its index in its source, and its digest."""
 
     index: int
     digest: PictureDigest
@@ -29,9 +29,10 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Selection:
-    """The pictures that calibrate, in the order of their digests, and where they come from.
+    """The pictures to calibrate with, in the order of their digests, and where they come from.
 
-    data is the dataset without its folder (rtseg.datasets.registry.source_name); split is empty where there are none.
+    data names the dataset without its folder (rtseg.datasets.registry.source_name); split is "" for pictures without
+    splits.
     """
 
     source: PictureSource
@@ -45,12 +46,12 @@ class Selection:
         return tuple(chosen.digest for chosen in self.chosen)
 
     def image_set(self) -> ImageSet:
-        """Return the set that selects these pictures again."""
+        """Return the image set that selects the same pictures again."""
         return ImageSet(self.data, self.split, {digest.name: digest.sha256 for digest in self.digests})
 
 
 def evenly_spread(count: int, total: int) -> list[int]:
-    """Return that many of the indices below total, or all of them where there are fewer."""
+    """Return that many of the indices below total, evenly spread, or all of them if there are fewer."""
     count = min(count, total)
     return [index * total // count for index in range(count)]
 
@@ -64,12 +65,12 @@ def select(
     count: int,
     observer: Observer = SILENT,
 ) -> Selection:
-    """Return `count` pictures evenly spread over the source, all where it has fewer; each is read once.
+    """Return `count` pictures evenly spread over the source, or all if it has fewer; each is read once.
 
-    Raises CalibrationError where the source is empty, a picture is far smaller than the network's input, or none
-    shows anything, and what reading a picture raises.
+    Raises CalibrationError if the source is empty, if a picture is far smaller than the network's input, or if every
+    picture is of one colour. Also raises the exceptions of reading pictures.
     """
-    # One that cannot be read is not passed over: of fewer pictures the table is another one, and nobody would know.
+    # An unreadable picture is not skipped: with fewer pictures the table would differ, and nobody would know.
     indices = evenly_spread(count, len(source))
     chosen, shown = [], False
     for done, index in enumerate(indices, 1):
@@ -92,9 +93,9 @@ def select_named(
 ) -> Selection:
     """Return exactly the pictures that the image set names.
 
-    They are looked for where select would have found them, then everywhere; what cannot be read on the way matters
-    only where a picture is not found. Raises CalibrationError for a set of another dataset, for a picture that is not
-    in the source or has other pixels, and as select does.
+    Looks first where select would have found them, then everywhere. A picture that cannot be read on the way matters
+    only if a named picture is not found. Raises CalibrationError for a set of another dataset, for a picture that is
+    not in the source or has other pixels, and as select does.
     """
     if image_set.data != data:
         raise CalibrationError("the image set is of another dataset", got=data, expected=image_set.data)

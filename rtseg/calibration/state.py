@@ -1,7 +1,7 @@
-"""What a calibration keeps, so that a killed one goes on and a finished one serves another method.
+"""The state of a calibration on disk, so that a killed run can resume and a finished run can serve another method.
 
-A state lies in the user's cache folder under a name that says what it was made from: the graph, the pictures,
-and the versions of what counted. It is written whole or not at all; one that cannot be read is as good as none.
+The state is a file in the user's cache folder. Its name holds the digest of its inputs: the graph, the pictures, and
+the versions of the counting software. It is written completely or not at all; an unreadable state counts as missing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rtseg.calibration.histograms import HistogramSet
 
 FORMAT = "rtseg-calibration-state/1"
 KEPT = 4
-"""States that stay, the newest; each takes some ten megabytes."""
+"""How many states are kept, the newest; each takes some ten megabytes."""
 
 STATES = Cache("calibrations", ".state", keep=KEPT)
 _COUNTED_BY = ("rtseg", "numpy", "onnxruntime", "onnxruntime-gpu")
@@ -30,7 +30,7 @@ _COUNTED_BY = ("rtseg", "numpy", "onnxruntime", "onnxruntime-gpu")
 
 @dataclass
 class CalibrationState:
-    """The histograms after the first `done` pictures, and copies of them as they were after some numbers before."""
+    """The histograms after the first `done` pictures, and copies of them from some earlier numbers of pictures."""
 
     done: int
     histograms: HistogramSet
@@ -42,16 +42,16 @@ class CalibrationState:
 
 
 def state_path(onnx_sha256: str, picture_digests: Sequence[str], threads: int) -> Path:
-    """Return where the state lies of a calibration of that file with those pictures, in their order.
+    """Return the path of the state for calibrating that file with those pictures, in their order.
 
-    threads counts too: ONNX Runtime divides a matrix product among them, which can change a value's last bit.
+    threads is part of the name: ONNX Runtime divides a matrix product among them, which can change a value's last bit.
     """
     versions = {name: version for name, version in tool_versions().items() if name in _COUNTED_BY}
     return STATES.path([FORMAT, versions, onnx_sha256, list(picture_digests), threads])
 
 
 def write_calibration_state(path: Path, state: CalibrationState) -> None:
-    """Write the state so that a kill leaves the last one or this one, and drop the oldest. Raises WriteError."""
+    """Write the state and drop the oldest; a kill leaves the old state or this one. Raises WriteError."""
     parts = {"now": state.histograms, **{f"after{pictures}": then for pictures, then in state.stages.items()}}
     arrays: dict[str, NDArray[Any]] = {
         f"{part}.{name}": array for part, histograms in parts.items() for name, array in histograms.arrays().items()
@@ -64,10 +64,10 @@ def write_calibration_state(path: Path, state: CalibrationState) -> None:
 
 
 def read_calibration_state(path: Path, names: Sequence[str], stages: Sequence[int]) -> CalibrationState | None:
-    """Return the state of those tensors at path, or None where there is none that is whole.
+    """Return the state of those tensors at path, or None if there is no complete one.
 
-    stages are the numbers of pictures before the last after which copies are taken: all those that the state has
-    passed must be in it.
+    stages are the numbers of pictures after which copies are taken, without the last. The state must have all the
+    copies up to its own number of pictures.
     """
     content = STATES.read(path)
     if content is None:
@@ -79,7 +79,7 @@ def read_calibration_state(path: Path, names: Sequence[str], stages: Sequence[in
             done = int(arrays["done"])
             state = CalibrationState(done, _histograms(arrays, "now", names))
             state.stages = {n: _histograms(arrays, f"after{n}", names) for n in stages if n <= done}
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):  # whole, but of something else
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):  # a complete file, but not such a state
         return None
     return state
 

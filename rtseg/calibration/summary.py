@@ -1,4 +1,4 @@
-"""What is worth knowing of a table besides its ranges: what is clipped, and whether the ranges had settled."""
+"""Facts about a table besides its ranges: what is clipped, and whether the ranges settled."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rtseg.calibration.convergence import SETTLED_CHANGE
 from rtseg.calibration.table import CalibrationTable, TensorRange
 
 NAMED = 5
-"""Tensors that are named, those that are clipped most."""
+"""How many of the tensors that are clipped most are named."""
 
 
 def calibration_facts(table: CalibrationTable) -> dict[str, Any]:
-    """Return what a person or a program wants to know of a table besides the ranges themselves."""
+    """Return the facts about a table for a report, as plain values, without the ranges themselves."""
     clipped = {name: _kept_share(found) for name, found in table.ranges.items()}
     most = sorted((name for name in clipped if clipped[name] < 1), key=lambda name: clipped[name])[:NAMED]
     return {
@@ -32,9 +32,9 @@ def calibration_facts(table: CalibrationTable) -> dict[str, Any]:
 
 
 def settling_warning(facts: Mapping[str, Any], *, exhausted: bool) -> str:
-    """Return one line where the ranges had not settled, and what to do; an empty string where they had.
+    """Return one line with the remedy if the ranges did not settle, else "".
 
-    exhausted says that --images has no more pictures to give.
+    exhausted means that --images has no more pictures to give.
     """
     if facts["convergence"]["settled"]:
         return ""
@@ -53,6 +53,6 @@ def settling_warning(facts: Mapping[str, Any], *, exhausted: bool) -> str:
 
 
 def _kept_share(found: TensorRange) -> float:
-    """Return how much of a tensor's magnitude the threshold keeps; 1 for a tensor that is zero everywhere."""
+    """Return how much of a tensor's magnitude the threshold keeps; 1 for a tensor that is always zero."""
     greatest = max(-found.minimum, found.maximum)
     return found.threshold / greatest if greatest > 0 else 1.0

@@ -1,4 +1,4 @@
-"""The calibration table: a range for every tensor of one graph, and what it was made from."""
+"""The calibration table: a range for every tensor of one graph, and the inputs it was made from."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from rtseg.specs.versioned_json import require_field_types
 
 FORMAT = "rtseg-calibration/1"
 Percentile = Optional[float]
-"""In per cent; None for a method that has none."""
+"""In per cent; None for a method without one."""
 METHODS = ("minmax", "percentile", "entropy", "mse")
 
 
 @dataclass(frozen=True)
 class TensorRange:
-    """What one tensor takes: its least and greatest value, and the magnitude that INT8's largest step stands for."""
+    """The range of one tensor: its minimum and maximum, and the magnitude that INT8's largest step represents."""
 
     threshold: float
     minimum: float
@@ -33,7 +33,7 @@ class TensorRange:
 
 @dataclass(frozen=True)
 class PictureDigest:
-    """A picture by its name and the SHA-256 of its pixels: height, width and RGB bytes, not the file's."""
+    """A picture by its name and the SHA-256 of its pixels: height, width and RGB bytes, not the file's bytes."""
 
     name: str
     sha256: str
@@ -41,11 +41,11 @@ class PictureDigest:
 
 @dataclass(frozen=True)
 class CalibrationTable:
-    """Ranges by tensor name, for the graph with that digest, from those pictures prepared by that contract.
+    """Ranges by tensor name, for the graph with that digest, measured on those pictures prepared by that contract.
 
-    onnx_sha256 is the file's. structure_sha256 and parent_sha256 (the checkpoint's) let the table serve another
-    export of the same checkpoint, whose file may differ by a version in its header. percentile is None for the
-    methods that have none. convergence is what the ranges did as pictures were added.
+    onnx_sha256 is the file's digest. structure_sha256 and parent_sha256 (the checkpoint's digest) let the table serve
+    another export of the same checkpoint, whose file may differ by a version in its header. percentile is None for
+    methods without one. convergence describes how the ranges changed as pictures were added.
     """
 
     network: str
@@ -63,7 +63,7 @@ class CalibrationTable:
     tools: Mapping[str, str]
 
     def require_graph(self, manifest: Manifest, structure_sha256: str, label: str) -> None:
-        """Raise CalibrationError, with the command that makes the right table, unless the table is of that graph."""
+        """Raise CalibrationError, with the command that makes the right table, unless the table is for that graph."""
         same_export = manifest.sha256 == self.onnx_sha256
         same_checkpoint = manifest.parent_sha256 is not None and manifest.parent_sha256 == self.parent_sha256
         if not same_export and not (same_checkpoint and structure_sha256 == self.structure_sha256):
@@ -75,18 +75,18 @@ class CalibrationTable:
             )
         if self.image != manifest.image:
             raise CalibrationError(
-                f"the calibration table was made from pictures prepared in another way than {label} wants",
+                f"the calibration table was made from pictures prepared in another way than {label} needs",
                 got=f"{self.image}",
                 expected=f"{manifest.image}",
                 hint=f"rtseg calibrate {label} --data DATASET -o TABLE.json",
             )
 
     def greatest_magnitudes(self) -> dict[str, float]:
-        """Return the greatest magnitude that each tensor took."""
+        """Return the greatest magnitude of each tensor."""
         return {name: max(-found.minimum, found.maximum) for name, found in self.ranges.items()}
 
     def write(self, path: PathLike) -> None:
-        """Write the table as JSON, whole or not at all. Raises WriteError."""
+        """Write the table as JSON, completely or not at all. Raises WriteError."""
         facts = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         facts["image"] = self.image.to_json()
         facts["pictures"] = {picture.name: picture.sha256 for picture in self.pictures}
@@ -95,7 +95,7 @@ class CalibrationTable:
 
     @classmethod
     def read(cls, path: PathLike) -> CalibrationTable:
-        """Return the table in a file. Raises CalibrationError where it is none."""
+        """Return the table in a file. Raises CalibrationError if the file is not a table."""
         try:
             data = json.loads(read_utf8(path))
         except OSError as error:
@@ -127,7 +127,7 @@ class CalibrationTable:
 
 
 def _aligned(facts: Mapping[str, Any]) -> str:
-    """Return JSON with one line for each field, and one for each entry of a field that holds many."""
+    """Return JSON with one line for each field, and one line for each entry of a field with many."""
     lines = []
     for name, value in facts.items():
         if isinstance(value, Mapping) and value:
@@ -139,7 +139,7 @@ def _aligned(facts: Mapping[str, Any]) -> str:
 
 
 def ranges_sha256(table: CalibrationTable) -> str:
-    """Return the digest of what a quantised file takes from a table: its ranges, and which pictures they are of."""
+    """Return the digest of the part of a table that a quantised file depends on: its ranges and which pictures."""
     ranges = {name: [r.threshold, r.minimum, r.maximum] for name, r in sorted(table.ranges.items())}
     facts = [ranges, table.data, table.split, [picture.sha256 for picture in table.pictures]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

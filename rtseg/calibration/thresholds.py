@@ -1,8 +1,8 @@
-"""From a histogram to a threshold: the magnitude that INT8's largest step, 127, stands for.
+"""From a histogram to a threshold: the magnitude that INT8's largest step, 127, represents.
 
-Every method works in units of bins, so that values twice as large give a threshold twice as large, bit for
-bit. Every threshold is above zero and at most the greatest magnitude; a tensor that was zero everywhere, which
-any scale represents, gets ZERO_THRESHOLD.
+Every method computes in units of bins, so values twice as large give a threshold twice as large, bit for bit. Every
+threshold is above zero and at most the greatest magnitude. A tensor that was always zero, which any scale represents,
+gets ZERO_THRESHOLD.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ Array = NDArray[np.float64]
 
 ZERO_THRESHOLD = 1.0
 STEPS = 127
-"""Of symmetric INT8 on each side of zero."""
+"""Steps of symmetric INT8 on each side of zero."""
 LEVELS = 128
-"""Of a magnitude, as entropy calibration counts them: zero is one."""
+"""Levels of a magnitude in entropy calibration, zero included."""
 BINS_BETWEEN_CANDIDATES = 8
-"""Of entropy: 0.4 % of the greatest magnitude at most."""
+"""Spacing of the thresholds that entropy tries: at most 0.4 % of the greatest magnitude."""
 MOST_CLIPPED = 0.1
-"""Of the values that are not zero: entropy takes no threshold that clips more."""
+"""The largest fraction of the nonzero values that entropy may clip."""
 _SEARCH = (48, 16, 16)
-"""Of mse: so many thresholds over the whole range, in equal ratios, then so many between the best one's neighbours."""
+"""Thresholds that mse tries: so many over the whole range, in equal ratios, then so many around the best, twice."""
 
 
 @dataclass(frozen=True)
 class Method:
-    """How a threshold is chosen: a name of METHODS, and in per cent the share that "percentile" wants.
+    """How a threshold is chosen: a name in METHODS, and for "percentile" the share in per cent.
 
-    Raises UnknownNameError for another name and CalibrationError for a share that cannot be.
+    Raises UnknownNameError for another name and CalibrationError for an impossible share.
     """
 
     name: str
@@ -45,7 +45,9 @@ class Method:
         if self.name not in METHODS:
             raise UnknownNameError("calibration method", self.name, METHODS)
         if (self.name == "percentile") != (self.percent is not None):
-            raise CalibrationError("a percentile belongs to the method percentile", got=f"{self.name}, {self.percent}")
+            raise CalibrationError(
+                "only the method percentile takes a percentile, and it needs one", got=f"{self.name}, {self.percent}"
+            )
         if self.percent is not None and not 0 < self.percent <= 100:
             raise CalibrationError(
                 "a percentile is a share of the values", got=self.percent, expected="above 0, at most 100"
@@ -60,14 +62,14 @@ def threshold(histogram: Histogram, method: Method) -> float:
 
 
 def minmax(histogram: Histogram) -> float:
-    """Return the greatest magnitude: nothing is clipped."""
+    """Return the greatest magnitude, so that nothing is clipped."""
     return histogram.magnitude or ZERO_THRESHOLD
 
 
 def percentile(histogram: Histogram, percent: float) -> float:
-    """Return the magnitude below which that share of all values lies, zeros included.
+    """Return the magnitude below which that share of all values lies, including zeros.
 
-    Interpolated inside its bin. percent is above 0 and at most 100.
+    The value is interpolated inside its bin. percent is above 0 and at most 100.
     """
     if histogram.magnitude == 0:
         return ZERO_THRESHOLD
@@ -79,15 +81,15 @@ def percentile(histogram: Histogram, percent: float) -> float:
 
 
 def entropy(histogram: Histogram) -> float:
-    """Return the threshold whose 128 levels tell least apart from the values themselves (TensorRT's KL divergence).
+    """Return the threshold whose 128 levels lose least information (least KL divergence, as in TensorRT).
 
-    For every candidate: the reference is the histogram up to it, all that lies beyond added to its last bin. The
-    other distribution is the same histogram, without what lies beyond, in LEVELS equal levels, each level's
-    mass spread evenly over those of its bins that hold something. Exact zeros are left out on both sides: they cost
-    nothing at any scale, and after a ReLU they would outweigh everything else. A candidate whose last bin is
-    empty below values further on is none, its divergence being infinite. Nor is one that clips more than MOST_CLIPPED:
-    where all values lie far from zero, such as a sigmoid's, the few least of them alone, in one bin, would look
-    like a perfect match. Of equals the widest is taken.
+    For every candidate threshold the reference is the histogram up to it, with everything beyond added to its last bin.
+    The other distribution is the same histogram without the values beyond, in LEVELS equal levels; each level's mass is
+    spread evenly over those of its bins that are not empty. Exact zeros are left out on both sides: they cost nothing
+    at any scale, and after a ReLU they would outweigh everything else. A candidate is excluded if its last bin is empty
+    and there are values beyond, because its divergence is infinite. It is also excluded if it clips more than
+    MOST_CLIPPED: if all values lie far from zero, as a sigmoid's may, the smallest few, alone in one bin, would look
+    like a perfect match. Among equal candidates the widest is returned.
     """
     counts = histogram.nonzero_counts()
     if len(counts) <= LEVELS:
@@ -101,7 +103,7 @@ def entropy(histogram: Histogram) -> float:
 
 
 def _divergences(counts: Array, ends: NDArray[np.int64]) -> Array:
-    """Return the KL divergence of cutting off at each end, from running sums: no loop over bins."""
+    """Return the KL divergence of cutting off at each end, computed from running sums without a loop over bins."""
     total = counts.sum()
     mass = np.concatenate([[0.0], np.cumsum(counts)])
     filled = np.concatenate([[0.0], np.cumsum(counts > 0)])
@@ -109,7 +111,7 @@ def _divergences(counts: Array, ends: NDArray[np.int64]) -> Array:
     beyond = total - mass[ends]
     last = counts[ends - 1]
     reference = information[ends - 1] + _times_log(last + beyond, last + beyond)
-    # A level's first bin: the least whose number times LEVELS / end is that level or above.
+    # A level's first bin: the smallest number whose product with LEVELS / end is that level or above.
     borders = -(-np.arange(LEVELS + 1) * ends[:, None] // LEVELS)
     level_mass = np.diff(mass[borders])
     level_filled = np.maximum(np.diff(filled[borders]), 1.0)
@@ -122,13 +124,13 @@ def _divergences(counts: Array, ends: NDArray[np.int64]) -> Array:
 
 
 def _times_log(weight: Array, value: Array) -> Array:
-    """Return weight * log(value), 0 where the weight is 0."""
+    """Return weight * log(value), and 0 if the weight is 0."""
     product: Array = weight * np.log(np.where(weight > 0, value, 1.0))
     return product
 
 
 def mse(histogram: Histogram) -> float:
-    """Return the threshold with the least mean squared error of symmetric INT8, rounding and clipping together."""
+    """Return the threshold with the least mean squared error of symmetric INT8, from rounding and clipping together."""
     if histogram.magnitude == 0:
         return ZERO_THRESHOLD
     greatest = histogram.magnitude / histogram.width
@@ -144,16 +146,16 @@ def mse(histogram: Histogram) -> float:
 
 
 def mean_squared_error(histogram: Histogram, threshold: float) -> float:
-    """Return the mean of (x - INT8(x))^2 over all values, those of a bin taken as spread evenly over it."""
+    """Return the mean of (x - INT8(x))^2 over all values, assuming that a bin's values are spread evenly over it."""
     scale = histogram.width**2 / histogram.count
     return float(_squared_errors(histogram, np.array([threshold / histogram.width]))[0] * scale)
 
 
 def _squared_errors(histogram: Histogram, thresholds: Array) -> Array:
-    """Return the sum of squared errors for each threshold, both in bins.
+    """Return the sum of squared errors for each threshold, both in units of bins.
 
-    What lies nearest to a level L adds the integral of (x - L)^2, which the first three moments up to the
-    borders between levels give: no loop over bins.
+    The values nearest to a level L add the integral of (x - L)^2. The first three moments up to the borders between
+    levels give it without a loop over bins.
     """
     counts = histogram.nonzero_counts()
     steps = thresholds[:, None] / STEPS

@@ -1,4 +1,4 @@
-"""CamVid as the SegNet tutorial laid it out: 11 classes and void, 360x480.
+"""CamVid in the layout of the SegNet tutorial: 11 classes and void, 360x480.
 
     PATH/train/NAME.png, PATH/trainannot/NAME.png, and the same for val and test
 
@@ -25,9 +25,9 @@ VOID_IN_FILES = 11
 
 
 class CamVid:
-    """The pictures of one split, sorted by name, hidden files left out; void becomes the ignore index.
+    """The pictures of one split, sorted by name, without hidden files; void becomes the ignore index.
 
-    A picture is named by its file without the suffix, or with it where two would have one name (a.png and a.PNG).
+    A picture is named by its file without the suffix, or with the suffix if two would share a name (a.png and a.PNG).
     """
 
     SPLITS = ("train", "val", "test")
@@ -47,7 +47,7 @@ class CamVid:
             raise DatasetError(
                 f"{len(missing)} label files are missing",
                 got=f"no {missing[0]}",
-                hint=f"images:{root / split} where pictures without labels will do",
+                hint=f"images:{root / split} if pictures without labels are enough",
             )
         stems = Counter(image.stem for image, _ in self._pairs)
         self._names = [image.stem if stems[image.stem] == 1 else image.name for image, _ in self._pairs]
@@ -57,7 +57,7 @@ class CamVid:
         return len(self._pairs)
 
     def __getitem__(self, index: int) -> LabelledImage:
-        """Return one picture. Raises DatasetError or ImageError for files that are not what they should be."""
+        """Return one picture. Raises DatasetError or ImageError for a file that does not fit the layout."""
         image_path, labels_path = self._pairs[index]
         labels = read_labels(labels_path, self.classes, void=VOID_IN_FILES)
         labels = np.where(labels == VOID_IN_FILES, np.uint8(self.classes.ignore_index), labels)
@@ -66,7 +66,7 @@ class CamVid:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, none where there is no folder. Raises DatasetError."""
+    """Return the pictures of a folder, none if the folder does not exist. Raises DatasetError."""
     try:
         return listed(folder, (".png",))
     except (FileNotFoundError, NotADirectoryError):
@@ -83,9 +83,9 @@ def write_camvid_layout(
     count: int,
     observer: Observer = SILENT,
 ) -> None:
-    """Write the first pictures of a dataset with CamVid's classes so that CamVid(root, split) reads them.
+    """Write the first pictures of a dataset with CamVid's classes in the layout that CamVid(root, split) reads.
 
-    Raises DatasetError for other classes and WriteError.
+    Raises DatasetError for other classes, and WriteError.
     """
     if dataset.classes.names != CAMVID_CLASSES.names:
         raise DatasetError("CamVid's layout holds CamVid's classes only", got=dataset.classes.dataset)

@@ -1,4 +1,4 @@
-"""The 11 classes of CamVid as the SegNet tutorial orders and colours them."""
+"""The 11 classes of CamVid in the order and colours of the SegNet tutorial."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@
     PATH/leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png
     PATH/gtFine/SPLIT/CITY/NAME_gtFine_labelIds.png      (or NAME_gtFine_labelTrainIds.png)
 
-labelIds (0 to 33) are mapped to the 19 train ids as the benchmark's own table does; where both
-files exist the labelTrainIds are taken, which say the same.
+labelIds (0 to 33) are mapped to the 19 train ids by the benchmark's own table. If both files exist, the labelTrainIds
+are read; they hold the same labels.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ NOT_PUBLIC = "the labels of Cityscapes' test split are not public"
 
 
 class Cityscapes:
-    """The pictures of one split, sorted by city and name, hidden files and folders left out.
+    """The pictures of one split, sorted by city and name, without hidden files and folders.
 
-    A picture is named without its city where no other city has one of that name.
+    A picture is named without its city unless another city has a picture of the same name.
     """
 
     SPLITS = ("train", "val", "test")
@@ -59,7 +59,7 @@ class Cityscapes:
         return len(self._pairs)
 
     def __getitem__(self, index: int) -> LabelledImage:
-        """Return one picture. Raises DatasetError or ImageError for files that are not what they should be."""
+        """Return one picture. Raises DatasetError or ImageError for a file that does not fit the layout."""
         image_path, labels_path = self._pairs[index]
         labels = read_labels(labels_path, self.classes, void=self.classes.ignore_index)
         if labels_path.name.endswith("labelIds.png"):

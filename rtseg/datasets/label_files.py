@@ -21,18 +21,18 @@ KNOWN = (CAMVID_CLASSES, CITYSCAPES_CLASSES, VOC_CLASSES)
 """The class lists whose colours are recognised."""
 
 VOID_COLOURS = {(0, 0, 0), (255, 255, 255), (224, 224, 192)}
-"""Colours that datasets give to what they leave unlabelled."""
+"""Colours that datasets give to unlabelled pixels."""
 
 _SIDES_SWAPPED = 5
-"""From this orientation on height and width change places."""
+"""From this EXIF orientation on, height and width change places."""
 
 
 def read_labels(path: Path, classes: ClassSpec, *, void: int, any_palette: bool = False) -> Labels:
-    """Return the indices of a label file as they are stored, uint8 (height, width).
+    """Return the indices of a label file as stored, uint8 (height, width).
 
-    void is the index of what is unlabelled, beside the classes' ignore index. The colours of a palette prove what its
-    indices stand for: those of another dataset are refused, and, unless any_palette is true, those of none. Raises
-    ImageError, with the way to convert the file.
+    void is the index of unlabelled pixels, beside the classes' ignore index. A palette shows what the indices mean: the
+    palette of another dataset is refused, and so is an unknown palette unless any_palette is true. Raises ImageError,
+    with the way to convert the file.
     """
     stored = read_stored_labels(path)
     if not stored.is_label_map:
@@ -46,17 +46,17 @@ def read_labels(path: Path, classes: ClassSpec, *, void: int, any_palette: bool 
 
 
 def read_labelled_picture(path: Path, read: Callable[[Path], Image]) -> Image:
-    """Return a picture that has labels, uint8 RGB, as read gives it. Raises ImageError.
+    """Return a picture that has labels, uint8 RGB, as read returns it. Raises ImageError.
 
-    Raises DatasetError where the file says that it is to be turned and its size does not tell whether its labels,
-    which are never turned, were made of it as it is stored or as it is shown.
+    Raises DatasetError if the file's EXIF data turn or mirror the picture and its size does not reveal whether the
+    labels, which are never turned, were made for the stored or for the shown picture.
     """
     image = read(path)
     turned = orientation(path)
     if turned == 1 or (turned >= _SIDES_SWAPPED and image.shape[0] != image.shape[1]):
         return image
     raise DatasetError(
-        f"{path} is to be turned or mirrored when it is shown, and its labels may be or not",
+        f"the EXIF data of {path} turn or mirror it, and it is unclear whether its labels are turned too",
         got=f"EXIF orientation {turned}",
         expected="a picture that is stored as it is shown",
         hint="save it without EXIF data, turned as its labels are",
@@ -67,7 +67,7 @@ def _require_own_palette(
     path: Path, stored: StoredLabels, used: set[int], classes: ClassSpec, any_palette: bool
 ) -> None:
     others = [other for other in KNOWN if other.palette != classes.palette]
-    # A palette is whole in most files; where it is not, the colours in use have to do.
+    # Most files hold the whole palette; in the others only the colours in use can be compared.
     owner = next((other for other in others if _begins_with(stored, other)), None)
     if owner is None and (not used or _shows(stored, used, classes)):
         return
@@ -90,7 +90,7 @@ def _require_own_palette(
 
 
 def _shows(stored: StoredLabels, used: Iterable[int], classes: ClassSpec) -> bool:
-    """Return whether the palette gives each index that is used the colour that those classes give it."""
+    """Return whether the palette gives each used index its colour in those classes."""
     return all(index < len(classes) and _colour(stored, index) == classes.palette[index] for index in used)
 
 
@@ -105,29 +105,29 @@ def _colour(stored: StoredLabels, index: int) -> Colour | None:
 
 def _of_colours(values: NDArray[np.integer], classes: ClassSpec) -> str:
     if (values[..., :1] == values).all():
-        return "one of the three channels, which are equal, saved as one 8-bit channel"
+        return "save one of the three equal channels as one 8-bit channel"
     codes = np.unique(values.astype(np.int64) @ np.array([1 << 32, 1 << 16, 1]))
     colours = {(int(code >> 32), int(code >> 16 & 0xFFFF), int(code & 0xFFFF)) for code in codes[:512]}
-    one_channel = "saved as one 8-bit channel"
+    one_channel = "and save one 8-bit channel"
     if classes.dataset == CITYSCAPES_CLASSES.dataset:
-        return f"NAME_gtFine_labelIds.png: NAME_gtFine_color.png is for viewing; or class indices, {one_channel}"
+        return "NAME_gtFine_labelIds.png: NAME_gtFine_color.png is for viewing; or save class indices in 8 bits"
     if classes.palette == CAMVID_CLASSES.palette and len(codes) > 3 and not (values % 64).any():
         return (
-            "the SegNet tutorial's label files: CamVid's own 32 colours have to be merged into its 11 classes "
+            "use the SegNet tutorial's label files; or merge CamVid's own 32 colours into its 11 classes "
             f"({_first(classes)}), {one_channel}"
         )
     order = [classes, *(other for other in KNOWN if other.palette != classes.palette)]
     owner = next((spec for spec in order if colours <= {*spec.palette, *VOID_COLOURS}), None)
     if owner is classes:
         pairs = ", ".join(f"{classes.palette[index]} is {index}" for index in range(3))
-        return f"each colour replaced by the index of its class ({pairs}, ...), {one_channel}"
+        return f"replace each colour by the index of its class ({pairs}, ...), {one_channel}"
     if owner is not None:
         return (
             f"--data {owner.dataset}:PATH, as these are the colours of {owner.dataset}; "
-            f"or each replaced by the index of its class in {classes.dataset}, {one_channel}"
+            f"or replace each by the index of its class in {classes.dataset}, {one_channel}"
         )
     return (
-        f"each of the {len(codes)} colours replaced by the index of its class in {classes.dataset} "
+        f"replace each of the {len(codes)} colours by the index of its class in {classes.dataset} "
         f"({_first(classes)}), {one_channel}"
     )
 
@@ -135,12 +135,12 @@ def _of_colours(values: NDArray[np.integer], classes: ClassSpec) -> str:
 def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
     largest = int(values.max())
     if largest <= 255:
-        return f"the same values, none of which is above {largest}, saved in 8 bits"
+        return f"save the same values in 8 bits: none is above {largest}"
     if classes.dataset == CITYSCAPES_CLASSES.dataset:
-        return "NAME_gtFine_labelIds.png; of an instance id it is value // 1000 from 1000 on, else the value, in 8 bits"
+        return "NAME_gtFine_labelIds.png; or save 8 bits: value // 1000 for instance ids from 1000 on, else the value"
     return (
-        f"the index of each pixel's class in {classes.dataset} ({_first(classes)}) in 8 bits: values up to {largest} "
-        "number instances; where they are made as Cityscapes' are, the class is value // 1000"
+        f"save the index of each pixel's class in {classes.dataset} ({_first(classes)}) in 8 bits; values up to "
+        f"{largest} number instances: if they follow Cityscapes' scheme, the class is value // 1000"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a dataset is here: labelled pictures by index, the classes they speak of, nothing else."""
+"""The dataset protocol: labelled pictures by index, and the classes of the labels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rtseg.specs import ClassSpec
 Image = NDArray[np.uint8]
 """uint8 (height, width, 3), RGB."""
 Labels = NDArray[np.uint8]
-"""uint8 (height, width): class indices, or the class spec's ignore_index where nothing is said."""
+"""uint8 (height, width): class indices, or the class spec's ignore_index for unlabelled pixels."""
 
 
 @dataclass(frozen=True)
 class LabelledImage:
-    """One picture with its truth, both of the same height and width."""
+    """One picture with its labels, both of the same height and width."""
 
     name: str
     image: Image
@@ -28,11 +28,11 @@ class LabelledImage:
 
 
 class LabelledDataset(Protocol):
-    """Labelled pictures in a fixed order. Items are read when they are asked for."""
+    """Labelled pictures in a fixed order. Each item is read when it is indexed."""
 
     @property
     def classes(self) -> ClassSpec:
-        """The classes the labels speak of."""
+        """The classes of the labels."""
 
     def __len__(self) -> int: ...
 
@@ -48,11 +48,11 @@ def require_labels(
     kind: str = "",
     observer: Observer = SILENT,
 ) -> None:
-    """Raise DatasetError where no pixel of the dataset, or of its first limit pictures, is labelled.
+    """Raise DatasetError if no pixel of the dataset, or of its first limit pictures, is labelled.
 
-    Every figure that is counted against labels would be one of nothing. Pictures are read up to one with a label, so
-    it is known before a network has run; first is the first of them, where it has been read already. kind is a word
-    for the pictures. Raises what reading them raises.
+    Without a labelled pixel there is nothing to measure. Pictures are read up to the first with a label, so the error
+    comes before a network has run; first is the first picture, if it has been read already. kind describes the pictures
+    in the message. Also raises the exceptions of reading pictures.
     """
     if not any_labelled(dataset, limit=limit, first=first, observer=observer):
         raise nothing_labelled(dataset, _total(dataset, limit), kind)
@@ -65,9 +65,9 @@ def any_labelled(
     first: LabelledImage | None = None,
     observer: Observer = SILENT,
 ) -> bool:
-    """Return whether any pixel of the dataset, or of its first limit pictures, is labelled; True where it is empty.
+    """Return whether any pixel of the dataset, or of its first limit pictures, is labelled; True if it is empty.
 
-    first is the first of them, where it has been read already. Raises what reading them raises.
+    first is the first picture, if it has been read already. Raises the exceptions of reading pictures.
     """
     total = _total(dataset, limit)
     for index in range(total):
@@ -83,23 +83,23 @@ def _total(dataset: LabelledDataset, limit: int | None) -> int:
 
 
 def nothing_labelled(dataset: LabelledDataset, pictures: int, kind: str = "") -> DatasetError:
-    """Return what to raise where so many pictures of a dataset hold void alone.
+    """Return the error to raise if so many pictures of a dataset hold only void.
 
     A dataset that knows where its labels are says so in `without_labels`.
     """
     hint = getattr(dataset, "without_labels", "") or (
-        "another split, or label files that hold classes; images:FOLDER where agreement without labels will do"
+        "another split, or label files that hold classes; or images:FOLDER for agreement, which needs no labels"
     )
     return DatasetError(
         f"no pixel of the {pictures} {kind}picture{'s' * (pictures != 1)} is labelled",
-        got="label files that hold void alone",
+        got="label files that hold only void",
         expected=f"some pixels of the {len(dataset.classes)} classes",
         hint=hint,
     )
 
 
 def checked(item: LabelledImage, classes: ClassSpec, hint: str = "") -> LabelledImage:
-    """Return item. Raises DatasetError where its labels leave the class range or its shapes differ.
+    """Return item. Raises DatasetError if its labels leave the class range or its shapes differ.
 
     hint says what labels out of range may be.
     """

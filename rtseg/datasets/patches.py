@@ -1,7 +1,6 @@
-"""Pictures cut into a grid of overlapping windows, as AFFNet's training does with Cityscapes.
+"""Pictures cut into a grid of overlapping windows, as in AFFNet's training on Cityscapes.
 
-Kuang et al. cut each 1024x2048 picture into eight patches of 880x880, two rows of four: 2,975
-pictures become 23,800.
+Kuang et al. cut each 1024x2048 picture into eight patches of 880x880, two rows of four: 2,975 pictures become 23,800.
 """
 
 from __future__ import annotations
@@ -42,8 +41,8 @@ class PatchGrid:
 class Patches:
     """Every window of every picture of another dataset: picture by picture, row by row.
 
-    A patch is a copy: changing one leaves its neighbours as they are. The last picture is kept, so that
-    its windows in a row cost one decoding.
+    A patch is a copy: changing it leaves its neighbours unchanged. The last picture is kept, so consecutive windows of
+    a picture cost one decoding.
     """
 
     def __init__(self, dataset: LabelledDataset, grid: PatchGrid) -> None:
@@ -91,8 +90,8 @@ class Patches:
 
 
 def evenly_spaced(length: int, side: int, count: int) -> list[int]:
-    """Return where `count` windows of a side start along a length: the first at 0, the last to end with it.
+    """Return where `count` windows of length `side` start along a length: the first at 0, the last ends at the end.
 
-    Needs side <= length <= side * count.
+    Requires side <= length <= side * count.
     """
     return [index * (length - side) // max(1, count - 1) for index in range(count)]

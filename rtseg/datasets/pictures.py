@@ -1,4 +1,4 @@
-"""Pictures by index, without labels: a folder of them, or those of a labelled dataset."""
+"""Pictures by index, without labels: from a folder, or from a labelled dataset."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from rtseg.observer import SILENT, Observer
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture, uint8 RGB of any size. Its name is unlike every other of its source."""
+    """One picture, uint8 RGB of any size. Its name is unique in its source."""
 
     name: str
     image: Image
 
 
 class PictureSource(Protocol):
-    """Pictures in a fixed order. Each is read when it is asked for."""
+    """Pictures in a fixed order. Each is read when it is indexed."""
 
     def __len__(self) -> int: ...
 
@@ -32,13 +32,13 @@ class PictureSource(Protocol):
 
 
 class FolderPictures:
-    """The picture files of a folder, not of its subfolders, sorted by name, hidden ones left out.
+    """The picture files of a folder, without subfolders and hidden files, sorted by name.
 
-    A picture's name is its file's, suffix and all: a.png and a.jpg are two.
+    A picture's name is its file's name with the suffix: a.png and a.jpg are two pictures.
     """
 
     def __init__(self, folder: Path, observer: Observer = SILENT) -> None:
-        """List the folder. Raises DatasetError where it cannot be read or holds no picture."""
+        """List the folder. Raises DatasetError if it cannot be read or holds no picture."""
         try:
             self._paths = listed(folder, IMAGE_SUFFIXES)
         except OSError as error:
@@ -53,7 +53,7 @@ class FolderPictures:
         return len(self._paths)
 
     def __getitem__(self, index: int) -> Picture:
-        """Return one picture. Raises ImageError for a file that is none, IndexError past the end."""
+        """Return one picture. Raises ImageError for a file that is not a picture, IndexError past the end."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         path = self._paths[index]
@@ -61,7 +61,7 @@ class FolderPictures:
 
 
 class DatasetPictures:
-    """The pictures of a labelled dataset, their labels left aside."""
+    """The pictures of a labelled dataset, without their labels."""
 
     def __init__(self, dataset: LabelledDataset) -> None:
         self._dataset = dataset
@@ -70,6 +70,6 @@ class DatasetPictures:
         return len(self._dataset)
 
     def __getitem__(self, index: int) -> Picture:
-        """Return one picture. Raises what the dataset raises."""
+        """Return one picture. Raises the dataset's exceptions."""
         item = self._dataset[index]
         return Picture(item.name, item.image)

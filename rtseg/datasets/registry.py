@@ -1,6 +1,6 @@
 """Datasets by name: `camvid:PATH`, `cityscapes:PATH`, `voc:PATH`, and `streets`, which needs no files.
 
-`images:PATH`, a folder of pictures without labels, is taken where pictures alone will do.
+`images:PATH`, a folder of pictures without labels, is accepted where labels are not needed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _OPENERS: dict[str, tuple[Callable[[str, str, Observer], LabelledDataset], tuple
 _CLASSES = {spec.dataset: spec for spec in (CAMVID_CLASSES, CITYSCAPES_CLASSES, STREETS_CLASSES, VOC_CLASSES)}
 
 UNLABELLED = "images"
-"""The name before the colon of a folder of pictures."""
+"""The name before the colon for a folder of pictures."""
 
 
 def dataset_names() -> list[str]:
@@ -60,7 +60,7 @@ def dataset_names() -> list[str]:
 def open_dataset(text: str, split: str, observer: Observer = SILENT) -> LabelledDataset:
     """Return the split of the dataset written as NAME, or NAME:PATH, or streets:HEIGHTxWIDTH.
 
-    observer is told what is out of the ordinary in the pictures when they are read.
+    observer receives warnings about the pictures when they are read.
     Raises UnknownNameError for another name or split and DatasetError for a folder without the layout.
     """
     name, _, argument = text.partition(":")
@@ -75,18 +75,18 @@ def open_dataset(text: str, split: str, observer: Observer = SILENT) -> Labelled
 
 
 def is_labelled(text: str) -> bool:
-    """Return whether the pictures written as that text come with labels: all but images:PATH do."""
+    """Return whether the pictures of that text come with labels: all but images:PATH do."""
     return text.partition(":")[0] != UNLABELLED
 
 
 def source_name(text: str) -> str:
-    """Return what a dataset is called where the folder it lies in says nothing: camvid, streets:64x96, images."""
+    """Return the name of a dataset without its folder: camvid, streets:64x96, images."""
     name, _, _ = text.partition(":")
     return text if name == "streets" else name
 
 
 def open_pictures(text: str, split: str, observer: Observer = SILENT) -> PictureSource:
-    """Return the pictures of a dataset's split, as open_dataset takes it, or of images:PATH, which has no splits.
+    """Return the pictures of a dataset's split, written as for open_dataset, or of images:PATH, which has no splits.
 
     Raises UnknownNameError for another name or split and DatasetError for a folder without the layout.
     """
@@ -99,10 +99,10 @@ def open_pictures(text: str, split: str, observer: Observer = SILENT) -> Picture
 
 
 def class_spec(text: str) -> ClassSpec:
-    """Return the classes of a dataset by its name, NAME+void, or a number of nameless classes.
+    """Return the classes of a dataset by its name, NAME+void, or a number of unnamed classes.
 
-    With "+void" a last class stands for what the dataset leaves unlabelled: some published networks
-    have an output for it. Raises UnknownNameError for another name and SpecError for a number out of range.
+    "+void" adds a last class for the dataset's unlabelled pixels: some published networks have an output for it. Raises
+    UnknownNameError for another name and SpecError for a number out of range.
     """
     if text.isdecimal():
         return _numbered_classes(int(text))
@@ -115,7 +115,7 @@ def class_spec(text: str) -> ClassSpec:
 
 def _numbered_classes(count: int) -> ClassSpec:
     if not 2 <= count <= 256:
-        hint = "2, the background and the class, which one channel tells apart" if count == 1 else ""
+        hint = "2, the background and the class: one channel is enough for two" if count == 1 else ""
         raise SpecError("the number of classes is out of range", got=count, expected="2 to 256", hint=hint)
     return ClassSpec("", tuple(f"class {i}" for i in range(count)), tuple(voc_colour(i) for i in range(count)))
 
@@ -123,6 +123,6 @@ def _numbered_classes(count: int) -> ClassSpec:
 def _folder(name: str, argument: str) -> Path:
     if not argument:
         raise DatasetError(f"{name} needs a folder", got=name, expected=f"{name}:PATH")
-    if not os.path.isdir(argument):  # never raises, as Path.is_dir does where a folder may not be entered
+    if not os.path.isdir(argument):  # unlike Path.is_dir it never raises, even for a folder that may not be entered
         raise DatasetError(f"no folder {argument}", expected=f"{name}:PATH")
     return Path(argument)

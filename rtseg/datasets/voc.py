@@ -4,9 +4,9 @@
     PATH/JPEGImages/NAME.jpg
     PATH/SegmentationClass/NAME.png             palette PNG: 0 background, 1 to 20 the classes, 255 void
 
-PATH is VOC2012 itself, VOCdevkit, or the folder that holds VOCdevkit. train has 1464 pictures, val
-1449, trainval both; the labels of test are not public. What counts in a label file are its indices:
-the palette is read by people, and must only not be another dataset's.
+PATH is VOC2012 itself, VOCdevkit, or the folder that holds VOCdevkit. train has 1464 pictures, val 1449, trainval both;
+the labels of test are not public. Only the indices of a label file count: its palette is for viewing, and is checked
+only to refuse the palette of another dataset.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rtseg.observer import SILENT, Observer
 
 LISTS = Path("ImageSets", "Segmentation")
 HOMES = (Path(), Path("VOC2012"), Path("VOCdevkit", "VOC2012"))
-"""Where the folders above may lie below PATH."""
+"""Where the folders above may be below PATH."""
 
 
 class VOC2012:
@@ -50,7 +50,7 @@ class VOC2012:
         return len(self._names)
 
     def __getitem__(self, index: int) -> LabelledImage:
-        """Return one picture. Raises DatasetError or ImageError for files that are not what they should be."""
+        """Return one picture. Raises DatasetError or ImageError for a file that does not fit the layout."""
         name = self._names[index]
         path = self._labels / f"{name}.png"
         labels = read_labels(path, self.classes, void=self.classes.ignore_index, any_palette=True)

@@ -6,7 +6,7 @@ from rtseg.specs import ClassSpec
 
 
 def voc_colour(index: int) -> tuple[int, int, int]:
-    """Return the colour VOC's development kit gives that index: its bits, spread over the channels."""
+    """Return the colour of that index in VOC's development kit: the index's bits, spread over the channels."""
     red, green, blue = (sum((index >> 3 * k + channel & 1) << 7 - k for k in range(3)) for channel in range(3))
     return red, green, blue
 

@@ -44,6 +44,8 @@ from rtseg.runners.tensorrt.module import RTX
 KEEP_ANYWAY = "the same with --keep-anyway"
 
 
+FORM_HINT = "rtseg export --target tensorrt writes the one for GPUs"
+
 TASK = "building"
 
 
@@ -79,8 +81,6 @@ def build_engine(
     """
     require_replaceable(*(given for given in (output, keep_graph) if given is not None))
     path, manifest = opened_source(source, observer)
-    if written_for(manifest.details) == "cpu":
-        observer.note(f"{path} has the form for a CPU; rtseg export --target tensorrt writes the one for GPUs")
     precision = precision or manifest.precision
     compiler = chosen_compiler(runtime, capabilities, cuda, observer)
     ready = compiler.ready(path, precision, rewrite=rewrite)
@@ -88,6 +88,8 @@ def build_engine(
     _require_other_files(path, engine)
     if keep_graph is not None:
         _keep_graph(ready, Path(keep_graph), path, engine)
+    if written_for(manifest.details) == "cpu":
+        ready = replace(ready, notes=(f"{path} has the form for a CPU; {FORM_HINT}", *ready.notes))
     return compile_engine(
         compiler, ready, manifest, engine, settings=settings, cache=cache, observer=observer, keep_anyway=keep_anyway
     )

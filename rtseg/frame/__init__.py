@@ -1,1 +1,1 @@
-"""One frame: an image in, a label map out. The two ends, and the protocol of what stands between them."""
+"""One frame: from an image to a label map. Preprocessing, postprocessing, and the protocol of the runner in between."""

@@ -1,4 +1,4 @@
-"""Arrays that are not NumPy's: images and label maps in host memory, seen without a copy."""
+"""Arrays of other libraries: images and label maps in host memory, used without a copy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtseg.frame.tail import require_label_map
 Pixels = NDArray[np.uint8]
 
 HOST_DEVICES = (1, 3, 11)
-"""DLPack's numbers for memory that the host reads: its own, and what CUDA and ROCm page-lock."""
+"""DLPack's numbers for memory that the host reads: host memory, and memory page-locked by CUDA and ROCm."""
 
 
 class SupportsDlpack(Protocol):
@@ -25,7 +25,7 @@ class SupportsDlpack(Protocol):
 
 
 class SupportsArray(Protocol):
-    """What NumPy makes an array of: tensors, pictures of Pillow's newer releases."""
+    """Anything NumPy can make an array of: tensors, images of newer Pillow releases."""
 
     def __array__(self) -> NDArray[Any]: ...
 
@@ -37,17 +37,17 @@ Buffer = TypeVar("Buffer")
 
 
 def host_image(image: object) -> Pixels:
-    """Return an image as a NumPy array of the same memory; whether it is an image is not looked at.
+    """Return an image as a NumPy array on the same memory, without checking that it is an image.
 
-    It is an array, or what has __array__, __array_interface__ or __dlpack__. Raises ImageError for anything else, and
-    for what is on a device.
+    image is an array, or an object with __array__, __array_interface__ or __dlpack__. Raises ImageError for anything
+    else, and for an array on a device.
     """
     if isinstance(image, np.ndarray):
         return image
     kind = type(image).__name__
     if not _is_array(image):
         raise ImageError(
-            "not an image", got=kind, expected="uint8 (height, width, 3): a NumPy array, or what has __dlpack__"
+            "not an image", got=kind, expected="uint8 (height, width, 3): a NumPy array, or an object with __dlpack__"
         )
     try:
         device = _device_of(image)
@@ -55,7 +55,7 @@ def host_image(image: object) -> Pixels:
             return _seen(image)
     except Exception as error:  # each library raises its own
         raise ImageError(
-            f"NumPy cannot see the image: {error}", got=kind, expected="an array in host memory"
+            f"NumPy cannot read the image: {error}", got=kind, expected="an array in host memory"
         ) from error
     raise ImageError(
         "the image is not in host memory",
@@ -66,9 +66,9 @@ def host_image(image: object) -> Pixels:
 
 
 def host_labels(out: object, height: int, width: int) -> Pixels:
-    """Return the caller's buffer for a label map as a NumPy array of the same memory.
+    """Return the caller's buffer for a label map as a NumPy array on the same memory.
 
-    Raises SpecError for what is not uint8 (height, width), C-contiguous, writeable and in host memory.
+    Raises SpecError unless it is uint8 (height, width), C-contiguous, writeable and in host memory.
     """
     seen = out
     if not isinstance(out, np.ndarray):
@@ -76,8 +76,8 @@ def host_labels(out: object, height: int, width: int) -> Pixels:
             seen = host_image(out)
         except ImageError as error:
             raise SpecError(f"out cannot hold the label map: {error}", expected=f"uint8 ({height}, {width})") from error
-        if not np.may_share_memory(seen, _seen(out)):  # each look at it is a copy, which nobody would see filled
-            raise SpecError("out cannot hold the label map", got=f"{type(out).__name__}, of which NumPy gets a copy")
+        if not np.may_share_memory(seen, _seen(out)):  # each call makes a new copy, so the caller would see no labels
+            raise SpecError("out cannot hold the label map", got=f"{type(out).__name__}, which NumPy copies")
     assert isinstance(seen, np.ndarray)
     require_label_map(seen, height, width)
     return seen
@@ -88,12 +88,12 @@ def _is_array(value: object) -> bool:
 
 
 def _device_of(value: Any) -> int:
-    """Return DLPack's number of the kind of device that an array is on; what does not say it is on the host."""
+    """Return DLPack's number for the kind of device of an array; an array that does not say is taken as on the host."""
     return int(value.__dlpack_device__()[0]) if hasattr(value, "__dlpack_device__") else HOST_DEVICES[0]
 
 
 def _seen(value: Any) -> NDArray[Any]:
-    """Return a NumPy array of an array's memory. What NumPy reads by DLPack it may take for read-only."""
+    """Return a NumPy array on an array's memory. Through DLPack, NumPy may see it as read-only."""
     if hasattr(value, "__array__") or hasattr(value, "__array_interface__"):
         return np.asarray(value)
     return np.from_dlpack(value)

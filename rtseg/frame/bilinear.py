@@ -1,6 +1,6 @@
-"""The rule of bilinear sampling along one axis, the same for both ends: torch's, in float32.
+"""Bilinear sampling along one axis, the same for preprocessing and postprocessing: torch's rule, in float32.
 
-The NumPy twin of native/bilinear.h: same arithmetic in the same order, so the same bits.
+Does the same arithmetic in the same order as native/bilinear.h, so the results are the same bits.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_SIDE = 1 << 23
-"""Up to here a pixel's centre is an exact float32."""
+"""Up to this length a pixel's centre is an exact float32."""
 
 
 class Part(NamedTuple):
-    """Which part of the input the output is of: length samples from begin on, of the canvas that the input covers."""
+    """The part of the input that the output shows: length samples from begin on, in the input's canvas."""
 
     canvas: int
     begin: int
@@ -24,14 +24,14 @@ class Part(NamedTuple):
 
 
 WHOLE = Part(2, 0, 2)
-"""Of any canvas: with two samples it has corners that differ."""
+"""The whole of any canvas: only with two samples or more do its corners differ."""
 
 
 def ratio_and_shift(inputs: int, outputs: int, *, align_corners: bool, part: Part = WHOLE) -> tuple[float, float]:
     """Return the step between two output samples in input samples, and where the part begins in the input.
 
-    Both are float32 numbers. Quotients of whole numbers are rounded to float64 and then to float32, which gives for the
-    whole what one division in float32 does: torch's own.
+    Both are float32 numbers. Quotients of integers are rounded to float64 and then to float32. For a whole canvas that
+    equals one division in float32, which torch does.
     """
     if part.length == part.canvas:
         part = WHOLE
@@ -52,7 +52,7 @@ class Axis:
 
     @classmethod
     def of(cls, inputs: int, outputs: int, *, align_corners: bool, part: Part = WHOLE) -> Axis:
-        """Return how an axis of so many input samples, or a part of it, becomes one of so many output samples."""
+        """Return how to compute so many output samples from an axis of so many input samples, or from a part of it."""
         index = np.arange(outputs, dtype=np.float32)
         half = np.float32(0.5)
         ratio, shift = map(np.float32, ratio_and_shift(inputs, outputs, align_corners=align_corners, part=part))

@@ -1,4 +1,4 @@
-"""Label maps in other sizes. Needs NumPy only, as it runs on the deployment target."""
+"""Label maps at other sizes. Needs only NumPy, as it runs on the deployment target."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Labels = NDArray[np.uint8]
 
 
 def resize_labels(labels: Labels, height: int, width: int, *, out: Labels | None = None) -> Labels:
-    """Return labels at height x width, each pixel taking the one under its centre.
+    """Return labels at height x width; each pixel takes the label under its centre.
 
-    Never the labels themselves: a new array, or out, uint8 (height, width), filled.
+    The result is never the input array: it is a new array, or out, uint8 (height, width), which is filled.
     """
     if labels.shape == (height, width):
         resized = labels

@@ -1,4 +1,4 @@
-"""The two ends of a frame on the host: an image becomes a graph's input, and the graph's result becomes labels."""
+"""Both ends of a frame on the host: preprocessing an image into a graph's input, and turning its result into labels."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from rtseg.specs import ImageSpec, OutputSpec, tensor_shapes
 
 @dataclass(frozen=True)
 class HostEnds:
-    """The two contracts of a graph, kept by the host's cores. threads bounds how many; 0 is all.
+    """Preprocessing and postprocessing on the host, as a graph's two contracts describe them.
+
+    threads limits the cores used; 0 uses all.
 
         ends = HostEnds(manifest.image, manifest.output)
         labels = ends.labels(runner.infer(ends.graph_input(image)), height=image.shape[0], width=image.shape[1])
 
-    Several threads may use one at once. What the C++ core works with is kept in workspaces, from call to call; a copy
-    by dataclasses.replace has its own.
+    Several threads may use one object at the same time. The C++ core's memory and threads are kept in workspaces from
+    call to call; a copy made by dataclasses.replace has its own.
     """
 
     image: ImageSpec
@@ -36,17 +38,18 @@ class HostEnds:
 
     @property
     def gives_labels(self) -> bool:
-        """Whether the graph takes pixels and gives labels itself."""
+        """Whether the graph itself takes pixels and returns labels."""
         return self.output.interface == "labels"
 
     def graph_input(self, image: Pixels, dtype: str = "float32", *, out: Array | None = None) -> Array:
-        """Return what the graph takes for a uint8 RGB (height, width, 3) image of any size, batch axis included.
+        """Return the graph's input for a uint8 RGB (height, width, 3) image of any size, with a batch axis.
 
-        That is the normalised tensor of dtype, (1, 3, height, width) in the contract's size; for a graph that gives
-        labels itself the resized pixels, always uint8, (1, height, width, 3). out, of that shape, is filled and
-        returned instead of a new array, whatever floating-point dtype it has; a contiguous one is written in place.
+        It is the normalised tensor of dtype, (1, 3, height, width) in the contract's size. For a graph that returns
+        labels itself it is the resized pixels, always uint8, (1, height, width, 3). If out, of that shape, is given, it
+        is filled and returned instead of a new array. It may have any floating-point dtype; a contiguous out is written
+        in place.
 
-        Raises ImageError for what is no such image, and SpecError for an out that cannot hold the result.
+        Raises ImageError if image is not such an image, and SpecError if out cannot hold the result.
         """
         if out is None:
             shape, _ = tensor_shapes(self.image, self.output)
@@ -61,13 +64,13 @@ class HostEnds:
         return out
 
     def labels(self, result: Array, *, height: int, width: int, out: Pixels | None = None) -> Pixels:
-        """Return the label map, uint8 (height, width), that a graph's result for one image of that size stands for.
+        """Return the label map, uint8 (height, width), for a graph's result on one image of that size.
 
-        Logits and scores of any floating-point dtype are interpolated straight to that size; labels are resized to the
-        nearest. Of a letterboxed image only the part of the result that it covers counts. out, of the result's type and
-        shape and C-contiguous, is filled and returned instead of a new array.
+        Logits and scores of any floating-point dtype are interpolated directly to that size; labels are resized with
+        nearest neighbour. For a letterboxed image only the part of the result that it covers is used. If out, of the
+        result's type and shape and C-contiguous, is given, it is filled and returned instead of a new array.
 
-        Raises SpecError for a size, a result or an out that cannot be.
+        Raises SpecError for an impossible size, result or out.
         """
         window = window_of(self.image, height, width)
         if self.gives_labels:

@@ -1,4 +1,4 @@
-"""Whole frames whose two ends are the host's work, over any runner."""
+"""Whole frames with preprocessing and postprocessing on the host, for any runner."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rtseg.frame.protocol import Frames, FrameStep, Pixels, ResidentStep, Runner
 
 
 class HostFrames(Frames):
-    """Frames of images of any size through an open runner, with the host's ends around it."""
+    """Frames of images of any size with an open runner; the host does preprocessing and postprocessing."""
 
     def __init__(self, runner: Runner, ends: HostEnds) -> None:
         self._runner = runner
@@ -26,13 +26,14 @@ class HostFrames(Frames):
     def __call__(self, image: Pixels, *, out: Pixels | None = None) -> Pixels:
         """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError.
 
-        out, of the result's type and shape and C-contiguous, is filled and returned instead of a new array.
+        If out, of the result's type and shape and C-contiguous, is given, it is filled and returned instead of a new
+        array.
         """
         result = self._runner.infer(self._ends.graph_input(image, self._runner.input.dtype))
         return self._ends.labels(result, height=image.shape[0], width=image.shape[1], out=out)
 
     def with_overlay(self, image: Pixels, opacity: float) -> tuple[Pixels, Pixels]:
-        """Return the label map of an image, and the image with the class colours laid over it, both new arrays.
+        """Return the label map of an image, and the image with the class colours blended over it, both new arrays.
 
         opacity is from 0 to 1. Raises ImageError and SpecError.
         """
@@ -44,14 +45,14 @@ class HostFrames(Frames):
     def bind(self, image: Pixels, *, overlay: float | None = None) -> FrameStep:
         """Return a step for frames of that image's size; the image is copied into it.
 
-        overlay is an opacity from 0 to 1, for a step that gives an overlay. Raises ImageError and SpecError.
+        overlay is the opacity from 0 to 1 of an overlay that the step also makes. Raises ImageError and SpecError.
         """
         require_image(image)
         if overlay is not None:
             require_opacity(overlay)
         graph = self._runner.bind(self._ends.graph_input(image, self._runner.input.dtype))
         step = HostFrameStep(graph, self._ends, image, overlay)
-        step()  # so that labels and overlay are those of the image from the start
+        step()  # so that labels and overlay match the image from the start
         return step
 
     def bind_device(
@@ -62,9 +63,9 @@ class HostFrames(Frames):
         overlay: float | None = None,
         size: tuple[int, int] | None = None,
     ) -> ResidentStep:
-        """Raise RunnerError: the frame's ends are in the host's memory."""
+        """Raise RunnerError: these frames begin and end in host memory."""
         raise RunnerError(
-            "arrays on a device are bound only where the runner does the whole frame there",
+            "arrays on a device can be bound only if the runner does the whole frame there",
             got=f"the runner {self._runner.backend}, whose frames begin and end on the host",
             expected="an engine, with tensorrt, tensorrt-pycuda or tensorrt-rtx",
             hint="rtseg build, then rtseg.load on the engine",
@@ -72,18 +73,17 @@ class HostFrames(Frames):
 
 
 class HostFrameStep(FrameStep):
-    """A frame on buffers in place, of which the two ends are the host's work, around a bound step of the graph.
+    """A frame on preallocated buffers: preprocessing and postprocessing on the host, around a bound step of the graph.
 
-    Calling it is write_input, the graph's step, read_output; labels and overlay are those of the image once it has been
-    called.
+    Calling it runs write_input, the graph's step and read_output; afterwards labels and overlay match the image.
     """
 
     def __init__(self, graph: Step, ends: HostEnds, image: Pixels, opacity: float | None = None) -> None:
-        """Bind a copy of the image, of any size. opacity is the overlay's; None is a frame without one."""
+        """Bind a copy of the image, of any size. opacity is the overlay's; None makes no overlay."""
         self.image = np.array(image, order="C")
         self.labels = np.empty(image.shape[:2], np.uint8)
         self._graph = graph
-        self._ends = dataclasses.replace(ends)  # workspaces of its own, which know its sizes from the first call on
+        self._ends = dataclasses.replace(ends)  # own workspaces, which keep memory of the right size after one call
         self._lay_over: Callable[[], object] | None = None
         if opacity is not None:
             made = self.overlay = np.empty_like(self.image)
@@ -91,17 +91,17 @@ class HostFrameStep(FrameStep):
             self._lay_over = functools.partial(laid_over, self.image, self.labels, classes, opacity=opacity, out=made)
 
     def __call__(self) -> None:
-        """Take the image through preprocessing, graph and tail once, and lay the colours over it if that was asked."""
+        """Take the image through preprocessing, graph and postprocessing once, and make the overlay if there is one."""
         self.write_input()
         self._graph()
         self.read_output()
 
     def write_input(self) -> None:
-        """Make the graph's input of the image, in place."""
+        """Preprocess the image into the graph's input, in place."""
         self._ends.graph_input(self.image, out=self._graph.input)
 
     def read_output(self) -> None:
-        """Make labels, and the overlay if that was asked, of the graph's output, in place."""
+        """Turn the graph's output into labels, and into the overlay if there is one, in place."""
         height, width = self.labels.shape
         self._ends.labels(self._graph.output, height=height, width=width, out=self.labels)
         if self._lay_over is not None:

@@ -1,6 +1,6 @@
-"""The C++ core as a ctypes library, where it was built; None where it was not.
+"""The C++ core as a ctypes library if it was built, else None.
 
-Declarations follow native/rtseg_core.h, which says what each function promises.
+Declarations follow native/rtseg_core.h, which documents each function.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from pathlib import Path
 from rtseg.frame.window import Window
 
 ABI_VERSION = 4
-"""Of native/rtseg_core.h. A library of another version is left aside."""
+"""From native/rtseg_core.h. A library of another version is not used."""
 
 NO_MEMORY = -5
-"""RTSEG_NO_MEMORY of the same."""
+"""RTSEG_NO_MEMORY of native/rtseg_core.h."""
 
 NOT_FINITE = -6
-"""RTSEG_NOT_FINITE of the same."""
+"""RTSEG_NOT_FINITE of native/rtseg_core.h."""
 
 CHOICE = "RTSEG_CORE"
-"""The environment variable that, set to numpy, does without the library."""
+"""The environment variable that disables the library if it is set to numpy."""
 
 
 class CoreWindow(ctypes.Structure):
-    """rtseg_window of the same."""
+    """rtseg_window of native/rtseg_core.h."""
 
     _fields_ = tuple(
         (name, ctypes.c_int) for name in ("canvas_height", "canvas_width", "top", "left", "height", "width")
@@ -37,7 +37,7 @@ class CoreWindow(ctypes.Structure):
 
 
 class CorePixels(ctypes.Structure):
-    """rtseg_pixels of the same."""
+    """rtseg_pixels of native/rtseg_core.h."""
 
     _fields_ = (
         ("data", ctypes.c_void_p),
@@ -54,16 +54,16 @@ _loading = threading.Lock()
 
 
 def core() -> ctypes.CDLL | None:
-    """Return the library that the two ends and calibration's counting run in, or None where NumPy has to do the work.
+    """Return the library for preprocessing, postprocessing and calibration's counting, or None if NumPy does the work.
 
-    None means that no compiler was there when rtseg was installed, that what is there is of another
-    version or another machine, or that RTSEG_CORE=numpy asks for it; why_none says which.
+    None means that no compiler was available when rtseg was installed, that the library is of another version or for
+    another machine, or that RTSEG_CORE=numpy disables it; why_none says which.
     """
     return None if _numpy_is_asked_for() else _found().library
 
 
 def why_none() -> str:
-    """Return in one line why core gives None, or an empty string when it does not."""
+    """Return in one line why core returns None, or "" if it does not."""
     return f"{CHOICE}=numpy is set" if _numpy_is_asked_for() else _found().reason
 
 
@@ -186,8 +186,7 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
 def require_done(library: ctypes.CDLL, code: int) -> None:
     """Raise MemoryError or RuntimeError unless code is RTSEG_OK.
 
-    Arguments are checked before the library is called, so only want of memory is to be expected:
-    anything else is a bug.
+    Arguments are checked before the library is called, so only a lack of memory is expected; anything else is a bug.
     """
     if code == 0:
         return

@@ -1,4 +1,4 @@
-"""The tail in the C++ core."""
+"""Postprocessing in the C++ core: logits to labels."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The tail in NumPy: the twin of native/tail.cpp, label for label, where no compiler was there.
+"""Postprocessing in NumPy, used when no compiler was available: the same labels as native/tail.cpp.
 
-Same cells, same classes left out, same float32 operations in the same order. Cells are handled
-many at a time, so a cell is padded to a common shape; the padding repeats its last pixel.
+It has the same cells, excludes the same classes, and does the same float32 operations in the same order. Many cells are
+computed at once, so each is padded to a common shape by repeating its last pixel.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rtseg.specs import MAX_LOGIT
 
 LONGEST_CELL = 64
 VALUES_AT_ONCE = 1 << 17
-"""Pixels, or corners, of mixed cells: bounds the memory, and keeps the intermediates in the cache."""
+"""Pixels or corners of mixed cells computed at once: bounds the memory, and keeps intermediate results in the cache."""
 
 Labels = NDArray[np.uint8]
 Indices = NDArray[np.intp]
@@ -89,11 +89,11 @@ class _Cells:
 
     @property
     def weights(self) -> tuple[Logits, Logits]:
-        """Return those of the near and of the far logit, each (cells, longest)."""
+        """Return the weights of the near and of the far logit, each (cells, longest)."""
         return self.near_weight, self.far_weight
 
     def take(self, cells: Indices) -> _Cells:
-        """Return these cells, in this order, repeated where asked for twice."""
+        """Return these cells in this order, repeated if requested twice."""
         return _Cells(**{name: values[cells] for name, values in vars(self).items()})
 
 
@@ -128,7 +128,7 @@ def _interpolated(corners: list[Logits], near_y: Logits, far_y: Logits, near_x: 
 
 
 def _interpolated_winners(logits: Logits, rows: _Cells, columns: _Cells) -> Labels:
-    """Return the labels (cells, longest, longest) of these cells by interpolating, in each, what can win in it."""
+    """Return the labels (cells, longest, longest) of these cells; each interpolates only the classes that can win."""
     corners = _corners(logits, rows, columns)
     highest = np.maximum(np.maximum(corners[0], corners[1]), np.maximum(corners[2], corners[3]))
     lowest = np.minimum(np.minimum(corners[0], corners[1]), np.minimum(corners[2], corners[3]))

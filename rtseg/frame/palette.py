@@ -1,4 +1,4 @@
-"""The colours of the classes, and label maps laid over their images. Needs NumPy only, as it runs on the target."""
+"""Class colours, and overlays of label maps on their images. Needs only NumPy, as it runs on the deployment target."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Pixels = NDArray[np.uint8]
 IGNORED_COLOUR = (0, 0, 0)
 
 OPACITY = 0.5
-"""Of the colours over an image, where no other is asked for."""
+"""The default opacity of the colours over an image."""
 
 
 def colour_table(classes: ClassSpec) -> Pixels:
@@ -27,10 +27,10 @@ def colour_table(classes: ClassSpec) -> Pixels:
 def overlay(
     image: Pixels, labels: Pixels, classes: ClassSpec, *, opacity: float = OPACITY, out: Pixels | None = None
 ) -> Pixels:
-    """Return the uint8 RGB (height, width, 3) image with each class's colour laid over it, from 0, the image, to 1.
+    """Return the uint8 RGB (height, width, 3) image with each class's colour blended over it.
 
-    out, of the image's type and shape, is filled and returned instead of a new array. Raises SpecError for an opacity
-    out of range.
+    opacity is from 0 (the image) to 1 (the colours). If out, of the image's type and shape, is given, it is filled and
+    returned instead of a new array. Raises SpecError for an opacity out of range.
     """
     require_opacity(opacity)
     colours = colour_table(classes)[labels].astype(np.float32)
@@ -41,6 +41,6 @@ def overlay(
 
 
 def require_opacity(opacity: float) -> None:
-    """Raise SpecError for what is not from 0 to 1."""
+    """Raise SpecError unless the opacity is from 0 to 1."""
     if not 0 <= opacity <= 1:
         raise SpecError("the opacity is out of range", got=opacity, expected="0 to 1")

@@ -1,4 +1,4 @@
-"""Image to tensor: what ImageSpec says, done by the C++ core or, without one, by NumPy."""
+"""Preprocessing, image to tensor as ImageSpec describes it: by the C++ core or, without it, by NumPy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Pixels = NDArray[np.uint8]
 Tensor = NDArray[np.float32]
 
 ROWS_AT_ONCE = 32
-"""Of the tensor, in NumPy: bounds the memory, and keeps the intermediates in the cache."""
+"""Values of the tensor that NumPy computes at once: bounds the memory, and keeps intermediate results in the cache."""
 
 
 def tensor_from_image(
@@ -32,20 +32,19 @@ def tensor_from_image(
     workspaces: Workspaces | None = None,
     out: Tensor | None = None,
 ) -> Tensor:
-    """Return the network's input, float32 (3, spec.height, spec.width), of an image of any size.
+    """Return the network's input, float32 (3, spec.height, spec.width), for an image of any size.
 
-    image is uint8 (height, width, 3), its channels in colour_order. Gaps between rows, and rows
-    stored bottom up, cost nothing; any other layout is copied first. An image of the spec's size is
-    not interpolated: each value is exactly (pixel * scale - mean) / std in float32. Nor is a letterboxed image that
-    needs no scaling.
+    image is uint8 (height, width, 3), its channels in colour_order. Gaps between rows, and rows stored bottom up, cost
+    nothing; any other layout is copied first. An image of the spec's size is not interpolated: each value is exactly
+    (pixel * scale - mean) / std in float32. The same holds for a letterboxed image that needs no scaling.
 
-    threads bounds the cores used; 0 is all. workspaces, whose own bound counts then, lend the memory and the threads
-    for it; without them both are taken and given back. out, of the result's type and shape and C-contiguous, is
-    filled and returned instead of a new array. Safe to call from several threads at once.
+    threads limits the cores used; 0 uses all. workspaces lend memory and threads instead, and their own limit applies;
+    without them both are allocated for the call. If out, of the result's type and shape and C-contiguous, is given, it
+    is filled and returned instead of a new array. Safe to call from several threads at once.
 
         tensor = tensor_from_image(image, spec)[None]
 
-    Raises ImageError for what is no such image, SpecError for what else cannot be.
+    Raises ImageError if image is not such an image, and SpecError for any other impossible argument.
     """
     _require_arguments(image, colour_order, threads)
     tensor = np.empty((3, spec.height, spec.width), np.float32) if out is None else out
@@ -72,10 +71,10 @@ def resized_image(
     """Return uint8 (spec.height, spec.width, 3) in the spec's colour order, resized but not normalised.
 
     For graphs that normalise themselves. An image of the spec's size keeps its values; others are rounded to the
-    nearest, halves to even. threads and workspaces are as in tensor_from_image. Never the image itself: a new array, or
-    out, of the result's type and shape, filled.
+    nearest integer, halves to even. threads and workspaces are as in tensor_from_image. The result is never the image
+    itself: it is a new array, or out, of the result's type and shape, which is filled.
 
-    Raises ImageError for what is no such image, SpecError for what else cannot be.
+    Raises ImageError if image is not such an image, and SpecError for any other impossible argument.
     """
     _require_arguments(image, colour_order, threads)
     resized = np.empty((spec.height, spec.width, 3), np.uint8) if out is None else out
@@ -102,7 +101,7 @@ def _native_tensor(
 ) -> None:
     height, width, _ = image.shape
     if image.strides[1:] != (3, 1) or abs(image.strides[0]) < 3 * width:
-        image = image.copy(order="C")  # NumPy calls one row or column contiguous whatever its strides are
+        image = image.copy(order="C")  # NumPy calls a single row or column contiguous, whatever its strides are
     mean, std = (np.array(values, np.float32) for values in (spec.mean, spec.std))
     given = (image.ctypes.data, height, width, image.strides[0])
     made = (spec.scale, mean.ctypes.data, std.ctypes.data, tensor.ctypes.data)
@@ -117,7 +116,7 @@ def _native_tensor(
 
 
 def _numpy_tensor(image: Pixels, spec: ImageSpec, tensor: Tensor, window: Window | None) -> None:
-    """Fill the tensor: the twin of native/preprocess.cpp, bit for bit."""
+    """Fill the tensor as native/preprocess.cpp does, bit for bit."""
     if window is not None:
         tensor[...] = _normalized(np.full((3, 1, 1), spec.padding, np.float32), spec)
         tensor = window.cut(tensor)
@@ -148,7 +147,7 @@ def _normalized(values: Tensor, spec: ImageSpec) -> Tensor:
 
 
 def require_image(image: Pixels) -> None:
-    """Raise ImageError for what is no uint8 (height, width, 3) array, or has a side out of range."""
+    """Raise ImageError unless image is a uint8 (height, width, 3) array with sides in range."""
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ImageError("not an image", got=_described(image), expected="uint8 (height, width, 3)")
     if not (1 <= image.shape[0] <= MAX_SIDE and 1 <= image.shape[1] <= MAX_SIDE):

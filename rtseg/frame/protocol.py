@@ -1,4 +1,4 @@
-"""What every backend offers: run a graph on arrays, a bound step that can be timed, and whole frames where it can."""
+"""What every backend offers: runs of a graph on arrays, a bound step that can be timed, and whole frames if it can."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class TensorSpec:
 
 
 class Step(ABC):
-    """One inference on buffers that are already in place.
+    """One inference on preallocated buffers.
 
-    Calling it runs the graph once and returns when the output is complete. It reads `input` and
-    overwrites `output`; both stay the same buffers for the life of the step. One thread at a time.
+    Calling it runs the graph once and returns when the output is complete. It reads `input` and overwrites `output`;
+    both stay the same buffers for the life of the step. Use it from one thread at a time.
     """
 
     input: Array
@@ -42,11 +42,11 @@ class Step(ABC):
 
 
 class FrameStep(ABC):
-    """A whole frame on buffers that are already in place: write `image`, call it, read `labels`, and `overlay`.
+    """A whole frame on preallocated buffers: write `image`, call the step, read `labels` and `overlay`.
 
-    All are in host memory and stay the same buffers for the life of the step: image uint8 RGB (height, width, 3),
-    labels uint8 (height, width), overwritten by each call, and so is overlay, uint8 RGB (height, width, 3): the image
-    with the class colours laid over it, None unless bind was given an opacity. One thread at a time.
+    All are in host memory and stay the same buffers for the life of the step. image is uint8 RGB (height, width, 3).
+    Each call overwrites labels, uint8 (height, width), and overlay, uint8 RGB (height, width, 3): the image with the
+    class colours blended over it. overlay is None unless bind got an opacity. Use the step from one thread at a time.
     """
 
     image: Pixels
@@ -55,54 +55,55 @@ class FrameStep(ABC):
 
     @abstractmethod
     def __call__(self) -> None:
-        """Take the image through preprocessing, graph and tail once; return when all is complete."""
+        """Take the image through preprocessing, graph and postprocessing once; return when all is complete."""
 
 
 class ResidentStep(Protocol):
-    """A whole frame whose image and labels stay in a device's memory: nothing is copied to the host or from it.
+    """A whole frame whose image and labels stay in a device's memory: nothing is copied to or from the host.
 
-    image and labels are the objects that were bound, or were made for it; overlay is an array on the device, uint8 RGB
-    (height, width, 3), None unless it was asked for. One thread at a time.
+    image and labels are the objects that were bound, or arrays made for the step. overlay is an array on the device,
+    uint8 RGB (height, width, 3), None unless requested. Use the step from one thread at a time.
     """
 
     @property
     def image(self) -> object:
-        """What each run reads."""
+        """The image that each run reads."""
 
     @property
     def labels(self) -> object:
-        """What each run overwrites."""
+        """The labels that each run overwrites."""
 
     @property
     def overlay(self) -> object:
-        """What each run overwrites too; None where no overlay was asked for."""
+        """The overlay that each run overwrites; None unless requested."""
 
     def __call__(self) -> None:
         """Take the image through the frame once; return when all is complete."""
 
     def launch(self) -> None:
-        """Put one frame into the step's stream and return at once."""
+        """Enqueue one frame on the step's stream and return at once."""
 
     def wait(self) -> None:
-        """Return when everything in the stream is done."""
+        """Return when all work on the stream is done."""
 
     def close(self) -> None:
-        """Free what the step alone holds; it cannot run any more."""
+        """Free the memory that belongs to the step; it cannot run afterwards."""
 
 
 class Frames(ABC):
-    """Whole frames behind a runner, of images of any size. Safe to call from several threads at once."""
+    """Whole frames of a runner, for images of any size. Safe to call from several threads at once."""
 
     @abstractmethod
     def __call__(self, image: Pixels, *, out: Pixels | None = None) -> Pixels:
         """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image. Raises ImageError.
 
-        out, of the result's type and shape and C-contiguous, is filled and returned instead of a new array.
+        If out, of the result's type and shape and C-contiguous, is given, it is filled and returned instead of a new
+        array.
         """
 
     @abstractmethod
     def with_overlay(self, image: Pixels, opacity: float) -> tuple[Pixels, Pixels]:
-        """Return the label map of an image, and the image with the class colours laid over it, both new arrays.
+        """Return the label map of an image, and the image with the class colours blended over it, both new arrays.
 
         opacity is from 0 to 1. Raises ImageError and SpecError.
         """
@@ -111,7 +112,7 @@ class Frames(ABC):
     def bind(self, image: Pixels, *, overlay: float | None = None) -> FrameStep:
         """Return a step for frames of that image's size; the image is copied into it.
 
-        overlay is an opacity from 0 to 1, for a step that gives an overlay. Raises ImageError and SpecError.
+        overlay is the opacity from 0 to 1 of an overlay that the step also makes. Raises ImageError and SpecError.
         """
 
     @abstractmethod
@@ -123,15 +124,15 @@ class Frames(ABC):
         overlay: float | None = None,
         size: tuple[int, int] | None = None,
     ) -> ResidentStep:
-        """Return a step between arrays that are on the device already. Raises RunnerError where there are none such."""
+        """Return a step between arrays that are already on the device. Raises RunnerError if the runner has no such."""
 
 
 class Runner(ABC):
     """A graph with one input and one output, ready to run. Use it as a context manager.
 
-    Constructing is cheap; the graph is loaded by open() and freed by close(). device says what it
-    runs on, in words that can stand in a table; notes, once it is open, what is out of the ordinary
-    about running this file there. infer may be called from several threads.
+    Construction is cheap; open() loads the graph and close() frees it. device describes the hardware in a few words for
+    a table. notes, valid while open, lists anything unusual about running this file there. infer may be called from
+    several threads.
     """
 
     device: str
@@ -153,7 +154,7 @@ class Runner(ABC):
 
     @property
     def metadata(self) -> dict[str, str] | None:
-        """The metadata properties written into the file; None where there is no file, or the backend drops them."""
+        """The metadata properties in the file; None if there is no file, or if the backend drops them."""
         return None
 
     def open(self) -> None:
@@ -179,17 +180,17 @@ class Runner(ABC):
         return self._bind(array)
 
     def bind_resident(self, array: Array) -> Callable[[], None]:
-        """Return a step on a copy of array that lies where the graph computes, for timing the graph alone.
+        """Return a step on a copy of array that is where the graph computes, for timing the graph alone.
 
-        On a GPU nothing is copied to the host or from it; on the CPU it is bind's step. Raises RunnerError for another
-        shape or dtype.
+        On a GPU nothing is copied to or from the host; on the CPU it is the same step as bind's. Raises RunnerError for
+        another shape or dtype.
         """
         return self.bind(array)
 
     def frames(self, image: ImageSpec, output: OutputSpec, *, threads: int = 0) -> Frames | None:
-        """Return whole frames on the runner's own device; None where the host does the two ends. Valid while open.
+        """Return whole frames on the runner's own device; None if the host does preprocessing and postprocessing.
 
-        threads bounds the cores of the host that such frames use where they need it; 0 is all.
+        Valid while open. threads limits the host's cores if such frames need them; 0 uses all.
         """
         return None
 

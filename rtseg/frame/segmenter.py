@@ -1,4 +1,4 @@
-"""An image in, a label map out, over any runner."""
+"""From an image to a label map, with any runner."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rtseg.specs import ImageSpec, OutputSpec, tensor_shapes
 
 
 class Segmenter:
-    """The whole frame: preprocessing, the runner, and the tail that turns logits into labels.
+    """The whole frame: preprocessing, the runner, and postprocessing, which turns logits into labels.
 
-    Where the runner has the two ends on its own device it does the frame; else they are done here, on the host.
-    Safe to call from several threads at once. threads bounds the cores the host's ends use; 0 is all.
+    If the runner can do both ends on its own device, it does the whole frame there; otherwise the host does them.
+    Safe to call from several threads at once. threads limits the host's cores used; 0 uses all.
     """
 
     def __init__(self, runner: Runner, image: ImageSpec, output: OutputSpec, *, threads: int = 0) -> None:
@@ -55,16 +55,16 @@ class Segmenter:
     def __call__(self, image: ImageLike, *, out: object = None) -> object:
         """Return the label map, uint8 (height, width), of a uint8 RGB (height, width, 3) image of any size.
 
-        Labels come at the image's own size: logits and scores are interpolated straight to it, a
-        graph that gives labels itself has them resized to the nearest.
+        Labels come at the image's own size: logits and scores are interpolated directly to it, labels from the graph
+        are resized with nearest neighbour.
 
-        The image is a NumPy array, or a tensor of torch, JAX or another library in host memory: whatever has
-        __dlpack__ or __array__, of which no copy is made. out, uint8 (height, width) and C-contiguous, one of these
-        too, is filled and returned instead of a new array.
+        The image is a NumPy array, or an object in host memory with __dlpack__ or __array__, such as a tensor of torch
+        or JAX; it is not copied. out may be any of these too, uint8 (height, width) and C-contiguous; it is filled and
+        returned instead of a new array.
 
-            labels = await asyncio.to_thread(segmenter, image)  # the interpreter is free meanwhile
+            labels = await asyncio.to_thread(segmenter, image)  # other Python threads run meanwhile
 
-        Raises ImageError for what is no such image, and SpecError for an out that cannot hold the labels.
+        Raises ImageError if image is not such an image, and SpecError if out cannot hold the labels.
         """
         given = host_image(image)
         if out is None:
@@ -74,27 +74,27 @@ class Segmenter:
         return out
 
     def with_overlay(self, image: ImageLike, opacity: float = OPACITY) -> tuple[Pixels, Pixels]:
-        """Return the label map of an image, and the image with each class's colour laid over it, uint8 RGB.
+        """Return the label map of an image, and the image with each class's colour blended over it, uint8 RGB.
 
-        opacity is from 0, the image, to 1, the colours. The labels are those of a plain call, both are new arrays, and
-        the runner's device does all of it where it does the frame. Raises ImageError, and SpecError for an opacity out
-        of range.
+        opacity is from 0 (the image) to 1 (the colours). The labels are the same as without an overlay; both results
+        are new arrays. If the runner does whole frames on its device, it makes the overlay there too. Raises
+        ImageError, and SpecError for an opacity out of range.
         """
         return self._frames.with_overlay(host_image(image), opacity)
 
     def tensor(self, image: ImageLike) -> Array:
-        """Return what the graph takes for that image, batch axis included. Raises ImageError."""
+        """Return the graph's input for that image, with a batch axis. Raises ImageError."""
         return self._ends.graph_input(host_image(image), self.runner.input.dtype)
 
     def labels(self, result: Array, *, height: int, width: int) -> Pixels:
-        """Return the label map, uint8 (height, width), of a graph's result for one image."""
+        """Return the label map, uint8 (height, width), for a graph's result on one image of that size."""
         return self._ends.labels(result, height=height, width=width)
 
     def bind(self, image: ImageLike, *, overlay: float | None = None) -> FrameStep:
-        """Return the whole frame as a step: that image in host memory in, its label map out.
+        """Return the whole frame as a step from that image in host memory to its label map.
 
-        With overlay, the opacity of the class colours from 0 to 1, the step lays them over the image too. All buffers
-        are made once; `labels` and `overlay` of the step are overwritten by each call. One thread at a time.
+        With overlay, the opacity of the class colours from 0 to 1, the step also makes an overlay. All buffers are
+        allocated once; each call overwrites the step's `labels` and `overlay`. Use it from one thread at a time.
 
         Raises ImageError, and SpecError for an opacity out of range.
         """
@@ -108,24 +108,24 @@ class Segmenter:
         overlay: float | None = None,
         size: tuple[int, int] | None = None,
     ) -> ResidentStep:
-        """Return the whole frame as a step between an image and a label map that both are on the GPU: no copies.
+        """Return the whole frame as a step between an image and a label map that are both on the GPU, without copies.
 
-        image is uint8 RGB (height, width, 3), labels uint8 (height, width): tensors of torch, CuPy or JAX, whatever has
-        __dlpack__ or __cuda_array_interface__, or pointers as numbers. Labels that are not given are made, as the
-        overlay is, whose opacity is from 0 to 1. size is (height, width), for a bare pointer.
+        image is uint8 RGB (height, width, 3), labels uint8 (height, width): tensors of torch, CuPy or JAX, any object
+        with __dlpack__ or __cuda_array_interface__, or pointers as integers. Labels are allocated if not given, and so
+        is the overlay, whose opacity is from 0 to 1. size is (height, width); a bare pointer needs it.
 
             step = segmenter.bind_device(tensor)
             step()
             torch.as_tensor(step.labels, device="cuda")  # the same memory
 
         Raises RunnerError unless the runner is tensorrt, tensorrt-pycuda or tensorrt-rtx, which do the whole frame on
-        the GPU, and for a graph that gives labels itself unless the image has its size; CudaError for arrays that do
-        not fit; SpecError for an opacity out of range.
+        the GPU. Raises it too for a graph that returns labels itself, unless the image has the graph's size. Raises
+        CudaError for arrays that do not fit, and SpecError for an opacity out of range.
         """
         return self._frames.bind_device(image, labels, overlay=overlay, size=size)
 
     def close(self) -> None:
-        """Free the runner, and the threads of the host's ends."""
+        """Free the runner, and the host threads used for preprocessing and postprocessing."""
         self.runner.close()
         self._ends.workspaces.free()
 

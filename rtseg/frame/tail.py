@@ -1,9 +1,9 @@
-"""Logits to labels on the CPU: upsampling, and argmax or a threshold, in one pass, at any size.
+"""Postprocessing on the CPU, logits to labels: upsampling, and argmax or a threshold, in one pass, at any size.
 
-Bilinear interpolation is a convex combination of the four logits around a pixel. So between four
-logits whose argmax is the same class, that class wins everywhere, and nothing needs interpolating;
-elsewhere only the few classes that can win do. The result is that of upsampling all scores and
-taking the argmax, without ever holding them. The same holds of one channel and a threshold: native/tail.cpp says why.
+Bilinear interpolation is a convex combination of the four logits around a pixel. So between four logits with the same
+argmax, that class wins everywhere and nothing needs interpolating; elsewhere only the few classes that can win are
+interpolated. The result equals upsampling all scores and taking the argmax, without ever storing them. The same holds
+for one channel and a threshold; native/tail.cpp explains why.
 """
 
 from __future__ import annotations
@@ -35,24 +35,24 @@ def labels_from_logits(
     workspaces: Workspaces | None = None,
     out: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
-    """Return the label map, uint8 (height, width), that the logits stand for.
+    """Return the label map, uint8 (height, width), for these logits.
 
-    logits are float32 (classes, h, w), C-contiguous. A label is the argmax over classes of the
-    logits upsampled (or downsampled) bilinearly in float32 by torch's rule of that name, the lowest
-    class winning ties; where two classes differ by less than float32 rounding, either may be given.
-    A logit is read as clamped to -1e30..1e30 and NaN as -1e30: it wins against no finite logit and
-    spoils no neighbour, and where all are NaN the label is 0.
+    logits are float32 (classes, h, w), C-contiguous. A label is the argmax over classes of the logits, upsampled (or
+    downsampled) bilinearly in float32 by torch's rule of that name. In a tie the lowest class wins; if two classes
+    differ by less than float32 rounding, either may be returned. Logits are clamped to -1e30..1e30, and NaN counts as
+    -1e30: it never beats a finite logit and does not affect its neighbours. If all are NaN the label is 0.
 
-    With a threshold there is one channel, (1, h, w): the label is 1 where the channel, upsampled so, is greater than
-    it, else 0. Between four values above the threshold all labels are 1, between four that are not all are 0; elsewhere
-    either may be given where the two differ by less than float32 rounding.
+    With a threshold there is one channel, (1, h, w): the label is 1 where the channel, upsampled the same way, is
+    greater than the threshold, else 0. Between four values above the threshold all labels are 1, between four values
+    not above it all are 0. Elsewhere either label may be returned if value and threshold differ by less than float32
+    rounding.
 
-    window is the part of the network's input that the image covers; None is all of it. The logits are of all of it,
-    the labels of the image alone: those of the whole upsampled as far, of which the image's part is cut out.
+    window is the part of the network's input that the image covers; None is all of it. The logits cover the whole
+    input, the labels only the image: as if the whole were upsampled at that scale and the image's part cut out.
 
-    threads bounds the cores used; 0 is all. workspaces, whose own bound counts then, lend the memory and the threads
-    for it; without them both are taken and given back. out, uint8 (height, width) and C-contiguous, is filled and
-    returned instead of a new array. Safe to call from several threads at once.
+    threads limits the cores used; 0 uses all. workspaces lend memory and threads instead, and their own limit applies;
+    without them both are allocated for the call. If out, uint8 (height, width) and C-contiguous, is given, it is filled
+    and returned instead of a new array. Safe to call from several threads at once.
 
         labels = labels_from_logits(logits, height=1024, width=2048, align_corners=False)
 

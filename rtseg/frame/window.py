@@ -1,4 +1,4 @@
-"""Where an image lies in the network's input: all over it, or letterboxed inside it."""
+"""The place of an image in the network's input: it covers all of it, or is letterboxed inside it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from rtseg.specs import ImageSpec
 
 @dataclass(frozen=True)
 class Window:
-    """height rows from row top on, width columns from column left on, of a canvas: the network's input.
+    """A part of a canvas, the network's input: height rows from row top on, width columns from column left on.
 
-    Raises SpecError where they are not inside it.
+    Raises SpecError unless the window is inside the canvas.
     """
 
     canvas_height: int
@@ -43,7 +43,7 @@ class Window:
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is nothing around the window."""
+        """Whether the window covers the whole canvas."""
         return (self.height, self.width) == (self.canvas_height, self.canvas_width)
 
     def cut(self, canvas: NDArray[Any]) -> NDArray[Any]:
@@ -52,9 +52,9 @@ class Window:
 
 
 def window_of(spec: ImageSpec, height: int, width: int) -> Window | None:
-    """Return where an image of height x width lies in the network's input; None where it covers all of it.
+    """Return the window of a height x width image in the network's input; None if the image covers all of it.
 
-    The twin of rtseg_letterbox_window in native/preprocess.cpp: double, and halves to even.
+    Computes the same as rtseg_letterbox_window in native/preprocess.cpp: in double, with halves to even.
     """
     if spec.fit == "stretch":
         return None

@@ -1,8 +1,8 @@
 """The canonical ONNX contract: opset 17, IR 8, static shapes, one input, one output, no shape arithmetic.
 
-TensorRT 8.5 and 8.6 read newer opsets without complaint and compute something else (ReduceMean's
-axes became an input in opset 18 and are ignored there), and ONNX Runtime refuses newer IR versions.
-So both numbers are asserted on the file that was written, not on what was asked for.
+TensorRT 8.5 and 8.6 accept newer opsets silently and compute something else: ReduceMean's axes became an input in
+opset 18, and these versions ignore it. ONNX Runtime refuses newer IR versions. So both numbers are checked in the file
+that was written, not in the request.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from rtseg.errors import OnnxError
 OPSET = 17
 IR_VERSION = 8
 SHAPE_OPERATORS = frozenset({"Shape", "Size", "NonZero", "If", "Loop", "Scan"})
-"""Operators that a static graph has no use for; one left over means a shape was not constant."""
+"""Operators that a static graph does not need; if one is left, some shape is not constant."""
 
 
 def read_canonical(path: PathLike, *, label: str = "") -> onnx.ModelProto:
-    """Return the model in the file, called label. Raises OnnxError where it is not ONNX or breaks the contract."""
+    """Return the model in the file; errors call it label. Raises OnnxError if it is not ONNX or breaks the contract."""
     model = read_graph(path, label=label)
     require_canonical(model, label or str(path))
     return model
 
 
 def read_graph(path: PathLike, *, label: str = "") -> onnx.ModelProto:
-    """Return the model in the file, of any kind, called label. Raises OnnxError where there is none, or not of ONNX."""
+    """Return any ONNX model in the file; errors call it label. Raises OnnxError if it cannot be read or is not ONNX."""
     try:
         require_external_data(path, label or str(path))
-        return onnx.load(Path(path), format="protobuf")  # whatever the name ends in
+        return onnx.load(Path(path), format="protobuf")  # whatever the file's suffix
     except OSError as error:
         raise OnnxError(f"cannot read {label or path}: {error.strerror or error}") from error
-    except (DecodeError, ValueError, onnx.checker.ValidationError) as error:  # the last: weights beside it
+    except (DecodeError, ValueError, onnx.checker.ValidationError) as error:  # the last: weights in other files
         raise OnnxError(f"{label or path} is not an ONNX file: {error}") from error
 
 
 def require_external_data(path: PathLike, label: str) -> None:
-    """Raise OnnxError for weights in files that are not there. Raises OSError where the file itself is not."""
+    """Raise OnnxError if files with weights are missing. Raises OSError if the file itself is missing."""
     folder = Path(path).parent
     if missing := [name for name in external_files(path) if not (folder / name).is_file()]:
         raise OnnxError(
@@ -52,7 +52,7 @@ def require_external_data(path: PathLike, label: str) -> None:
 
 
 def require_canonical(model: onnx.ModelProto, label: str) -> None:
-    """Raise OnnxError unless the model keeps every point of the contract."""
+    """Raise OnnxError unless the model meets every point of the contract."""
     opsets = {entry.domain or "ai.onnx": entry.version for entry in model.opset_import}
     if opsets != {"ai.onnx": OPSET}:
         raise OnnxError(f"{label} has another opset", got=opsets, expected={"ai.onnx": OPSET})

@@ -1,4 +1,4 @@
-"""A changed copy of a graph, from new definitions of its tensors."""
+"""A changed copy of a graph, made from new definitions of its tensors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rtseg.graphs.view import GraphView
 
 
 class GraphChange:
-    """Collects how tensors of a graph are computed instead, and makes the copy in which they are.
+    """Collects new definitions of a graph's tensors, and makes the copy that computes them this way.
 
-    A definition gives a tensor the value that it has already, from tensors that the graph computes before it. So any
-    number of definitions hold together, whatever their order, and none can close a circle: a pass finds its places in
-    the graph as it was (view), and need not know what it changed elsewhere. What nothing reads any more is dropped.
+    A definition computes the same value as before, from tensors that the graph computes earlier. So any number of
+    definitions work together in any order, and none can form a cycle. A pass finds its places in the original graph
+    (view) and need not know what it changed elsewhere. Nodes that nothing reads any more are dropped.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -30,19 +30,19 @@ class GraphChange:
         self._constants: dict[str, onnx.TensorProto] = {}
 
     def constant(self, wanted: str, value: NDArray[Any]) -> str:
-        """Add a constant under a name like the wanted one; return that name."""
+        """Add a constant under the wanted name or a similar one; return the name."""
         name = fresh_name(wanted, self._taken)
         self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
         return name
 
     def add(self, kind: str, inputs: Sequence[str], wanted: str, **attributes: Any) -> str:
-        """Add an operator that computes a tensor under a name like the wanted one; return that name."""
+        """Add an operator whose result has the wanted name or a similar one; return the name."""
         name = fresh_name(wanted, self._taken)
         self._defined[name] = helper.make_node(kind, list(inputs), [name], name, **attributes)
         return name
 
     def define(self, tensor: str, kind: str, inputs: Sequence[str], **attributes: Any) -> None:
-        """Let an operator compute a tensor that the graph has. It must give the value that the tensor has."""
+        """Let an operator compute a tensor of the graph. It must compute the same value as before."""
         name = fresh_name(tensor, self._taken)
         self._defined[tensor] = helper.make_node(kind, list(inputs), [tensor], name, **attributes)
 
@@ -51,7 +51,7 @@ class GraphChange:
         return tensor in self._defined
 
     def result(self) -> onnx.ModelProto:
-        """Return the changed copy, in computing order; the model itself where nothing was defined."""
+        """Return the changed copy, in computing order, or the model itself if nothing was defined."""
         if not self._defined:
             return self._model
         changed = onnx.ModelProto()
@@ -70,7 +70,7 @@ class GraphChange:
         return changed
 
     def _without_redefined(self, node: onnx.NodeProto) -> onnx.NodeProto:
-        """Return a copy of a node in which an output that is computed elsewhere now has a name that nobody reads."""
+        """Return a copy of a node; outputs that are now computed elsewhere get names that nobody reads."""
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         for place, name in enumerate(node.output):
@@ -80,7 +80,7 @@ class GraphChange:
 
 
 def _in_computing_order(outputs: Sequence[str], makers: dict[str, onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Return the nodes that the outputs need, each behind those that it reads."""
+    """Return the nodes that the outputs need, each after those whose results it reads."""
     ordered: list[onnx.NodeProto] = []
     done: set[int] = set()
     waiting = [(makers[name], False) for name in reversed(outputs) if name in makers]

@@ -1,4 +1,4 @@
-"""The two contracts as an ONNX graph states them: in its metadata, and in the shapes and types of its two ends."""
+"""The image and output contracts as an ONNX graph states them: in its metadata, and in its input and output types."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def graph_ends(model: onnx.ModelProto, label: str) -> Ends:
     constants = {entry.name for entry in model.graph.initializer}
     ends = []
     for kind, values in (("input", model.graph.input), ("output", model.graph.output)):
-        told = [value for value in values if value.name not in constants]
-        if len(told) != 1:
-            raise OnnxError(f"{label} has {len(told)} {kind}s", got=[value.name for value in told], expected="one")
-        tensor = told[0].type.tensor_type
+        stated = [value for value in values if value.name not in constants]
+        if len(stated) != 1:
+            raise OnnxError(f"{label} has {len(stated)} {kind}s", got=[value.name for value in stated], expected="one")
+        tensor = stated[0].type.tensor_type
         shape = tuple(side.dim_value for side in tensor.shape.dim)
         if not shape or not all(size > 0 for size in shape):
             words = [side.dim_param or side.dim_value or "?" for side in tensor.shape.dim]
             raise OnnxError(
-                f"the {kind} {told[0].name} of {label} has a dynamic shape",
+                f"the {kind} {stated[0].name} of {label} has a dynamic shape",
                 got="x".join(map(str, words)) or "no shape",
                 expected="sizes in numbers",
                 hint="an export without dynamic axes",
@@ -41,9 +41,9 @@ def graph_ends(model: onnx.ModelProto, label: str) -> Ends:
 
 
 def stated_contract(model: onnx.ModelProto, label: str) -> tuple[ImageSpec, OutputSpec] | None:
-    """Return the contracts in the graph's metadata, None where it has none.
+    """Return the contracts in the graph's metadata, None if there are none.
 
-    Raises OnnxError where they cannot be read or the graph's two ends are not theirs.
+    Raises OnnxError if they cannot be read or do not match the graph's input and output.
     """
     properties = {entry.key: entry.value for entry in model.metadata_props}
     if IMAGE_PROPERTY not in properties and OUTPUT_PROPERTY not in properties:
@@ -58,7 +58,7 @@ def stated_contract(model: onnx.ModelProto, label: str) -> tuple[ImageSpec, Outp
 
 
 def require_ends(model: onnx.ModelProto, image: ImageSpec, output: OutputSpec, label: str) -> None:
-    """Raise OnnxError unless the graph takes and gives what the contracts say."""
+    """Raise OnnxError unless the graph's input and output match the contracts."""
     (_, taken), (_, given) = graph_ends(model, label)
     if (taken, given) != tensor_shapes(image, output):
         raise OnnxError(
@@ -69,10 +69,10 @@ def require_ends(model: onnx.ModelProto, image: ImageSpec, output: OutputSpec, l
 
 
 def stated_manifest(path: PathLike) -> Manifest:
-    """Return the manifest of a canonical file that lost its own, by the contracts in the graph's metadata.
+    """Return a new manifest for a canonical file without one, from the contracts in the graph's metadata.
 
-    Raises OnnxError for a file that is no canonical graph, and for one that states no contract, naming what does, and
-    ManifestError for one whose weights lie in other files.
+    Raises OnnxError for a file that is not a canonical graph, and for one that states no contract, with the command
+    that imports it. Raises ManifestError for a file with weights in other files.
     """
     source = Path(path)
     model = read_graph(source)

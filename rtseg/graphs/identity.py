@@ -1,4 +1,4 @@
-"""What makes two graphs the same graph, whoever wrote the files."""
+"""Whether two graphs are the same graph, whoever wrote the files."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from rtseg.graphs.view import GraphView
 
 
 def model_sha256(model: onnx.ModelProto) -> str:
-    """Return the digest of the model as protobuf writes it: for a file of rtseg the one in its manifest."""
+    """Return the digest of the model serialised as protobuf: for a file of rtseg, the digest in its manifest."""
     return hashlib.sha256(model.SerializeToString()).hexdigest()
 
 
 def structure_sha256(view: GraphView) -> str:
-    """Return a digest of operators, tensor names, attributes, and the shapes of both ends and of constants.
+    """Return a digest of operators, tensor names, attributes, and the shapes of input, output and constants.
 
     Two exports of one checkpoint by different versions of the exporter differ in bytes (a version in the header, the
-    last bit of a folded weight) and agree in this. Integer constants, such as sizes, count with their values.
+    last bit of a folded weight) but have the same digest. Integer constants, such as sizes, count with their values.
     """
     ends = [[name, view.element_type(name), list(view.shape(name))] for name in (view.input, view.output)]
     digest = hashlib.sha256(json.dumps(ends).encode())

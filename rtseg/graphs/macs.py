@@ -12,7 +12,7 @@ from rtseg.graphs.view import GraphView, attribute, node_name
 def macs_by_node(view: GraphView) -> dict[str, int]:
     """Return the multiply-accumulates of each Conv, ConvTranspose, MatMul and Gemm, by node name.
 
-    A bias is not counted, nor is what every other operator does: the rule of the papers' GFLOPs.
+    Biases and all other operators are not counted: the rule behind the papers' GFLOPs.
     """
     return {node_name(node): _macs(view, node) for node in view.nodes if node.op_type in _RULES}
 
@@ -22,12 +22,12 @@ def _macs(view: GraphView, node: onnx.NodeProto) -> int:
 
 
 def _convolution(view: GraphView, node: onnx.NodeProto) -> int:
-    """Each output value takes a kernel's worth of inputs: weight (out, in / groups, ...)."""
+    """Each output value reads a kernel's worth of inputs: weight (out, in / groups, ...)."""
     return math.prod(view.shape(node.output[0])) * math.prod(view.shape(node.input[1])[1:])
 
 
 def _transposed_convolution(view: GraphView, node: onnx.NodeProto) -> int:
-    """Each input value meets a kernel's worth of outputs: weight (in, out / groups, ...)."""
+    """Each input value adds to a kernel's worth of outputs: weight (in, out / groups, ...)."""
     return math.prod(view.shape(node.input[0])) * math.prod(view.shape(node.input[1])[1:])
 
 

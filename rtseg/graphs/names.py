@@ -1,4 +1,4 @@
-"""Names in a graph: which are taken, and new ones beside them."""
+"""Names in a graph: which are in use, and new ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def names_in(model: onnx.ModelProto) -> set[str]:
 
 
 def fresh_name(wanted: str, taken: set[str]) -> str:
-    """Return the wanted name, or one like it where it is taken; it is taken from then on."""
+    """Return the wanted name, or a similar one if it is in use, and add it to taken."""
     numbered = (f"{wanted}.{number}" for number in itertools.count(1))
     name = next(name for name in itertools.chain([wanted], numbered) if name not in taken)
     taken.add(name)
@@ -24,6 +24,6 @@ def fresh_name(wanted: str, taken: set[str]) -> str:
 
 
 def graph_inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """Return the graph's inputs without its constants, which IR 3 wants among them."""
+    """Return the graph's inputs without its constants, which IR 3 lists among them."""
     constants = {entry.name for entry in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in constants]

@@ -1,4 +1,4 @@
-"""An index over an ONNX graph: who makes a tensor, who reads it, its shape, its constant value."""
+"""An index over an ONNX graph: which node computes a tensor, which nodes read it, its shape, its constant value."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Shape = tuple[int, ...]
 
 
 class Reader(NamedTuple):
-    """A node that reads a tensor, and as which of its inputs."""
+    """A node that reads a tensor, and the number of that input."""
 
     node: onnx.NodeProto
     position: int
 
 
 class GraphView:
-    """What a pass asks of a static graph. The model must not change while its view is in use.
+    """Everything a pass asks about a static graph. The model must not change while its view is in use.
 
-    Both initializers and Constant nodes count as constants. Shapes and types are inferred once, when the first is asked
-    for that the file does not state: many passes need none.
+    Both initializers and Constant nodes count as constants. Shapes and types are inferred once, on the first question
+    that the file itself does not answer: many passes need none.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -41,7 +41,7 @@ class GraphView:
         self._readers: dict[str, list[Reader]] = {}
         for node in self.nodes:
             for position, name in enumerate(node.input):
-                if name:  # an optional input that is left out has none
+                if name:  # an omitted optional input has an empty name
                     self._readers.setdefault(name, []).append(Reader(node, position))
         self._stated = _stated_types([*graph.input, *graph.output])
         self._inferred: dict[str, tuple[int, Shape]] | None = None
@@ -51,11 +51,11 @@ class GraphView:
         return self._producers.get(tensor)
 
     def readers(self, tensor: str) -> list[Reader]:
-        """Return who reads the tensor, in the order of the graph. The graph's output counts as nobody."""
+        """Return the nodes that read the tensor, in the order of the graph. The graph's output is not among them."""
         return list(self._readers.get(tensor, []))
 
     def is_constant(self, tensor: str) -> bool:
-        """Return whether the tensor's value stands in the file."""
+        """Return whether the file holds the tensor's value."""
         return tensor in self._constants
 
     def constant(self, tensor: str) -> NDArray[Any]:
@@ -63,13 +63,13 @@ class GraphView:
         return np.array(numpy_helper.to_array(self._constants[tensor]))
 
     def shape(self, tensor: str) -> Shape:
-        """Return the tensor's static shape. Raises KeyError where shape inference does not know it."""
+        """Return the tensor's static shape. Raises KeyError if shape inference does not find it."""
         if tensor in self._constants:
             return tuple(self._constants[tensor].dims)
         return self._type(tensor)[1]
 
     def element_type(self, tensor: str) -> int:
-        """Return the tensor's onnx.TensorProto data type. Raises KeyError where it is not known."""
+        """Return the tensor's onnx.TensorProto data type. Raises KeyError if it is not known."""
         if tensor in self._constants:
             return int(self._constants[tensor].data_type)
         return self._type(tensor)[0]
@@ -103,7 +103,7 @@ class GraphView:
 
 
 def node_name(node: onnx.NodeProto) -> str:
-    """Return a node's name, or that of what it computes where it has none."""
+    """Return a node's name, or the name of its first result if it has none."""
     return str(node.name or node.output[0])
 
 

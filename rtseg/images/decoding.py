@@ -1,4 +1,4 @@
-"""OpenCV's decoders and converters, whose refusals and lack of memory become errors of ours."""
+"""OpenCV's decoders and converters; their refusals and lack of memory become rtseg's errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtseg.images.stored import no_picture
 
 
 def decoded(path: PathLike, data: bytes, flags: int) -> NDArray[Any]:
-    """Return what OpenCV makes of the bytes of a picture, colour as RGB. Raises ImageError and MemoryError."""
+    """Return the picture that OpenCV decodes from the bytes, colour as RGB. Raises ImageError and MemoryError."""
     with memory_errors():
         try:
             picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -31,7 +31,7 @@ def decoded(path: PathLike, data: bytes, flags: int) -> NDArray[Any]:
 
 @contextlib.contextmanager
 def memory_for(path: PathLike) -> Iterator[None]:
-    """Turn a lack of memory, which is a matter of the one file that is read, into ImageError."""
+    """Turn MemoryError into ImageError: only the one file that is being read needs that much."""
     try:
         yield
     except MemoryError as error:
@@ -40,7 +40,7 @@ def memory_for(path: PathLike) -> Iterator[None]:
 
 @contextlib.contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turn what OpenCV raises for lack of memory into MemoryError."""
+    """Turn OpenCV's exception for lack of memory into MemoryError."""
     try:
         yield
     except cv2.error as error:
@@ -50,5 +50,5 @@ def memory_errors() -> Iterator[None]:
 
 
 def lacks_memory(error: cv2.error) -> bool:
-    """Return whether OpenCV means a lack of memory. Its message says so; the code may be of an earlier error."""
+    """Return whether OpenCV reports a lack of memory. The message says so; the code may be that of an earlier error."""
     return "Insufficient memory" in str(error) or "bad_alloc" in str(error)

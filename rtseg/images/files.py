@@ -25,34 +25,34 @@ Pixels = NDArray[np.uint8]
 LOGGER: Final = logging.getLogger("rtseg")
 
 CUSTOMARY_BITS = (10, 12, 14)
-"""What sensors give and files of 16 bits hold; and what is warned of when a picture uses no more."""
+"""Bit depths of sensors that are stored in files of 16 bits; a picture that uses no more causes a warning."""
 
 _ORIENTATION = 0x0112
 
 
 class PictureReader:
-    """Reads the pictures of one source. What is out of the ordinary is told once, for the first that shows it."""
+    """Reads the pictures of one source. Each kind of warning is given once, for the first picture that causes it."""
 
     def __init__(self, warn: Callable[[str], None] = LOGGER.warning) -> None:
-        """warn receives what a person should not miss."""
+        """warn receives the warnings."""
         self._warn = warn
         self._told = False
 
     def __call__(self, path: PathLike) -> Pixels:
         """Return the picture as uint8 (height, width, 3), RGB. Raises ImageError.
 
-        Of 16 bits the upper 8 are taken, or what the file declares as its range (a PGM or PPM does). No range is
-        guessed from the values: a dark frame would get another one than its neighbours, and a sequence would
-        flicker. So a picture whose values leave the upper bits empty is read nearly black, and warned of.
+        Of 16 bits the upper 8 are used, or the range that the file declares (a PGM or PPM does). No range is guessed
+        from the values: a dark frame would get another range than its neighbours, and a sequence would flicker. So a
+        picture whose upper bits are empty is read as nearly black, with a warning.
         """
         with memory_for(path):
             image, bits = _read(path)
         if bits is not None and not self._told:
             self._told = True
             self._warn(
-                f"{path} stores 16 bits and uses {bits} of them at most, so it is nearly black to a network; "
-                "others may be too. Try: every picture of the source multiplied alike, "
-                f"by {1 << 16 - bits} where {bits} bits are what the sensor gives"
+                f"{path} stores 16 bits but uses at most {bits} of them, so it is nearly black to a network; "
+                "others may be too. Try: multiply every picture of the source by the same factor, "
+                f"by {1 << 16 - bits} if the sensor gives {bits} bits"
             )
         return image
 
@@ -63,14 +63,14 @@ def read_image(path: PathLike) -> Pixels:
 
 
 def _read(path: PathLike) -> tuple[Pixels, int | None]:
-    """Return a picture, and how many bits it uses where these are fewer than it is stored and scaled with."""
+    """Return a picture, and the number of bits it uses if that is fewer than it is stored and scaled with."""
     data, header = stored_picture(path)
     if header.numbers != "unsigned" or header.bits > 16:
         raise ImageError(
             f"{path} is not a picture for a network",
             got=f"{header.numbers} samples of {header.bits} bits",
             expected="unsigned ones of 8 or 16 bits",
-            hint="a PNG made of it, whose range you choose",
+            hint="convert it to a PNG with a range that you choose",
         )
     if header.maximum == 255:
         return decoded(path, data, cv2.IMREAD_COLOR).astype(np.uint8, copy=False), None
@@ -101,13 +101,13 @@ def _used_bits(stored: NDArray[Any], header: Header) -> int | None:
 
 
 def orientation(path: PathLike) -> int:
-    """Return how a picture file says it is to be turned, as EXIF numbers it; 1 where it is shown as it is stored.
+    """Return the EXIF number of the rotation or mirroring to show a picture with; 1 if it is shown as stored.
 
-    Reading a picture turns it so; label files are never turned.
+    Reading a picture applies it; label files are never turned.
     """
     try:
         data = read_bytes(path)
-        if data.startswith(SIGNATURE):  # in which Pillow unpacks all pixels to find out
+        if data.startswith(SIGNATURE):  # for a PNG, Pillow would unpack all pixels to find out
             exif = PillowImage.Exif()
             exif.load(next((bytes(chunk.content) for chunk in chunks(data) if chunk.kind == b"eXIf"), b""))
         else:
@@ -119,7 +119,7 @@ def orientation(path: PathLike) -> int:
 
 
 def write_image(path: PathLike, image: Pixels) -> None:
-    """Write uint8 RGB (height, width, 3) or grey (height, width); the suffix names the format.
+    """Write uint8 RGB (height, width, 3) or grey (height, width); the suffix selects the format.
 
     Raises ImageError, MemoryError and WriteError.
     """
@@ -133,5 +133,5 @@ def write_image(path: PathLike, image: Pixels) -> None:
 
 
 def resize_image(image: Pixels, height: int, width: int) -> Pixels:
-    """Return a uint8 picture resized bilinearly to height x width, as OpenCV does it (for training)."""
+    """Return a uint8 picture resized bilinearly to height x width by OpenCV (for training)."""
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)

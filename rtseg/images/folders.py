@@ -1,4 +1,4 @@
-"""What of a folder is meant when the folder is named: its visible entries of some suffixes."""
+"""Which entries of a folder count: the visible ones with certain suffixes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from rtseg.artifacts.files import PathLike
 
 
 def listed(folder: PathLike, suffixes: Sequence[str]) -> list[Path]:
-    """Return the entries of a folder whose names end in one of the suffixes, in any case, sorted by name.
+    """Return the entries of a folder whose names end in one of the suffixes (letter case ignored), sorted by name.
 
-    Hidden ones are left out: a name that begins with a dot is never a picture that somebody put there. It is what
-    macOS writes beside each file on a foreign disk (._0001.png), a thumbnail, or a file that is being written. Entries
-    of every kind are given, folders and broken links too: whoever reads one finds out, and nothing is dropped
-    in silence. Subfolders are not entered. Raises OSError.
+    Hidden entries are left out: nobody puts a picture there under a name that begins with a dot. Such a file is written
+    by macOS beside each file on a foreign disk (._0001.png), or is a thumbnail, or a file that is being written.
+    Entries of every kind are returned, including folders and broken links: reading them reports the problem, and
+    nothing is dropped silently. Subfolders are not entered. Raises OSError.
     """
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries)

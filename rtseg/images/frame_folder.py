@@ -1,4 +1,4 @@
-"""A folder with a file for each frame of a video, which is there as a whole or not at all."""
+"""A folder with a file for each frame of a video, which appears completely or not at all."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def frame_name(index: int) -> str:
 
 @contextlib.contextmanager
 def frames_written_to(path: PathLike) -> Iterator[Path]:
-    """Give the path of a new folder; on leaving without an error it takes the place of path, after one it is removed.
+    """Yield the path of a new folder. On leaving without an error it replaces path; after an error it is removed.
 
-    So no frame of an earlier, longer video stays. A folder at path is replaced where nothing but frames is in it,
-    hidden files aside. Raises WriteError for anything else there, a link among it, which would lead frames elsewhere,
-    and for what the file system refuses.
+    So no frame of an earlier, longer video stays. An existing folder at path is replaced only if it holds nothing but
+    frames and hidden files. Raises WriteError for anything else there, including a link, which would lead frames
+    elsewhere, and for anything the file system refuses.
     """
     target = Path(path)
     part = target.with_name(f".{target.name[:30]}.{secrets.token_hex(8)}.part")
@@ -49,7 +49,7 @@ def frames_written_to(path: PathLike) -> Iterator[Path]:
 
 
 def _replace(part: Path, target: Path) -> None:
-    """Give a folder its name, and remove the one that has it. Raises OSError."""
+    """Rename a folder to its final name, and remove the folder that had it. Raises OSError."""
     if not _require_frames_alone(target):
         os.replace(part, target)
         return
@@ -64,15 +64,15 @@ def _replace(part: Path, target: Path) -> None:
 
 
 def _require_frames_alone(target: Path) -> bool:
-    """Return whether there is a folder of frames. Raises OSError where something else is at target, or in it."""
+    """Return whether target is a folder of frames; False if it does not exist. Raises OSError for anything else."""
     try:
         described = os.lstat(target)
     except FileNotFoundError:
         return False
     if not stat.S_ISDIR(described.st_mode):
-        raise OSError(f"{target} is {'a link' if stat.S_ISLNK(described.st_mode) else 'no folder'}")
+        raise OSError(f"{target} is {'a link' if stat.S_ISLNK(described.st_mode) else 'not a folder'}")
     with os.scandir(target) as entries:
         for entry in entries:
             if not entry.is_file(follow_symlinks=False) or not (is_hidden(entry.name) or _FRAME.fullmatch(entry.name)):
-                raise OSError(f"{target} holds {entry.name}, which is no frame")
+                raise OSError(f"{target} holds {entry.name}, which is not a frame")
     return True

@@ -1,7 +1,7 @@
-"""What a picture file says of itself before it is decoded: its format and its size.
+"""The claims of a picture file, read before decoding: its format and its size.
 
-Decoders allocate by what a header claims. So a claim is read here first, from the bytes themselves, and each length in
-a file is held against what the file has: a file of a few bytes cannot make anybody allocate gigabytes.
+Decoders allocate memory by the header's claims. So the claims are read here first, from the bytes themselves, and each
+length in a file is compared with the bytes that are there: a file of a few bytes cannot cause gigabytes of allocation.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from dataclasses import dataclass
 class Header:
     """The claims of a picture file.
 
-    bits are those of a sample as it is stored. maximum is the value that means full intensity in what OpenCV decodes:
-    255, or of more than 8 bits 65535, unless the file declares another. block is the largest number of pixels that is
-    decoded at once, where that may be more than all of the picture (a tile of a TIFF). numbers says what samples are:
-    unsigned, signed or floating-point.
+    bits are those of a stored sample. maximum is the value of full intensity in OpenCV's result: 255, or 65535 for more
+    than 8 bits, unless the file declares another. block is the largest number of pixels decoded at once, if that may be
+    more than the picture (a tile of a TIFF). numbers is the type of the samples: unsigned, signed or floating-point.
     """
 
     format: str
@@ -31,12 +30,12 @@ class Header:
 
     @property
     def pixels(self) -> int:
-        """The number of pixels that decoding needs room for."""
+        """The number of pixels that decoding allocates."""
         return max(self.height * self.width, self.block)
 
 
 class DamagedError(Exception):
-    """A file that is not whole, or breaks its own format; the message says where."""
+    """A file that is incomplete or breaks its own format; the message says where."""
 
 
 def require_room(data: bytes, start: int, length: int, what: str) -> None:
@@ -47,7 +46,7 @@ def require_room(data: bytes, start: int, length: int, what: str) -> None:
 
 
 def unpacked(data: bytes, layout: str, start: int, what: str) -> tuple[int, ...]:
-    """Return the integers at start. Raises DamagedError where the file ends before."""
+    """Return the integers at start. Raises DamagedError if the file ends before."""
     require_room(data, start, struct.calcsize(layout), what)
     return struct.unpack_from(layout, data, start)
 
@@ -55,14 +54,14 @@ def unpacked(data: bytes, layout: str, start: int, what: str) -> tuple[int, ...]
 _ALONE = {0x01, *range(0xD0, 0xDA)}
 """Markers of JPEG without a length."""
 _MARKER = re.compile(rb"\xff[^\x00\xff]", re.DOTALL)
-"""A marker, behind any number of bytes that fill."""
+"""A marker, after any number of fill bytes."""
 _MOST_SEGMENTS = 100_000
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of JPEG that begin a frame, whose size follows."""
+"""JPEG markers that begin a frame; its size follows."""
 
 
 def jpeg_header(data: bytes) -> Header:
-    """Return the claims of a JPEG: those of the frame, not of a thumbnail in it. Raises DamagedError."""
+    """Return the claims of a JPEG: those of the frame, not of an embedded thumbnail. Raises DamagedError."""
     at = 2
     for _ in range(_MOST_SEGMENTS):
         begin = _MARKER.search(data, at)
@@ -85,7 +84,7 @@ def jpeg_header(data: bytes) -> Header:
 
 
 def webp_header(data: bytes) -> Header:
-    """Return the claims of a WebP: the canvas, where there is one. Raises DamagedError."""
+    """Return the claims of a WebP: of the canvas if there is one. Raises DamagedError."""
     (length,) = unpacked(data, "<I", 4, "a WebP")
     require_room(data, 8, length, "a WebP")
     (length,) = unpacked(data, "<I", 16, "the first chunk")
@@ -105,7 +104,7 @@ def webp_header(data: bytes) -> Header:
 
 
 def bmp_header(data: bytes) -> Header:
-    """Return the claims of a BMP; rows that are not compressed have to be there. Raises DamagedError."""
+    """Return the claims of a BMP; uncompressed rows must be complete. Raises DamagedError."""
     start, size = unpacked(data, "<II", 10, "the header")
     if size == 12:
         width, height, _, bits = unpacked(data, "<HHHH", 18, "the header")
@@ -122,9 +121,9 @@ _NUMBER = rb"(?:\s|#[^\r\n]*[\r\n])+(\d{1,10})"
 
 
 def pnm_header(data: bytes) -> Header:
-    """Return the claims of a PBM, PGM or PPM; its pixels have to be there. Raises DamagedError.
+    """Return the claims of a PBM, PGM or PPM; its pixels must be complete. Raises DamagedError.
 
-    The largest value is declared, so what holds 12 bits in 16 says so.
+    The file declares its largest value, so a file with 12 bits in 16 says so.
     """
     kind = data[1] - ord("0")
     bitmap = kind in (1, 4)
@@ -137,8 +136,8 @@ def pnm_header(data: bytes) -> Header:
     samples = height * width * (3 if kind in (3, 6) else 1)
     needed = {1: samples, 4: height * ((width + 7) // 8)}.get(kind, samples * (2 if maximum > 255 else 1))
     if kind in (2, 3):
-        needed = 2 * samples - 1  # a digit each, and what parts them
+        needed = 2 * samples - 1  # one digit each, and a separator between them
     require_room(data, match.end(), needed, "pixels")
     if kind == 1 or kind == 4 or (kind in (2, 3) and maximum < 256):
-        maximum = 255  # OpenCV spreads these over 8 bits by itself
+        maximum = 255  # OpenCV scales these to 8 bits itself
     return Header("PNM", height, width, 16 if maximum > 255 else 8, maximum)

@@ -39,9 +39,9 @@ def write_label_png(path: PathLike, labels: Pixels, classes: ClassSpec) -> None:
 
 @dataclass(frozen=True)
 class StoredLabels:
-    """What a label file holds: values as they are stored, and the palette that shows them, empty where there is none.
+    """The content of a label file: values as stored, and the palette for viewing, empty without one.
 
-    values are uint8 or uint16 (height, width), or RGB (height, width, 3), which is no label map.
+    values are uint8 or uint16 (height, width), or RGB (height, width, 3), which is not a label map.
     """
 
     values: NDArray[Any]
@@ -54,10 +54,10 @@ class StoredLabels:
 
 
 def read_stored_labels(path: PathLike) -> StoredLabels:
-    """Return the values of a PNG as they are stored: indices where it has a palette. Raises ImageError for other files.
+    """Return the values of a PNG as stored: its indices if it has a palette. Raises ImageError for other files.
 
-    Transparency is left aside, and so is a note that the picture is to be turned. Values of fewer than 8 bits stay what
-    they are, though a picture of them would be spread to full brightness.
+    Transparency is ignored, and so is an EXIF rotation. Values of fewer than 8 bits stay as they are, although decoding
+    them as a picture would scale them to full brightness.
     """
     with memory_for(path):
         return _read(path)
@@ -82,7 +82,7 @@ def _read(path: PathLike) -> StoredLabels:
 def read_label_png(path: PathLike) -> Pixels:
     """Return the class indices of an indexed or grey 8-bit PNG, uint8 (height, width), whatever its palette.
 
-    Raises ImageError for other files, colours among them: what they stand for is in no file.
+    Raises ImageError for other files, including colours: no file says which classes they stand for.
     """
     stored = read_stored_labels(path)
     if not stored.is_label_map:
@@ -91,7 +91,7 @@ def read_label_png(path: PathLike) -> Pixels:
 
 
 def not_a_label_map(path: PathLike, stored: StoredLabels, hint: str) -> ImageError:
-    """Return what to raise for a file whose values are no class indices."""
+    """Return the error to raise for a file whose values are not class indices."""
     kind = "colours" if stored.values.ndim == 3 else "one channel"
     return ImageError(
         f"{path} is not a label map",

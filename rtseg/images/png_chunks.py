@@ -1,4 +1,4 @@
-"""A PNG as the chunks that it is made of: what it claims, and the same pixels without what only costs memory."""
+"""A PNG as its chunks: what it claims, and the same pixels without the chunks that only cost memory."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rtseg.images.headers import DamagedError, Header, require_room, unpacked
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GREY, COLOUR, PALETTE = 0, 2, 3
-"""Colour types; with 4 added there is an alpha channel."""
+"""Colour types; adding 4 means an alpha channel."""
 
 _LEFT_OUT = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"acTL", b"fcTL", b"fdAT"}
-"""Chunks of text, profiles and animation. They unpack to what nobody asked for; the still picture is in none."""
+"""Chunks of text, profiles and animation. Unpacking them costs memory, and the still picture needs none of them."""
 
 MOST_CHUNKS = 1 << 18
-"""Of the 8 kB that libpng puts into one these are 2 GB; millions of empty ones only cost time."""
+"""libpng writes 8 kB a chunk, so these hold 2 GB; millions of empty chunks only cost time."""
 
 
 class Chunk(NamedTuple):
-    """One chunk: its type, its content, and all of it as it stands in the file, length and checksum with it."""
+    """One chunk: its type, its content, and the whole chunk as stored, with length and checksum."""
 
     kind: bytes
     content: memoryview
@@ -29,7 +29,7 @@ class Chunk(NamedTuple):
 
 
 class PngFacts(NamedTuple):
-    """The header of a PNG, its colour type, and its palette, bytes of RGB, empty where there is none."""
+    """The header of a PNG, its colour type, and its palette: bytes of RGB, empty without one."""
 
     header: Header
     colour_type: int
@@ -37,9 +37,9 @@ class PngFacts(NamedTuple):
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
-    """Give the chunks up to the end of the picture.
+    """Yield the chunks up to the end of the picture.
 
-    Raises DamagedError for one that is longer than the file, and for more than any picture of an allowed size has.
+    Raises DamagedError for a chunk longer than the file, and for more chunks than any picture of an allowed size has.
     """
     view = memoryview(data)
     at = len(SIGNATURE)
@@ -56,7 +56,7 @@ def chunks(data: bytes) -> Iterator[Chunk]:
 
 
 def png_facts(data: bytes) -> PngFacts:
-    """Return the claims of a PNG, all of whose chunks have to be there. Raises DamagedError."""
+    """Return the claims of a PNG, all of whose chunks must be complete. Raises DamagedError."""
     found = chunks(data)
     first = next(found)
     if first.kind != b"IHDR" or len(first.content) != 13:
@@ -72,7 +72,7 @@ def png_facts(data: bytes) -> PngFacts:
 
 
 def still_picture(data: bytes) -> bytes:
-    """Return a PNG of the same pixels without texts, profiles and animation."""
+    """Return a PNG of the same pixels without text, profiles and animation."""
     found = list(chunks(data))
     if not any(chunk.kind in _LEFT_OUT for chunk in found):
         return data
@@ -80,9 +80,9 @@ def still_picture(data: bytes) -> bytes:
 
 
 def indices_as_grey(data: bytes) -> bytes:
-    """Return a palette PNG, or a grey one, as a grey one whose values are its indices.
+    """Return a palette PNG, or a grey one, as a grey PNG whose values are its indices.
 
-    The two are stored alike. So any decoder gives the indices, which it would else turn into colours.
+    Both are stored alike. So any decoder returns the indices; it would turn the palette PNG into colours.
     """
     header, *others = chunks(data)
     content = b"IHDR" + header.content[:9] + bytes([GREY]) + header.content[10:]

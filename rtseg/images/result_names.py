@@ -1,4 +1,4 @@
-"""What the results of several files are called, so that none takes another's place."""
+"""Names for the results of several files, all different."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from rtseg.errors import InputError
 
 
 def result_names(paths: Sequence[Path]) -> list[str]:
-    """Return a name for the results of each path, unlike every other, whatever the order they come in.
+    """Return a unique name for the results of each path, independent of the order of the paths.
 
-    A file is called by its name without the suffix, as long as it alone is called so; with the suffix where others
-    share that name (0001.png and 0001.jpg); and with its folders before it where others share that one too
-    (left-0001.png, right-0001.png). Names that differ in case alone, or in how an accent is stored, are one name, as
-    file systems disagree on them: in one folder all but the first get a number (a.PNG, a.png-2). Raises InputError
-    where paths cannot be told apart so.
+    A file's name is its name without the suffix if no other has that; with the suffix if others share it (0001.png and
+    0001.jpg); and with its folders in front if others share that too (left-0001.png, right-0001.png). Names that differ
+    only in case, or in how an accent is stored, count as equal, because file systems disagree on them: in one folder
+    all but the first get a number (a.PNG, a.png-2). Raises InputError if paths cannot be distinguished this way.
     """
     forms = _forms(paths)
     levels = [0] * len(paths)
@@ -36,7 +35,7 @@ def result_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _forms(paths: Sequence[Path]) -> list[list[str]]:
-    """Return what each file may be called, the shortest first."""
+    """Return the possible names of each file, the shortest first."""
     whole = [os.path.abspath(path) for path in paths]
     places: dict[str, list[str]] = {}
     for place in sorted(whole):
@@ -52,5 +51,5 @@ def _forms(paths: Sequence[Path]) -> list[list[str]]:
 
 
 def folded(name: str) -> str:
-    """Return what is equal of two names that some file system takes for one."""
+    """Return a form that is equal for names that some file system treats as one."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -1,4 +1,4 @@
-"""The bytes of a picture file, given out when nothing that its header claims can hurt whoever decodes them."""
+"""The bytes of a picture file, returned only if no claim of its header can harm the decoder."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from rtseg.images.tiff_pixels import require_whole_pixels
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".tif", ".tiff", ".webp")
 
 LIMIT = "RTSEG_MAX_PIXELS"
-"""The environment variable that raises, or lowers, the number of pixels a picture may have."""
+"""The environment variable that sets the largest number of pixels of a picture."""
 MAX_PIXELS = 1 << 27
-"""The number of pixels without it: 402 MB of RGB. Labelling such a picture takes four times that."""
+"""The default limit: 402 MB of RGB. Labelling such a picture takes four times that."""
 OPENCV_MAX_PIXELS = 1 << 30
-"""What OpenCV decodes at most."""
+"""The most pixels that OpenCV decodes."""
 BYTES_A_PIXEL = 8
-"""A file larger than this for each pixel that may be is refused unread: four samples of 16 bits are not more."""
+"""A file with more bytes than this for each allowed pixel is refused unread: four samples of 16 bits need no more."""
 SMALL_FILE = 64 << 20
-"""A file of so many bytes is never too large, however few pixels are allowed: it may hold more than pixels."""
+"""A file of up to so many bytes is never too large, however few pixels are allowed: it may hold more than pixels."""
 
 
 class StoredPicture(NamedTuple):
-    """The bytes of a file, and what it claims."""
+    """The bytes of a file, and its claims."""
 
     data: bytes
     header: Header
@@ -42,7 +42,7 @@ _FORMATS: tuple[tuple[bytes, int, Callable[[bytes], Header]], ...] = (
     *((b"P%d" % kind, 0, pnm_header) for kind in range(1, 7)),
     *((start, 0, tiff_header) for start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
 )
-"""How each format begins, from which byte on, and who reads its header."""
+"""How each format begins, at which byte, and the function that reads its header."""
 
 _OTHERS = (
     (b"\0\x05\x16\x07", 0, "what macOS keeps beside a file on foreign disks"),
@@ -59,11 +59,11 @@ _OTHERS = (
     (b"\x1f\x8b", 0, "a gzip archive"),
     (b"PK\x03\x04", 0, "a ZIP archive"),
 )
-"""What lies under a picture's name although it is none that is read."""
+"""Other formats that files named like pictures may have."""
 
 
 def max_pixels() -> int:
-    """Return how many pixels a picture or a frame may have. Raises SpecError where the variable is no such number."""
+    """Return how many pixels a picture or a frame may have. Raises SpecError if the variable is not such a number."""
     text = os.environ.get(LIMIT)
     if not text:
         return MAX_PIXELS
@@ -73,17 +73,17 @@ def max_pixels() -> int:
 
 
 def stored_size(path: PathLike) -> int:
-    """Return the size of a file in bytes. Raises ImageError for what is none: reading a pipe would wait for ever."""
+    """Return the size of a file in bytes. Raises ImageError for anything but a file: reading a pipe would never end."""
     try:
         return require_regular_file(path)
     except (OSError, ValueError) as error:
         if isinstance(error, FileNotFoundError) and os.path.islink(path):
-            raise ImageError(f"cannot read {path}: it is a link to what is not there") from error
+            raise ImageError(f"cannot read {path}: it is a link to a missing file") from error
         raise ImageError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def require_few_pixels(path: PathLike, height: int, width: int, pixels: int | None = None) -> None:
-    """Raise ImageError where a picture, or a frame of a video, has more pixels than may be."""
+    """Raise ImageError if a picture, or a frame of a video, has too many pixels."""
     number, most = pixels or height * width, max_pixels()
     if number <= most:
         return
@@ -95,9 +95,9 @@ def require_few_pixels(path: PathLike, height: int, width: int, pixels: int | No
 
 
 def stored_picture(path: PathLike) -> StoredPicture:
-    """Return the bytes of a picture file, without what would only unpack to memory, and its claims.
+    """Return the bytes of a picture file, without chunks that would only cost memory, and its claims.
 
-    Raises ImageError for what is no file, no picture of a format that is read, or not whole, and for too many pixels.
+    Raises ImageError for anything but a complete file of a supported format, and for too many pixels.
     """
     size = stored_size(path)
     most = max(SMALL_FILE, BYTES_A_PIXEL * max_pixels())
@@ -128,5 +128,5 @@ def stored_picture(path: PathLike) -> StoredPicture:
 
 
 def no_picture(path: PathLike, got: str | None = None) -> ImageError:
-    """Return what to raise for a file that cannot be decoded."""
+    """Return the error to raise for a file that cannot be decoded."""
     return ImageError(f"{path} is not a picture OpenCV can read", got=got, expected=", ".join(IMAGE_SUFFIXES))

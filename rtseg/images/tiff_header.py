@@ -1,4 +1,4 @@
-"""The claims of a TIFF: of its first picture, which is the one that is read."""
+"""The claims of a TIFF about its first picture, which is the one that is read."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from rtseg.images.headers import DamagedError, Header, require_room, unpacked
 Integers = NDArray[np.int64]
 
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 16: "u8"}
-"""Types of a field that hold integers from 0, as NumPy writes them."""
+"""Field types of non-negative integers, as NumPy names them."""
 
 _WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT = 256, 257, 258, 277, 339
 _COMPRESSION, _DEFLATED = 259, (8, 32946)
 _STRIPS, _TILES, _TILE_SIDES = (273, 279), (324, 325), (322, 323)
 _READ = {_WIDTH, _HEIGHT, _BITS, _SAMPLES, _SAMPLE_FORMAT, _COMPRESSION, *_STRIPS, *_TILES, *_TILE_SIDES}
 _MOST_FIELDS = 65535
-"""What a TIFF may have, and no BigTIFF needs."""
+"""Valid in a TIFF, and more than any BigTIFF needs."""
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "floating-point"}
 
 
 def tiff_header(data: bytes) -> Header:
-    """Return the claims of a TIFF or BigTIFF; each strip or tile has to lie in the file. Raises DamagedError."""
+    """Return the claims of a TIFF or BigTIFF; each strip or tile must be inside the file. Raises DamagedError."""
     fields = _fields(data)
     width, height = (_one(fields, tag, 0) for tag in (_WIDTH, _HEIGHT))
     bits, samples = _one(fields, _BITS, 1), _one(fields, _SAMPLES, 1)
@@ -32,13 +32,13 @@ def tiff_header(data: bytes) -> Header:
         require_room(data, start, length, "a strip or tile")
     tile = _one(fields, _TILE_SIDES[0], 0) * _one(fields, _TILE_SIDES[1], 0)
     numbers = _NUMBERS.get(_one(fields, _SAMPLE_FORMAT, 1), "other")
-    block = max(tile, height * width) * max(1, samples // 4)  # of more than four samples all are decoded
-    # What is packed in 10 to 14 bits OpenCV spreads over 16 by itself.
+    block = max(tile, height * width) * max(1, samples // 4)  # if there are more than four samples, all are decoded
+    # OpenCV itself scales samples packed in 10 to 14 bits to 16.
     return Header("TIFF", height, width, bits, 255 if bits <= 8 else 65535, block, numbers)
 
 
 def deflated_parts(data: bytes) -> Iterator[memoryview]:
-    """Give the content of each strip or tile of a TIFF that is deflated; of any other nothing. Raises DamagedError."""
+    """Yield the content of each deflated strip or tile of a TIFF, nothing if not deflated. Raises DamagedError."""
     fields = _fields(data)
     if _one(fields, _COMPRESSION, 1) in _DEFLATED:
         for start, length in _parts(fields):
@@ -46,7 +46,7 @@ def deflated_parts(data: bytes) -> Iterator[memoryview]:
 
 
 def _parts(fields: dict[int, Integers]) -> Iterator[tuple[int, int]]:
-    """Give where each strip or tile begins, and its length."""
+    """Yield where each strip or tile begins, and its length."""
     for starts, lengths in (_STRIPS, _TILES):
         for start, length in zip(*(fields.get(tag, np.empty(0, np.int64)) for tag in (starts, lengths))):
             yield int(start), int(length)
@@ -58,7 +58,7 @@ def _one(fields: dict[int, Integers], tag: int, otherwise: int) -> int:
 
 
 def _fields(data: bytes) -> dict[int, Integers]:
-    """Return those fields of the first directory that are read."""
+    """Return the fields of the first directory that are needed here."""
     order = "<" if data[:2] == b"II" else ">"
     (version,) = unpacked(data, order + "H", 2, "the header")
     if version not in (42, 43):

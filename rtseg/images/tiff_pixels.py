@@ -1,4 +1,4 @@
-"""Whether the pixels of a TIFF are whole. OpenCV does not tell: of 8 bits a sample it gives black for what it lacks."""
+"""Whether the pixels of a TIFF are complete. OpenCV does not say so: with 8 bits a sample, missing pixels are black."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _PIECE = 1 << 20
 def require_whole_pixels(data: bytes, header: Header) -> None:
     """Raise DamagedError unless every strip and tile of the first picture of a TIFF unpacks without an error.
 
-    The checksums of what is deflated are compared, which decoders leave out where they have enough pixels before.
-    Of more than 8 bits OpenCV refuses the rest by itself. How many pixels there are is to be known before: nothing
-    here limits them. Raises MemoryError.
+    Checksums of deflated parts are compared; decoders skip them if they have enough pixels before. With more than 8
+    bits OpenCV itself refuses an incomplete file. Check the number of pixels first: nothing here limits it. Raises
+    MemoryError.
     """
     most = 8 * header.pixels * 4 + _PIECE
     for part in deflated_parts(data):
@@ -30,7 +30,7 @@ def require_whole_pixels(data: bytes, header: Header) -> None:
 
 
 def _require_checksum(part: memoryview, most: int) -> None:
-    """Raise DamagedError unless a deflated part is whole and gives that many bytes at most."""
+    """Raise DamagedError unless a deflated part is complete and unpacks to at most that many bytes."""
     unpacker, given = zlib.decompressobj(), 0
     try:
         while not unpacker.eof:
@@ -46,7 +46,7 @@ def _require_checksum(part: memoryview, most: int) -> None:
 def _require_unpacked(data: bytes) -> None:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of fields that nobody asked for
+            warnings.simplefilter("ignore")  # about fields that are not needed here
             TiffImagePlugin.TiffImageFile(io.BytesIO(data)).load()
     except SyntaxError as error:
         raise DamagedError("a TIFF of a kind that cannot be proven to be whole") from error

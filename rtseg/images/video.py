@@ -22,19 +22,19 @@ Pixels = NDArray[np.uint8]
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v")
 
 UNKNOWN_RATE = 25.0
-"""Frames a second of a video that does not say."""
+"""Frames a second of a video that does not state its rate."""
 LARGEST_RATE_TERM = 65535
-"""Numerator and denominator of a rate are at most that in MPEG-4, which OpenCV writes into an MP4."""
+"""Numerator and denominator of a rate are at most this in MPEG-4, which OpenCV writes into an MP4."""
 SMALLEST_RATE = 0.01
-"""Slower than this OpenCV rounds a rate to none."""
+"""OpenCV rounds slower rates to 0."""
 MP4_SIDES = range(2, 8192)
-"""Sides of a frame that MPEG-4 holds."""
+"""Possible sides of a frame in MPEG-4."""
 
 
 def holdable_rate(rate: float) -> float:
-    """Return the rate next to that one, frames a second, which an MP4 can hold: of three decimals or fewer.
+    """Return the nearest rate, in frames a second, that an MP4 can hold: with at most three decimals.
 
-    What is no rate (0, less, or not finite) counts as unknown.
+    A rate that is 0, negative or not finite counts as unknown.
     """
     if not math.isfinite(rate) or rate <= 0:
         return UNKNOWN_RATE
@@ -43,10 +43,10 @@ def holdable_rate(rate: float) -> float:
 
 
 class VideoReader:
-    """The frames of a video file. Raises ImageError when it cannot be opened, is too large or holds no frame.
+    """The frames of a video file. Raises ImageError if it cannot be opened, is too large or holds no frame.
 
-    fps is its rate as the file says it, 25 where it says none. missing says in words how much of the file is
-    there, None where it is all that it claims; what is there can be read.
+    fps is the rate stated in the file, or 25. missing says how much of an incomplete file is there, such as
+    "10 bytes of 20", None if the file is complete; the part that is there can be read.
     """
 
     def __init__(self, path: PathLike) -> None:
@@ -99,7 +99,7 @@ class VideoReader:
 
 
 class VideoWriter:
-    """An MP4 that takes frames of one size. The file appears when it is complete, by video_written_to."""
+    """An MP4 that takes frames of one size. video_written_to makes the file appear when it is complete."""
 
     def __init__(self, path: Path, fps: float) -> None:
         self._path = path
@@ -107,7 +107,7 @@ class VideoWriter:
         self._writer: cv2.VideoWriter | None = None
 
     def add(self, frame: Pixels) -> None:
-        """Append a uint8 RGB frame; the first one decides the size. Raises WriteError, and ImageError for its size."""
+        """Append a uint8 RGB frame; the first frame sets the size. Raises WriteError, and ImageError for the size."""
         height, width = frame.shape[:2]
         if self._writer is None:
             if not _is_text(self._path):
@@ -132,7 +132,7 @@ class VideoWriter:
 
 
 def _is_text(path: Path) -> bool:
-    """Return whether a path is text that has a UTF-8 form: OpenCV crashes on one that has none."""
+    """Return whether a path can be written in UTF-8: OpenCV crashes on a path that cannot."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -141,9 +141,9 @@ def _is_text(path: Path) -> bool:
 
 
 def _captured(path: Path) -> cv2.VideoCapture:
-    """Return the capture of a file, by FFmpeg where OpenCV has it: other backends take a name for a pattern of names.
+    """Return the capture of a file, by FFmpeg if OpenCV has it: other backends take a name for a pattern of names.
 
-    What OpenCV writes on standard error of a file that is none is told by our one line.
+    OpenCV's own messages about a file that is not a video are suppressed; our error replaces them.
     """
     backend = cv2.CAP_FFMPEG if cv2.videoio_registry.hasBackend(cv2.CAP_FFMPEG) else cv2.CAP_ANY
     before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -154,7 +154,7 @@ def _captured(path: Path) -> cv2.VideoCapture:
 
 
 def _why_not_writable(path: Path) -> WriteError:
-    """Return what to raise where OpenCV cannot write a video, which says nothing of the reason."""
+    """Return the error to raise if OpenCV cannot write a video; OpenCV itself gives no reason."""
     try:
         with open(path, "ab"):
             return WriteError(f"OpenCV cannot write the video {path}")
@@ -166,9 +166,9 @@ def _why_not_writable(path: Path) -> WriteError:
 
 @contextlib.contextmanager
 def video_written_to(path: PathLike, fps: float) -> Iterator[VideoWriter]:
-    """Give a writer for an MP4 that gets its name when the block ends without an error.
+    """Yield a writer for an MP4 that gets its final name if the block ends without an error.
 
-    fps is rounded to what the container holds.
+    fps is rounded to a rate that the container can hold.
     """
     with written_atomically(path) as part:
         writer = VideoWriter(part, fps)
@@ -180,7 +180,7 @@ def video_written_to(path: PathLike, fps: float) -> Iterator[VideoWriter]:
 
 
 def _require_complete(part: Path, path: Path) -> None:
-    """Raise WriteError unless the finished file opens: of a full disk OpenCV says nothing, but leaves out the index."""
+    """Raise WriteError unless the finished file opens: on a full disk OpenCV omits the index without an error."""
     capture = _captured(part)
     complete = capture.isOpened()
     capture.release()

@@ -1,4 +1,4 @@
-"""What holds a video: whether a file is a container at all, and whether all that it claims to hold is there."""
+"""Video containers: whether a file is one at all, and whether everything that it claims to hold is there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SEGMENT = b"\x18\x53\x80\x67"
 """The element of Matroska and WebM that holds everything but the header."""
 
 _BOXES = {b"ftyp", b"styp", b"free", b"skip", b"wide", b"pnot", b"uuid", b"moof", b"sidx"}
-"""What an MP4 or QuickTime file may begin with, beside its index and its frames, which may be large."""
+"""How an MP4 or QuickTime file may begin, apart from its index and its frames, which may be large."""
 _LARGE_BOXES = {b"moov", b"mdat"}
 _STARTS = (
     b"\0\0\1",  # MPEG program streams, and MPEG or H.264 alone
@@ -21,20 +21,20 @@ _STARTS = (
     b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",  # ASF
 )
 _PACKETS = 12
-"""So many packets of a transport stream have to begin where they should."""
+"""How many packets of a transport stream must begin in the right place."""
 _PROBED = 1 << 20
-"""As far FFmpeg looks into a file to tell what it is."""
+"""How far FFmpeg looks into a file to find its type."""
 
 
 def is_container(path: PathLike) -> bool:
-    """Return whether a file holds frames itself, by how it begins.
+    """Return whether a file itself holds frames, judged by how it begins.
 
-    FFmpeg goes by the content too, and follows what is a list of other files or addresses (ffconcat, HLS, DASH, SDP)
-    whatever its name. Raises OSError.
+    FFmpeg judges by the content too, and would follow a list of other files or addresses (ffconcat, HLS, DASH, SDP)
+    under any name. Raises OSError.
     """
     with open(path, "rb") as stream:
         data = stream.read(_PROBED)
-    text = data.partition(b"\0")[0]  # which is all that those who look for words go through
+    text = data.partition(b"\0")[0]  # programs that search for words look no further
     if b"c=IN IP" in text or b"<mpd" in text.lower():
         return False
     kind = data[4:8]
@@ -53,10 +53,10 @@ def _is_transport_stream(data: bytes, first: int, size: int) -> bool:
 
 
 def missing_part(path: PathLike) -> str | None:
-    """Return in words how much of an MP4, AVI, Matroska or WebM file is there; None where it is all that it claims.
+    """Return how much of an incomplete MP4, AVI, Matroska or WebM file is there ("10 bytes of 20"); None if complete.
 
-    The frames before the end of such a file can be read. Their number proves nothing: containers estimate it, and
-    edits hide frames. Raises OSError.
+    The frames before the end of such a file can be read. The number of frames proves nothing: containers estimate it,
+    and edits hide frames. Raises OSError.
     """
     size = os.path.getsize(path)
     with open(path, "rb") as stream:
@@ -73,7 +73,7 @@ def missing_part(path: PathLike) -> str | None:
 
 
 def _end_of_boxes(stream: BinaryIO, size: int) -> int:
-    """Return where the last box of an MP4 ends by its own account."""
+    """Return where the last box of an MP4 ends according to its header."""
     at = 0
     while at + 8 <= size:
         stream.seek(at)
@@ -88,7 +88,7 @@ def _end_of_boxes(stream: BinaryIO, size: int) -> int:
 
 
 def _end_of_segment(stream: BinaryIO) -> int:
-    """Return where the segment of a Matroska file ends, 0 where it does not say."""
+    """Return where the segment of a Matroska file ends, 0 if the file does not say."""
     stream.seek(4)
     header = _number(stream)
     if header is None:
@@ -101,7 +101,7 @@ def _end_of_segment(stream: BinaryIO) -> int:
 
 
 def _number(stream: BinaryIO) -> int | None:
-    """Return the next number of variable length; None for the one that says "unknown"."""
+    """Return the next number of variable length; None for the value that means "unknown"."""
     first = stream.read(1)
     if not first or not first[0]:
         return None

@@ -1,4 +1,4 @@
-"""What works here, asked of the packages and tried out: `rtseg doctor`."""
+"""What works on this machine, asked of the packages and tried out: `rtseg doctor`."""
 
 from __future__ import annotations
 

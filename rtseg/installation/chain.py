@@ -1,4 +1,4 @@
-"""A sequence of things to try, each of which may need that earlier ones work."""
+"""A sequence of steps to try, each of which may depend on earlier ones."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rtseg.errors import RtsegError
 from rtseg.installation.finding import Finding, failure
 
 NOT_TRIED = "not tried: "
-"""How the words begin that say why a step was left out."""
+"""The beginning of the text that says why a step was skipped."""
 
 
 class NotTriedError(Exception):
-    """What an attempt raises that finds nothing to try here, which is no fault. mend is what would change it."""
+    """Raised by an attempt that has nothing to try here, which is not a failure. mend says what would change that."""
 
     def __init__(self, reason: str, mend: str = "") -> None:
         super().__init__(reason)
@@ -23,11 +23,11 @@ class NotTriedError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to try.
+    """One step to try.
 
-    attempt returns in words what it saw. It raises RtsegError, ImportError or OSError for what does not work, and
-    NotTriedError. needs names what has to work first, packages or steps, what is told first before the rest. lacking
-    says what later steps then lack: "no driver".
+    attempt returns a short text about what it saw. It raises RtsegError, ImportError or OSError for a failure, and
+    NotTriedError. needs names the packages and steps that must work first; of those that do not, the first is reported.
+    lacking is the reason given for later steps that depend on this one: "no driver".
     """
 
     name: str
@@ -37,10 +37,10 @@ class Step:
 
 
 def findings_of(steps: Iterable[Step], packages: Iterable[Finding]) -> list[Finding]:
-    """Return a finding for each step, in order. A step whose needs do not all work is not tried, and says why.
+    """Return a finding for each step, in order. A step is skipped, with the reason, unless all its needs work.
 
-    The reason is that of the first step that failed, however many lie in between. What else an attempt raises passes
-    through: it is a fault of rtseg's.
+    The reason names the first step that failed, however many lie in between. Other exceptions of an attempt pass
+    through: they are bugs of rtseg.
     """
     reasons = {package.name: f"no working {package.name}" for package in packages if not package.works}
     found = []
@@ -59,5 +59,5 @@ def _tried(step: Step) -> Finding:
         return Finding(step.name, True, step.attempt())
     except NotTriedError as error:
         return Finding(step.name, None, NOT_TRIED + error.reason, error.mend)
-    except (RtsegError, ImportError, OSError) as error:  # the last: a library or a disk that is damaged or full
+    except (RtsegError, ImportError, OSError) as error:  # OSError: a damaged library, or a damaged or full disk
         return failure(step.name, error)

@@ -1,4 +1,4 @@
-"""CUDA, step by step: a driver and its device, and the kernels of the two ends compiled, run and compared."""
+"""CUDA, step by step: the driver and its device; the frame's GPU kernels, compiled, run and compared with the host."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from rtseg.runners.cuda.registry import open_cuda
 DRIVER, COMPILED, RUN, PYCUDA = "driver", "kernels compiled", "kernels run", "pycuda driver"
 
 WITHOUT_A_DEVICE = "sm_86"
-"""What is compiled for where there is no device: the oldest of what engines for RTX cards are built for by default."""
+"""The target without a device: the oldest architecture that engines for RTX cards are built for by default."""
 
 BYTES = 1 << 20
-"""That are copied to the device and back."""
+"""How many bytes are copied to the device and back."""
 
 
 class DeviceTrial:
-    """The driver as it was opened, None before, and the kernels that were loaded in it."""
+    """The driver, None before it is opened, and the kernels loaded in it."""
 
     def __init__(self) -> None:
         self.driver: CudaDriver | None = None
         self._kernels: EndKernels | None = None
 
     def steps(self) -> tuple[Step, ...]:
-        """Return the steps that what runs on the device needs."""
+        """Return the steps that everything on the device depends on."""
         return (
             Step(DRIVER, self._open, lacking="no driver"),
             Step(COMPILED, self._compile, lacking="no compiled kernels"),
@@ -40,11 +40,11 @@ class DeviceTrial:
         )
 
     def last_steps(self) -> tuple[Step, ...]:
-        """Return the steps that come after all others: PyCUDA leaves the thread in a context that it made."""
+        """Return the steps that come after all others, because PyCUDA leaves the thread in a context of its own."""
         return (Step(PYCUDA, _try_pycuda, needs=("pycuda", DRIVER)),)
 
     def opened(self) -> CudaDriver:
-        """Return the driver. For steps that need it."""
+        """Return the driver, for steps that need it."""
         assert self.driver is not None
         return self.driver
 
@@ -54,7 +54,7 @@ class DeviceTrial:
         self.driver = driver
         device = driver.device
         free, total = (size / 2**30 for size in driver.memory())
-        return f"{device.name}, {device.architecture}, {free:.1f} of {total:.1f} GiB free; bytes go there and back"
+        return f"{device.name}, {device.architecture}, {free:.1f} of {total:.1f} GiB free; bytes copied there and back"
 
     def _compile(self) -> str:
         if self.driver is None:
@@ -75,7 +75,7 @@ def _try_pycuda() -> str:
 
 
 def _require_copies(driver: CudaDriver) -> None:
-    """Copy bytes to the device and back. Raises CudaError, also where others come back."""
+    """Copy bytes to the device and back. Raises CudaError, also if they come back changed."""
     given = np.random.default_rng(2).integers(0, 256, BYTES, np.uint8)
     back = np.zeros_like(given)
     stream, memory = driver.create_stream(), driver.allocate(given.nbytes)
@@ -83,13 +83,13 @@ def _require_copies(driver: CudaDriver) -> None:
     driver.copy_to_host(back, memory, stream)
     driver.synchronize(stream)
     if not np.array_equal(given, back):
-        raise CudaError("copy", name=f"{np.mean(given != back):.2%} of the bytes came back as others")
+        raise CudaError("copy", name=f"{np.mean(given != back):.2%} of the bytes came back changed")
 
 
 def _compare_ends(driver: CudaDriver, kernels: EndKernels) -> str:
-    """Take a picture through the two ends, its tensor serving as logits of three classes, there and on the host.
+    """Preprocess and label a picture on the device and on the host; its tensor serves as logits of three classes.
 
-    Raises CudaError, also where they differ in one bit.
+    Raises CudaError, also if the results differ in one bit.
     """
     picture = probe_picture()
     size = (picture.shape[0], picture.shape[1])
@@ -107,8 +107,8 @@ def _compare_ends(driver: CudaDriver, kernels: EndKernels) -> str:
     wanted = tensor_from_image(picture, IMAGE)
     if not np.array_equal(tensor, wanted):
         most = float(np.abs(tensor - wanted).max())
-        raise CudaError("preprocess", name=f"the tensor is not the host's: it differs by up to {most:.3g}")
+        raise CudaError("preprocess", name=f"the tensor differs from the host's by up to {most:.3g}")
     others = labels != labels_from_logits(wanted, height=size[0], width=size[1], align_corners=False)
     if others.any():
-        raise CudaError("label", name=f"{others.mean():.2%} of the labels are not the host's")
-    return "a picture's tensor and its labels are the host's, to the bit"
+        raise CudaError("label", name=f"{others.mean():.2%} of the labels differ from the host's")
+    return "a picture's tensor and labels equal the host's, bit for bit"

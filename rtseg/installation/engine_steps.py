@@ -1,4 +1,4 @@
-"""An engine of the graph by one product: built, loaded, compared with ONNX Runtime, timed."""
+"""An engine of the probe graph by one product: built, loaded, compared with ONNX Runtime, timed."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from rtseg.runners.loading import load
 from rtseg.runners.tensorrt.module import PRODUCTS, RTX, TENSORRT, load_rtx
 
 RULE = SamplingRule.within(0.4)
-"""Half a second tells a millisecond from ten; `rtseg bench` measures."""
+"""Half a second distinguishes a millisecond from ten; `rtseg bench` measures precisely."""
 
 SETTINGS = BuildSettings(
     workspace_mib=256, optimization_level=1, timing_cache=False, tf32=False, external_tactics=False
 )
-"""For a build of seconds whose FP32 is FP32, as its labels are compared."""
+"""For a build of seconds whose FP32 is exact, as its labels are compared."""
 
 
 BUILT, LOADED, COMPARED, TIMED = "built", "loaded", "compared", "timed"
 
 
 def step_name(runtime: str, what: str) -> str:
-    """Return the name of a product's step: of BUILT, LOADED, COMPARED and TIMED one."""
+    """Return the name of a product's step; what is BUILT, LOADED, COMPARED or TIMED."""
     return f"{runtime} {what}"
 
 
 class EngineTrial:
-    """One product. The engine and the segmenter are there once their steps worked; close frees what was loaded."""
+    """One product. engine and segmenter are set once their steps have worked; close frees what was loaded."""
 
     engine: BuiltEngine
     segmenter: Segmenter
@@ -72,7 +72,7 @@ class EngineTrial:
             runtime=self._runtime,
             capabilities=self._capabilities(),
             settings=SETTINGS,
-            keep_anyway=True,  # in a folder that goes: what is wrong with it is told here
+            keep_anyway=True,  # the folder is temporary, and the verdict is reported below
         )
         verdict = self.engine.verdict
         if verdict.failures:
@@ -96,13 +96,13 @@ class EngineTrial:
         return f"{summary.median_ms:.3g} ms a frame from picture to labels, the median of {summary.count}"
 
     def _capabilities(self) -> tuple[str, ...]:
-        """Return this machine's GPU as TensorRT for RTX takes it; nothing for a portable engine."""
+        """Return this machine's GPU in the form TensorRT for RTX takes; empty for a portable engine."""
         if self._runtime != RTX or self._device.driver is None:
             return ()
         capability = self._device.driver.device.compute_capability
         return (capability_text(capability),) if capability in known_capabilities(load_rtx(PURPOSE)) else ()
 
     def _is_for(self, capability: tuple[int, int]) -> bool:
-        """Return whether the engine is compiled for it; a portable one is for later ones too."""
+        """Return whether the engine is compiled for that capability; a portable engine serves later ones too."""
         known = known_capabilities(load_rtx(PURPOSE))
         return capability in known or capability > max(known)

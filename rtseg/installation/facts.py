@@ -1,4 +1,4 @@
-"""All that `rtseg doctor` tells, as plain values."""
+"""Everything that `rtseg doctor` reports, as plain values."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from rtseg.installation.walk import walk_the_chain
 
 
 def installation_facts() -> dict[str, Any]:
-    """Return the versions, a finding for each package, one for each step of the chain, and a line that sums them up.
+    """Return the versions, a finding for each package, a finding for each step of the chain, and a summary line.
 
     The chain takes seconds: it writes a graph, runs it, and builds, loads and times engines of it, as far as this
-    machine can. None of that is left behind.
+    machine can. It leaves no files behind.
     """
     findings = package_findings()
     chain = walk_the_chain(findings)

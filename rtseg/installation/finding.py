@@ -1,4 +1,4 @@
-"""One thing that was tried, and how what went wrong with it is told."""
+"""The finding about one thing that was tried, and how an exception becomes one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rtseg.errors import CudaError, RtsegError, first_line
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was tried: whether it works, what was seen, and what mends it.
+    """One thing that was tried: whether it works, what was seen, and how to mend it.
 
-    works is None where it was not tried, and seen then says why.
+    works is None if it was not tried; seen then says why.
     """
 
     name: str
@@ -21,7 +21,7 @@ class Finding:
 
 
 def failure(name: str, error: Exception) -> Finding:
-    """Return the finding about something that raised: what it says, and what it says to try."""
+    """Return the finding for an exception: its message, and its advice on what to try."""
     if isinstance(error, CudaError):
         return Finding(name, False, error.name, error.hint)
     if isinstance(error, RtsegError):

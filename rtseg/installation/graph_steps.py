@@ -1,4 +1,4 @@
-"""A graph that is written here, and run by ONNX Runtime: what engines of it are compared with."""
+"""The probe graph, written here and run by ONNX Runtime: its labels are the reference for engines."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rtseg.runners.onnxruntime_package import onnxruntime_package
 GRAPH, ONNXRUNTIME, ONNXRUNTIME_CUDA = "graph written", "onnxruntime run", "onnxruntime-cuda run"
 
 LEAST_AGREEMENT = 0.99
-"""The share of pixels that have to get the same label. The rest are close calls, which rounding decides."""
+"""The fraction of pixels that must get the same label. In the rest rounding decides between close scores."""
 
 
 class GraphTrial:
-    """The graph's file, and the labels that ONNX Runtime gives the picture; each is there once its step worked."""
+    """The graph's file, and ONNX Runtime's labels for the picture; each is set once its step has worked."""
 
     path: Path
     labels: Pixels
@@ -40,19 +40,19 @@ class GraphTrial:
         )
 
     def compare(self, segmenter: Segmenter) -> str:
-        """Return in words how many pixels get the label that ONNX Runtime gives them on the CPU.
+        """Return a text with the fraction of pixels whose labels equal those of ONNX Runtime on the CPU.
 
-        Raises RunnerError where too few do.
+        Raises RunnerError if there are too few.
         """
         share = float(np.mean(segmenter(self.picture) == self.labels))
         if share < LEAST_AGREEMENT:
             raise RunnerError(
-                "the labels are not ONNX Runtime's",
-                got=f"{share:.2%} of the pixels alike",
+                "the labels differ from ONNX Runtime's",
+                got=f"{share:.2%} of the pixels equal",
                 expected=f"{LEAST_AGREEMENT:.0%} or more",
                 hint="rtseg bench and rtseg validate with a network of yours, then a report of both",
             )
-        return f"{share:.2%} of the pixels get the label that ONNX Runtime gives them"
+        return f"{share:.2%} of the pixels get the same label as from ONNX Runtime"
 
     def _write(self) -> str:
         self.path = write_probe_graph(self._folder / "doctor.onnx")

@@ -1,4 +1,4 @@
-"""What each package says of itself, asked of the packages and not of their names."""
+"""What each package reports about itself; asked of the packages, not derived from their names."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def _native_core() -> Finding:
             return Finding("native core", False, f"NumPy does its work, several times slower: {seen}", mend)
         mend = "install a C++17 compiler, then pip install --force-reinstall --no-deps rtseg"
         return Finding("native core", False, f"NumPy does its work, several times slower: {why_none()}", mend)
-    return Finding("native core", True, "the compiled two ends are in use")
+    return Finding("native core", True, "compiled preprocessing and postprocessing are in use")
 
 
 def _installed_elsewhere() -> Path | None:
-    """Return the folder of an installed rtseg that is not the imported one, as in the root of a clone."""
+    """Return the folder of an installed rtseg other than the imported one, as happens in the root of a clone."""
     from importlib import metadata
 
     for distribution in metadata.distributions(name="rtseg"):
@@ -53,7 +53,7 @@ def _installed_elsewhere() -> Path | None:
 
 
 def _folder_of(distribution: Distribution) -> Path:
-    """Return where the package of a distribution of rtseg lies: with pip install -e that is its source."""
+    """Return the folder of the package of an rtseg distribution: with pip install -e that is its source."""
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")
     if origin.get("dir_info", {}).get("editable"):
         return Path(url2pathname(urlsplit(origin["url"]).path), "rtseg")
@@ -61,7 +61,7 @@ def _folder_of(distribution: Distribution) -> Path:
 
 
 def _opencv() -> Finding:
-    """Say which wheel cv2 comes from: any one serves, but two are installed over each other."""
+    """Say which wheel cv2 comes from: any one works, but two would be installed over each other."""
     from importlib import metadata
 
     wheels = [name for name in ("opencv-python", "opencv-python-headless") if _has_distribution(name)]
@@ -70,7 +70,7 @@ def _opencv() -> Finding:
         return Finding("opencv", False, "two packages are installed over each other", mend)
     try:
         version = import_module("cv2").__version__
-    except ImportError as error:  # opencv-python without the system's libGL, too
+    except ImportError as error:  # also opencv-python without the system's libGL
         return Finding("opencv", False, f"cv2 cannot be imported: {error}", "pip install opencv-python-headless")
     return Finding("opencv", True, f"{wheels[0]} {metadata.version(wheels[0])}" if wheels else f"cv2 {version}")
 
@@ -118,7 +118,7 @@ def _has_distribution(name: str) -> bool:
 def _torch() -> Finding:
     try:
         import torch
-    except (ImportError, OSError):  # the second where a library of it is damaged
+    except (ImportError, OSError):  # OSError: one of its libraries is damaged
         mend = "pip install 'rtseg[export]' or 'rtseg[train]'"
         return Finding("torch", False, "not installed: no training and no export", mend)
     if torch.cuda.is_available():
@@ -141,12 +141,12 @@ def _cuda() -> Finding:
 
 
 def _pycuda() -> Finding:
-    """Say which PyCUDA is there. Whether it opens the driver is a step of the chain, as it leaves the thread in it."""
+    """Say which PyCUDA is installed. Opening the driver is a step of the chain, as it changes the thread's context."""
     try:
         version = getattr(import_module("pycuda"), "VERSION_TEXT", None)
     except ImportError:
         version = None
-    if version is None:  # not there, or a folder of that name
+    if version is None:  # not installed, or a folder of that name
         return Finding("pycuda", False, "not installed: engines run without it", "pip install 'rtseg[pycuda]'")
     return Finding("pycuda", True, str(version))
 
@@ -188,7 +188,7 @@ def _rtx() -> Finding:
 
 
 def _cuda_of_tensorrt() -> int | None:
-    """Return the major version of CUDA that the installed TensorRT is built for, None where its name does not tell."""
+    """Return the major version of CUDA that the installed TensorRT is built for, None if its name does not show it."""
     for major in (13, 12, 11):
         if any(_has_distribution(f"tensorrt-cu{major}{part}") for part in ("", "-libs", "-bindings")):
             return major
@@ -196,7 +196,7 @@ def _cuda_of_tensorrt() -> int | None:
 
 
 def _cuda_of_driver() -> int | None:
-    """Return the major version of CUDA that the NVIDIA driver knows, None without one."""
+    """Return the major version of CUDA that the NVIDIA driver supports, None without a driver."""
     from rtseg.runners.cuda.registry import open_cuda
 
     try:

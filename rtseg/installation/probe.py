@@ -1,4 +1,4 @@
-"""The smallest things that go all the way: a picture, the contracts, and a graph of three convolutions."""
+"""The smallest complete example: a picture, the contracts, and a graph of three convolutions."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ IMAGE = ImageSpec(128, 192)
 OUTPUT = OutputSpec(ClassSpec("doctor", NAMES, PALETTE), "logits", 8, align_corners=False)
 
 PICTURE_SIZE = (180, 240)
-"""Not the graph's, so that both ends have to resize."""
+"""Not the graph's size, so that input and labels must be resized."""
 
 CHANNELS = (3, 16, 32, len(NAMES))
-"""Before, between and behind the convolutions, each of which halves the sides."""
+"""Channels before, between and after the convolutions, each of which halves the sides."""
 
 
 def probe_picture() -> Pixels:
-    """Return a uint8 RGB picture of patches of one colour each, the same every time."""
+    """Return a uint8 RGB picture of patches of one colour each, always the same."""
     height, width = PICTURE_SIZE
     patches = np.random.default_rng(5).integers(0, 256, (height // 12, width // 12, 3), np.uint8)
     return np.ascontiguousarray(patches.repeat(12, 0).repeat(12, 1))
 
 
 def write_probe_graph(path: Path) -> Path:
-    """Write the graph, canonical and with its contracts, and its manifest; return path.
+    """Write the canonical graph with its contracts, and its manifest; return path.
 
-    The weights are the same every time. Raises ModuleNotFoundError without onnx: no extra brings it alone,
-    and one with another onnxruntime than is installed would do harm. Raises OSError too.
+    The weights are always the same. Raises ModuleNotFoundError without onnx; no extra brings onnx alone, and an extra
+    with another onnxruntime than the installed one would do harm. Also raises OSError.
     """
     from onnx import TensorProto, helper, numpy_helper, save
 

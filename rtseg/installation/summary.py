@@ -1,4 +1,4 @@
-"""One line: what this machine does, what it does not and why, and what to do next."""
+"""One line: what this machine can do, what it cannot do and why, and what to do next."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rtseg.installation.graph_steps import GRAPH, ONNXRUNTIME, ONNXRUNTIME_CUDA
 from rtseg.runners.tensorrt.module import PRODUCTS, RUNTIMES
 
 OF_THE_GPU = (DRIVER, COMPILED, RUN, ONNXRUNTIME_CUDA, PYCUDA)
-"""Steps that are mended after the others: without them a machine is of use all the same."""
+"""Steps that are mended last: the machine is useful without them."""
 
 _MOST = 2
-"""Commands in the line. The rest are beside what they mend."""
+"""How many commands the line shows. Each finding shows its own."""
 
 
 def summary_line(packages: Iterable[Finding], chain: Sequence[Finding]) -> str:
@@ -34,7 +34,7 @@ def summary_line(packages: Iterable[Finding], chain: Sequence[Finding]) -> str:
 
 
 def _abilities(parts: Mapping[str, Finding], steps: Mapping[str, Finding], running: Sequence[str]) -> Iterable[str]:
-    """Return what works, as the endings of a sentence about this machine."""
+    """Return what works, as endings of a sentence about this machine."""
     if _works("torch", parts) and _works(GRAPH, steps):
         yield "exports networks"
     if _works(ONNXRUNTIME, steps):
@@ -48,13 +48,13 @@ def _abilities(parts: Mapping[str, Finding], steps: Mapping[str, Finding], runni
 
 
 def _runs(runtime: str, steps: Mapping[str, Finding]) -> bool:
-    """Return whether the product's engine is loaded and runs, and gives what ONNX Runtime gives where that is known."""
+    """Return whether the product's engine loads, runs, and agrees with ONNX Runtime as far as that is known."""
     against = [steps[name] for name in (step_name(runtime, COMPARED), step_name(runtime, TIMED)) if name in steps]
     return _works(step_name(runtime, LOADED), steps) and all(finding.works is not False for finding in against)
 
 
 def _why_none_runs(steps: Mapping[str, Finding]) -> str:
-    """Return what stands in the way: the driver, else the first thing that went wrong with an engine, else its want."""
+    """Return the obstacle: the driver, else the first failure with an engine, else why none was tried."""
     names = [DRIVER, *(step_name(runtime, what) for runtime in RUNTIMES for what in (BUILT, LOADED, COMPARED, TIMED))]
     hindrances = [steps[name] for name in names if name in steps and not steps[name].works] or list(steps.values())
     failed = [finding for finding in hindrances if finding.works is False]
@@ -64,7 +64,7 @@ def _why_none_runs(steps: Mapping[str, Finding]) -> str:
 def _mends(
     parts: Mapping[str, Finding], steps: Mapping[str, Finding], failed: Sequence[Finding], running: Sequence[str]
 ) -> Iterable[str]:
-    """Return what is to be done, first what makes this machine of more use without a GPU, each thing once."""
+    """Return what to do, each thing once; first what makes this machine more useful without a GPU."""
     wanted = ["onnxruntime"]
     if not running:
         wanted += [runtime for runtime in reversed(RUNTIMES) if _works(DRIVER, steps) or runtime != RUNTIMES[0]]
@@ -91,7 +91,7 @@ def _by_name(findings: Iterable[Finding]) -> dict[str, Finding]:
 
 
 def _listed(words: Sequence[str]) -> str:
-    """Return the words as a sentence lists them."""
+    """Return the words joined as in a sentence."""
     if len(words) < 3:
         return " and ".join(words)
     return f"{', '.join(words[:-1])}, and {words[-1]}"

@@ -1,4 +1,4 @@
-"""The chain from a driver to a timed engine, walked in a folder that is gone afterwards."""
+"""The chain from a driver to a timed engine, tried in a temporary folder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _CACHE = "RTSEG_CACHE"
 
 
 def walk_the_chain(packages: Sequence[Finding]) -> list[Finding]:
-    """Return a finding for each step. packages are the findings about packages, some of which the steps need."""
+    """Return a finding for each step. packages are the findings about packages; some steps depend on them."""
     try:
         scratch = tempfile.TemporaryDirectory(prefix="rtseg-doctor-")
     except OSError as error:
         seen = f"no folder for temporary files: {first_line(error)}"
-        return [Finding("temporary folder", False, seen, "TMPDIR with a folder that can be written")]
+        return [Finding("temporary folder", False, seen, "set TMPDIR to a folder that can be written")]
     with scratch as name, _cache_in(Path(name) / "cache"):
         return _walked(Path(name), packages)
 
@@ -42,9 +42,9 @@ def _walked(folder: Path, packages: Sequence[Finding]) -> list[Finding]:
 
 @contextmanager
 def _cache_in(folder: Path) -> Iterator[None]:
-    """Let rtseg keep there, meanwhile, what it keeps for the next time.
+    """Make rtseg's cache use that folder for the duration.
 
-    So kernels are compiled and engines built, whatever was before, and nothing of a graph that nobody needs stays.
+    So kernels are compiled and engines built even if the real cache has them, and no files of the probe graph remain.
     """
     before = os.environ.get(_CACHE)
     os.environ[_CACHE] = str(folder)

@@ -1,1 +1,1 @@
-"""The tables of the papers as data, and what a network is said to reach in them. Knows no network but its name."""
+"""The tables of the papers as data, and the values that they state for a network, looked up by its name only."""

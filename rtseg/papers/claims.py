@@ -1,4 +1,4 @@
-"""What the papers say of a network: a row of their tables for each speed or accuracy they print."""
+"""What the papers state about a network: one claim for each speed or accuracy that their tables print."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rtseg.specs import Resolution
 
 @dataclass(frozen=True)
 class PaperClaim:
-    """Speed at one resolution, or accuracy alone, as printed; None or "" where the paper states nothing."""
+    """Speed at one resolution, or accuracy without a speed, as printed; None or "" where the paper states nothing."""
 
     source: str
     gpu: str
@@ -32,10 +32,10 @@ class PaperClaim:
 
 
 def claims_of(network: str) -> list[PaperClaim]:
-    """Return every claim about the network of that name, other papers' tables included; [] where there is none.
+    """Return every claim about the network of that name, including those of other papers' tables; [] if there is none.
 
-    A speed counts at a resolution that the paper or its code states; one that had to be assumed gives a
-    claim without a size.
+    A speed has a resolution only if the paper or its code states it; an assumed resolution gives a claim without a
+    size.
     """
     return [
         claim
@@ -47,7 +47,7 @@ def claims_of(network: str) -> list[PaperClaim]:
 
 
 def at_hand(network: str) -> str:
-    """Return which parts of the paper that presents the network could be read; "" for a network of none of them."""
+    """Return which parts of the paper that presents the network could be read; "" if no paper here presents it."""
     return next((table.paper.at_hand for table in paper_tables().values() if network in table.paper.networks), "")
 
 

@@ -1,9 +1,8 @@
 """The papers' tables: TOML files beside this module, one for each paper, read strictly.
 
-A table is kept in the paper's own order of rows and columns, a value as it is printed ("1.70"), a value
-the paper does not print as "-". What is doubtful or contradicts another place is a note on the cell, the
-row, the column or the table. Each row of networks names the registered network that it speaks of, or says
-why there is none.
+A table keeps the paper's own order of rows and columns and its values as printed ("1.70"); a value that the paper does
+not print is "-". Doubts and contradictions are notes on the cell, the row, the column or the table. Each row of
+networks names the registered network that it describes, or says why there is none.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ METRICS = {
 }
 
 TIMED = ("latency", "fps")
-"""The metrics that a clock gives."""
+"""The metrics that are measured with a clock."""
 
 ROWS_OF = ("networks", "layers", "environment")
 
@@ -54,7 +53,7 @@ _ROW_FIELDS = {"label": str, "cells": list}
 
 @dataclass(frozen=True)
 class Paper:
-    """short is what a table is cited by, networks what the paper presents, at_hand which parts of it could be read."""
+    """short is the name used in citations, networks what the paper presents, at_hand the parts that could be read."""
 
     short: str
     title: str
@@ -66,10 +65,10 @@ class Paper:
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds. name is its heading, with the resolution before it where headings repeat.
+    """What a column holds. name is its heading, after the resolution if a heading occurs more than once.
 
-    of is the class or group of an accuracy. resolution is what the paper or its code states;
-    assumed_resolution stands in where they state none, and note says why it was taken.
+    of is the class or group of an accuracy. resolution is what the paper or its code states. assumed_resolution is used
+    if they state none; note then says why it was chosen.
     """
 
     name: str
@@ -83,13 +82,13 @@ class Column:
 
     @property
     def is_timed(self) -> bool:
-        """Whether a clock gives the column's values."""
+        """Whether the column's values are measured with a clock."""
         return self.metric in TIMED
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value as printed and as a number; both None where the paper prints none, value None for words."""
+    """A value as printed and as a number; both None if the paper prints none, value None for text."""
 
     printed: str | None
     value: float | None
@@ -130,7 +129,7 @@ class PaperTable:
 
     @property
     def prints_speed(self) -> bool:
-        """Whether some row of a network has a value that a clock gives."""
+        """Whether some row of a network has a value measured with a clock."""
         return any(
             column.is_timed and cell.printed is not None
             for row in self.rows
@@ -261,9 +260,9 @@ def _cell(value: Any, note: str, where: str) -> Cell:
 
 
 def _require(data: Any, where: str, required: Mapping[str, type], optional: Mapping[str, type] | None = None) -> None:
-    """Raise SpecError unless data is a table of TOML with those fields, of those types, and no others."""
+    """Raise SpecError unless data is a TOML table with exactly those fields, of those types."""
     if not isinstance(data, Mapping):
-        raise SpecError(f"{where} is no table of TOML", got=repr(data))
+        raise SpecError(f"{where} is not a TOML table", got=repr(data))
     known = {**required, **(optional or {})}
     if unknown := _listed(set(data) - set(known)):
         raise SpecError(f"{where} has unknown fields", got=unknown, expected=_listed(known))

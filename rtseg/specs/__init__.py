@@ -1,7 +1,7 @@
-"""The two contracts that travel with every artifact: how an image goes in, what comes out.
+"""The two contracts in every artifact: how an image becomes the network's input, and what the network returns.
 
-Nothing here imports a third-party package: the specs are read on the deployment target too.
-Sizes are always (height, width), written HEIGHTxWIDTH.
+This module imports no third-party package, because the specs are also read on the deployment target. Sizes are always
+(height, width), written HEIGHTxWIDTH.
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ FITS = ("stretch", "letterbox")
 UPSAMPLING_RULES = ("bilinear",)
 
 PRECISIONS = ("fp32", "fp16", "int8")
-"""What a file or an engine computes in."""
+"""The precisions of files and engines."""
 
 TARGETS = ("tensorrt", "onnxruntime", "openvino")
-"""The runtimes whose kernels INT8 is placed for."""
+"""The runtimes that INT8 can be placed for."""
 
 MAX_CLASSES = 256
 """Label maps are uint8."""
 
 MAX_LOGIT = 1e30
-"""Logits beyond this count as this, so that no sum can overflow."""
+"""Logits are clamped to this magnitude, so that no sum can overflow."""
 
 PADDING = 114
-"""The pixel value around a letterboxed image that most tools take."""
+"""The pixel value around a letterboxed image in most tools."""
 
 MIN_SIDE = 16
 MAX_SIDE = 16_384
 MAX_PIXELS = 64 * 1024 * 1024
-"""Beyond this the full-resolution float32 scores of 19 classes alone pass 5 GB."""
+"""With more pixels, the full-resolution float32 scores of 19 classes alone would pass 5 GB."""
 
 MAX_SEED = 2**32 - 1
-"""What every random generator in use takes."""
+"""The largest seed that all random generators in use accept."""
 
 Colour = tuple[int, int, int]
 Threshold = Optional[float]
-"""None where labels are an argmax."""
+"""None if labels are an argmax."""
 
 
 @dataclass(frozen=True)
 class Resolution:
-    """A static image size in pixels. Raises SpecError for sizes no network could be meant for."""
+    """A static image size in pixels. Raises SpecError for sizes out of range."""
 
     height: int
     width: int
@@ -98,13 +98,13 @@ class Resolution:
 
 
 def _require_normalizing(scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-    """Raise SpecError, naming the field, unless (pixel * scale - mean) / std is a number in float32 for every pixel."""
+    """Raise SpecError, naming the field, unless (pixel * scale - mean) / std is finite in float32 for every pixel."""
     if not all(isinstance(values, (tuple, list)) and len(values) == 3 for values in (mean, std)):
         raise SpecError("mean and std have one value per channel", got=(mean, std), expected="3 each")
     for name, values in (("scale", (scale,)), ("mean", mean), ("std", std)):
         for value in values:
             if not _is_float32(value):
-                raise SpecError(f"{name} is no finite number of float32", got=reprlib.repr(value))
+                raise SpecError(f"{name} is not a finite float32 number", got=reprlib.repr(value))
     if not scale > 0 or not all(value > 0 for value in std):
         raise SpecError("scale and std must be positive", got=(scale, std))
     for name, values in (("scale", (scale,)), ("std", std)):
@@ -129,8 +129,8 @@ def _is_float32(value: float) -> bool:
 class Normalization:
     """How pixel values become the network's input: (pixel * scale - mean) / std, channel by channel.
 
-    mean and std are given in the order of colour_order, which is also the order of the tensor's
-    channels, and in the units the scaled pixel has.
+    mean and std are in the order of colour_order, which is also the order of the tensor's channels, and in the units of
+    the scaled pixel.
     """
 
     colour_order: str = "RGB"
@@ -147,17 +147,17 @@ IMAGENET_NORMALIZATION = Normalization()
 
 @dataclass(frozen=True)
 class ImageSpec(VersionedSpec):
-    """What happens to a uint8 image before the network sees it. The one preprocessing contract.
+    """The preprocessing contract: how a uint8 image becomes the network's input.
 
     The image, of any size, is resized by the resize rule ("bilinear": half-pixel centres, edges clamped, no
     antialiasing, no rounding back to uint8), its channels are brought into colour_order, and each value becomes
-    (pixel * scale - mean) / std. fit says to what size:
+    (pixel * scale - mean) / std. fit decides the size:
 
-    stretch: to height x width, each side by a factor of its own.
-    letterbox: both sides by the one factor min(height / its height, width / its width), larger or smaller, each then
-    rounded to whole pixels, halves to even, and at least 1. The image lies in the middle, at (height - its height) // 2
-    and (width - its width) // 2 from the top left; around it is the pixel value padding, in all channels. Padding is
-    said of a letterbox only.
+    stretch: to height x width, each side by its own factor.
+    letterbox: both sides by the same factor, min(height / its height, width / its width), up or down; each side is then
+    rounded to whole pixels, halves to even, and at least 1. The image is centred, at (height - its height) // 2 and
+    (width - its width) // 2 from the top left. Around it all channels have the pixel value padding. Only a letterbox
+    has a padding.
     """
 
     height: int
@@ -176,7 +176,7 @@ class ImageSpec(VersionedSpec):
         _require_choice("resize rule", self.resize, RESIZE_RULES)
         _require_choice("fit", self.fit, FITS)
         if not 0 <= self.padding <= 255:
-            raise SpecError("the padding is no pixel value", got=self.padding, expected="0 to 255")
+            raise SpecError("the padding is not a pixel value", got=self.padding, expected="0 to 255")
         if self.fit == "stretch" and self.padding != PADDING:
             raise SpecError("a stretched image has no padding", got=self.padding, hint="the fit letterbox")
         _require_normalizing(self.scale, self.mean, self.std)
@@ -185,7 +185,7 @@ class ImageSpec(VersionedSpec):
     def of(
         cls, resolution: Resolution, normalization: Normalization, *, fit: str = "stretch", padding: int = PADDING
     ) -> ImageSpec:
-        """Return the contract for images fitted to resolution and normalised so."""
+        """Return the contract for images fitted to that resolution with that normalization."""
         return cls(
             resolution.height,
             resolution.width,
@@ -199,7 +199,7 @@ class ImageSpec(VersionedSpec):
 
     @property
     def resolution(self) -> Resolution:
-        """The size the network sees."""
+        """The size that the network sees."""
         return Resolution(self.height, self.width)
 
     @property
@@ -210,7 +210,7 @@ class ImageSpec(VersionedSpec):
 
 @dataclass(frozen=True)
 class ClassSpec(VersionedSpec):
-    """The classes a label map speaks of: index i is names[i], drawn in palette[i] (RGB)."""
+    """The classes of a label map: index i is names[i], drawn in palette[i] (RGB)."""
 
     dataset: str
     names: tuple[str, ...]
@@ -223,7 +223,7 @@ class ClassSpec(VersionedSpec):
                 "the number of classes is out of range",
                 got=len(self.names),
                 expected=f"2 to {MAX_CLASSES}",
-                hint="2, the background and the class, which one channel tells apart" if len(self.names) == 1 else "",
+                hint="2, the background and the class: one channel is enough for two" if len(self.names) == 1 else "",
             )
         if len(self.palette) != len(self.names):
             raise SpecError("a palette has one colour per class", got=len(self.palette), expected=len(self.names))
@@ -237,17 +237,17 @@ class ClassSpec(VersionedSpec):
 
 @dataclass(frozen=True)
 class OutputSpec(VersionedSpec):
-    """What the network gives and how it becomes a label map. The one output contract.
+    """The output contract: what the network returns and how it becomes a label map.
 
     logits: float32 (batch, channels, height / stride, width / stride).
     scores: float32 (batch, channels, height, width), the logits upsampled in the graph.
-    labels: uint8 (batch, height, width); the input is then uint8 (batch, height, width, 3), already
-    resized and in the image contract's colour order.
+    labels: uint8 (batch, height, width); the input is then uint8 (batch, height, width, 3), already resized and in the
+    image contract's colour order.
 
-    Without a threshold there is a channel for each class, and labels are the argmax over them of the logits upsampled
-    by the rule and align_corners, the lowest index winning ties. With one there are two classes and one channel: the
-    label is 1 where the upsampled value is greater than the threshold, 0 where it is not, is equal, or is NaN. The
-    threshold is in the units of the channel (0.5 behind a sigmoid, 0 for a logit) and compared as a float32.
+    Without a threshold there is one channel for each class. Labels are the argmax over the channels of the logits,
+    upsampled by the rule and align_corners; in a tie the lowest index wins. With a threshold there are two classes and
+    one channel: the label is 1 where the upsampled value is greater than the threshold, else 0, also for NaN. The
+    threshold is in the units of the channel (0.5 behind a sigmoid, 0 for a logit) and is compared as a float32.
     """
 
     classes: ClassSpec
@@ -266,31 +266,31 @@ class OutputSpec(VersionedSpec):
             )
         if self.threshold is None:
             return
-        if not -MAX_LOGIT <= self.threshold <= MAX_LOGIT:  # NaN is not either
+        if not -MAX_LOGIT <= self.threshold <= MAX_LOGIT:  # this refuses NaN too
             raise SpecError("the threshold is out of range", got=self.threshold, expected="-1e30 to 1e30")
         if len(self.classes) != 2:
             raise SpecError(
-                "a threshold tells two classes apart", got=f"{len(self.classes)} classes", hint="no threshold"
+                "a threshold separates two classes", got=f"{len(self.classes)} classes", hint="no threshold"
             )
-        object.__setattr__(self, "threshold", float(self.threshold))  # as JSON may have a whole number
+        object.__setattr__(self, "threshold", float(self.threshold))  # JSON may hold it as an integer
 
     @property
     def channels(self) -> int:
-        """How many channels the logits and scores have."""
+        """The number of channels of logits and scores."""
         return len(self.classes) if self.threshold is None else 1
 
     @classmethod
     def from_json(cls, data: object) -> OutputSpec:
         """Return the spec that to_json described. Raises SpecError for other fields or values, or a newer version."""
         if isinstance(data, Mapping):
-            known_version(cls.__name__, data)  # first, as a newer one may have other classes
+            known_version(cls.__name__, data)  # first, because a newer version may have other classes
         if not isinstance(data, Mapping) or "classes" not in data:
             raise SpecError("an output contract lacks its classes", got=type(data).__name__)
         return super().from_json({**data, "classes": ClassSpec.from_json(data["classes"])})
 
 
 def tensor_shapes(image: ImageSpec, output: OutputSpec) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the shapes of what a graph of that contract takes and gives, for one image."""
+    """Return the shapes of the input and the output of a graph with those contracts, for one image."""
     height, width = image.height, image.width
     if output.interface == "labels":
         return (1, height, width, 3), (1, height, width)
@@ -302,7 +302,7 @@ IMAGE_PROPERTY, OUTPUT_PROPERTY = "rtseg.image", "rtseg.output"
 
 
 def contract_metadata(image: ImageSpec, output: OutputSpec) -> dict[str, str]:
-    """Return both contracts as the two metadata properties every exported graph carries."""
+    """Return both contracts as the two metadata properties that every exported graph carries."""
     return {
         IMAGE_PROPERTY: json.dumps(image.to_json(), sort_keys=True),
         OUTPUT_PROPERTY: json.dumps(output.to_json(), sort_keys=True),

@@ -1,4 +1,4 @@
-"""Dataclasses that go to JSON and come back, each in the first version that can say what it says."""
+"""Dataclasses that convert to and from JSON, each written in the oldest version of the format that can hold it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from rtseg.errors import SpecError
 
 CONTRACT_VERSION = 2
-"""Of the contracts in JSON. A contract is written in the first version in which it can be said: see VersionedSpec."""
+"""The newest version of contracts in JSON. A contract is written in the oldest version that can hold it."""
 
 SpecType = TypeVar("SpecType", bound="VersionedSpec")
 
 
 @dataclass(frozen=True)
 class VersionedSpec:
-    """A dataclass that goes to JSON and comes back, refusing unknown and missing fields.
+    """A dataclass that converts to and from JSON, and refuses unknown and missing fields.
 
-    JSON has a version, which the first one leaves out. A field of a later version has a default, and what has the
-    default in all of them is written in the first version: so it has the same digest as ever, and is read by an older
-    rtseg, which refuses any other by its unknown fields.
+    JSON has a version, which is left out for the first. A field of a later version has a default. A spec with the
+    default in all such fields is written in the first version: its digest stays the same, and older versions of rtseg
+    can read it. They refuse any other spec because of its unknown fields.
     """
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, lists, strings and numbers, of the first version that can say it."""
+        """Return plain dicts, lists, strings and numbers, in the oldest version that can hold the spec."""
         version = max(_since(entry) for entry in fields(self) if getattr(self, entry.name) != _later_default(entry))
         said = [entry.name for entry in fields(self) if _since(entry) <= version]
         values = asdict(self)
@@ -55,20 +55,20 @@ SINCE_2 = {"since": 2}
 
 
 def _since(entry: Field[Any]) -> int:
-    """Return the version of JSON that has the field first."""
+    """Return the first version of JSON that has the field."""
     return int(entry.metadata.get("since", 1))
 
 
 def _later_default(entry: Field[Any]) -> object:
-    """Return what an older version means by saying nothing of the field, MISSING where the first one has it."""
+    """Return the value of the field in older versions, which lack it; MISSING if the first version has it."""
     return entry.default if _since(entry) > 1 else MISSING
 
 
 def known_version(kind: str, data: Mapping[str, object]) -> int:
-    """Return the version of a contract in JSON. Raises SpecError for one that is newer than this rtseg, or none."""
+    """Return the version of a contract in JSON. Raises SpecError for an invalid one, or one newer than this rtseg."""
     version = data.get("version", 1)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise SpecError(f"{kind} has no version that can be", got=reprlib.repr(version), expected="a whole number")
+        raise SpecError(f"{kind} has an invalid version", got=reprlib.repr(version), expected="a whole number")
     if version > CONTRACT_VERSION:
         raise SpecError(
             f"{kind} is of a newer version", got=version, expected=f"{CONTRACT_VERSION} or less", hint="a newer rtseg"
@@ -90,7 +90,7 @@ def require_field_types(dataclass_type: type, values: Mapping[str, object]) -> N
 
 
 def _is_of_type(value: object, expected: Any) -> bool:
-    """Return whether value is of the annotated type, as far as JSON can tell: a float may be written as an integer."""
+    """Return whether value is of the annotated type, as far as JSON can show: a float may be written as an integer."""
     origin, inner = get_origin(expected), get_args(expected)
     if expected is Any:
         return True

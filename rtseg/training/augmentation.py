@@ -1,4 +1,4 @@
-"""Training samples: a picture scaled, cut, mirrored and re-lit, by a generator of its own."""
+"""Training samples: a picture scaled, cropped, mirrored and with changed colours, by its own random generator."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Generator = np.random.Generator
 def augmented(item: LabelledImage, recipe: TrainingRecipe, ignore_index: int, rng: Generator) -> tuple[Image, Labels]:
     """Return a uint8 (height, width, 3) sample of the recipe's crop size with its labels.
 
-    The picture is scaled (bilinear; labels nearest) and a window is cut at random. Where the scaled
-    picture is smaller than the crop, the rest is black and ignored.
+    The picture is scaled (bilinear; labels nearest) and a window is cropped at random. If the scaled picture is smaller
+    than the crop, the rest is black and ignored.
     """
     scale = float(np.exp(rng.uniform(np.log(recipe.scale_min), np.log(recipe.scale_max))))
     height, width = (max(1, round(side * scale)) for side in item.labels.shape)

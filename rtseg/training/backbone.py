@@ -1,4 +1,4 @@
-"""What a network's backbone starts from: random weights, torchvision's ImageNet weights, or another network's."""
+"""The initial weights of a network's backbone: random, torchvision's ImageNet weights, or another network's."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from rtseg.training.recipe import TrainingRecipe
 
 
 def load_backbone(network: PreparedNetwork, recipe: TrainingRecipe, path: PathLike | None) -> str | None:
-    """Fill the backbone as the recipe says. Return the file's SHA-256, None where the weights stay random.
+    """Initialise the backbone as the recipe says. Return the file's SHA-256, None if the weights stay random.
 
     path is a .pth file of torchvision's classifier, or a checkpoint of rtseg whose network has the same backbone.
-    Raises TrainingError where recipe, network and path do not go together, and CheckpointError for a file that cannot
-    be read or is of another model.
+    Raises TrainingError if recipe, network and path do not fit together, and CheckpointError for a file that cannot be
+    read or is of another model.
     """
     if recipe.backbone == "random":
         if path is not None:
@@ -43,7 +43,7 @@ def load_backbone(network: PreparedNetwork, recipe: TrainingRecipe, path: PathLi
 
 
 def require_same_backbone(path: PathLike, begun_with: str | None) -> None:
-    """Raise TrainingError unless path is the file with the SHA-256 that a resumed run was begun with."""
+    """Raise TrainingError unless path is the file with the SHA-256 that the resumed run started from."""
     try:
         digest = sha256_of(path)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How often each class occurs, and the weights that the papers derive from it."""
+"""How often each class occurs, and the class weights that the papers derive from it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from rtseg.observer import SILENT, Observer
 Shares = NDArray[np.float64]
 
 ROUNDING = 1e-9
-"""Added to a logarithm, so that a ratio of exactly 10 that was rounded to just below it counts as 10."""
+"""Added to a logarithm, so that a ratio of exactly 10, rounded to just below, counts as 10."""
 
 
 def class_shares(dataset: LabelledDataset, observer: Observer = SILENT) -> Shares:
-    """Return each class's share of the labelled pixels, float64 (classes,), summing to 1.
+    """Return each class's fraction of the labelled pixels, float64 (classes,), with sum 1.
 
-    Raises TrainingError when nothing is labelled.
+    Raises TrainingError if no pixel is labelled.
     """
     counts = np.zeros(256, np.int64)
     for index in range(len(dataset)):
@@ -37,10 +37,10 @@ def inverse_log_weights(shares: Shares, c: float) -> Shares:
 
 
 def focal_exponents(shares: Shares) -> Shares:
-    """Return the order of magnitude of each class's share over the smallest one (OWFL, equation 6).
+    """Return the order of magnitude of each class's share relative to the smallest one (OWFL, equation 6).
 
-    The order of magnitude is floor(log10): the only rule that gives the three groups of AFFNet's
-    Table VIII on Cityscapes. A class that never occurs gets 0, and does not count as the smallest.
+    The order of magnitude is floor(log10): the only rule that gives the three groups of AFFNet's Table VIII on
+    Cityscapes. A class that never occurs gets 0, and does not count as the smallest.
     """
     present = shares > 0
     ratios = np.where(present, shares, 1) / shares[present].min()

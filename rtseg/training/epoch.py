@@ -1,4 +1,4 @@
-"""One epoch of training: the steps, and their learning rates."""
+"""One epoch of training: its steps and their learning rates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rtseg.training.samples import epoch_batches
 
 
 class NormalizedNetwork(NormalizingModule):
-    """uint8 RGB (batch, 3, height, width) in, the network's training logits out; normalises on the device."""
+    """Takes uint8 RGB (batch, 3, height, width), normalises it on the device, returns the network's training logits."""
 
     def __init__(self, network: PreparedNetwork) -> None:
         super().__init__(network.normalization, persistent=False)
@@ -33,7 +33,7 @@ class NormalizedNetwork(NormalizingModule):
 
 
 def learning_rate_factor(recipe: TrainingRecipe, step: int, total: int) -> float:
-    """Return the share of the learning rate at a step: a linear warm-up, then polynomial decay to 0."""
+    """Return the fraction of the learning rate at a step: a linear warm-up, then polynomial decay to 0."""
     warmup = min(recipe.warmup_steps, total // 2)
     if step < warmup:
         return (step + 1) / warmup
@@ -53,9 +53,9 @@ def train_epoch(
 ) -> dict[str, Any]:
     """Train on every batch of one epoch and return its record: epoch, mean loss, last learning rate.
 
-    steps is the number of batches. Raises TrainingError where the loss is not finite.
+    steps is the number of batches. Raises TrainingError if the loss is not finite.
     """
-    torch.manual_seed(recipe.seed * 1_000_003 + epoch)  # dropout: the only draw that is left to torch
+    torch.manual_seed(recipe.seed * 1_000_003 + epoch)  # for dropout: the only random numbers drawn by torch
     model.train()
     device = model.factor.device
     total = 0.0
@@ -84,7 +84,7 @@ def train_epoch(
 def _training_logits(model: NormalizedNetwork, images: Tensor) -> tuple[Tensor, ...]:
     try:
         return model(images)  # type: ignore[no-any-return]
-    except ValueError as error:  # batch normalisation of a map that pooling left one value per channel
+    except ValueError as error:  # batch normalisation of a map that pooling reduced to one value per channel
         batch, _, height, width = images.shape
         raise TrainingError(
             f"the network cannot be trained on batches of {batch} at {height}x{width}: {error}",

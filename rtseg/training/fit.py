@@ -1,4 +1,4 @@
-"""The training loop: recipe and pictures in, a checkpoint with its history out."""
+"""The training loop: takes a recipe and pictures, writes a checkpoint with its history."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def fit(
 ) -> Artifact:
     """Train the network's module in place; write the checkpoint of the best validated epoch and return it.
 
-    Without heads the checkpoint leaves out the auxiliary heads, which are for training alone.
-    backbone is the file of ImageNet weights that the recipe may ask for. Class shares are counted on whole
-    pictures, also where the recipe cuts them into patches. The state is kept beside output after each
-    epoch; with resume a killed run goes on from there to the same weights as one that was never killed.
-    Raises SpecError, UnknownNameError, DatasetError, CheckpointError, TrainingError and WriteError.
+    Without heads the checkpoint leaves out the auxiliary heads, which only training uses. backbone is the file of
+    ImageNet weights, or the checkpoint, that the recipe's backbone needs. Class shares are counted on whole pictures,
+    even if the recipe cuts them into patches. The state is saved beside output after each epoch; with resume a killed
+    run continues from there to the same weights as an uninterrupted one. Raises SpecError, UnknownNameError,
+    DatasetError, CheckpointError, TrainingError and WriteError.
     """
     loss_name = recipe.loss or (network.spec.loss if network.spec else "ce")
     require_loss(loss_name)
@@ -143,7 +143,7 @@ def _epoch_line(record: Mapping[str, Any], epochs: int) -> str:
 
 
 def _samples(train: LabelledDataset, recipe: TrainingRecipe) -> LabelledDataset:
-    """Return what an epoch shows. The first patch is cut now: a grid that does not fit is told before the work."""
+    """Return the samples of an epoch. Cuts the first patch now, so that an unfit grid is reported before the work."""
     if recipe.patch_grid is None:
         return train
     patches = Patches(train, recipe.patch_grid)
@@ -194,7 +194,7 @@ def _validated(network: PreparedNetwork, val: LabelledDataset, resolution: Resol
 def _require_device(device: str) -> None:
     try:
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # an AssertionError says that this PyTorch has no CUDA
+    except (RuntimeError, AssertionError) as error:  # AssertionError: this PyTorch has no CUDA
         first = str(error).splitlines()[0]
         raise TrainingError(f"cannot train on {device!r}: {first}", expected="cpu, or cuda with a GPU") from error
 
@@ -203,14 +203,14 @@ def _require_same_classes(network: PreparedNetwork, train: LabelledDataset, val:
     for split, dataset in (("training", train), ("validation", val)):
         if dataset.classes.names != network.classes.names:
             raise DatasetError(
-                f"the network and the {split} split speak of different classes",
+                f"the network and the {split} split have different classes",
                 got=f"{dataset.classes.dataset or 'a list'} with {len(dataset.classes)}",
                 expected=f"{network.classes.dataset or 'a list'} with {len(network.classes)}",
             )
 
 
 def _validation_resolution(val: LabelledDataset, network: PreparedNetwork) -> Resolution:
-    """Return the size of the validation pictures, rounded to what the network takes."""
+    """Return the size of the validation pictures, rounded to a size that the network takes."""
     if len(val) == 0:
         raise TrainingError("the validation split is empty")
     multiple = network.module.multiple
@@ -219,5 +219,5 @@ def _validation_resolution(val: LabelledDataset, network: PreparedNetwork) -> Re
 
 
 def default_device() -> str:
-    """Return "cuda" where PyTorch sees a GPU, else "cpu"."""
+    """Return "cuda" if PyTorch sees a GPU, else "cpu"."""
     return "cuda" if torch.cuda.is_available() else "cpu"

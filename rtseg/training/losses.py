@@ -14,7 +14,7 @@ from rtseg.errors import UnknownNameError
 from rtseg.training.class_shares import Shares, focal_exponents, inverse_log_weights
 
 AUXILIARY_WEIGHT = 0.4
-"""Of an auxiliary output beside the main one, as PSPNet weighs its own (Zhao et al., 2017, section 3.3)."""
+"""The weight of an auxiliary output relative to the main one, as in PSPNet (Zhao et al., 2017, section 3.3)."""
 
 
 class SegmentationLoss(nn.Module):
@@ -35,9 +35,9 @@ class SegmentationLoss(nn.Module):
         return F.interpolate(logits, size=size, mode="bilinear", align_corners=self.align_corners)
 
     def cross_entropy(self, logits: Tensor, labels: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the weighted mean of one output over the labelled pixels, 0 where there is none.
+        """Return the weighted mean for one output over the labelled pixels, 0 if there is none.
 
-        Weights are 1 or more. PyTorch's own mean is NaN for a batch that is all void.
+        Weights are 1 or more. PyTorch's own mean would be NaN for a batch that is all void.
         """
         labelled = labels != self.ignore_index
         total = F.cross_entropy(
@@ -50,9 +50,9 @@ class SegmentationLoss(nn.Module):
 class ObjectWeightedFocalLoss(SegmentationLoss):
     """OWFL + 0.5 CE, the loss of AFFNet (Kuang et al., equations 3 to 7; OWFL by Wang et al., 2020).
 
-    -alpha (1 - p) ** gamma ln p with p the probability of the true class, alpha its normalised
-    inverse-log weight at c = 1.02 and gamma the order of magnitude of its share; the mean over the
-    labelled pixels. Auxiliary logits are ignored: the paper describes no auxiliary head.
+    -alpha (1 - p) ** gamma ln p, where p is the probability of the true class, alpha its normalised inverse-log weight
+    at c = 1.02, and gamma the order of magnitude of its share; the mean over the labelled pixels. Auxiliary logits are
+    ignored: the paper describes no auxiliary head.
     """
 
     C = 1.02
@@ -81,8 +81,8 @@ class ObjectWeightedFocalLoss(SegmentationLoss):
 class CrossEntropy(SegmentationLoss):
     """Cross-entropy on every output: the main one counts once, each auxiliary one `auxiliary` times.
 
-    With c the classes are weighted by 1 / ln(c + share): 1.10 is S2-FPN's published training (main
-    output plus its four auxiliary ones) and ERFNet's, 1.02 that of ENet (Paszke et al., section 5.2).
+    With c the classes are weighted by 1 / ln(c + share): 1.10 in S2-FPN's published training (main output plus its four
+    auxiliary ones) and in ERFNet's, 1.02 in that of ENet (Paszke et al., section 5.2).
     """
 
     weight: Tensor | None
@@ -110,9 +110,9 @@ class CrossEntropy(SegmentationLoss):
 class DiceCrossEntropy(SegmentationLoss):
     """CE + soft Dice, one to one, on the main output (Huo et al., 2023).
 
-    Dice is 1 - the mean over the classes of (2 I + s) / (P + Y + s): over the labelled pixels of the
-    batch, I sums a class's probability where it is the truth, P everywhere, and Y counts its pixels.
-    The paper gives no formula; this is the usual one, with s = 1e-5. Auxiliary logits are ignored.
+    Dice is 1 - the mean over the classes of (2 I + s) / (P + Y + s). Over the labelled pixels of the batch, I sums a
+    class's probability where it is the true class, P sums it everywhere, and Y counts the class's pixels. The paper
+    gives no formula; this is the usual one, with s = 1e-5. Auxiliary logits are ignored.
     """
 
     SMOOTH = 1e-5
@@ -136,9 +136,9 @@ class DiceCrossEntropy(SegmentationLoss):
 class HardExampleCrossEntropy(SegmentationLoss):
     """Cross-entropy over the hard pixels (OHEM: Shrivastava et al., CVPR 2016), on every output.
 
-    Hard is a labelled pixel whose true class has a probability below 0.7. Where fewer than a
-    sixteenth of the labelled pixels are, that many of the highest loss are taken. The mean over
-    those; an auxiliary output counts 0.4 times.
+    A labelled pixel is hard if its true class has a probability below 0.7. If fewer than a sixteenth of the labelled
+    pixels are hard, that many pixels with the highest losses are used. The loss is their mean; an auxiliary output
+    counts 0.4 times.
     """
 
     HARD_BELOW = 0.7

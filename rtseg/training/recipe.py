@@ -29,15 +29,14 @@ _ACCEPTED: dict[str, tuple[type, ...]] = {"float": (int, float), "int": (int,), 
 class TrainingRecipe:
     """Everything that decides how a network is trained, so that the same recipe gives the same weights.
 
-    data is a dataset as the command line writes it, without its folder ("camvid", "streets:256x512").
-    loss is a name of rtseg.training.losses, or "" for the network's own. backbone says what its
-    backbone starts from: "imagenet" needs a file of those weights, "checkpoint" one of rtseg's of any network with the
-    same backbone. patches ("2x4 of 880x880") cuts each
-    training picture into a grid of windows first. crop is the size of a training sample, cut after
-    scaling by a factor drawn from scale_min..scale_max, log-uniformly. The learning rate rises linearly
-    over warmup_steps, then falls as (1 - progress) ** poly_power; 0 keeps it constant. jitter is
-    the largest relative change of brightness, contrast and saturation. autocast "bfloat16" computes
-    what torch.autocast deems safe in that type; weights, batch statistics and the loss stay in float32.
+    data is a dataset as on the command line, without its folder ("camvid", "streets:256x512"). loss is a name in
+    rtseg.training.losses, or "" for the network's own. backbone is what the backbone starts from: "imagenet" needs a
+    file of those weights, "checkpoint" a checkpoint of rtseg of any network with the same backbone. patches
+    ("2x4 of 880x880") first cuts each training picture into a grid of windows. crop is the size of a training sample,
+    cropped after scaling by a factor drawn log-uniformly from scale_min..scale_max. The learning rate rises linearly
+    over warmup_steps, then falls as (1 - progress) ** poly_power; 0 keeps it constant. jitter is the largest relative
+    change of brightness, contrast and saturation. autocast "bfloat16" computes in that type what torch.autocast
+    considers safe; weights, batch statistics and the loss stay in float32.
     """
 
     network: str
@@ -82,7 +81,7 @@ class TrainingRecipe:
         if self.seed > MAX_SEED:
             raise SpecError("the recipe's seed is out of range", got=self.seed, expected=f"0 to {MAX_SEED}")
         if self.jitter > 1:
-            raise SpecError("the recipe's jitter is a change of more than all", got=self.jitter, expected="0 to 1")
+            raise SpecError("the recipe's jitter is out of range", got=self.jitter, expected="0 to 1")
         if self.scale_max < self.scale_min:
             raise SpecError("scale_max is below scale_min", got=self.scale_max, expected=f">= {self.scale_min}")
         if self.optimizer not in OPTIMIZERS:
@@ -102,7 +101,7 @@ class TrainingRecipe:
 
     @property
     def patch_grid(self) -> PatchGrid | None:
-        """How the training pictures are cut before anything else, None where they are not."""
+        """The grid that training pictures are cut into first, None if they are not."""
         return PatchGrid.parse(self.patches) if self.patches else None
 
     def to_json(self) -> dict[str, Any]:
@@ -110,21 +109,21 @@ class TrainingRecipe:
         return {**asdict(self), "options": dict(self.options)}
 
     def replaced(self, changes: Mapping[str, Any]) -> TrainingRecipe:
-        """Return the recipe with those fields changed, those that are None left as they are."""
+        """Return the recipe with those fields changed; fields given as None keep their value."""
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
 
 def read_recipe(path: PathLike, *, network: str | None = None) -> TrainingRecipe:
-    """Return the recipe in a TOML file, for another network where one is named.
+    """Return the recipe in a TOML file, for another network if one is given.
 
-    A data file does not decide which code is imported, so the file itself may name a registered network only. Raises
+    A data file must not decide which code is imported, so the file itself may name only a registered network. Raises
     SpecError, naming the field that is wrong.
     """
     try:
         data = tomllib.loads(read_utf8(path))
     except OSError as error:
         raise SpecError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or numbers and nesting without end
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or endless numbers and nesting
         raise SpecError(f"{path} is not TOML: {error}") from error
     known = {entry.name for entry in fields(TrainingRecipe)}
     if unknown := sorted(set(data) - known):

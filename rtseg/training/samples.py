@@ -1,4 +1,4 @@
-"""One epoch of training samples, in an order and with augmentations that only the seed decides."""
+"""The training samples of one epoch; their order and augmentation depend only on the seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Sample = tuple[Tensor, Tensor]
 
 
 class EpochSamples(Dataset[Sample]):
-    """The pictures of one epoch, shuffled. A sample depends on (seed, epoch, picture) and nothing else."""
+    """The pictures of one epoch, shuffled. A sample depends only on (seed, epoch, picture)."""
 
     def __init__(self, dataset: LabelledDataset, recipe: TrainingRecipe, epoch: int) -> None:
         self._dataset = dataset
@@ -35,6 +35,6 @@ class EpochSamples(Dataset[Sample]):
 
 
 def epoch_batches(dataset: LabelledDataset, recipe: TrainingRecipe, epoch: int, *, workers: int) -> DataLoader[Sample]:
-    """Return the batches of one epoch; the last, incomplete one is left out."""
+    """Return the batches of one epoch, without a last, incomplete one."""
     samples = EpochSamples(dataset, recipe, epoch)
     return DataLoader(samples, batch_size=recipe.batch_size, drop_last=True, num_workers=workers)

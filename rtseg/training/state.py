@@ -1,4 +1,4 @@
-"""What a killed training run needs to go on as if nothing had happened."""
+"""The state of a training run on disk, so that a killed run resumes as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ UNREADABLE = (
     SpecError,
     pickle.UnpicklingError,
 )
-"""What reading a file raises that is no state, by how far it looks like one."""
+"""The exceptions of reading a file that is not a state, depending on how much it resembles one."""
 
 
 @dataclass
 class TrainingState:
     """Everything after `epoch` complete epochs.
 
-    best_* is the state that validated best so far, backbone_sha256 the file that the backbone started from.
+    best_* is the state with the best validation so far, backbone_sha256 the digest of the file that the backbone
+    started from.
     """
 
     epoch: int
@@ -45,24 +46,24 @@ class TrainingState:
 
 
 def state_path(output: Path) -> Path:
-    """Return where the state of a run towards that checkpoint lies."""
+    """Return the path of the state of a run that writes that checkpoint."""
     return output.with_name(f"{output.name}.state")
 
 
 def write_training_state(path: Path, recipe: TrainingRecipe, state: TrainingState) -> None:
-    """Write the state so that a kill leaves either the last one or this one. Raises WriteError."""
+    """Write the state so that a kill leaves either the old one or this one. Raises WriteError."""
     with written_atomically(path) as part:
-        content = io.BytesIO()  # of a full disk PyTorch's own writer tells by a RuntimeError without the reason
+        content = io.BytesIO()  # on a full disk PyTorch's own writer raises RuntimeError without the reason
         torch.save({"recipe": recipe.to_json(), **vars(state)}, content)
         part.write_bytes(content.getbuffer())
 
 
 def read_training_state(path: Path, recipe: TrainingRecipe) -> TrainingState:
-    """Return the state at path. Raises TrainingError when it is unreadable or of another recipe."""
+    """Return the state at path. Raises TrainingError if it is unreadable or of another recipe."""
     try:
         require_regular_file(path)
         loaded = torch.load(path, weights_only=True)
-        recorded = TrainingRecipe(**loaded.pop("recipe")).to_json()  # a field it lacks is younger: it had the default
+        recorded = TrainingRecipe(**loaded.pop("recipe")).to_json()  # fields added since then had their defaults
         state = TrainingState(**loaded)
     except UNREADABLE as error:
         raise TrainingError(f"{path} is not the state of a training run: {error}") from error

@@ -112,7 +112,7 @@ def test_more_label_maps_than_may_be_kept_are_refused(brightness: Brightness) ->
 
 def test_other_classes_of_the_candidate_are_refused_before_anything_is_read(brightness: Brightness) -> None:
     dataset = Ramps(1)
-    told = "candidate and reference speak of different classes; got a list with 3 classes; expected a list with 2"
+    told = "candidate and reference have different classes; got a list with 3 classes; expected a list with 2"
     with pytest.raises(DatasetError, match=told):
         compare(brightness(0.5, "3"), brightness(0.5), dataset)
     assert dataset.read == []
@@ -126,7 +126,7 @@ def test_other_classes_of_the_dataset_are_refused_before_anything_is_read(bright
         lambda: compare(brightness(0.6), brightness(0.5), dataset),
         lambda: ReferenceRun(brightness(0.5), dataset),
     ):
-        with pytest.raises(DatasetError, match="the artifact and the dataset speak of different classes; got camvid"):
+        with pytest.raises(DatasetError, match="the artifact and the dataset have different classes; got camvid"):
             hold()
     assert dataset.read == []
 

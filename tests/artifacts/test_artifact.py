@@ -44,7 +44,7 @@ def test_a_file_that_changes_under_an_open_artifact_is_refused_by_the_next_stage
     artifact = Artifact.open(engine)
     content = engine.read_bytes()
     engine.write_bytes(b"another")
-    with pytest.raises(ManifestError, match="is not the file its manifest tells of"):
+    with pytest.raises(ManifestError, match="does not match its manifest"):
         Artifact.open(artifact)
     engine.write_bytes(content)
     assert Artifact.open(artifact) is artifact
@@ -61,7 +61,7 @@ def test_another_kind_is_refused_for_a_path_and_for_an_artifact(engine: Path) ->
 
 def test_a_file_that_was_changed_is_refused_when_it_is_opened(engine: Path) -> None:
     engine.write_bytes(b"CONTENT")
-    with pytest.raises(ManifestError, match="is not the file its manifest tells of"):
+    with pytest.raises(ManifestError, match="does not match its manifest"):
         Artifact.open(engine)
 
 
@@ -70,7 +70,7 @@ def test_what_is_claimed_is_verified_with_the_bytes_that_are_read(engine: Path) 
     assert claimed.content() == b"content"
     engine.write_bytes(b"CONTENT")
     for read in (claimed.content, claimed.verified):
-        with pytest.raises(ManifestError, match="is not the file its manifest tells of"):
+        with pytest.raises(ManifestError, match="does not match its manifest"):
             read()
 
 

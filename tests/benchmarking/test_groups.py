@@ -123,4 +123,4 @@ def test_where_nothing_can_be_kept_it_is_said_once_and_the_run_goes_on(
     session = BenchmarkSession(AT_ONCE)
     recorder = run(session, groups([], "a", "b"))
     assert names_of(session) == ["a", "b"]
-    assert [text.startswith("a benchmark that is stopped will begin anew") for text in recorder.warnings] == [True]
+    assert [text.startswith("the finished groups cannot be saved") for text in recorder.warnings] == [True]

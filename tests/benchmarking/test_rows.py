@@ -116,7 +116,7 @@ def test_a_file_of_other_classes_than_the_data_is_timed_without_accuracy(artifac
     recorder, trained = Recorder(), replace(subject(artifacts["scores"]), weights="trained")
     (row,) = BenchmarkSession(AT_ONCE, dataset=Others()).measure([trained], observer=recorder)  # type: ignore[arg-type]
     assert (row["miou"], row["summary"] is None) == (None, False)
-    assert "speak of different classes" in recorder.warnings[0]
+    assert "have different classes" in recorder.warnings[0]
 
 
 def test_a_picture_that_cannot_be_read_costs_the_accuracy_and_not_the_times(artifacts: dict[str, Path]) -> None:

@@ -193,7 +193,7 @@ def test_a_cache_that_cannot_be_written_costs_the_state_and_not_the_run(
     monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "file"))
     recorder = Recorder()
     assert measured_ranges(exported, selection, PERCENTILE, threads=1, observer=recorder).ranges
-    assert [text.startswith("a run that is killed") for text in recorder.warnings] == [True]
+    assert [text.startswith("the state cannot be saved") for text in recorder.warnings] == [True]
 
 
 def damaged_network(exported: Path, path: Path, value: float) -> Path:
@@ -238,7 +238,7 @@ def test_a_labels_graph_takes_bytes_and_has_its_float_tensors_observed(
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
 def test_a_file_of_another_precision_is_refused(export_copy: Path, precision: str) -> None:
     write_manifest(export_copy, replace(read_manifest(export_copy, kind="onnx"), precision=precision))
-    with pytest.raises(CalibrationError, match=rf"has its precision already; got {precision}"):
+    with pytest.raises(CalibrationError, match=rf"is not in FP32; got {precision}"):
         require_fp32(Artifact.open(export_copy))
 
 

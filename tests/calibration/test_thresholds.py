@@ -189,5 +189,5 @@ def test_a_percentile_that_is_no_share_is_refused(percent: float) -> None:
 
 def test_a_percentile_goes_with_its_method_and_no_other() -> None:
     for name, percent in (("percentile", None), ("mse", 99.9)):
-        with pytest.raises(CalibrationError, match="belongs to"):
+        with pytest.raises(CalibrationError, match="only the method percentile takes a percentile"):
             Method(name, percent)

@@ -43,7 +43,7 @@ def test_without_tensorrt_the_command_says_what_to_install(build_refused: Refuse
 def test_a_file_that_does_not_exist_or_was_altered_is_told_first(build_refused: Refused, export_copy: Path) -> None:
     assert "cannot read none.onnx: No such file" in build_refused("none.onnx")
     export_copy.write_bytes(export_copy.read_bytes()[:-1])
-    assert "is not the file its manifest tells of" in build_refused(export_copy)
+    assert "does not match its manifest" in build_refused(export_copy)
 
 
 @pytest.mark.parametrize(

@@ -44,14 +44,14 @@ def test_one_flipped_byte_is_noticed(run_refused: Callable[[], str], export_copy
     content[len(content) // 2] ^= 1
     export_copy.write_bytes(content)
     message = run_refused()
-    assert "is not the file its manifest tells of; got sha256" in message
+    assert "does not match its manifest; got sha256" in message
     assert message.endswith("Try: rtseg export affnet --resolution 64x64")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 1000, -1000], ids=["empty", "one byte", "its head", "all but its end"])
 def test_a_truncated_file_is_noticed(run_refused: Callable[[], str], export_copy: Path, kept: int) -> None:
     export_copy.write_bytes(export_copy.read_bytes()[:kept])
-    assert "is not the file its manifest tells of" in run_refused()
+    assert "does not match its manifest" in run_refused()
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 100], ids=["empty", "text", "zeros"])
@@ -192,4 +192,4 @@ def test_every_command_that_takes_an_artifact_verifies_it(
         "validate": ("--data", "streets", "--limit", "1"),
         "bench": ("--seconds", "0.1"),
     }
-    assert "is not the file its manifest tells of" in refused(command, export_copy, *rest[command])
+    assert "does not match its manifest" in refused(command, export_copy, *rest[command])

@@ -112,12 +112,12 @@ def test_classes_that_differ_from_the_datasets_are_refused(validate_refused: Ref
         (tmp_path / path).parent.mkdir(parents=True)
         cv2.imwrite(str(tmp_path / path), LABELS)
     message = validate_refused(f"cityscapes:{tmp_path}")
-    assert message.startswith("the artifact and the dataset speak of different classes; got cityscapes with 19 classes")
+    assert message.startswith("the artifact and the dataset have different classes; got cityscapes with 19 classes")
 
 
 # Nothing labelled
 
-NOTHING = "no pixel of the 2 pictures is labelled; got label files that hold void alone; expected some pixels of the 11"
+NOTHING = "no pixel of the 2 pictures is labelled; got label files that hold only void; expected some pixels of the 11"
 
 
 @pytest.fixture

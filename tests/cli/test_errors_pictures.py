@@ -223,7 +223,7 @@ def test_a_picture_that_uses_12_of_its_16_bits_is_warned_of_once(
     outcome = cli("run", exported, tmp_path / "a.png", tmp_path / "b.png", "-o", tmp_path / "out")
     assert outcome.code == 0
     assert outcome.err.count("warning: ") == 1
-    assert f"{tmp_path / 'a.png'} stores 16 bits and uses 12 of them at most" in outcome.err
+    assert f"{tmp_path / 'a.png'} stores 16 bits but uses at most 12 of them" in outcome.err
 
 
 def test_more_pixels_are_read_where_the_limit_is_raised(

@@ -129,7 +129,7 @@ def test_a_broken_gate_prints_the_table_then_one_line_and_exits_with_1(against: 
     assert outcome.code == 1
     assert "mIoU" in outcome.out and "gate: FAILED (at most 0.5 points of mIoU lost)" in outcome.out
     assert outcome.err.startswith("rtseg: error: the mIoU dropped too far; got ") and outcome.err.count("\n") == 1
-    assert "expected at most 0.5. More than that was lost by " in outcome.err
+    assert "expected at most 0.5. Classes that lost more: " in outcome.err
 
 
 def test_a_broken_gate_tells_the_classes_that_lost_more_worst_first(against: Cli) -> None:
@@ -138,7 +138,7 @@ def test_a_broken_gate_tells_the_classes_that_lost_more_worst_first(against: Cli
     lost = {entry["name"]: -entry["difference_points"] for entry in facts["classes"] if entry["difference_points"]}
     expected = sorted((name for name, loss in lost.items() if loss > 0.5), key=lambda name: -lost[name])
     assert len(expected) > 1
-    told = outcome.err.partition(" (see ")[0].partition("lost by ")[2].split(", ")
+    told = outcome.err.partition(" (see ")[0].partition("lost more: ")[2].split(", ")
     assert told == [f"{name} {lost[name]:.2f}" for name in expected]
     assert list(facts["gate"]["classes_that_lost_more"]) == expected
 
@@ -238,14 +238,14 @@ def test_files_of_different_classes_are_refused(refused: Refused, exported: Path
     streets = export(tmp_path / "streets.onnx", "--classes", "camvid+void", "--resolution", "64x64")
     message = refused("validate", streets, "--against", exported, "--data", f"camvid:{camvid}")
     assert message.startswith(
-        "candidate and reference speak of different classes; got camvid with 12 classes; expected camvid with 11"
+        "candidate and reference have different classes; got camvid with 12 classes; expected camvid with 11"
     )
 
 
 def test_a_dataset_of_other_classes_is_refused(refused: Refused, camvid: Path, tmp_path: Path) -> None:
     path = export(tmp_path / "voc.onnx", "--classes", "voc", "--resolution", "64x64")
     message = refused("validate", path, "--against", path, "--data", f"camvid:{camvid}")
-    assert message.startswith("the artifact and the dataset speak of different classes; got camvid with 11 classes")
+    assert message.startswith("the artifact and the dataset have different classes; got camvid with 11 classes")
     assert message.endswith("Try: --data voc:PATH")
 
 
@@ -254,7 +254,7 @@ def test_for_classes_of_no_dataset_the_hint_is_what_works(
 ) -> None:
     path = export(tmp_path / "three.onnx", "--classes", "3", "--resolution", "64x64")
     message = refused("validate", path, "--data", f"camvid:{camvid}")
-    assert message.startswith("the artifact and the dataset speak of different classes; got camvid with 11 classes")
+    assert message.startswith("the artifact and the dataset have different classes; got camvid with 11 classes")
     assert "Try: rtseg validate FILE --against OTHER --data images:FOLDER" in message
     assert message.endswith("rtseg has no dataset of these classes")
     assert cli("validate", path, "--against", path, "--data", f"images:{camvid / 'val'}").code == 0

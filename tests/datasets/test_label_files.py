@@ -95,7 +95,7 @@ def test_an_index_in_a_palette_that_no_class_has_is_named(tmp_path: Path) -> Non
 def test_the_datasets_own_colours_are_told_with_the_index_of_each(tmp_path: Path, classes: ClassSpec) -> None:
     message = refusal(colours(tmp_path / "x.png", classes), classes)
     assert "x.png is not a label map; got colours of 8 bits; expected class indices" in message
-    assert f"each colour replaced by the index of its class ({classes.palette[0]} is 0, " in message
+    assert f"replace each colour by the index of its class ({classes.palette[0]} is 0, " in message
 
 
 def test_the_colours_of_another_dataset_are_told_by_its_name(tmp_path: Path) -> None:
@@ -113,14 +113,12 @@ def test_colours_of_cityscapes_are_for_viewing(tmp_path: Path) -> None:
 def test_the_32_colours_of_the_first_camvid_are_recognised(tmp_path: Path) -> None:
     first = np.array([(64, 192, 0), (192, 0, 64), (64, 0, 192), (128, 128, 128), (0, 64, 64)], np.uint8)
     write_image(tmp_path / "x.png", first[LABELS % 5])
-    assert "CamVid's own 32 colours have to be merged into its 11 classes" in refusal(
-        tmp_path / "x.png", CAMVID_CLASSES
-    )
+    assert "merge CamVid's own 32 colours into its 11 classes" in refusal(tmp_path / "x.png", CAMVID_CLASSES)
 
 
 def test_unknown_colours_are_counted(tmp_path: Path) -> None:
     write_image(tmp_path / "x.png", np.array([(1, 2, 3), (4, 5, 6), (7, 8, 9)], np.uint8)[LABELS % 3])
-    assert "each of the 3 colours replaced by the index of its class in voc (0 background" in refusal(
+    assert "replace each of the 3 colours by the index of its class in voc (0 background" in refusal(
         tmp_path / "x.png", VOC_CLASSES
     )
 
@@ -128,14 +126,14 @@ def test_unknown_colours_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("classes", ALL, ids=named)
 def test_indices_in_three_equal_channels_are_told_to_be_saved_in_one(tmp_path: Path, classes: ClassSpec) -> None:
     write_image(tmp_path / "x.png", np.repeat(LABELS[..., None], 3, axis=2))
-    assert "one of the three channels, which are equal" in refusal(tmp_path / "x.png", classes)
+    assert "one of the three equal channels" in refusal(tmp_path / "x.png", classes)
 
 
 @pytest.mark.parametrize(
     ("classes", "largest", "hint"),
     [
-        (CAMVID_CLASSES, 10, "the same values, none of which is above 10, saved in 8 bits"),
-        (CITYSCAPES_CLASSES, 26003, "NAME_gtFine_labelIds.png; of an instance id it is value // 1000"),
+        (CAMVID_CLASSES, 10, "save the same values in 8 bits: none is above 10"),
+        (CITYSCAPES_CLASSES, 26003, "NAME_gtFine_labelIds.png; or save 8 bits: value // 1000"),
         (VOC_CLASSES, 15001, "values up to 15001 number instances"),
     ],
     ids=["indices", "instances of Cityscapes", "instances"],
@@ -216,7 +214,7 @@ def test_a_labelled_picture_that_is_turned_where_no_size_tells_is_refused(
     tmp_path: Path, suffix: str, orientation: int, height: int, width: int
 ) -> None:
     path = turned_picture(tmp_path / f"x{suffix}", orientation, height, width)
-    with pytest.raises(DatasetError, match=rf"x{suffix} is to be turned .*; got EXIF orientation {orientation};"):
+    with pytest.raises(DatasetError, match=rf"x{suffix} turn or mirror it.*; got EXIF orientation {orientation};"):
         read_labelled_picture(path, read_image)
 
 

@@ -45,7 +45,7 @@ def test_a_first_picture_that_was_read_already_is_not_read_again() -> None:
     ("limit", "told"), [(None, "4 pictures"), (2, "2 pictures"), (1, "1 picture"), (99, "4 pictures")]
 )
 def test_void_alone_is_refused_with_the_number_of_pictures(limit: int | None, told: str) -> None:
-    with pytest.raises(DatasetError, match=f"no pixel of the {told}.* is labelled; got label files that hold void"):
+    with pytest.raises(DatasetError, match=f"no pixel of the {told}.* is labelled; got label files that hold only"):
         require_labels(Void(4), limit=limit)
 
 
@@ -57,7 +57,7 @@ def test_a_label_behind_the_limit_does_not_count() -> None:
 
 def test_a_dataset_that_knows_where_its_labels_are_says_so() -> None:
     dataset = Void(1)
-    with pytest.raises(DatasetError, match="Try: another split, or label files that hold classes; images:FOLDER"):
+    with pytest.raises(DatasetError, match="Try: another split, or label files that hold classes; or images:FOLDER"):
         require_labels(dataset)
     dataset.without_labels = "--split val"  # type: ignore[attr-defined]
     with pytest.raises(DatasetError, match=r"Try: --split val$"):

@@ -80,7 +80,7 @@ def test_what_is_no_array_is_refused(image: object) -> None:
 
 @pytest.mark.parametrize("tensor", [torch.zeros(2, 3, 3, requires_grad=True), torch.zeros(2, 3, 3, device="meta")])
 def test_what_its_own_library_does_not_show_is_refused(tensor: torch.Tensor) -> None:
-    with pytest.raises(ImageError, match=r"NumPy cannot see the image: .*; got Tensor"):
+    with pytest.raises(ImageError, match=r"NumPy cannot read the image: .*; got Tensor"):
         host_image(tensor)
 
 
@@ -99,7 +99,7 @@ def test_a_buffer_of_torch_is_written_through() -> None:
         (np.zeros((4, 10), np.uint8)[:, ::2], "a view with gaps, or read-only"),
         (np.broadcast_to(np.uint8(0), (4, 5)), "a view with gaps, or read-only"),
         ([0] * 20, "got list"),
-        (Copying(np.zeros((4, 5), np.uint8)), "got Copying, of which NumPy gets a copy"),
+        (Copying(np.zeros((4, 5), np.uint8)), "got Copying, which NumPy copies"),
         (Exporter(np.zeros((4, 5), np.uint8), device=2), "not in host memory"),
     ],
     ids=["shape", "type", "float tensor", "gaps", "read-only", "list", "copy", "device"],

@@ -391,7 +391,7 @@ def test_an_altered_engine_is_refused_before_tensorrt_sees_it(engine_copy: Path)
     content = bytearray(engine_copy.read_bytes())
     content[len(content) // 2] ^= 1
     engine_copy.write_bytes(content)
-    assert "is not the file its manifest tells of" in refused(engine_copy, ManifestError)
+    assert "does not match its manifest" in refused(engine_copy, ManifestError)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "emptied", "replaced"])

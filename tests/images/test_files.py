@@ -36,8 +36,8 @@ def test_values_that_leave_the_upper_bits_empty_are_read_as_stored_and_warned_of
     cv2.imwrite(str(tmp_path / f"x.{suffix}"), values)
     image, (warning,) = read(tmp_path / f"x.{suffix}")
     assert (image == (values >> 8)[..., None]).all()
-    assert f"x.{suffix} stores 16 bits and uses {bits} of them at most" in warning
-    assert f"by {factor} where {bits} bits are what the sensor gives" in warning
+    assert f"x.{suffix} stores 16 bits but uses at most {bits} of them" in warning
+    assert f"by {factor} if the sensor gives {bits} bits" in warning
     assert (values.astype(int) * factor < 65536).all() and values.max() * factor > 65000  # so the way on is right
 
 

@@ -64,10 +64,10 @@ def folder_of_folders(path: Path) -> None:
     [
         (link_to_a_folder, "x_labels is a link"),
         (lambda path: path.symlink_to("nowhere"), "x_labels is a link"),
-        (lambda path: path.write_text("precious"), "x_labels is no folder"),
-        (folder_with("notes.txt"), "x_labels holds notes.txt, which is no frame"),
-        (folder_with("1.png"), "x_labels holds 1.png, which is no frame"),
-        (folder_of_folders, "x_labels holds 000000.png, which is no frame"),
+        (lambda path: path.write_text("precious"), "x_labels is not a folder"),
+        (folder_with("notes.txt"), "x_labels holds notes.txt, which is not a frame"),
+        (folder_with("1.png"), "x_labels holds 1.png, which is not a frame"),
+        (folder_of_folders, "x_labels holds 000000.png, which is not a frame"),
     ],
 )
 def test_what_is_no_folder_of_frames_stays_as_it_is(make: Callable[[Path], object], told: str, tmp_path: Path) -> None:

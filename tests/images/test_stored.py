@@ -158,7 +158,7 @@ def test_what_unpacks_to_gigabytes_takes_a_few_megabytes(tmp_path: Path) -> None
     [
         (lambda path: path.mkdir(), "it is a folder, not a file"),
         (lambda path: os.mkfifo(path), "it is a named pipe, not a file"),
-        (lambda path: path.symlink_to("nowhere"), "it is a link to what is not there"),
+        (lambda path: path.symlink_to("nowhere"), "it is a link to a missing file"),
         (lambda path: path.symlink_to("/dev/zero"), "it is a device, not a file"),
         (lambda path: None, "No such file or directory"),
     ],

@@ -64,7 +64,7 @@ def test_a_name_that_is_too_long_says_so(tmp_path: Path) -> None:
     [
         (lambda path: os.mkfifo(path), "it is a named pipe, not a file"),
         (lambda path: path.mkdir(), "it is a folder, not a file"),
-        (lambda path: path.symlink_to("nowhere"), "it is a link to what is not there"),
+        (lambda path: path.symlink_to("nowhere"), "it is a link to a missing file"),
         (lambda path: path.touch(), "is not a video OpenCV can read; got an empty file"),
         (
             lambda path: path.write_text("words"),

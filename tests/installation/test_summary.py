@@ -100,7 +100,7 @@ def test_where_the_only_engine_fails_its_first_failure_is_why_none_runs(step: st
 
 
 def test_an_engine_whose_labels_are_others_does_not_run() -> None:
-    wrong = Finding("tensorrt compared", False, "the labels are not ONNX Runtime's; got 20 %", "a report")
+    wrong = Finding("tensorrt compared", False, "the labels differ from ONNX Runtime's; got 20 %", "a report")
     said = line("tensorrt-rtx", **{**without("tensorrt-rtx"), wrong.name: wrong})
     assert "builds and runs" not in said and "builds engines of TensorRT" in said
 

@@ -155,7 +155,7 @@ def test_on_a_gpu_every_step_works(walk: Walk, make_machine: MakeMachine) -> Non
     assert found["tensorrt loaded"].seen.startswith("on GPU (NVIDIA GeForce RTX 4090, sm89, TensorRT 10.3")
     assert "8.9" in found["tensorrt-rtx built"].seen
     for name in ("tensorrt compared", "tensorrt-rtx compared", "onnxruntime-cuda run"):
-        assert found[name].seen == "100.00% of the pixels get the label that ONNX Runtime gives them"
+        assert found[name].seen == "100.00% of the pixels get the same label as from ONNX Runtime"
     for name in ("tensorrt timed", "tensorrt-rtx timed"):
         assert found[name].seen.endswith("ms a frame from picture to labels, the median of 3")
 
@@ -179,7 +179,7 @@ def test_a_driver_that_brings_back_other_bytes_does_not_work(
     machine = make_machine()
     monkeypatch.setattr(machine.driver, "copy_to_device", lambda *_: None)
     found = walk()
-    assert found["driver"].works is False and "bytes came back as others" in found["driver"].seen
+    assert found["driver"].works is False and "bytes came back changed" in found["driver"].seen
     assert found["tensorrt built"].seen == "not tried: no driver"
 
 
@@ -189,7 +189,7 @@ def test_a_kernel_that_computes_something_else_is_told(
     make_machine()
     monkeypatch.setattr(device_steps, "tensor_from_image", lambda picture, spec: np.zeros((3, 128, 192), np.float32))
     found = walk()["kernels run"]
-    assert found.works is False and found.seen.startswith("the tensor is not the host's: it differs by up to ")
+    assert found.works is False and found.seen.startswith("the tensor differs from the host's by up to ")
 
 
 def test_without_compiled_kernels_no_engine_is_loaded(
@@ -257,7 +257,7 @@ def test_labels_that_are_not_onnx_runtimes_are_told(
     monkeypatch.setattr(machine.tensorrt, "_run", mirrored)
     found = walk()
     assert found["tensorrt compared"].works is False
-    assert found["tensorrt compared"].seen.startswith("the labels are not ONNX Runtime's; got ")
+    assert found["tensorrt compared"].seen.startswith("the labels differ from ONNX Runtime's; got ")
     assert found["tensorrt timed"].works is True
 
 

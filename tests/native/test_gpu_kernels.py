@@ -732,7 +732,7 @@ SHAPE = (19, 4, 6)
         (lambda: ends.front(1, (4, 4), 1, SPEC, colour_order="GBR"), "unknown colour order"),
         (lambda: ends.front(1, (4, 4), 1, SPEC, dtype="int8"), "no kernel takes this type; got int8"),
         (lambda: ends.front(1, (4, 4), 1, ImageSpec(16, 32, std=(1, 1, 1e-60))), "std is too small"),
-        (lambda: ends.front(1, (4, 4), 1, ImageSpec(16, 32, mean=(0, float("nan"), 0))), "no finite number"),
+        (lambda: ends.front(1, (4, 4), 1, ImageSpec(16, 32, mean=(0, float("nan"), 0))), "not a finite float32 number"),
         (lambda: ends.tail(1, (1, 4, 6), 1, (8, 8), align_corners=False), "number of classes"),
         (lambda: ends.tail(1, (257, 4, 6), 1, (8, 8), align_corners=False), "number of classes"),
         (lambda: ends.tail(1, (2, 4, 6), 1, (8, 8), align_corners=False, threshold=0.5), "number of classes"),

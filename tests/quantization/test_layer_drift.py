@@ -218,7 +218,7 @@ def test_a_file_that_is_not_what_its_manifest_says_is_refused(
     export_copy: Path, exported: Path, pictures: PictureSource
 ) -> None:
     export_copy.write_bytes(export_copy.read_bytes() + b" ")
-    with pytest.raises(ManifestError, match="is not the file its manifest tells of"):
+    with pytest.raises(ManifestError, match="does not match its manifest"):
         drifted(exported, export_copy, pictures)
 
 

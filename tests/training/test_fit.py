@@ -438,7 +438,7 @@ def test_a_network_with_one_channel_for_its_two_classes_is_refused_before_anythi
 def test_pictures_of_other_classes_than_the_networks_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
     witness = Witness()
     network = replace(constant(), module=Constant(3), classes=class_spec("3"))
-    with pytest.raises(DatasetError, match="the training split speak of different classes"):
+    with pytest.raises(DatasetError, match="the training split have different classes"):
         fit(network, TOWARDS_ONE, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors", observer=witness)
     assert witness.losses == []
 

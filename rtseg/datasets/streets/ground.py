@@ -1,4 +1,4 @@
-"""The parts of a made street that fill whole areas: sky and ground."""
+"""The parts of a synthetic street that fill whole areas: sky and ground."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtseg.datasets.streets.paint import NEAR, PAVEMENT, ROAD, SKY, TREE, Canvas
 
 @dataclass(frozen=True)
 class Road:
-    """A road on the ground plane: where its middle runs, how wide its parts are. Lengths are metres."""
+    """A road on the ground plane: the course of its middle and the widths of its parts. Lengths are metres."""
 
     offset: float
     slope: float
@@ -31,7 +31,7 @@ class Road:
         return self.offset + self.slope * z + 0.5 * self.bend * min(z, 120.0) ** 2 / 100
 
     def edge(self, side: int) -> float:
-        """Return how far from the middle, on side -1 or 1, the pavement ends."""
+        """Return how far from the middle the pavement ends on a side, -1 or 1."""
         return self.half_width + self.pavements[(side + 1) // 2]
 
     def open_between(self, start: float, end: float) -> bool:

@@ -1,4 +1,4 @@
-"""What light a made street stands in, and what a lens makes of it."""
+"""The light in a synthetic street, and the effects of a lens."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Pixels = npt.NDArray[np.uint8]
 Point = tuple[float, float, float]
 
 SHARPNESS_ROWS = 256
-"""Blur is given in pixels of an image so high, and grows with the image."""
+"""Blur is given in pixels for an image of this height, and grows with the image."""
 
 TEXTURE_STRENGTHS = (0.0, 0.05, 0.03, 0.03, 0.03, 0.16, 0.02, 0.07, 0.03, 0.08, 0.06)
 """How grainy each class is, in the order of the classes."""
 
 
 def seeded(*numbers: int) -> np.random.Generator:
-    """Return the one kind of random numbers the made streets use."""
+    """Return the random generator that all synthetic streets use."""
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(numbers)))
 
 
 @dataclass(frozen=True)
 class Light:
-    """What colours become: ambient plus sun, then haze with distance. Colours are RGB, 0 to 255."""
+    """How light changes colours: ambient plus sun, then haze with distance. Colours are RGB, 0 to 255."""
 
     ambient: Floats
     sun: Floats
@@ -52,7 +52,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Lens:
-    """What happens to the finished picture. Key is the mean level that the exposure aims at, of 255."""
+    """The effects on the finished picture. Key is the mean level that the exposure aims at, of 255."""
 
     gains: Floats
     key: float
@@ -64,7 +64,7 @@ class Lens:
 
 
 def develop(pixels: Pixels, random: np.random.Generator, lens: Lens) -> tuple[Pixels, Pixels]:
-    """Return the picture, textured and seen through the lens, and its untouched labels."""
+    """Return the picture with texture and lens effects, and its unchanged labels."""
     height, width = pixels.shape[:2]
     labels = np.ascontiguousarray(pixels[..., 3])
     strengths = np.full(256, 0.02, np.float32)
@@ -97,7 +97,7 @@ def develop(pixels: Pixels, random: np.random.Generator, lens: Lens) -> tuple[Pi
 
 
 def weather(random: np.random.Generator) -> tuple[Light, Lens, float]:
-    """Return the light of one day, the lens it is seen through, and how cloudy it is from 0 to 1."""
+    """Return the light of one day, the lens, and how cloudy it is, from 0 to 1."""
     kind = ("sun", "sun", "overcast", "dusk", "night")[int(random.choice(5, p=[0.25, 0.25, 0.27, 0.15, 0.08]))]
     turn = random.uniform(0, 2 * np.pi)
     rise = random.uniform(0.35, 1.1) if kind == "sun" else random.uniform(0.15, 0.4)
@@ -133,7 +133,7 @@ def weather(random: np.random.Generator) -> tuple[Light, Lens, float]:
 
 
 def noise_field(random: np.random.Generator, height: int, width: int, octaves: Sequence[int]) -> Floats:
-    """Return smooth noise of mean 0 and deviation about 1: a sum of grids of so many cells, finer weighing less."""
+    """Return smooth noise of mean 0 and deviation about 1: a sum of grids of so many cells; finer grids weigh less."""
     total = np.zeros((height, width), np.float32)
     for order, cells in enumerate(octaves):
         grid = random.standard_normal((cells, 2 * cells)).astype(np.float32)

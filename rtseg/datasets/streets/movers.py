@@ -1,4 +1,4 @@
-"""Who moves in a made street: vehicles, people on foot and on bicycles. Each paints itself."""
+"""Moving things in a synthetic street: vehicles, pedestrians and cyclists. Each paints itself."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Vehicle:
         return (min(xs), min(zs)), (max(xs), max(zs)), 1.3 if self.length < 5 else 2.6
 
     def paint(self, canvas: Canvas) -> None:
-        """Paint wheels, the faces of the body that can be seen, glass and lights."""
+        """Paint wheels, the visible faces of the body, glass and lights."""
         random = seeded(self.seed)
         half, profile = CAR_WIDTHS[self.shape] / 2, CAR_SHAPES[self.shape]
         low = [

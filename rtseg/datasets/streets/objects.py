@@ -1,4 +1,4 @@
-"""The things that stand in a made street, each of which paints itself and says what shadow it throws."""
+"""Fixed things in a synthetic street. Each paints itself and gives the box that casts its shadow."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class Tree:
 
 @dataclass(frozen=True)
 class Pole:
-    """A lamp post or mast. Reach is how far its arm hangs out over x."""
+    """A lamp post or mast. Reach is how far its arm extends over x."""
 
     place: tuple[float, float]
     height: float
@@ -183,7 +183,7 @@ class Sign:
         return (x - 0.05, z), (x + 0.05, z + 0.05), self.height
 
     def paint(self, canvas: Canvas) -> None:
-        """Paint the pole and then the plate before it."""
+        """Paint the pole, then the plate in front of it."""
         random = seeded(self.seed)
         (x, z), y, r = self.place, self.height, self.size / 2
         rim, inner = SIGN_TINTS[random.integers(3)], SIGN_TINTS[int(random.integers(5))]
@@ -221,7 +221,7 @@ class Fence:
     albedo: Floats
 
     def paint(self, canvas: Canvas) -> None:
-        """Paint what the kind of fence has."""
+        """Paint the parts that this kind of fence has."""
         (x0, z0), (x1, z1), top = self.near, self.far, self.height
         normal = (-1.0 if x0 > 0 else 1.0, 0.0, 0.0)
 

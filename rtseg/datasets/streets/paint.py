@@ -1,8 +1,8 @@
-"""The pencil of the made streets: a camera over a ground plane, and a canvas.
+"""Drawing tools for the synthetic streets: a camera over a ground plane, and a canvas.
 
-World coordinates are metres, x to the right, y up and z ahead, the camera standing at (0, height, 0).
-The canvas holds red, green, blue and the label in one array of four channels, so that every stroke
-paints the picture and the labels with the very same pixels.
+World coordinates are metres: x to the right, y up, z ahead; the camera is at (0, height, 0). The canvas holds red,
+green, blue and the label in one array of four channels, so that every stroke paints picture and labels with exactly the
+same pixels.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SKY, BUILDING, POLE, ROAD, PAVEMENT, TREE, SIGN, FENCE, CAR, PEDESTRIAN, BICYCLI
 VOID = 255
 
 NEAR = 1.2
-"""Metres before the camera at which everything is cut off."""
+"""Metres in front of the camera at which everything is cut off."""
 
 UP = (0.0, 1.0, 0.0)
 
@@ -51,7 +51,7 @@ class Camera:
 
 
 class Canvas:
-    """Picture and labels together. Strokes go back to front, each over the ones before."""
+    """Picture and labels together. Strokes are painted back to front, each over the ones before."""
 
     def __init__(self, camera: Camera, light: Light) -> None:
         self.camera = camera
@@ -89,7 +89,7 @@ class Canvas:
             cv2.circle(self.pixels, (x, y), size, paint, -1)
 
     def ring(self, centre: Point, radius: float, thickness: float, albedo: Floats, label: int, squeeze: float) -> None:
-        """Paint a circle's outline, squeezed sideways as when seen at an angle."""
+        """Paint a circle's outline, narrowed sideways as if seen at an angle."""
         if centre[2] > NEAR:
             ((x, y),) = self._pixels_of(np.asarray([centre], float)).tolist()
             scale = self.camera.focal / centre[2]
@@ -110,7 +110,7 @@ class Canvas:
             self.pixels[first:last, max(0, start) : max(0, end)] = paint
 
     def foliage(self, centre: Point, size: tuple[float, float], field: Floats, albedo: Floats, label: int) -> None:
-        """Paint where a field of leaves, (n, n) and positive inside, is positive; its value is the light."""
+        """Paint leaves where a field (n, n) is positive; its value is the light."""
         if centre[2] <= NEAR:
             return
         scale = self.camera.focal / centre[2]
@@ -158,7 +158,7 @@ class Canvas:
 
 
 def clipped(points: Floats) -> Floats:
-    """Return the part of a polygon that lies beyond the near plane, perhaps nothing."""
+    """Return the part of a polygon that lies beyond the near plane; it may be empty."""
     z = points[:, 2]
     if z.min() >= NEAR:
         return points

@@ -1,4 +1,4 @@
-"""What stands where in a made street, and in what order it is painted: the random choices that shape a scene.
+"""The composition of a synthetic street: random choices of what is where, and the order of painting.
 
 No choice depends on the size of the image, which only the camera knows.
 """
@@ -53,7 +53,7 @@ LACQUERS = np.array(
 
 
 def compose(seed: int, index: int, height: int, width: int) -> tuple[Canvas, Lens, np.random.Generator]:
-    """Return the painted canvas, the lens to see it through, and random numbers for its grain."""
+    """Return the painted canvas, the lens to apply, and the random generator for its grain."""
     random = seeded(seed, index)
     light, lens, cloudiness = weather(random)
     camera = Camera(
@@ -330,7 +330,7 @@ def _paint_backdrop(canvas: Canvas, random: np.random.Generator, road: Road) -> 
 
 
 def _paint_bonnet(canvas: Canvas, share: float) -> None:
-    """Paint the front of the car that carries the camera; nobody is asked about these pixels."""
+    """Paint the front of the car that carries the camera; these pixels are void."""
     height, width = canvas.pixels.shape[:2]
     y, x = np.ogrid[0:height, 0:width]
     rise = 1 - 0.6 * ((x + 0.5) / width * 2 - 1) ** 2

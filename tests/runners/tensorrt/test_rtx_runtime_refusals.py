@@ -161,7 +161,7 @@ def test_an_engine_that_was_altered_is_refused_unseen(rtx: EmulatedMachine) -> N
     content = bytearray(path.read_bytes())
     content[HEADER + 500] ^= 1
     path.write_bytes(content)
-    assert "is not the file its manifest tells of" in refusal(path, ManifestError)
+    assert "does not match its manifest" in refusal(path, ManifestError)
     assert rtx.rtx.seen == []
 
 

@@ -370,8 +370,8 @@ def of_another_version_than_its_manifest_says(machine: EmulatedMachine, path: Pa
     [
         (of_another_version, RunnerError, r"another version of TensorRT; got 10\.3\.0\.26 in .*Try: rtseg build ONNX"),
         (of_another_gpu, RunnerError, r"for another GPU; got NVIDIA H200 .*9\.0; expected 8\.7, .*Try: rtseg build"),
-        (one_byte_altered, ManifestError, r"not the file its manifest tells of; got sha256 .*Try: rtseg build ONNX"),
-        (truncated, ManifestError, r"not the file its manifest tells of; got sha256 .*Try: rtseg build ONNX"),
+        (one_byte_altered, ManifestError, r"does not match its manifest; got sha256 .*Try: rtseg build ONNX"),
+        (truncated, ManifestError, r"does not match its manifest; got sha256 .*Try: rtseg build ONNX"),
         (without_its_manifest, ManifestError, r"logits\.engine has no manifest beside it"),
         (refused_by_tensorrt, EngineError, r"refuses the engine: this is not an engine of TensorRT, or it is damaged"),
         (

@@ -1,4 +1,4 @@
-// rtseg in C++17: the C interface with owners, exceptions and views. Header only; link librtseg.
+// rtseg in C++17: the C interface with ownership, exceptions and views. Header only; link librtseg.
 //
 //     #include <opencv2/imgcodecs.hpp>
 //     #include <rtseg/rtseg.hpp>
@@ -12,7 +12,7 @@
 //         cv::imwrite("labels.png", labels);
 //     }
 //
-// What rtseg.h says of labels, threads and memory holds here. A failure is thrown as rtseg::Error, whose what() is the
+// The rules of rtseg.h for labels, threads and memory hold here too. A failure throws rtseg::Error; its what() is the
 // line that says what is wrong and what to try.
 #ifndef RTSEG_RTSEG_HPP
 #define RTSEG_RTSEG_HPP
@@ -40,7 +40,7 @@ class Error : public std::runtime_error {
     rtseg_status status_;
 };
 
-// Throw Error unless a call of the C interface, made by this thread just now, succeeded.
+// Throw Error unless the last call of the C interface by this thread succeeded.
 inline void require(rtseg_status status) {
     if (status != RTSEG_STATUS_OK) throw Error(status, rtseg_last_message());
 }
@@ -63,7 +63,7 @@ struct IsMat<Type, std::void_t<decltype(std::declval<Type&>().rows), decltype(st
                                decltype(std::declval<Type&>().depth()), decltype(std::declval<Type&>().step)>>
     : std::true_type {};
 
-// A picture of OpenCV as rows of bytes; throws Error where it is empty, or its samples are not unsigned bytes.
+// Throw Error if a picture of OpenCV is empty, or if its samples are not unsigned bytes or do not fit.
 template <class Mat>
 void require_bytes(const Mat& mat, bool fits, const char* what, const char* expected) {
     if (mat.data == nullptr)
@@ -78,13 +78,13 @@ void require_bytes(const Mat& mat, bool fits, const char* what, const char* expe
 
 }  // namespace detail
 
-// A view of an image that lies elsewhere. It owns nothing.
+// A view of an image in other memory. It owns nothing.
 class Image {
   public:
     Image(const uint8_t* data, int height, int width, PixelFormat format, std::ptrdiff_t row_bytes)
         : view_{data, height, width, row_bytes, static_cast<rtseg_pixel_format>(format)} {}
 
-    // Rows without a gap between them.
+    // For rows without gaps.
     Image(const uint8_t* data, int height, int width, PixelFormat format)
         : Image(data, height, width, format, static_cast<std::ptrdiff_t>(width) * bytes_of(format)) {}
 
@@ -92,14 +92,14 @@ class Image {
     template <class Mat, class = std::enable_if_t<detail::IsMat<Mat>::value>>
     explicit Image(const Mat& mat) : Image(mat.data, mat.rows, mat.cols, format_of(mat), row_bytes_of(mat)) {}
 
-    // A part of the image, without a copy. Throws Error where it is not inside.
+    // A part of the image, without a copy. Throws Error unless it is inside the image.
     Image region(int top, int left, int height, int width) const {
         rtseg_image part{};
         require(rtseg_image_region(&view_, top, left, height, width, &part));
         return Image(part);
     }
 
-    // The same by a cv::Rect.
+    // The same for a cv::Rect.
     template <class Rect>
     auto region(const Rect& rect) const -> decltype(rect.y, rect.x, rect.height, rect.width, Image(*this)) {
         return region(rect.y, rect.x, rect.height, rect.width);
@@ -132,7 +132,7 @@ class Image {
     rtseg_image view_;
 };
 
-// A view of a label map that lies elsewhere: a byte for each pixel. It owns nothing; what it views is written to.
+// A view of a label map in other memory: one byte for each pixel. It owns nothing, and is written to.
 class LabelMap {
   public:
     LabelMap(uint8_t* data, int height, int width, std::ptrdiff_t row_bytes) : view_{data, height, width, row_bytes} {}
@@ -151,7 +151,7 @@ class LabelMap {
     rtseg_label_map view_;
 };
 
-// A view of an RGB or BGR image that is drawn to. It owns nothing.
+// A view of an RGB or BGR image to draw to. It owns nothing.
 class Canvas {
   public:
     Canvas(uint8_t* data, int height, int width, PixelFormat format, std::ptrdiff_t row_bytes)
@@ -175,12 +175,12 @@ class Canvas {
 
 struct ModelOptions {
     std::string backend;         // "openvino", "onnxruntime", "tensorrt", "tensorrt-rtx"; empty: by the kind of file
-    std::string backend_folder;  // where the backends lie; empty: beside the library
+    std::string backend_folder;  // the folder of the backends; empty: beside the library
     int threads = 0;             // most cores that the backend uses; 0 is all
     int parallel = 1;            // how many frames, of as many sessions, it runs at once on those cores
 };
 
-// A file of rtseg, verified and loaded. Immutable: any number of threads may use it. Copies share it.
+// A file of rtseg, verified and loaded. Immutable: any number of threads may use it. Copies share the same model.
 class Model {
   public:
     explicit Model(const std::string& path, const ModelOptions& options = {}) {
@@ -197,18 +197,18 @@ class Model {
         require(rtseg_model_get_info(opened, &info_));
     }
 
-    // What the model is. Its strings live as long as the model or a copy of it.
+    // Facts about the model. The strings live as long as the model or a copy of it.
     const rtseg_model_info& info() const noexcept { return info_; }
     int classes() const noexcept { return info_.classes; }
 
-    // Throws Error for a number that is no class.
+    // Throws Error for a number outside the classes.
     std::string class_name(int index) const {
         const char* const name = rtseg_model_class_name(model_.get(), index);
         if (name == nullptr) throw Error(RTSEG_STATUS_INVALID_ARGUMENT, rtseg_last_message());
         return name;
     }
 
-    // Throws Error for a name that is no class's.
+    // Throws Error for an unknown name.
     int class_index(const std::string& name) const {
         const int index = rtseg_model_class_index(model_.get(), name.c_str());
         if (index < 0) throw Error(RTSEG_STATUS_INVALID_ARGUMENT, rtseg_last_message());
@@ -222,7 +222,7 @@ class Model {
         return colour;
     }
 
-    // Lay the colours of the labels over an image. The canvas may be the image's own memory. opacity is from 0 to 1.
+    // Blend the class colours over an image. The canvas may be the image's own memory. opacity is from 0 to 1.
     void draw_overlay(const Image& image, const LabelMap& labels, const Canvas& canvas, double opacity = 0.5) const {
         require(rtseg_draw_overlay(model_.get(), &image.view(), &labels.view(), opacity, &canvas.view()));
     }
@@ -234,10 +234,10 @@ class Model {
     rtseg_model_info info_{};
 };
 
-// One thread's buffers around a model. It moves and is not copied.
+// One thread's buffers for a model. It can be moved but not copied.
 class Session {
   public:
-    // threads: most cores that preprocessing and tail use; 0 is as many as the model's.
+    // threads: most cores that preprocessing and postprocessing use; 0 is as many as the model's.
     explicit Session(const Model& model, int threads = 0) : model_(model) {
         rtseg_session_options given;
         rtseg_session_options_default(&given);
@@ -247,7 +247,7 @@ class Session {
         session_.reset(opened);
     }
 
-    // Label an image of any size; the label map has the same.
+    // Label an image of any size; the label map has the same size.
     void run(const Image& image, const LabelMap& labels) {
         require(rtseg_session_run(session_.get(), &image.view(), &labels.view()));
     }
@@ -257,7 +257,7 @@ class Session {
     void infer() { require(rtseg_session_infer(session_.get())); }
     void read_labels(const LabelMap& labels) { require(rtseg_session_read_labels(session_.get(), &labels.view())); }
 
-    // The network's input, and what it gave for the parts.
+    // The network's input, and its output for the parts.
     rtseg_tensor input() const { return tensor(rtseg_session_get_input); }
     rtseg_tensor output() const { return tensor(rtseg_session_get_output); }
 
