@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.build_outcomes import refusal_of
-from tests.conftest import Outcome
+from tests.conftest import Outcome, error_of
 
 Cli = Callable[..., Outcome]
 Refused = Callable[..., str]
@@ -25,7 +24,7 @@ def build_refused(
 
     def refused(*arguments: object) -> str:
         before = files_in(tmp_path)
-        message = refusal_of(cli("build", *arguments, "-o", tmp_path / "a.engine"))
+        message = error_of(cli("build", *arguments, "-o", tmp_path / "a.engine"))
         assert files_in(tmp_path) == before
         return message
 

@@ -14,7 +14,7 @@ import pytest
 
 from rtseg.artifacts.manifest import read_manifest
 from rtseg.runners.tensorrt.module import rtx_has_wheels
-from tests.cli.build_outcomes import notes_of, refusal_of
+from tests.conftest import error_of
 from tests.emulated_gpu.graphs import write_graph
 
 Refused = Callable[..., str]
@@ -44,7 +44,7 @@ def build_refused(cli: Cli, tmp_path: Path, files_in: Callable[[Path], list[str]
     """Run `rtseg build`, which has to fail and to leave no file; return its message."""
 
     def refused(*arguments: object) -> str:
-        message = refusal_of(cli("build", *arguments, "-o", tmp_path / "a.engine"))
+        message = error_of(cli("build", *arguments, "-o", tmp_path / "a.engine"))
         assert files_in(tmp_path) == []
         return message
 
@@ -64,7 +64,9 @@ def test_a_build_tells_precisions_and_account_and_how_to_look_into_the_engine(
     engine = tmp_path / "a.engine"
     told = cli("build", exported, *RTX, "--compute-capability", "8.9", "--precision", "fp16", "-o", engine)
     assert (told.code, told.out) == (0, f"{engine}\n")
-    shares, account, what, graph, bound, after = notes_of(told)
+    passes, form, shares, account, what, graph, bound, after = told.err.splitlines()
+    assert passes.startswith("graph passes: ") and passes.endswith(" MB")
+    assert form.endswith("has the form for a CPU; rtseg export --target tensorrt writes the one for GPUs")
     assert re.fullmatch(
         r"FP16 (\d+) of the \1 kernels that compute the graph's convolutions and matrix products, \d+ in all", shares
     )
@@ -234,7 +236,7 @@ def test_an_unknown_runtime_is_wrong_usage(misused: Refused, exported: Path) -> 
 
 def test_a_graph_is_not_kept_over_the_file_itself(cli: Cli, export_copy: Path) -> None:
     before = export_copy.read_bytes()
-    told = refusal_of(cli("build", export_copy, *RTX, "--keep-graph", export_copy))
+    told = error_of(cli("build", export_copy, *RTX, "--keep-graph", export_copy))
     assert told.startswith("the graph would overwrite") and export_copy.read_bytes() == before
 
 

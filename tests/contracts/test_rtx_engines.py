@@ -16,7 +16,7 @@ import pytest
 from rtseg.artifacts.manifest import read_manifest
 from rtseg.datasets.registry import class_spec
 from rtseg.engines import rtx_builder
-from rtseg.engines.building import build_engine
+from rtseg.engines.building import FORM_HINT, build_engine
 from rtseg.engines.cards import card_named
 from rtseg.engines.engine_cache import EngineCache
 from rtseg.engines.engine_file import BuiltEngine
@@ -45,6 +45,9 @@ CLASSES = 11
 SHIPPED = {"affnet-camvid": (), "affnet-streets": ("8.9",), "s2fpn18-camvid": ("12.0",)}
 """With what they are built for: one for all, as that takes five builds."""
 
+REWRITTEN = ("enet", "espnetv2")
+"""Of which passes save the most; all others are slow tests."""
+
 SIZES = ("512x512", "512x1024", "1024x2048")
 LARGE_PARAMETERS = 20e6
 PORTABLE = ("8.6", "8.9", "12.0", "12.1")
@@ -71,10 +74,10 @@ class NothingKept(EngineCache):
 
 
 def built(path: Path, precision: str, *capabilities: str, folder: Path, **options: object) -> BuiltEngine:
-    """Return a new engine."""
+    """Return a new engine, of the file's own graph unless rewrite is among the options."""
     folder.mkdir(parents=True, exist_ok=True)
     name = folder / f"{path.stem}.{precision}.{'-'.join(capabilities) or 'portable'}.engine"
-    settings: dict[str, Any] = {"cache": NothingKept(folder / "cache"), **options}
+    settings: dict[str, Any] = {"cache": NothingKept(folder / "cache"), "rewrite": False, **options}
     return build_engine(path, name, precision=precision, runtime=RTX, capabilities=capabilities, **settings)
 
 
@@ -143,6 +146,31 @@ def test_every_network_becomes_an_engine_in_fp32_and_fp16(name: str, tmp_path: P
         assert set(engine.proof.shares["weighted"]) <= {"fp32", precision}
         moved[precision] = engine.proof.shares["account"]["bytes"]
     assert moved["fp16"] < 0.8 * moved["fp32"]
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in REWRITTEN else pytest.param(name, marks=pytest.mark.slow) for name in network_names()]
+)
+def test_every_network_is_proven_after_the_passes_that_pay_and_moves_no_more(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"{name}.onnx"
+    export_onnx(network_with_random_weights(name, class_spec("camvid"), seed=1), SMALL, path, target="tensorrt")
+    plain, after = (
+        built(path, "fp16", "8.6", folder=tmp_path / str(rewrite), rewrite=rewrite) for rewrite in (False, True)
+    )
+    assert after.verdict.passed, after.verdict.sentence()
+    accounts = [engine.proof.shares["account"] for engine in (plain, after) if engine.proof.shares is not None]
+    moved = [account["bytes"] - account["repeated_bytes"] for account in accounts]
+    rewriting = after.manifest.details.rewriting
+    assert [rewriting["before"]["bytes"], rewriting["after"]["bytes"]] == moved
+    assert moved[1] <= moved[0]
+    assert [rewriting["before"]["kernels"], rewriting["after"]["kernels"]] == [entry["kernels"] for entry in accounts]
+    assert plain.manifest.details.rewriting == {}
+
+
+def test_turing_gets_the_passes_that_pay_there(small: Path, tmp_path: Path) -> None:
+    engine = built(small, "fp16", "7.5", folder=tmp_path, rewrite=True)
+    assert engine.verdict.passed, engine.verdict.sentence()
+    assert engine.manifest.details.rewriting["applied"]
 
 
 @pytest.mark.parametrize(("name", "capabilities"), SHIPPED.items())
@@ -354,9 +382,9 @@ def test_settings_that_do_nothing_find_the_engine_and_are_told_to_who_asked_for_
     engines = [built(small, "fp16", "8.6", folder=tmp_path, cache=cache, settings=settings) for settings in requests]
     assert all(engine.from_cache for engine in engines)
     details = [engine.manifest.details for engine in engines]
-    told = [[note.partition(" ")[0] for note in one.notes] for one in details]
+    told = [[note.partition(" ")[0] for note in one.notes if FORM_HINT not in note] for one in details]
     assert told == [["optimization_level"], [], ["tiling"]]
-    assert details[0].notes == ("optimization_level does nothing in TensorRT for RTX, which times no kernel",)
+    assert details[0].notes[1:] == ("optimization_level does nothing in TensorRT for RTX, which times no kernel",)
     assert [one.settings for one in details] == [settings.to_json() for settings in requests]
 
 
@@ -396,7 +424,7 @@ def test_without_a_runtime_named_the_machine_decides_and_says_why(
     small: Path, portable: Portable, cache: EngineCache, tmp_path: Path, no_tensorrt: None
 ) -> None:
     observer = Recorder()
-    engine = build_engine(small, tmp_path / "x.engine", precision="fp16", cache=cache, observer=observer)
+    engine = build_engine(small, tmp_path / "x.engine", precision="fp16", cache=cache, observer=observer, rewrite=False)
     assert engine.manifest.details.runtime == RTX
     assert engine.path.read_bytes() == portable.engine.path.read_bytes()
     assert re.fullmatch(r"TensorRT for RTX [\d.]+ builds it: TensorRT is not installed", observer.notes[0])
