@@ -20,6 +20,9 @@ from tests.emulated_gpu.graphs import write_graph
 Refused = Callable[..., str]
 Cli = Callable[..., Any]
 RTX = ("--runtime", "tensorrt-rtx")
+AS_IT_IS = "--no-rewrite"
+"""Choosing passes takes a build for each, and most tests are about something else."""
+
 AMPERE = (*RTX, "--compute-capability", "8.6")
 """One build instead of the five of a portable engine."""
 
@@ -88,7 +91,7 @@ def test_the_name_of_an_engine_says_release_and_gpus(cli: Cli, tmp_path: Path) -
 
 
 def test_a_compute_capability_chooses_tensorrt_for_rtx_by_itself(cli: Cli, exported: Path, tmp_path: Path) -> None:
-    told = cli("build", exported, "--compute-capability", "8.6", "-o", tmp_path / "a.engine", "--json")
+    told = cli("build", exported, AS_IT_IS, "--compute-capability", "8.6", "-o", tmp_path / "a.engine", "--json")
     facts = json.loads(told.out)
     assert facts["manifest"]["details"]["runtime"] == "tensorrt-rtx"
     assert facts["verdict"]["passed"] and facts["shares"]["account"]["kernels"] > 20
@@ -107,7 +110,7 @@ def test_without_a_runtime_the_command_says_which_it_took_and_why(
 
 def test_the_audit_tells_kernels_bytes_and_the_largest(cli: Cli, exported: Path, tmp_path: Path) -> None:
     engine = tmp_path / "a.engine"
-    cli("build", exported, *RTX, "--precision", "fp16", "-o", engine)
+    cli("build", exported, AS_IT_IS, *RTX, "--precision", "fp16", "-o", engine)
     account = json.loads(cli("audit", engine, "--json").out)["engine"]["account"]
     assert account["bytes"] == account["read_bytes"] + account["written_bytes"] + account["constant_bytes"]
     assert len(account["largest"]) == 10 and len(account["each"]) == account["kernels"]
@@ -137,8 +140,8 @@ def test_an_audit_against_another_engine_shows_both_accounts(
     cli: Cli, exported: Path, quantized: Path, tmp_path: Path
 ) -> None:
     half, int8 = tmp_path / "half.engine", tmp_path / "int8.engine"
-    cli("build", exported, "--compute-capability", "8.6", "--precision", "fp16", "-o", half)
-    told = cli("build", quantized, "--compute-capability", "8.6", "-o", int8)
+    cli("build", exported, AS_IT_IS, "--compute-capability", "8.6", "--precision", "fp16", "-o", half)
+    told = cli("build", quantized, AS_IT_IS, "--compute-capability", "8.6", "-o", int8)
     assert "INT8 convolutions write FP32 here" in told.err
     assert f"rtseg audit {int8} --against FP16.engine" in told.err
     text = cli("audit", int8, "--against", half).out
@@ -166,7 +169,7 @@ def test_an_engine_that_is_int8_is_not_the_fp16_that_is_expected(
     cli: Cli, refused: Refused, quantized: Path, tmp_path: Path
 ) -> None:
     engine = tmp_path / "a.engine"
-    cli("build", quantized, "--compute-capability", "8.6", "-o", engine)
+    cli("build", quantized, AS_IT_IS, "--compute-capability", "8.6", "-o", engine)
     told = refused("audit", engine, "--expect", "fp16", "--json")
     assert "fp16 was asked for, and the graph that was built has " in told and " in int8 (" in told
 
@@ -176,7 +179,7 @@ def test_the_layers_of_another_engine_are_no_proof_of_this_one(
 ) -> None:
     engines = [tmp_path / f"{precision}.engine" for precision in ("fp16", "fp32")]
     for engine in engines:
-        cli("build", exported, "--compute-capability", "8.6", "--precision", engine.stem, "-o", engine)
+        cli("build", exported, AS_IT_IS, "--compute-capability", "8.6", "--precision", engine.stem, "-o", engine)
     layers = [Path(f"{engine}.layers.json") for engine in engines]
     layers[0].write_bytes(layers[1].read_bytes())
     assert "does not match the manifest of" in refused("audit", engines[0])
@@ -193,7 +196,7 @@ def test_a_second_build_of_the_same_is_taken_from_the_cache(
     cli: Cli, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
-    command = ("build", exported, *RTX, "--compute-capability", "8.6", "-o")
+    command = ("build", exported, AS_IT_IS, *RTX, "--compute-capability", "8.6", "-o")
     first, second = (cli(*command, tmp_path / name) for name in ("a.engine", "b.engine"))
     assert "built in" in first.err and "built before, taken from the cache" in second.err
     digests = [read_manifest(tmp_path / name, kind="engine").sha256 for name in ("a.engine", "b.engine")]
