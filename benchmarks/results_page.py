@@ -207,6 +207,23 @@ def rtx_verdicts() -> str:
     return table(("precision", *capabilities), rows)
 
 
+def rtx_rewriting() -> str:
+    rows = []
+    for row in read("rtx-rewriting")["rows"]:
+        if row["resolution"] == "1024x2048":
+            sides = (row["before"], row["after"])
+            kernels, megabytes, macs = (
+                f"{form(sides[0])} → {form(sides[1])}"
+                for form in (
+                    lambda side: str(side["kernels"]),
+                    lambda side: f"{side['bytes'] / 1e6:.0f}",
+                    lambda side: f"{side['macs'] / 1e9:.1f}",
+                )
+            )
+            rows.append((row["network"], row["graph"], row["interface"], kernels, megabytes, macs))
+    return table(("network", "graph", "ends with", "kernels", "MB", "GMAC"), rows, words=3)
+
+
 def cpp_beside_python() -> str:
     rows = []
     for row in read("cpp-against-python-xeon-2cores")["rows"]:
@@ -272,6 +289,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "beside-pytorch": beside_pytorch,
     "papers-tables": papers_tables,
     "rtx-verdicts": rtx_verdicts,
+    "rtx-rewriting": rtx_rewriting,
     "cpp-beside-python": cpp_beside_python,
     "equal-labels": equal_labels,
     "calibration": calibration,

@@ -1,6 +1,6 @@
 """What rewriting saves: every network as TensorRT for RTX compiles it, as written, after the graph passes, in its form.
 
-    python benchmarks/rtx_rewriting.py --table engines/RTX.md       # all networks
+    python benchmarks/rtx_rewriting.py                              # all networks
     python benchmarks/rtx_rewriting.py --network affnet s2fpn18     # their rows anew; the others stay
 
 It needs `pip install '.[rtx]'`, and no GPU. Every network has random weights. Nothing is timed. A row is one graph in
@@ -19,7 +19,6 @@ import json
 import multiprocessing
 import os
 import platform
-import re
 import statistics
 import sys
 import tempfile
@@ -63,7 +62,6 @@ CAPABILITY = (8, 6)
 PRECISION = "fp16"
 WRITTEN, FORM = "as written", "its form"
 TARGET = "tensorrt"
-BEGIN, END = "<!-- rewriting-table -->", "<!-- /rewriting-table -->"
 
 
 class AsWritten(SegmentationNetwork):
@@ -185,7 +183,7 @@ def place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
 def ledger_text(rows: Sequence[Row]) -> str:
     """Return the ledger as JSON, a line for each row."""
     facts: dict[str, Any] = {
-        "command": "python benchmarks/rtx_rewriting.py --table engines/RTX.md",
+        "command": "python benchmarks/rtx_rewriting.py",
         "environment": {"architecture": platform.machine(), "tools": tool_versions()},
         "tensorrt_rtx": load_rtx("the ledger").__version__,
         "rtseg": __version__,
@@ -202,34 +200,9 @@ def ledger_text(rows: Sequence[Row]) -> str:
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
-def table_text(rows: Sequence[Row]) -> str:
-    """Return the rows at the largest size as a table in Markdown, with its markers."""
-    lines = [
-        "| network | graph | ends with | kernels | after the passes | MB | after | GMAC | after |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for row in sorted(rows, key=place_of):
-        if row["resolution"] == str(RESOLUTIONS[-1]):
-            before, after = row["before"], row["after"]
-            counts = [f"{before['kernels']}", f"{after['kernels']}"]
-            counts += [f"{side['bytes'] / 1e6:.0f}" for side in (before, after)]
-            counts += [f"{side['macs'] / 1e9:.1f}" for side in (before, after)]
-            lines.append(f"| {' | '.join([row['network'], row['graph'], row['interface'], *counts])} |")
-    return "\n".join([BEGIN, *lines, END])
-
-
-def with_table(page: str, rows: Sequence[Row]) -> str:
-    """Return a page with the table between its markers. Raises ValueError for a page without them."""
-    result, found = re.subn(f"{BEGIN}.*?{END}", lambda _: table_text(rows), page, flags=re.DOTALL)
-    if found != 1:
-        raise ValueError(f"the markers {BEGIN} and {END} are there {found} times")
-    return result
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--network", nargs="+", choices=network_names(), metavar="NAME", help="only these rows anew")
-    parser.add_argument("--table", type=Path, metavar="FILE.md", help="where the table is put")
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
     before = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.exists() else {}
@@ -250,9 +223,6 @@ def main() -> int:
             write_text_atomically(arguments.output, ledger_text(rows))
     for interface in INTERFACES:
         print(f"{interface}: the passes save {median_saved(rows, interface):.1%} of the bytes in the median")
-    if arguments.table:
-        page = arguments.table.read_text(encoding="utf-8")
-        write_text_atomically(arguments.table, with_table(page, rows))
     return int(failed)
 
 

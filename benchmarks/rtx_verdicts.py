@@ -91,6 +91,7 @@ def row_of(path: Path, precision: str, capability: str) -> Row:
                 runtime=RTX,
                 capabilities=[capability],
                 cache=EngineCache(Path(folder) / "cache"),
+                rewrite=False,  # rtx_rewriting.py is about what the passes change
                 keep_anyway=True,  # else an engine that nobody could judge would not be told from a proven one
             )
         except (EngineError, QuantizationError) as error:
