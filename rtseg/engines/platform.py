@@ -94,7 +94,7 @@ class TensorRtPlatform(Platform):
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {**asdict(self), "compute_capability": list(self.compute_capability)}
 
 
@@ -149,7 +149,7 @@ class RtxPlatform(Platform):
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "runtime": self.runtime,
             "tensorrt_rtx": self.release,
