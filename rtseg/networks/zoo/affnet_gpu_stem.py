@@ -62,7 +62,7 @@ class RearrangedInitialUnit(nn.Module):
 class FusedDownsampleUnit(nn.Module):
     """AFFNet's downsampling unit, for an input that is not negative, with convolutions only.
 
-    The depthwise convolution and the 1x1 after it have no activation between them, so they become one dense convolution.
+    The depthwise convolution and the 1x1 after it have no activation between them, so they are one dense convolution.
     The average is a depthwise convolution, which writes directly into the concatenation. The input is level times that
     of the trained unit, and the output is GAIN * level times that of the trained unit.
     """
