@@ -1,10 +1,10 @@
 """The exceptions rtseg raises on purpose.
 
-    RtsegError                     everything a user can cause and can mend
-    ├── SpecError                  a resolution, colour order, class list, ... that cannot be
+    RtsegError                     every error that a user can cause and mend
+    ├── SpecError                  an invalid resolution, colour order, class list, ...
     ├── UnknownNameError           a network, dataset, split or interface that does not exist
     ├── ArtifactError              a file rtseg wrote, or should have written
-    │   ├── ManifestError          the sidecar is missing, unreadable or tells of another file
+    │   ├── ManifestError          the sidecar is missing, unreadable or describes another file
     │   ├── OnnxError              not an ONNX file, or not one that keeps the canonical contract
     │   ├── CheckpointError        weights that cannot be read, or that belong to another network
     │   ├── EngineError            an engine that cannot be built, read or trusted
@@ -12,7 +12,7 @@
     ├── InputError                 pictures, labels and folders given by the user
     │   ├── ImageError             an image or video that cannot be read, or has the wrong shape
     │   └── DatasetError           a folder that lacks the layout, or labels outside the class range
-    ├── NetworkError               a user's own network that breaks the contract of networks
+    ├── NetworkError               a user's own network that does not meet the requirements
     ├── ParityError                an exported file that disagrees with the network it came from
     ├── RunnerError                a backend that refused to load or to run a graph
     │   └── CudaError              CUDA cannot be used, or one of its calls failed
@@ -22,9 +22,9 @@
     ├── AccuracyLossError          an artifact that lost more accuracy than was allowed
     └── MissingDependencyError     an optional package that is not installed
 
-Each message says what was wrong, what was got, what was expected and what to try. The command line
-prints it as one line, which ends with the error's page, and exits with 1. Anything else that escapes is a bug and
-keeps its traceback.
+Each message says what is wrong, what it got, what it expected and what to try. The command line prints it as one
+line, which ends with the error's page, and exits with 1. Any other exception that escapes is a bug and keeps its
+traceback.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class ArtifactError(RtsegError):
 
 
 class ManifestError(ArtifactError):
-    """The sidecar manifest is missing, unreadable or tells of another file."""
+    """The sidecar manifest is missing, unreadable or describes another file."""
 
 
 class OnnxError(ArtifactError):
@@ -129,8 +129,8 @@ class RunnerError(RtsegError):
 class CudaError(RunnerError):
     """CUDA cannot be used, or one of its calls failed.
 
-    doing says what was being done. name and code are CUDA's own, as CUDA_ERROR_OUT_OF_MEMORY and 2; code is None, and
-    name says in words what was met, where no call of CUDA answered.
+    doing says what was being done. name and code are CUDA's own, as CUDA_ERROR_OUT_OF_MEMORY and 2; code is None and
+    name is a phrase if no call of CUDA returned a code.
     """
 
     def __init__(

@@ -18,7 +18,7 @@ FORMAT = "rtseg-image-set/1"
 
 @dataclass(frozen=True)
 class ImageSet:
-    """The digests of some pictures by name. data names the dataset without its folder."""
+    """SHA-256 digests of the pixels of some pictures, by name. data names the dataset without its folder."""
 
     data: str
     split: str

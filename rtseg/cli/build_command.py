@@ -85,9 +85,9 @@ def build(
     in fp32 or fp16. Build fp16 from an FP32 or FP16 file, int8 from a file of rtseg quantize. For other ONNX files, run
     rtseg import-onnx first.
 
-    Beside the engine, rtseg writes its manifest and its layers (NAME.engine.layers.json). It takes an engine that was
-    built before from the cache. It prints the lower bound of a frame on the engine's cards, which is computed; rtseg
-    audit shows it for each card.
+    Beside the engine, rtseg writes its manifest and its layers (NAME.engine.layers.json). An engine that was
+    built before comes from the cache. The command also prints a computed lower bound of the time of one frame on the
+    engine's cards; rtseg audit shows it for each card.
 
     If the convolutions and matrix products were not built in the requested precision, the exit code is 1. Such an
     engine stays in the cache; it is written only with --keep-anyway.

@@ -25,10 +25,13 @@ from rtseg.pipeline.calibration_stage import DEFAULT_IMAGES, DEFAULT_PERCENTILE,
     "--method",
     type=click.Choice(("percentile", "minmax", "entropy", "mse")),
     default="percentile",
-    help="How thresholds are chosen.  [default: percentile]",
+    help="How the range of an activation is chosen.  [default: percentile]",
 )
 @click.option(
-    "--percentile", type=float, metavar="PERCENT", help=f"Share of values not clipped.  [default: {DEFAULT_PERCENTILE}]"
+    "--percentile",
+    type=float,
+    metavar="PERCENT",
+    help=f"Share of values that --method percentile does not clip.  [default: {DEFAULT_PERCENTILE}]",
 )
 @click.option("--set", "set_path", type=ANY_PATH, metavar="FILE", help="Use exactly the pictures of this image set.")
 @click.option("--save-set", type=ANY_PATH, metavar="FILE", help="Write the pictures used, as an image set.")

@@ -76,12 +76,13 @@ def quantize(
     The precision is explicit in the graph.
 
     For INT8, the command places QuantizeLinear and DequantizeLinear where the kernels of --target use them. They are
-    symmetric, with one scale for each channel of the weights. The rest stays FP32 in the file and becomes FP16 in an
-    engine. The command prints the share of the work that became INT8, and fails if there is none.
+    symmetric, with one scale for each channel of the weights. All other operators stay FP32 in the file and become
+    FP16 in an engine. The command prints the share of the multiply-accumulates that became INT8, and fails if nothing
+    did.
 
     With --max-drop, the command measures the drop of mIoU against FP32. If the drop is too large, it measures each
-    block of the network alone, and keeps the cheapest set of blocks that meets the limit out of INT8. If no set meets
-    it, nothing is written.
+    block of the network alone. It then leaves the cheapest set of blocks that meets the limit in floating point. If no
+    set meets it, nothing is written.
 
     \b
     Examples:

@@ -57,8 +57,9 @@ def validate(
 
     All pictures count in one confusion matrix, at the resolution of the labels. Void pixels do not count.
 
-    With --against, both files see the same pictures. The result shows the differences with 95 % intervals, thin classes
-    first, and the share of pixels on which the label maps agree, also near borders. images:DIR has no labels, so there
+    With --against, both files see the same pictures. The result shows the differences with 95 % intervals, and the
+    share of pixels on which the label maps agree, also near borders. Thin classes, most of whose pixels are near a
+    border, come first. images:DIR has no labels, so there
     only the agreement is measured. If the result misses --max-drop or --min-agreement, the exit code is 1.
 
     \b

@@ -48,7 +48,7 @@ class Kernel:
         return self.read + (self.constants or 0) + self.written
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "name": self.name,
             "kind": self.kind,

@@ -43,7 +43,7 @@ class LayerChange:
     after: LayerState | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return asdict(self)
 
 

@@ -46,7 +46,7 @@ class Compiler(ABC):
 
 
 def carried_over() -> Rewriter:
-    """Return a rewriter with the passes whose reasons also hold for TensorRT. It compiles nothing."""
+    """Return a rewriter with the graph passes that should also help TensorRT. It compiles nothing."""
     from rtseg.engines.rewriting.passes import carried_over_rewriter
 
     return carried_over_rewriter()

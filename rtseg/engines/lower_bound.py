@@ -67,7 +67,7 @@ class KernelBound:
         return _part(self.ms, self.measured_ms)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -88,7 +88,8 @@ class KernelBound:
 class LowerBound:
     """The lower bound of one frame of an engine on a card, kernel by kernel in launch order.
 
-    traffic_ms is the time of all listed bytes at the full bandwidth. measured_ms is the sum of a profile.
+    traffic_ms is the time to move the bytes of all tensors that all kernels list, at full bandwidth. measured_ms is the
+    sum of the layer times of a profile, None without one.
     """
 
     card: Card

@@ -18,7 +18,7 @@ PURPOSE = "building an engine"
 
 
 class Platform(ABC):
-    """What decides, beside graph and settings, which engine is built; a manifest records it."""
+    """The release and the GPUs that, with graph and settings, decide which engine is built. A manifest records them."""
 
     runtime: str
 
@@ -46,7 +46,7 @@ class Platform(ABC):
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
-        """Return everything that decides, as plain values."""
+        """Return every field that decides which engine is built, as plain values."""
 
     def default_name(self, graph: Path, precision: str) -> Path:
         """Return a path beside the graph whose name states precision and platform: NAME.int8.trt10.3.0-sm90.engine."""
@@ -94,7 +94,7 @@ class TensorRtPlatform(Platform):
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {**asdict(self), "compute_capability": list(self.compute_capability)}
 
 
@@ -149,7 +149,7 @@ class RtxPlatform(Platform):
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "runtime": self.runtime,
             "tensorrt_rtx": self.release,

@@ -21,7 +21,7 @@ class PrecisionProof:
     shares: Mapping[str, Any] | None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {"verdict": self.verdict.to_json(), "shares": self.shares}
 
 

@@ -61,7 +61,7 @@ class BuildSettings:
                 raise SpecError(f"unknown {name}", got=repr(getattr(self, name)), expected=f"one of {', '.join(known)}")
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return asdict(self)
 
     def replaced(self, changes: Mapping[str, Any]) -> BuildSettings:

@@ -25,7 +25,7 @@ class TensorRtCompiler(Compiler):
     def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
         """Return the file's graph, prepared for this release. Raises what compiler.ready_from raises.
 
-        rewrite applies the passes whose reasons also hold for TensorRT; they were never timed there.
+        If rewrite is true, the graph passes that should also help TensorRT are applied; none of them was timed with it.
         """
         form = form_for_release(self.platform.tensorrt)
         return ready_from(path, precision, form, rewriter=carried_over if rewrite else None)

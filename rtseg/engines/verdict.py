@@ -59,7 +59,7 @@ class EngineVerdict:
             raise EngineError(self.sentence())
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "request": self.request,
             "passed": self.passed,

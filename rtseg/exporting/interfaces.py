@@ -53,7 +53,7 @@ class LabelsInterface(NormalizingModule):
         self.threshold = threshold
 
     def forward(self, image: Tensor) -> Tensor:
-        """Return labels, uint8 (batch, height, width)."""
+        """Return labels, uint8 (batch, height, width), of a uint8 image (batch, height, width, 3)."""
         scores = self.scores(self.normalized(image.permute(0, 3, 1, 2)))
         if self.threshold is not None:
             return (scores > self.threshold).squeeze(1).to(torch.uint8)  # type: ignore[no-any-return]

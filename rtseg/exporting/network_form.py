@@ -1,8 +1,7 @@
-"""Which form of a network is exported for which target: the one place that decides it.
+"""Choose the form of a network that is exported for a target.
 
-A form has the logits of the network as written, up to rounding. What is fast on a CPU
-(SegmentationNetwork.for_inference) can be slow on a GPU, so the compilers of NVIDIA's GPUs get a form of their own
-(for_gpu).
+All forms give the logits of the network as written, up to rounding. The form that is fast on a CPU
+(SegmentationNetwork.for_inference) can be slow on a GPU, so NVIDIA's compilers get another form (for_gpu).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from rtseg.networks.spec import SegmentationNetwork
 from rtseg.specs import Resolution
 
 CPU_TARGET = "onnxruntime"
-"""Whose form an export has that names no target. OpenVINO is given the same."""
+"""The target of an export that names none. OpenVINO gets the same form."""
 
 GPU_TARGETS = frozenset({"tensorrt"})
 
@@ -24,7 +23,7 @@ def form_for(network: SegmentationNetwork, target: str, resolution: Resolution) 
 
 
 def written_for(network: SegmentationNetwork, target: str) -> str:
-    """Return "gpu" or "cpu", whichever form serves the target, or "" where one form of the network serves all."""
+    """Return "gpu" or "cpu", the form for the target, or "" if the network has one form for all targets."""
     own, default = type(network), SegmentationNetwork
     if own.for_inference is default.for_inference and own.for_gpu is default.for_gpu:
         return ""

@@ -162,7 +162,7 @@ class ParityReport:
             raise ParityError(f"{label} disagrees with {self.reference} on {entry.input}", got=got, expected=expected)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "reference": self.reference,
             "candidate": self.candidate,

@@ -45,7 +45,8 @@ class HostFrames(Frames):
     def bind(self, image: Pixels, *, overlay: float | None = None) -> FrameStep:
         """Return a step for frames of that image's size; the image is copied into it.
 
-        overlay is the opacity from 0 to 1 of an overlay that the step also makes. Raises ImageError and SpecError.
+        With overlay, an opacity from 0 to 1, the step also makes an overlay. Raises ImageError for an array that is not
+        a uint8 image, and SpecError for another opacity.
         """
         require_image(image)
         if overlay is not None:

@@ -112,7 +112,7 @@ class Frames(ABC):
     def bind(self, image: Pixels, *, overlay: float | None = None) -> FrameStep:
         """Return a step for frames of that image's size; the image is copied into it.
 
-        overlay is the opacity from 0 to 1 of an overlay that the step also makes. Raises ImageError and SpecError.
+        With overlay, an opacity from 0 to 1, the step also makes an overlay. Raises ImageError and SpecError.
         """
 
     @abstractmethod

@@ -26,7 +26,7 @@ class KeyReport:
     left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {**asdict(self), "renamed": dict(self.renamed)}
 
 

@@ -39,7 +39,7 @@ class PreparedNetwork:
     padding: int = PADDING
 
     def image_spec(self, resolution: Resolution) -> ImageSpec:
-        """Return the image contract at resolution. Raises SpecError if the strides do not fit."""
+        """Return the image contract at resolution. Raises SpecError unless its sides are multiples of the module's."""
         resolution.require_multiple_of(self.module.multiple, self.name)
         return ImageSpec.of(resolution, self.normalization, fit=self.fit, padding=self.padding)
 

@@ -63,7 +63,7 @@ class Reading:
 
 
 def is_counter(name: str) -> bool:
-    """Return whether nothing computes with the tensor of that name."""
+    """Return whether the tensor of that name is a counter that no computation uses."""
     return name.rpartition(".")[2] in COUNTERS
 
 

@@ -1,4 +1,4 @@
-"""What a network is: the module's contract, and the data beside it that says where it comes from."""
+"""The contract of a network's module, and the facts about the network with their sources."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class SegmentationNetwork(nn.Module, ABC):
 
     stride is the image's side over the logits' side. align_corners is the rule by which the network's
     paper upsamples the logits. backbone is torchvision's name of the classifier whose ImageNet
-    weights load_backbone takes, "" where there is none. auxiliary_heads is the name of the submodule
-    that training_logits alone uses and a checkpoint may leave out, "" where there is none.
+    weights load_backbone takes, "" if there is none. auxiliary_heads is the name of the submodule
+    that training_logits alone uses and a checkpoint may leave out, "" if there is none.
     """
 
     stride: int
@@ -29,7 +29,7 @@ class SegmentationNetwork(nn.Module, ABC):
 
     @property
     def multiple(self) -> int:
-        """What an image's sides have to be multiples of: the stride, unless a network needs more."""
+        """The number that an image's sides must be multiples of: the stride, unless a network needs more."""
         return self.stride
 
     @property
@@ -48,14 +48,14 @@ class SegmentationNetwork(nn.Module, ABC):
     def load_backbone(self, state: Mapping[str, Tensor]) -> None:
         """Copy the weights of torchvision's ImageNet classifier into the backbone.
 
-        Raises CheckpointError for the weights of another model, and where there is no such backbone.
+        Raises CheckpointError for the weights of another model, and if there is no such backbone.
         """
         raise CheckpointError(f"{type(self).__name__} has no backbone with ImageNet weights")
 
     def copy_backbone(self, other: SegmentationNetwork) -> None:
         """Copy the backbone of another network, which has it in `trunk` as this one has.
 
-        Raises CheckpointError where the two have not the same backbone.
+        Raises CheckpointError if the backbones differ.
         """
         ours, theirs = (getattr(network, "trunk", None) for network in (self, other))
         if not self.backbone or other.backbone != self.backbone or ours is None or theirs is None:
@@ -67,14 +67,14 @@ class SegmentationNetwork(nn.Module, ABC):
         ours.load_state_dict(theirs.state_dict())
 
     def for_inference(self) -> SegmentationNetwork:
-        """Return a network with the same logits up to rounding, for less work on a CPU; self where there is none.
+        """Return a network with the same logits up to rounding, for less work on a CPU; self if there is none.
 
         It is what gets exported. Its parameters are no longer those of a checkpoint.
         """
         return self
 
     def for_gpu(self, resolution: Resolution) -> SegmentationNetwork:
-        """Return a network with the same logits up to rounding, for a GPU's compiler; self where there is none.
+        """Return a network with the same logits up to rounding, for a GPU's compiler; self if there is none.
 
         It takes one picture at a time and, in general, no other size than the resolution. Its parameters are no longer
         those of a checkpoint.
@@ -97,10 +97,10 @@ class NetworkOption:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """The facts of a registered network. stated: what the paper says; inferred: what we chose.
+    """The facts of a registered network. stated lists what the paper says, inferred what we chose.
 
-    official_names maps the parameter names of the authors' own checkpoints to ours, and to None where
-    their code owns a layer that it never calls; a name it does not know stays as it is.
+    official_names maps the parameter names of the authors' own checkpoints to ours, and to None for a
+    layer that their code never calls; an unknown name stays unchanged.
     """
 
     name: str

@@ -27,7 +27,7 @@ class PaperClaim:
     options: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {**asdict(self), "options": dict(self.options)}
 
 

@@ -86,11 +86,12 @@ def export(
     holds the weights of a named network: a checkpoint of rtseg, or a file from torch.save or safetensors. entry is the
     place of the weights in such a file ("ema"), by default wherever they fit. Without checkpoint the weights are
     random, drawn with seed. head is the name or index of the output with the logits, if several outputs of your own
-    network could be; threshold is that of its single channel for two classes, by default 0.5 for probabilities, else 0.
-    normalization, fit and padding describe how its pictures were prepared, by default as its module states, else
-    ImageNet's numbers and stretched. classes are by default the checkpoint's, else Cityscapes'. interface is "logits"
-    (at the head's stride), "scores" (full resolution) or "labels" (uint8 in and out). target is the runtime that the
-    network is written for, if it has a special form for it: "tensorrt" for engines, else "onnxruntime" or "openvino".
+    network could be that. threshold is that of its single channel for two classes, by default 0.5 for probabilities,
+    else 0. normalization, fit and padding describe how its pictures were prepared: by default as its module states,
+    else with ImageNet's mean and std, and stretched. classes are by default the checkpoint's, else Cityscapes'.
+    interface is "logits" (at the head's stride), "scores" (full resolution) or "labels" (uint8 in and out). target is
+    the runtime that the network is written for, if it has a special form for it: "tensorrt" for engines, else
+    "onnxruntime" or "openvino".
     The comparison runs on a random input and on `images` pictures of data. output is by default
     NETWORK-CLASSES-HxW.onnx in the current folder, .gpu.onnx for the form for GPUs.
 
@@ -142,10 +143,11 @@ def import_onnx(
     """Write the canonical form of another exporter's ONNX file, after checking that ONNX Runtime agrees on both.
 
     Size, interface and stride are read from the graph; labels and masks at its end are removed. The graph does not show
-    classes, normalization, align_corners, and fit and padding of ImageSpec. resolution is for a graph of open size,
-    head the name or index of the output with the class scores if several could be, threshold that of a single channel
-    (by default a mask's own, else 0.5 or 0, by measurement). A file of rtseg without its manifest needs none of them.
-    output is by default NAME.canonical.onnx beside source.
+    classes, normalization, align_corners, or fit and padding of ImageSpec, so pass them. resolution sets the size of a
+    graph whose height and width are open. head is the name or index of the output with the class scores, if several
+    outputs could be. threshold is that of a single channel: by default the mask's own, else 0.5 for probabilities and 0
+    for logits, by measurement. A file of rtseg without its manifest needs none of these arguments. output is by default
+    NAME.canonical.onnx beside source.
 
     Raises MissingDependencyError, OnnxError, NetworkError if several outputs could be the scores, SpecError with the
     options that are missing, ParityError, RunnerError and WriteError.

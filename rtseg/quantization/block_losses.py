@@ -35,7 +35,7 @@ class BlockLoss:
         return self.drop if self.drop is not None else (1 - self.agreement) * 100
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "block": self.block.name,
             "operators": sorted(self.block.operators),
@@ -58,7 +58,7 @@ class Sensitivity:
     target: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "target": self.target,
             "pictures": self.pictures,

@@ -21,11 +21,12 @@ class Block:
 
 
 def blocks_of(operators: Collection[str], macs: Mapping[str, int], *, count: int = DEFAULT_COUNT) -> tuple[Block, ...]:
-    """Return the operators in at least count blocks, or each alone; blocks are in the order of their first operators.
+    """Return the operators in at least count blocks, or one block each if there are fewer operators.
 
-    Operator names must be unique, and module paths as the exporter writes them (/network/unit1/conv/Conv). At first all
-    operators form one block. The block with the most MACs is split into its modules until there are count blocks, so
-    that no block is much more expensive to keep out of INT8 than the others. A name without a path is a module.
+    Blocks are in the order of their first operators. Operator names must be unique, and be module paths as the exporter
+    writes them (/network/unit1/conv/Conv); a name without a path counts as a module. At first all operators form one
+    block. The block with the most MACs is split into its modules until there are count blocks, so that no block is much
+    more expensive to keep out of INT8 than the others.
     """
     groups: list[tuple[ModulePath, list[str]]] = [((), list(operators))] if operators else []
     while len(groups) < count:

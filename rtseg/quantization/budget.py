@@ -41,7 +41,7 @@ class BlockChoice:
         return _operators(self.kept)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "kept": [entry.to_json() for entry in self.kept],
             "predicted_drop_points": self.predicted,

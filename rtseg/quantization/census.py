@@ -43,7 +43,7 @@ class Census:
         return self.macs["int8"] / (sum(self.macs.values()) or 1)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {
             "operators": dict(self.operators),
             "macs": dict(self.macs),

@@ -16,7 +16,10 @@ from rtseg.quantization.shared_rules import ACTIVATIONS, behind_activation, why_
 
 
 def tensorrt_placement(view: GraphView, excluded: Collection[str]) -> Placement:
-    """Return the plan: convolutions first, then the operators between them, from the output backwards."""
+    """Return the tensors that get Q/DQ pairs for TensorRT. excluded names operators that stay in floating point.
+
+    Convolutions are decided first, then the operators between them, from the output backwards.
+    """
     return _Plan(view, frozenset(excluded)).result()
 
 

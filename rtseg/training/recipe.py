@@ -105,7 +105,7 @@ class TrainingRecipe:
         return PatchGrid.parse(self.patches) if self.patches else None
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the fields as plain values that the json module can write."""
         return {**asdict(self), "options": dict(self.options)}
 
     def replaced(self, changes: Mapping[str, Any]) -> TrainingRecipe:

@@ -1,1 +1,1 @@
-"""Graphs written for the compiler that builds them: exact passes, and which of them pay."""
+"""Exact graph passes that rewrite a graph for its compiler, and the choice of those that lower its cost."""

@@ -1,7 +1,8 @@
-"""An average pool in front of a Concat as a depthwise convolution, which writes into its place in it.
+"""Replace an average pool in front of a Concat by a depthwise convolution, which writes directly into the Concat.
 
-The weights are a power of two, and a division does the rest on the convolution's way out: FP16 holds 1/9, or 1.125
-times 1/1.125, only to 0.03 %, always to one side, which made AFFNet's error 1.3 times as large; 1/8 and 1.125 it has.
+The weights are a power of two, and a division in the convolution's epilogue does the rest. FP16 represents 1/8 and
+1.125 exactly, but 1/9, or 1.125 times 1/1.125, only to 0.03 % and always on one side, which made AFFNet's error 1.3
+times as large.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from rtseg.graphs.view import GraphView, attribute
 def average_pools_as_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write AveragePools that a Concat reads as depthwise convolutions with equal weights, and a division.
 
-    Where every average divides by the same number: no value is padded, or padding counts, and none reaches past it.
+    Only if every average divides by the same number: there is no padding, or padding counts and no window reaches past
+    it.
     """
     change = GraphChange(model)
     for node in change.view.nodes:

@@ -1,10 +1,11 @@
-"""Means and maxima of a map on a view of it whose last axis is the channels.
+"""Compute means and maxima of a map on a view of it whose last axis is the channels.
 
-The compiler keeps its maps with the channels last. A reduction of the view that is so written is a kernel that reads
-the map as it lies, and two reductions of one view share it; in NCHW each is a kernel, or several. A large map is
-reduced in two steps, that of 64 parts first: one result a channel is too few for a card's many processors.
+The compiler stores maps with the channels last. A reduction of such a view is one kernel that reads the map as it is
+stored, and two reductions of one view share a kernel; in NCHW each takes one kernel or several. A large map is reduced
+in two steps, first in up to 64 parts, because one result for each channel does not occupy all of a card's processors.
 
-Three passes, because what pays differs from network to network: over rows and columns, over either, over the channels.
+There are three passes, because the gain differs between networks: over rows and columns, over one of them, and over
+the channels.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ REDUCTIONS = {
     "GlobalMaxPool": "ReduceMax",
 }
 IN_ONE_STEP = 2048
-"""Values that one step reduces: FP16 may sum so many (fp16_rules), and a second step for fewer is a kernel more."""
+"""Most values that one step reduces: FP16 may sum so many (fp16_rules), and for fewer a second step adds a kernel."""
 
 PARTS = 64
-"""At most so many parts has a map that is reduced in two steps."""
+"""Most parts of a map that is reduced in two steps."""
 
 _VIEWS = frozenset({"Transpose", "Reshape", *REDUCTIONS})
 """What makes a map a view, or so small that its order is nothing. Our own views are among them."""
@@ -49,7 +50,7 @@ def _rewritten(model: onnx.ModelProto, *, over: Collection[Axes]) -> onnx.ModelP
 
 
 def _reduced(view: GraphView, node: onnx.NodeProto) -> Axes:
-    """Return over which axes of an NCHW map the node reduces; none where it does something else."""
+    """Return the axes of an NCHW map over which the node reduces; empty if it is no such reduction."""
     if node.op_type not in REDUCTIONS or len(view.shape(node.input[0])) != 4:
         return ()
     source = view.producer(node.input[0])
@@ -82,7 +83,7 @@ def _reduce(change: GraphChange, node: onnx.NodeProto, axes: Axes) -> None:
 
 
 def _parts(pixels: int) -> int:
-    """Return into how many equal parts a map of so many pixels is cut; 1 for a small one, and where none fit."""
+    """Return the number of equal parts that a map of so many pixels is cut into; 1 if it is small or none fits."""
     if pixels <= IN_ONE_STEP:
         return 1
     return next(parts for parts in range(PARTS, 0, -1) if pixels % parts == 0)

@@ -1,8 +1,8 @@
-"""Which passes a graph is rewritten by: those that pay, by the account of what the compiler makes of it.
+"""Choose the passes that lower the cost of a graph as the compiler builds it.
 
-The passes are tried one after the other on what the earlier ones left. One that does not lower the price is dropped,
-and so is one after which more bytes move than in the graph as it came. As one pass can make the place for another, all
-are tried a second time.
+The passes are tried one after the other, each on the result of the earlier ones. A pass is dropped if it does not lower
+the price, or if more bytes move after it than in the original graph. One pass can make another applicable, so all are
+tried a second time.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.errors import EngineError
 
 Judge = Callable[[onnx.ModelProto], Cost]
-"""Gives what a graph costs. Raises EngineError where the compiler refuses the graph."""
+"""Returns the cost of a graph. Raises EngineError if the compiler refuses the graph."""
 
 ROUNDS = 2
-"""Times that all passes are tried."""
+"""How often all passes are tried."""
 
 MOST_TIMES = 8
-"""Times that one pass is applied to its own result."""
+"""How often at most one pass is applied to its own result."""
 
 
 @dataclass(frozen=True)
 class AppliedPass:
-    """A pass that was applied, and the cost that it saved; None where nothing was compiled."""
+    """A pass that was applied, and the cost that it saved; None if nothing was compiled."""
 
     name: str
     saved: Cost | None = None
@@ -37,7 +37,7 @@ class AppliedPass:
 
 @dataclass(frozen=True)
 class Rewriting:
-    """A graph after its passes: which were applied, in order, which did not pay, and the costs where counted."""
+    """A graph after its passes: the applied ones in order, the dropped ones, and the costs if they were counted."""
 
     model: onnx.ModelProto
     applied: tuple[AppliedPass, ...] = ()
@@ -56,13 +56,13 @@ class Rewriting:
 
 
 Rewriter = Callable[[onnx.ModelProto], Rewriting]
-"""What puts a graph through the passes that serve a compiler."""
+"""Applies the passes for one compiler to a graph."""
 
 
 def repeated(model: onnx.ModelProto, passes: Sequence[GraphPass], told: Mapping[str, Any]) -> Rewriting:
     """Return the rewriting of the graph that to_json described, without compiling anything.
 
-    Raises KeyError and TypeError for what is no such description.
+    Raises KeyError and TypeError for anything that is not such a description.
     """
     by_name = {entry.name: entry for entry in passes}
     applied = tuple(AppliedPass(entry["name"], _cost_of(entry["saved"])) for entry in told["applied"])
@@ -72,7 +72,7 @@ def repeated(model: onnx.ModelProto, passes: Sequence[GraphPass], told: Mapping[
 
 
 def rewritten(model: onnx.ModelProto, passes: Sequence[GraphPass]) -> Rewriting:
-    """Return the graph after every pass that finds a place in it. Nothing is compiled."""
+    """Return the graph after every pass that applies to it. Nothing is compiled."""
     applied = []
     for entry in passes:
         changed = _exhausted(model, entry)
@@ -83,9 +83,9 @@ def rewritten(model: onnx.ModelProto, passes: Sequence[GraphPass]) -> Rewriting:
 
 
 def rewritten_where_it_pays(model: onnx.ModelProto, passes: Sequence[GraphPass], judge: Judge) -> Rewriting:
-    """Return the graph after the passes that lower its price. All together they add no byte.
+    """Return the graph after the passes that lower its price. Together they never move more bytes than the original.
 
-    Raises EngineError where the compiler refuses the graph as it is. A pass whose result it refuses is dropped.
+    Raises EngineError if the compiler refuses the original graph. A pass whose result it refuses is dropped.
     """
     before = cost = judge(model)
     applied: list[AppliedPass] = []
@@ -112,7 +112,7 @@ def rewritten_where_it_pays(model: onnx.ModelProto, passes: Sequence[GraphPass],
 
 
 def _exhausted(model: onnx.ModelProto, entry: GraphPass) -> onnx.ModelProto:
-    """Return the model after the pass has been applied to its own result until it finds nothing more."""
+    """Return the model after the pass has been applied to its own result until nothing changes."""
     for _ in range(MOST_TIMES):
         changed = entry.rewrite(model)
         if changed is model:

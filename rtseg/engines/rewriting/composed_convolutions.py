@@ -1,4 +1,4 @@
-"""Two convolutions with nothing between them as one, where that saves more than the arithmetic that it adds."""
+"""Merge two convolutions with nothing between them, if that saves more than the arithmetic that it adds."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _BYTES_A_VALUE = 2
 
 
 def composed_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write a 1x1 or depthwise convolution and the 1x1 convolution that alone reads it as one, of dense weights.
+    """Merge a 1x1 or depthwise convolution and the 1x1 convolution that is its only reader into one with dense weights.
 
-    Only where the map between them, which is neither written nor read any more, is worth more than the multiplications
-    that come in for it, by the exchange rate of cost.py.
+    Only if the bytes of the map between them, which is no longer written and read, cost more than the added
+    multiplications, by the exchange rate of cost.py.
     """
     change = GraphChange(model)
     taken: set[str] = set()

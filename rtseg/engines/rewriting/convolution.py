@@ -1,4 +1,4 @@
-"""A convolution of a graph as numbers: its weights in float64, how it walks, and its copy with others."""
+"""A convolution with constant weights: its weights in float64, its strides and pads, and copies with other weights."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
 CHANNELS_TOGETHER = 8
-"""A map's channels are padded to a multiple of this, and one in a Concat begins at one (seen with 1.7.1)."""
+"""The compiler pads a map's channels to a multiple of this; parts of a Concat begin at multiples (seen with 1.7.1)."""
 
 PRODUCT_CHANNELS = 256
-"""From so many channels in and out a 1x1 convolution is compiled as a matrix product (seen with 1.7.1)."""
+"""From this number of channels in and out, a 1x1 convolution is compiled as a matrix product (seen with 1.7.1)."""
 
 
 @dataclass(frozen=True)
@@ -38,33 +38,33 @@ class Convolution:
 
     @property
     def is_pointwise(self) -> bool:
-        """Whether each value comes from one place of the map: 1x1, nothing padded, in one group. It may stride."""
+        """Whether it is a 1x1 convolution without padding, in one group. It may have strides."""
         return self.kernel == (1, 1) and not any(self.pads) and self.group == 1
 
     @property
     def is_product(self) -> bool:
-        """Whether TensorRT for RTX 1.7 makes a matrix product of it, which reads no map from within a Concat."""
+        """Whether TensorRT for RTX 1.7 compiles it as a matrix product, which cannot read from within a Concat."""
         outputs, inputs = self.weight.shape[:2]
         return self.is_pointwise and self.strides == (1, 1) and min(outputs, inputs) >= PRODUCT_CHANNELS
 
     @property
     def is_depthwise(self) -> bool:
-        """Whether each channel is computed from the same one."""
+        """Whether each output channel is computed from the input channel of the same index."""
         return self.weight.shape[:2] == (self.group, 1)
 
     @property
     def walks_as(self) -> tuple[tuple[int, ...], ...]:
-        """Everything but the numbers and the group."""
+        """Kernel size, strides, pads and so on: everything except weights, bias and group."""
         return self.kernel, self.strides, self.pads, self.dilations
 
     def scaled(self, by: Affine) -> Convolution:
-        """Return the convolution and the affine behind it as one."""
+        """Return one convolution that computes this one and the affine after it."""
         weight = self.weight * by.scale[:, None, None, None]
         return replace(self, weight=weight, bias=self.bias * by.scale + by.shift)
 
 
 def convolution_of(view: GraphView, node: onnx.NodeProto | None) -> Convolution | None:
-    """Return a Conv over maps with constant weights; None for any other node, and for one that pads by itself."""
+    """Return a Conv over maps with constant weights; None for any other node, and for automatic padding."""
     if node is None or node.op_type != "Conv" or not all(view.is_constant(name) for name in node.input[1:] if name):
         return None
     if attribute(node, "auto_pad", b"NOTSET") != b"NOTSET" or not is_map(view, node.output[0]):
@@ -87,12 +87,12 @@ def pointwise(weight: NDArray[np.float64], bias: NDArray[np.float64]) -> Convolu
 
 
 def add_convolution(change: GraphChange, source: str, like: str, convolution: Convolution, wanted: str) -> str:
-    """Add a convolution of the tensor source in the type of the tensor like; return the name of what it computes."""
+    """Add a convolution of the tensor source in the type of the tensor like; return the name of its result."""
     return change.add("Conv", _inputs(change, source, like, convolution, wanted), wanted, **_attributes(convolution))
 
 
 def define_convolution(change: GraphChange, tensor: str, source: str, convolution: Convolution) -> None:
-    """Let a convolution of source compute a tensor that the graph has, in the type which that has."""
+    """Compute a tensor that the graph already has, in its type, by a convolution of source."""
     change.define(tensor, "Conv", _inputs(change, source, tensor, convolution, tensor), **_attributes(convolution))
 
 

@@ -1,4 +1,4 @@
-"""A 1x1 convolution behind a Resize that enlarges, computed before it: fewer places, fewer channels to enlarge."""
+"""Compute a 1x1 convolution before the Resize that enlarges its input: fewer pixels, and fewer channels to enlarge."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rtseg.graphs.view import GraphView, attribute
 def convolutions_before_resize(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write conv(resize(x)) as resize(conv(x)), and conv(concat(a, resize(b))) as conv(a) + resize(conv(b)).
 
-    For 1x1 convolutions with stride 1 and Resizes, linear or nearest, that enlarge and that nobody else reads: their
-    weights add up to one, so the bias may stay with the convolution. Behind a Concat only where fewer
-    channels come out than were enlarged, or as many at the end of the graph, whose kernel takes in the sum.
+    For 1x1 convolutions with stride 1, and linear or nearest Resizes that enlarge and have no other reader. The weights
+    of such a Resize add up to one, so the bias stays with the convolution. After a Concat only if fewer channels come
+    out than were enlarged, or as many at the end of the graph, where the kernel of the Resize also computes the sum.
     """
     change = GraphChange(model)
     for node in change.view.nodes:
@@ -41,7 +41,7 @@ def convolutions_before_resize(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _own_resize(view: GraphView, tensor: str) -> MapResize | None:
-    """Return the Resize that computes the tensor, where it enlarges and has one reader alone."""
+    """Return the Resize that computes the tensor, if it enlarges and has only one reader; else None."""
     resize = resize_of(view, view.producer(tensor))
     return resize if resize is not None and resize.enlarges and sole_reader(view, tensor) is not None else None
 

@@ -1,4 +1,4 @@
-"""What a graph costs as TensorRT for RTX compiles it: kernels, bytes and multiply-accumulates, and one price of all."""
+"""The cost of a graph as TensorRT for RTX compiles it: kernels, bytes, multiply-accumulates, and one price of all."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from rtseg.graphs.view import GraphView, attribute, node_name
 from rtseg.runners.tensorrt.module import TensorRtRtx
 
 BYTES_A_KERNEL = 1_000_000
-"""What a card moves in the one or two microseconds that a kernel takes to begin and to end, at 500 to 1000 GB/s."""
+"""Bytes that a card moves in the one or two microseconds that a kernel takes to start and end, at 500 to 1000 GB/s."""
 
 BYTES_A_MAC = 0.02
-"""What a card moves while it multiplies once: 2 operations at 70 to 165 TFLOPS beside 936 to 1010 GB/s (RTX 3090,
-RTX 4090), between 0.012 and 0.026."""
+"""Bytes that a card moves in the time of one multiply-accumulate: 2 operations at 70 to 165 TFLOPS beside 936 to
+1010 GB/s (RTX 3090, RTX 4090), between 0.012 and 0.026."""
 
 
 TENSOR_CORE_CHANNELS = 8
-"""A tensor core multiplies so many channels at once, or none of them."""
+"""A tensor core multiplies this number of channels at once."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a graph costs as it is compiled.
+    """The cost of a compiled graph.
 
-    kernels: how many it launches. bytes: what they read and write; what one kernel lists twice counts once. macs: the
-    multiply-accumulates of the graph. core_macs: the same with the channels of each convolution that is not grouped
-    filled up to what a tensor core takes.
+    kernels is the number of launches. bytes is what they read and write; a tensor that a kernel lists twice counts
+    once. macs are the multiply-accumulates of the graph. core_macs are the same, with the channels of each convolution
+    that is not grouped rounded up to what a tensor core takes.
     """
 
     kernels: int
@@ -46,17 +46,17 @@ class Cost:
 
     @property
     def price(self) -> float:
-        """Kernels, bytes and core_macs as bytes. It orders two graphs, and is no time."""
+        """Kernels, bytes and core_macs, converted to bytes. It compares two graphs; it is not a time."""
         return self.bytes + BYTES_A_KERNEL * self.kernels + BYTES_A_MAC * self.core_macs
 
     def __sub__(self, other: Cost) -> Cost:
-        """Return what this costs more than the other."""
+        """Return the difference of the costs."""
         mine, theirs = asdict(self), asdict(other)
         return Cost(**{key: mine[key] - theirs[key] for key in mine})
 
 
 def compiled_cost(trt: TensorRtRtx, model: onnx.ModelProto, precision: str, capability: Capability) -> Cost:
-    """Return what the graph costs, lowered to that precision and compiled for that compute capability alone.
+    """Return the cost of the graph, lowered to that precision and compiled for that compute capability alone.
 
     Raises what lower and build_rtx raise.
     """
@@ -72,7 +72,7 @@ def compiled_cost(trt: TensorRtRtx, model: onnx.ModelProto, precision: str, capa
 
 
 def _filled(view: GraphView, node: onnx.NodeProto) -> float:
-    """Return how many times as many channels a tensor core multiplies as the operator has."""
+    """Return the ratio of the channels that a tensor core multiplies to those that the operator has."""
     if node.op_type != "Conv" or attribute(node, "group", 1) != 1:
         return 1
     channels = view.shape(node.input[1])[:2]

@@ -1,4 +1,4 @@
-"""Linear Resizes in a sum, written as Gathers and weights: of the native ones the compiler takes one into a kernel."""
+"""Write linear Resizes in a sum as Gathers and weights: the compiler fuses only one native Resize into a kernel."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ COORDINATES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"
 
 
 def gathered_resizes(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write the linear Resizes of a sum of several as two Gathers, two weights and an Add for each side that changes.
+    """Write several linear Resizes of a sum as two Gathers, two weights and an Add for each side that changes.
 
-    By the formulas that ONNX states for the coordinates half_pixel, pytorch_half_pixel, align_corners and asymmetric,
-    for Resizes that nobody else reads. A sum with a convolution's result is left: the kernel of that adds up all.
+    The formulas are ONNX's for the coordinates half_pixel, pytorch_half_pixel, align_corners and asymmetric. The
+    Resizes must have no other reader. A sum with a convolution's result is left: the convolution's kernel computes the
+    whole sum.
     """
     change = GraphChange(model)
     for root in sums(change.view):
@@ -39,7 +40,7 @@ def gathered_resizes(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _is_convolved(view: GraphView, term: str) -> bool:
-    """Return whether a term is what a convolution gives, or the ReLU behind it, for this sum alone."""
+    """Return whether a term is the result of a convolution, or of the ReLU after it, and only this sum reads it."""
     maker = view.producer(term) if sole_reader(view, term) is not None else None
     if maker is not None and maker.op_type in ("Relu", "Clip"):
         return _is_convolved(view, maker.input[0])
@@ -69,7 +70,7 @@ def _gather(change: GraphChange, result: str, resize: MapResize) -> None:
 def places(
     before: int, after: int, scale: float, coordinates: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return for each place of the new side the two of the old between which it lies, and the share of the second.
+    """Return for each position of the new side the two of the old side around it, and the weight of the second.
 
     coordinates is the name of ONNX's coordinate_transformation_mode.
     """

@@ -1,4 +1,4 @@
-"""What a graph pass is."""
+"""The type of a graph pass."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import onnx
 class GraphPass:
     """An exact rewriting of a static graph, for float32 and float16.
 
-    rewrite returns a changed copy that computes the same up to rounding, or the model itself where it has no place; it
-    raises nothing. Applied to its own result it may find more. saves says in words what it saves. carries_over: the
-    reasons hold for TensorRT too, whose kernels nobody counts before they are built on a GPU.
+    rewrite returns a changed copy that computes the same up to rounding, or the model itself if the pass does not
+    apply. It raises nothing. Applied to its own result it may find more. saves is a phrase that says what it saves.
+    carries_over is True if the pass should also help TensorRT, whose kernels cannot be counted without a build on a
+    GPU.
     """
 
     name: str

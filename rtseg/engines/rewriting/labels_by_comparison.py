@@ -1,8 +1,8 @@
-"""The class of each pixel by comparisons, in the kernel that enlarges the scores.
+"""Compute the class of each pixel by comparisons, in the kernel that enlarges the scores.
 
-A compiler makes an ArgMax a kernel of its own, which reads the scores of all classes at full size from memory. Written
-as one comparison a class it is pointwise, and with the enlargement written as Gathers so is all from the small scores
-to the labels: the enlarged scores never reach memory.
+A compiler gives an ArgMax a separate kernel, which reads the scores of all classes at full size from memory. One
+comparison for each class is pointwise instead. If the enlargement is written as Gathers, everything from the small
+scores to the labels is pointwise, and the enlarged scores never reach memory.
 
     ArgMax(Resize(s))      best, label = s[0], 0; for each class: label = where(s[c] > best, c, label); best = max
 """
@@ -19,7 +19,7 @@ from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import attribute
 
 MAX_CLASSES = 64
-"""Each class is five operators more. Cityscapes has 19, COCO-Stuff 171: nobody has counted what those compile to."""
+"""Most classes. Each adds five operators. Cityscapes has 19, COCO-Stuff 171: kernels for so many were never counted."""
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
@@ -33,7 +33,7 @@ def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _is_found(change: GraphChange, node: onnx.NodeProto) -> bool:
-    """Return whether the node gives the first greatest of a few channels of a map."""
+    """Return whether the node is an ArgMax over a few channels of a map that returns the first maximum."""
     view = change.view
     if node.op_type != "ArgMax" or attribute(node, "select_last_index", 0):
         return False
@@ -74,9 +74,9 @@ def _compare(change: GraphChange, node: onnx.NodeProto) -> None:
 
 
 def _enlarged(change: GraphChange, tensor: str) -> str:
-    """Return half the tensor, as Gathers compute it; itself where it is not the result of a linear Resize.
+    """Return half the tensor, computed by Gathers; the tensor itself if it is not the result of a linear Resize.
 
-    Half of it has the same greatest channel, and no difference of two halves is beyond FP16.
+    Half the scores have the same greatest channel, and no difference of two halves overflows FP16.
     """
     node = change.view.producer(tensor)
     taps = spatial_taps(change.view, node) if node is not None else None
@@ -92,7 +92,8 @@ def _enlarged(change: GraphChange, tensor: str) -> str:
 def _along(change: GraphChange, tensor: str, taps: Taps, axis: int, kind: np.dtype[np.generic], name: str) -> str:
     """Return near + (far - near) * share of a tensor along one axis, share at most 1/2.
 
-    In FP16 that errs less than near * (1 - share) + far * share: what is rounded before the sum is small.
+    In FP16 the error is smaller than that of near * (1 - share) + far * share: only a small term is rounded before the
+    sum.
     """
     is_second_nearer = taps.share > 0.5
     near = np.where(is_second_nearer, taps.second, taps.first)

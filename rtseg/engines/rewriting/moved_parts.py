@@ -1,4 +1,4 @@
-"""What a Concat joins of a Resize or a Slice: kept from being one kernel with it, which would copy all other parts."""
+"""Keep a Resize or Slice from fusing with the Concat that reads it: that kernel would copy all other parts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
 MOVING = frozenset({"Resize", "Slice", "Pad", "Expand", "Gather", "Tile"})
-"""Operators that move values about; the compiler joins them with a Concat in one kernel that writes all parts anew."""
+"""Operators that only move values. The compiler fuses them with a Concat into one kernel that copies all parts."""
 
 
 def moved_parts(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Put arithmetic that changes nothing behind what a Concat of channels joins of a Resize, Slice and their like.
+    """Add arithmetic that changes no value after each Resize, Slice or similar that feeds a Concat of channels.
 
-    A kernel that computes writes into its place in the Concat, and the other parts stay where they are. A MaxPool that
-    reads one of those is written as Max of strided Slices, as it cannot read from within the Concat and would have it
-    copied all the same; one that is joined itself is written so too. Nothing is saved, and nothing done, where no part
-    stays, where a part's channels are no multiple of CHANNELS_TOGETHER, or where the Concat goes into a convolution
-    that is compiled as a matrix product, for which all is copied.
+    A kernel that computes writes directly into its part of the Concat, and the other parts are not copied. A MaxPool
+    cannot read from within the Concat, so its input would be copied all the same: a MaxPool that reads such a part, or
+    that feeds the Concat, becomes a Max of strided Slices. Nothing is done where nothing would be saved: if all parts
+    are moved, if a part's channels are not a multiple of CHANNELS_TOGETHER, or if a convolution that is compiled as a
+    matrix product reads the Concat, because then all of it is copied.
     """
     change = GraphChange(model)
     view = change.view
@@ -47,7 +47,7 @@ def moved_parts(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _joins_whole_channels(view: GraphView, node: onnx.NodeProto) -> bool:
-    """Return whether a node is a Concat of channels in which every part may begin where the one before it ends."""
+    """Return whether a node is a Concat of channels in which every part can begin where the one before it ends."""
     if node.op_type != "Concat" or not is_map(view, node.output[0]) or attribute(node, "axis", 0) not in (1, -3):
         return False
     return all(is_map(view, name) and view.shape(name)[1] % CHANNELS_TOGETHER == 0 for name in node.input)
@@ -59,7 +59,7 @@ def _is_moved(view: GraphView, tensor: str) -> bool:
 
 
 def _settle(change: GraphChange, tensor: str) -> None:
-    """Let the arithmetic compute a moved tensor, for all its readers: what it reads is then nobody else's."""
+    """Let the arithmetic compute a moved tensor for all its readers; then it is the only reader of its own input."""
     maker = change.view.producer(tensor)
     if maker is None or change.is_defined(tensor):
         return

@@ -1,4 +1,4 @@
-"""A mean or maximum of a map from one over fewer of its axes, which the graph has anyway.
+"""Compute a mean or maximum of a map from one over fewer of its axes that the graph has anyway.
 
     mean of x over rows and columns    becomes    the mean over columns of the mean of x over rows
 
@@ -27,7 +27,7 @@ def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _part(view: GraphView, node: onnx.NodeProto) -> onnx.NodeProto | None:
-    """Return the reduction of the same kind and tensor over the most of the node's axes, but not all; None without."""
+    """Return the reduction of the same kind and tensor over most, but not all, of the node's axes; None without one."""
     axes = _axes(view, node)
     if not axes:
         return None

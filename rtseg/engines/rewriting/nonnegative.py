@@ -1,4 +1,4 @@
-"""Which tensors of a graph hold no negative number, proven from the operators that make them."""
+"""Prove from a graph's operators that a tensor has no negative value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _AS_ALL = frozenset({"Concat", "Add", "Mul", "Min"})
 
 
 def is_nonnegative(view: GraphView, tensor: str) -> bool:
-    """Return whether no value of the tensor can be negative, whatever the picture; False where that is not proven."""
+    """Return whether no value of the tensor can be negative, for any picture; False if that is not proven."""
     waiting, proven = [tensor], set()
     while waiting:
         name = waiting.pop()
@@ -40,7 +40,7 @@ def is_nonnegative(view: GraphView, tensor: str) -> bool:
 
 
 def settled(change: GraphChange, tensor: str) -> str:
-    """Add arithmetic that leaves a tensor's values as they are; return the name of what it gives.
+    """Add arithmetic that does not change a tensor's values; return the name of its result.
 
     A kernel that computes may write into its place in a Concat and read from there; one that only moves values may not.
     """
@@ -49,7 +49,7 @@ def settled(change: GraphChange, tensor: str) -> str:
 
 
 def neutral(change: GraphChange, tensor: str) -> tuple[str, ...]:
-    """Return an operator, and what it reads beside the tensor, that leaves the tensor's values as they are.
+    """Return an operator that does not change the tensor's values, and its inputs beside the tensor.
 
     A ReLU where no value can be negative, else the addition of zero.
     """
@@ -60,7 +60,7 @@ def neutral(change: GraphChange, tensor: str) -> tuple[str, ...]:
 
 
 def _what_has_to_be(view: GraphView, node: onnx.NodeProto) -> list[str] | None:
-    """Return which tensors must not be negative for the node's output not to be; None where that does not help."""
+    """Return the tensors that must not be negative so that the node's output is not; None if nothing is known."""
     kind = node.op_type
     if kind in _ALWAYS:
         return []

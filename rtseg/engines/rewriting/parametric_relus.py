@@ -1,4 +1,4 @@
-"""PReLU in operators that a convolution's kernel takes in; as PRelu it is a kernel of its own."""
+"""Write PReLU in operators that fuse into a convolution's kernel; PRelu itself takes a separate kernel."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtseg.graphs.change import GraphChange
 
 
 def parametric_relus(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write PRelu with constant slopes a as max(x, a x) where none is above 1, else as max(x, 0) + a min(x, 0)."""
+    """Write PRelu with constant slopes a as max(x, a x) if no slope is above 1, else as max(x, 0) + a min(x, 0)."""
     change = GraphChange(model)
     view = change.view
     for node in view.nodes:

@@ -1,8 +1,8 @@
-"""The passes, in the order in which they are tried, and which compiler gets which of them.
+"""The passes in the order in which they are tried, and the passes of each compiler.
 
-First the picture's end, as what reads the picture decides what the rest finds. Then what makes convolutions of other
-operators and moves them, sums and reductions, and the labels' end. Parts of a Concat move last: what a part is made of
-must be settled by then.
+The first operators come first, because the other passes depend on what reads the picture. Passes that create and move
+convolutions follow, then sums and reductions, then the labels. Parts of a Concat come last: by then, the operators
+that compute each part must be final.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ PASSES: tuple[GraphPass, ...] = (
 
 
 def rtx_rewriter(trt: TensorRtRtx, precision: str, capability: Capability) -> Rewriter:
-    """Return what applies the passes that pay in TensorRT for RTX (rtx_choice.rewritten_for_rtx)."""
+    """Return a rewriter with the passes that lower the cost in TensorRT for RTX (rtx_choice.rewritten_for_rtx)."""
     return lambda model: rewritten_for_rtx(trt, model, precision, capability, PASSES)
 
 
 def carried_over_rewriter() -> Rewriter:
-    """Return what applies the passes whose reasons hold for TensorRT too, without compiling anything."""
+    """Return a rewriter with the passes that should also help TensorRT. It compiles nothing."""
     return lambda model: rewritten(model, [entry for entry in PASSES if entry.carries_over])

@@ -1,4 +1,4 @@
-"""A max pool of the picture as part of the kernel that reads the picture anyway."""
+"""Make a max pool of the picture part of the kernel that reads the picture anyway."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a graph does to the picture before its first real operator: a factor and an offset for each channel."""
+"""The normalisation at the beginning of a graph: a factor and an offset for each channel of the picture."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Channels = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PictureScale:
-    """tensor, NCHW, is picture * factor + offset, of the graph's input. has_bytes: that is uint8, NHWC."""
+    """tensor, NCHW, is the graph's input * factor + offset. has_bytes is True if the input is uint8 NHWC."""
 
     tensor: str
     factor: Channels
@@ -27,9 +27,9 @@ class PictureScale:
 
 
 def picture_scale(view: GraphView) -> PictureScale | None:
-    """Return the normalised picture; None where the graph has no uint8 NHWC input that is cast and transposed.
+    """Return the normalised picture; None if the graph has no uint8 NHWC input that is cast and transposed.
 
-    A graph with a float NCHW input has it as it is: what stands before the first convolution there is the user's.
+    A float NCHW input counts as normalised already: any operators before its first convolution are the user's.
     """
     shape, kind = view.shape(view.input), view.element_type(view.input)
     if len(shape) != 4:

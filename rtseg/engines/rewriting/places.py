@@ -1,4 +1,4 @@
-"""What the passes ask of a place in a graph: who alone reads a tensor, which channels are scaled, what a sum adds."""
+"""Questions of the passes about a graph: the only reader of a tensor, the scale of its channels, the terms of a sum."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 
 
 def sole_reader(view: GraphView, tensor: str) -> onnx.NodeProto | None:
-    """Return the node that alone reads the tensor, and reads it once; None where the graph's output is the tensor."""
+    """Return the only node that reads the tensor, if it reads it once; None if the tensor is the graph's output."""
     readers = view.readers(tensor)
     return readers[0].node if len(readers) == 1 and tensor != view.output else None
 
 
 def static_shape(view: GraphView, tensor: str) -> tuple[int, ...]:
-    """Return the shape of a tensor; an empty one where it is not known."""
+    """Return the shape of a tensor; empty if it is unknown."""
     try:
         shape = view.shape(tensor)
     except KeyError:
@@ -49,31 +49,31 @@ class Affine(NamedTuple):
     shift: Vector
 
     def then(self, other: Affine) -> Affine:
-        """Return both in one, the other applied to what this one gives."""
+        """Return this affine followed by the other, as one."""
         return Affine(self.scale * other.scale, self.shift * other.scale + other.shift)
 
     def of(self, channels: slice) -> Affine:
-        """Return that of some of the channels."""
+        """Return the affine of some of the channels."""
         return Affine(self.scale[channels], self.shift[channels])
 
     @property
     def is_identity(self) -> bool:
-        """Whether it leaves every number as it is."""
+        """Whether it changes no value."""
         return bool((self.scale == 1).all() and (self.shift == 0).all())
 
     @property
     def keeps_sign(self) -> bool:
-        """Whether a number that is not negative stays so."""
+        """Whether values that are not negative stay so."""
         return bool((self.scale >= 0).all() and (self.shift >= 0).all())
 
 
 def identity(channels: int) -> Affine:
-    """Return what leaves every channel as it is."""
+    """Return the affine that changes no channel."""
     return Affine(np.ones(channels), np.zeros(channels))
 
 
 def affine_of(view: GraphView, node: onnx.NodeProto, tensor: str) -> Affine | None:
-    """Return what a node does to each channel of a map that it reads; None where it does anything else.
+    """Return the affine that a node applies to each channel of its input map; None for any other node.
 
     BatchNormalization with constants as ONNX states it for inference; Mul, Add, Sub and Div with a constant for each
     channel, or one for all.
@@ -103,7 +103,7 @@ def affine_of(view: GraphView, node: onnx.NodeProto, tensor: str) -> Affine | No
 
 
 def _by_channel(value: NDArray[Any], channels: int) -> Vector | None:
-    """Return one number for each channel; None where the constant differs within a channel."""
+    """Return one number for each channel; None if the constant differs within a channel."""
     if value.size == 1 and value.ndim <= 4:
         return np.full(channels, float(value.reshape(())))
     if value.shape not in ((channels, 1, 1), (1, channels, 1, 1)):
@@ -112,7 +112,7 @@ def _by_channel(value: NDArray[Any], channels: int) -> Vector | None:
 
 
 def terms_of(view: GraphView, node: onnx.NodeProto) -> list[str]:
-    """Return the tensors of one shape that a tree of Adds adds up; an Add between that has other readers is a term."""
+    """Return the tensors of one shape that a tree of Adds sums up; an inner Add with other readers is itself a term."""
     shape = static_shape(view, node.output[0])
     terms: list[str] = []
     waiting = list(reversed(node.input))
@@ -128,7 +128,7 @@ def terms_of(view: GraphView, node: onnx.NodeProto) -> list[str]:
 
 
 def sums(view: GraphView) -> list[onnx.NodeProto]:
-    """Return every Add of maps that no other such Add takes in: the root of what terms_of returns."""
+    """Return every Add of maps that is not part of another sum: the roots of the trees of terms_of."""
     roots = []
     for node in view.nodes:
         if node.op_type != "Add" or not is_map(view, node.output[0]):
@@ -141,7 +141,7 @@ def sums(view: GraphView) -> list[onnx.NodeProto]:
 
 
 def define_sum(change: GraphChange, result: str, terms: Sequence[str]) -> None:
-    """Let a tensor that the graph has be the sum of two or more, added up from the first on."""
+    """Compute a tensor that the graph already has as the sum of two or more, added from the first on."""
     total = terms[0]
     for term in terms[1:-1]:
         total = change.add("Add", [total, term], f"{result}_sum")

@@ -1,9 +1,9 @@
-"""Products of maps and vectors in the order that fuses: the maps first, then the smaller from large to small.
+"""Order products of maps and vectors so that they fuse: the maps first, then smaller factors from large to small.
 
     (r * s) * l    becomes    (r * l) * s        r and l maps, s a vector of channels or a plane
 
-A convolution's epilogue multiplies by a map and not by a vector alone (TensorRT for RTX 1.7), so r * s is a kernel of
-its own, and r * l none. In FP16 r * l has to fit; it is larger than what was computed before where s is below 1.
+A convolution's epilogue multiplies by a map, but not by a vector alone (TensorRT for RTX 1.7). So r * s takes a
+separate kernel, and r * l takes none. In FP16 r * l must not overflow; it is larger than r * s where s is below 1.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _is_inner(view: GraphView, node: onnx.NodeProto) -> bool:
-    """Return whether the product is a factor of another and of no other use."""
+    """Return whether the product is a factor of another, and has no other reader."""
     readers = view.readers(node.output[0])
     return len(readers) == 1 and readers[0].node.op_type == "Mul" and node.output[0] != view.output
 
@@ -57,7 +57,7 @@ def _factors(view: GraphView, node: onnx.NodeProto) -> list[str]:
 
 
 def _mixes(view: GraphView, node: onnx.NodeProto, shape: tuple[int, ...]) -> bool:
-    """Return whether a map is multiplied by something smaller before it is by a map."""
+    """Return whether a map is multiplied by a smaller factor before it is multiplied by a map."""
     sides = [view.producer(name) for name in node.input]
     inner = [side for side in sides if side is not None and side.op_type == "Mul" and _is_inner(view, side)]
     if all(view.shape(name) == shape for name in node.input):

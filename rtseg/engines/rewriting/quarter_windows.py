@@ -1,4 +1,4 @@
-"""Windows of stride 2 over a picture, and the same windows over its four quarters.
+"""Windows of stride 2 over a picture, as windows of stride 1 over its four quarters.
 
 Quarter (y, x) of a picture is its pixels (2 i + y, 2 j + x). They stand in the order 00, 01, 10, 11.
 """
@@ -22,10 +22,10 @@ QUARTERS, MAXIMUM = 4, 4
 
 @dataclass(frozen=True)
 class QuarterWindow:
-    """What a tensor of the graph is of the quarters: sums of products, of stride 1.
+    """A tensor of the graph as weighted sums of the quarters, in windows of stride 1.
 
-    weights is (outputs, 5, channels, height, width), its second axis the quarters and their maximum. pads is top, left,
-    bottom, right; the picture is zero there.
+    weights is (outputs, 5, channels, height, width); its second axis is the four quarters and their maximum. pads is
+    top, left, bottom, right; the picture is zero there.
     """
 
     result: str
@@ -39,7 +39,7 @@ class QuarterWindow:
         return bool(self.weights[:, MAXIMUM].any())
 
     def over_channels(self, factor: Weights, offset: Weights, *, maximum: bool) -> Weights:
-        """Return the weights (outputs, channels, height, width) over quarters that stand side by side as channels.
+        """Return the weights (outputs, channels, height, width) over the quarters, concatenated as channels.
 
         The picture is those channels * factor + offset. Behind the quarters is their maximum where that is asked for,
         and one channel of ones: the padding sets it to zero, and so the offset.
@@ -74,14 +74,14 @@ def window_of(view: GraphView, node: onnx.NodeProto) -> QuarterWindow | None:
 
 
 def convolution_constants(view: GraphView, node: onnx.NodeProto) -> tuple[Weights, Weights]:
-    """Return weights and bias of a Conv that has constants; zeros where it has no bias."""
+    """Return weights and bias of a Conv with constants; zeros if it has no bias."""
     weights = view.constant(node.input[1]).astype(np.float64)
     has_bias = len(node.input) > 2 and node.input[2]
     return weights, view.constant(node.input[2]).astype(np.float64) if has_bias else np.zeros(len(weights))
 
 
 def is_maximum(node: onnx.NodeProto) -> bool:
-    """Return whether the node gives the maximum of each 2x2, of stride 2."""
+    """Return whether the node is a 2x2 maximum of stride 2."""
     return (
         node.op_type == "MaxPool"
         and len(node.output) == 1
@@ -112,7 +112,7 @@ def joined(result: str, parts: list[QuarterWindow | None], channels: int) -> Qua
 def _over_quarters(
     result: str, weights: Weights, bias: Weights, pads: tuple[int, int, int, int]
 ) -> QuarterWindow | None:
-    """Return the window of stride 1; None where a pad would be negative: no window reads the last pixels."""
+    """Return the window of stride 1; None if a pad would be negative because no window reads the last pixels."""
     outputs, channels, *sides = weights.shape
     before, after = pads[:2], pads[2:]
     first = [math.floor(-pad / 2) for pad in before]

@@ -1,13 +1,13 @@
-"""The first convolutions, of stride 2, on the four quarters of the picture side by side as channels.
+"""Run the first convolutions, of stride 2, on the picture's four quarters, concatenated as channels (space to depth).
 
-A picture has three channels, and a compiler that normalises bytes does so in float32, at full size. Here each of the
-four quarters (quarter_windows) is three channels of half the size, and with ones they are 16: space to depth. A
-convolution of stride 2 becomes one of stride 1 over a window half as wide, and so does an average; a maximum of 2x2 is
-that of the four. The normalisation goes into the weights, its offset into those of the ones, which the padding leaves
-at zero as it does the normalised picture.
+A picture has three channels, and a compiler normalises its bytes in float32, at full size. Here each of the four
+quarters (quarter_windows) is three channels of half the size; with channels of ones there are 16. A convolution of
+stride 2 becomes one of stride 1 over a window half as wide, and so does an average. A 2x2 maximum becomes the maximum
+of the four quarters. The normalisation is folded into the weights. Its offset goes into the weights of the ones:
+padding sets the ones to zero, as it does the normalised picture.
 
-Bytes are centred by a whole number and scaled by a power of two first, which is exact in FP16: the weights stay in its
-range, and the products as small as those of the normalised picture.
+Bytes are first centred by an integer and scaled by a power of two, which is exact in FP16. So the weights stay in the
+range of FP16, and the products are as small as those of the normalised picture.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
 CHANNELS = 8
-"""The channels are a multiple of this: what a convolution in FP16 reads at once."""
+"""The number of channels is a multiple of this, which a convolution in FP16 reads at once."""
 
 
 def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -54,7 +54,7 @@ def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _windows(view: GraphView, picture: PictureScale) -> list[QuarterWindow]:
-    """Return what reads the picture, each reader as a window; nothing where one is none."""
+    """Return each reader of the picture as a window; nothing if one of them is not a window."""
     if picture.tensor == view.output:
         return []
     if picture.has_bytes and (sliced := sliced_windows(view, picture.tensor)):
@@ -69,7 +69,7 @@ def _windows(view: GraphView, picture: PictureScale) -> list[QuarterWindow]:
 
 
 def _joined(view: GraphView, parts: dict[str, QuarterWindow | None], channels: int) -> list[QuarterWindow]:
-    """Return the one concatenation that reads all parts, nothing else doing so; nothing where there is none."""
+    """Return the concatenation that alone reads all parts; nothing if there is none."""
     readers = [reader for part in parts for reader in view.readers(part)]
     if not readers:
         return []
@@ -83,7 +83,7 @@ def _joined(view: GraphView, parts: dict[str, QuarterWindow | None], channels: i
 
 
 def _centre(picture: PictureScale) -> tuple[Channels, float]:
-    """Return what to take from each channel, and by what to multiply it before: exact for bytes in FP16."""
+    """Return what to subtract from each channel, and the factor to apply first: both exact for bytes in FP16."""
     if not picture.has_bytes:
         return np.zeros_like(picture.factor), 1.0
     largest = np.abs(picture.factor).max()
@@ -96,7 +96,7 @@ def _centre(picture: PictureScale) -> tuple[Channels, float]:
 def _quarters(
     change: GraphChange, picture: PictureScale, centre: Channels, scale: float, *, maximum: bool
 ) -> tuple[str, int]:
-    """Return the quarters as channels, in NCHW, and how many there are, the last of them ones."""
+    """Return the quarters as channels, in NCHW, and their number; the last channels are ones."""
     view, name = change.view, change.view.input
     kind = view.element_type(picture.tensor)
     array = helper.tensor_dtype_to_np_dtype(kind)

@@ -1,9 +1,9 @@
-"""A map plus its gated self as one product.
+"""Write a map plus a gated copy of itself as one product.
 
     x + (x * s) * g    becomes    x * (1 + s * g)
 
-The map is read once, and s * g, of a vector and one plane, is not a map that is kept. A gate of the map's own size goes
-the same way.
+The map is read once, and s * g, the product of a vector and a plane, is not stored as a map. A gate of the map's own
+size is treated in the same way.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _rewritten(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _factor_out(change: GraphChange, node: onnx.NodeProto) -> None:
-    """Define the sum anew where one side is a product of which the other is a factor."""
+    """Rewrite the sum if one side is a product that has the other side as a factor."""
     view, result = change.view, node.output[0]
     for kept, product in (node.input, reversed(node.input)):
         if view.is_constant(kept) or view.shape(kept) != view.shape(result):
@@ -46,7 +46,7 @@ def _factor_out(change: GraphChange, node: onnx.NodeProto) -> None:
 
 
 def _other_factors(view: GraphView, tensor: str, kept: str, most: int = MOST_GATES) -> list[str]:
-    """Return what the kept tensor is multiplied by to give the tensor, nearest to it first; nothing if it is not."""
+    """Return the factors that turn the kept tensor into the tensor, nearest to the tensor first; empty if none do."""
     node = view.producer(tensor)
     if node is None or node.op_type != "Mul" or not most:
         return []

@@ -1,4 +1,4 @@
-"""A Resize of maps as the two sides that it reads and writes, and the rule by which it does."""
+"""A Resize of maps: the sizes that it reads and writes, and its rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rule = tuple[str, str, str]
 
 
 class MapResize(NamedTuple):
-    """From which height and width to which, and by which rule: mode, coordinates, and rounding where it is nearest."""
+    """The sizes before and after, and the rule: mode, coordinates, and the rounding of nearest."""
 
     source: str
     sizes: tuple[int, int, int, int]
@@ -24,20 +24,20 @@ class MapResize(NamedTuple):
 
     @property
     def enlarges(self) -> bool:
-        """Whether no side gets smaller, and one larger."""
+        """Whether no side gets smaller and at least one gets larger."""
         height, width, new_height, new_width = self.sizes
         return new_height >= height and new_width >= width and (new_height, new_width) != (height, width)
 
     @property
     def key(self) -> tuple[object, ...]:
-        """All but the tensor: two with equal keys do the same to two maps."""
+        """All fields except the tensor: Resizes with equal keys do the same to two maps."""
         return self.sizes, self.scales, self.rule
 
 
 def resize_of(view: GraphView, node: onnx.NodeProto | None) -> MapResize | None:
     """Return a linear or nearest Resize of height and width alone; None for any other node.
 
-    The weights of either add up to one, so it commutes with everything that is affine in the channels.
+    The weights of both add up to one, so they commute with every affine in the channels.
     """
     if node is None or node.op_type != "Resize" or not is_map(view, node.output[0]) or not is_map(view, node.input[0]):
         return None
@@ -58,7 +58,7 @@ def resize_of(view: GraphView, node: onnx.NodeProto | None) -> MapResize | None:
 def _scales(
     view: GraphView, node: onnx.NodeProto, before: tuple[int, ...], after: tuple[int, ...]
 ) -> tuple[float, float] | None:
-    """Return how many times larger height and width become: as stated, or from the sizes where those are stated."""
+    """Return the factors of height and width: as stated, or computed from the sizes if those are stated."""
     given = node.input[2] if len(node.input) > 2 else ""
     if given and view.is_constant(given) and view.constant(given).size:
         scales = view.constant(given).astype(np.float64)
@@ -70,7 +70,7 @@ def _scales(
 
 
 def resize_inputs(change: GraphChange, node: onnx.NodeProto, source: str, channels: int) -> list[str]:
-    """Return the inputs of a Resize that does to source, which has so many channels, what the node does to its own."""
+    """Return the inputs of a Resize that does to source, with so many channels, what the node does to its input."""
     sizes = node.input[3] if len(node.input) > 3 else ""
     if not sizes:
         return [source, *node.input[1:]]
@@ -82,5 +82,5 @@ def resize_inputs(change: GraphChange, node: onnx.NodeProto, source: str, channe
 
 
 def resize_attributes(node: onnx.NodeProto) -> dict[str, object]:
-    """Return the attributes of a Resize, for another one."""
+    """Return the attributes of a Resize, to create another one."""
     return {entry.name: onnx.helper.get_attribute_value(entry) for entry in node.attribute}

@@ -1,4 +1,4 @@
-"""Which two values, and in what share, each value of a linear Resize is made of, along one axis."""
+"""The two values, and their weights, that each value of a linear Resize is computed from, along one axis."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from rtseg.graphs.view import GraphView, attribute
 
 MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
-"""Of coordinate_transformation_mode: those whose coordinates are a function of one axis alone."""
+"""The values of coordinate_transformation_mode whose coordinates depend on one axis alone."""
 
 
 @dataclass(frozen=True)
 class Taps:
-    """For each value along an axis: the places of two, and the share of the second; the first has the rest of 1."""
+    """For each value along an axis: two positions, and the weight of the second; that of the first is the rest to 1."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
@@ -24,7 +24,7 @@ class Taps:
 
 
 def spatial_taps(view: GraphView, node: onnx.NodeProto) -> tuple[Taps, Taps] | None:
-    """Return the taps of rows and of columns; None where the node is no linear Resize of exactly those two axes.
+    """Return the taps of rows and of columns; None if the node is not a linear Resize of exactly those two axes.
 
     Coordinates are as ONNX's Resize states them (operator specification, opset 13), clamped to the map as ONNX
     Runtime, PyTorch and TensorRT do.

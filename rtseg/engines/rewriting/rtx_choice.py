@@ -1,4 +1,4 @@
-"""The passes that pay in TensorRT for RTX, and the choice kept for the next build of the same graph."""
+"""Choose the passes that lower the cost in TensorRT for RTX, and cache the choice for the next build of the graph."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ FORMAT = "rtseg-rewriting/1"
 def rewritten_for_rtx(
     trt: TensorRtRtx, model: onnx.ModelProto, precision: str, capability: Capability, passes: Sequence[GraphPass]
 ) -> Rewriting:
-    """Return the graph after the passes that pay when it is built in that precision for that compute capability.
+    """Return the graph after the passes that lower its cost in that precision, for that compute capability.
 
-    Each choice takes a build or two for every pass that finds a place, and is kept in the cache by graph, precision,
-    compute capability, release and passes. Where the compiler refuses the graph as it is, nothing is rewritten: the
-    build itself will say why. Raises QuantizationError where the file does not have that precision.
+    A choice takes one or two builds for every pass that applies. It is cached by graph, precision, compute capability,
+    release and passes. If the compiler refuses the original graph, nothing is rewritten: the build itself will say
+    why. Raises QuantizationError if the file does not have that precision.
     """
 
     def judge(candidate: onnx.ModelProto) -> Cost:
@@ -63,7 +63,7 @@ def _kept(key: object) -> Mapping[str, Any] | None:
 
 @functools.cache
 def _code() -> str:
-    """Return a digest of the modules that rewrite and lower graphs: a change of any makes new choices."""
+    """Return a digest of the modules that rewrite and lower graphs: if one of them changes, choices are made again."""
     folders = (Path(__file__).parent, Path(lowering.__file__).parent)
     files = sorted(file for folder in folders for file in folder.glob("*.py"))
     return hashlib.sha256("".join(map(sha256_of, files)).encode("ascii")).hexdigest()

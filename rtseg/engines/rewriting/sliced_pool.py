@@ -1,4 +1,4 @@
-"""A max pool as the largest of strided Slices: a kernel that fuses, and reads from within a Concat."""
+"""Write a max pool as the maximum of strided Slices: it fuses with other operators, and reads from within a Concat."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MOST_SLICES = 9
 
 
 def can_be_sliced(view: GraphView, node: onnx.NodeProto) -> bool:
-    """Return whether a node is a MaxPool of maps with a window of up to MOST_SLICES places, one beside the other."""
+    """Return whether a node is a MaxPool of maps with a window of up to MOST_SLICES pixels, without dilation."""
     if node.op_type != "MaxPool" or len(node.output) != 1 or not is_map(view, node.output[0]):
         return False
     window = attribute(node, "kernel_shape", [])
@@ -29,9 +29,9 @@ def can_be_sliced(view: GraphView, node: onnx.NodeProto) -> bool:
 
 
 def define_sliced(change: GraphChange, node: onnx.NodeProto, source: str) -> None:
-    """Let the result of a MaxPool be the Max of one strided Slice of source for each place of its window.
+    """Compute the result of a MaxPool as the Max of one strided Slice of source for each position of its window.
 
-    What is padded repeats the edge instead, which lies in the same window.
+    Padding repeats the edge, which is in the same window, so that the maximum does not change.
     """
     result, pads = node.output[0], attribute(node, "pads", [0, 0, 0, 0])
     if any(pads):

@@ -1,4 +1,4 @@
-"""Windows over quarters that the graph cuts out itself: strided Slices, a maximum of them, Concat, Pad, Conv."""
+"""Find convolutions over quarters that the graph itself makes: strided Slices, a maximum of them, Concat, Pad, Conv."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Cut = dict[int, int]
 
 
 def sliced_windows(view: GraphView, picture: str) -> list[QuarterWindow]:
-    """Return the convolutions of nothing but the picture's quarters, in computing order."""
+    """Return the convolutions that read only the picture's quarters, in computing order."""
     found = (_window(view, node, picture) for node in view.nodes if node.op_type == "Conv")
     return [window for window in found if window is not None]
 
@@ -57,7 +57,7 @@ def _without_pad(view: GraphView, tensor: str) -> tuple[str, tuple[int, ...] | N
 
 
 def _block(view: GraphView, tensor: str, picture: str) -> int | None:
-    """Return which quarter the tensor is, or that it is the maximum of all; None for anything else."""
+    """Return the index of the quarter that the tensor is, or of the maximum of all; None for anything else."""
     quarters = _quarters(view, tensor, picture)
     if quarters == frozenset(range(QUARTERS)):
         return MAXIMUM
@@ -65,7 +65,7 @@ def _block(view: GraphView, tensor: str, picture: str) -> int | None:
 
 
 def _quarters(view: GraphView, tensor: str, picture: str) -> frozenset[int]:
-    """Return of which quarters the tensor is the maximum; none where it is another thing."""
+    """Return the quarters whose maximum the tensor is; empty for any other tensor."""
     node = view.producer(tensor)
     if node is not None and node.op_type == "Max":
         parts = [_quarters(view, name, picture) for name in node.input]
@@ -82,7 +82,7 @@ def _quarters(view: GraphView, tensor: str, picture: str) -> frozenset[int]:
 
 
 def _step(view: GraphView, node: onnx.NodeProto) -> Cut | None:
-    """Return which of each two rows or columns a Slice takes, to the last; None for another Slice."""
+    """Return which of each two rows or columns a Slice takes, up to the last; None for any other Slice."""
     if len(node.input) != 5 or not all(view.is_constant(name) for name in node.input[1:]):
         return None
     starts, ends, axes, steps = ([int(value) for value in view.constant(name)] for name in node.input[1:])

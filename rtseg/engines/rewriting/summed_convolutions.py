@@ -1,4 +1,4 @@
-"""The sum of two convolutions as one convolution of both maps: the sum is made inside it."""
+"""Write the sum of two convolutions as one convolution of both maps, which computes the sum itself."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView
 
 _FINISHED = frozenset({"Conv", "Relu", "Clip", "Add", "Mul", "Sub", "Max", "Sigmoid", "BatchNormalization", "PRelu"})
-"""Operators whose kernels write into their place in a Concat; what any other makes is copied there."""
+"""Operators whose kernels write directly into a Concat; the results of all others are copied there."""
 
 
 def summed_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write conv(a) + conv(b) as one convolution of concat(a, b), in sums of any length.
 
-    For convolutions in one group that walk alike, or of 1x1 with any strides, and that nobody else reads. Where one
-    strides, the rows and columns that it reads are taken first. Only where the copies that this may want are smaller
-    than the terms that are no longer written.
+    For convolutions in one group with equal kernels, strides and pads, or of 1x1 with any strides, that have no other
+    reader. If one has strides, the rows and columns that it reads are sliced out first. Only if the copies that this
+    may need are smaller than the terms that are no longer written.
     """
     change = GraphChange(model)
     for root in sums(change.view):
@@ -67,7 +67,7 @@ def _pays(view: GraphView, group: list[_Term]) -> bool:
 
 
 def _is_finished(view: GraphView, tensor: str) -> bool:
-    """Return whether a kernel that computes makes the tensor, for no other Concat."""
+    """Return whether a kernel that computes writes the tensor, and no other Concat reads it."""
     maker = view.producer(tensor)
     joined = any(reader.node.op_type == "Concat" for reader in view.readers(tensor))
     return maker is not None and maker.op_type in _FINISHED and not joined
@@ -95,7 +95,7 @@ def _join(change: GraphChange, result: str, rest: list[str], groups: list[list[_
 
 
 def _at_its_places(change: GraphChange, source: str, convolution: Convolution) -> str:
-    """Return the map at the places that a 1x1 convolution with strides reads."""
+    """Return the map at the pixels that a 1x1 convolution with strides reads."""
     if convolution.strides == (1, 1) or not convolution.is_pointwise:
         return source
     ends = [np.iinfo(np.int64).max] * 2

@@ -1,4 +1,4 @@
-"""Equal Resizes that are added up, as one Resize of the sum: the sum is made of the small maps."""
+"""Write a sum of equal Resizes as one Resize of the sum of the small maps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rtseg.graphs.change import GraphChange
 def sums_before_resize(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write resize(a) + resize(b) + rest as resize(a + b) + rest, however many there are in a sum.
 
-    For Resizes, linear or nearest, that enlarge by one rule from one size, and whose results nobody else reads.
+    For linear or nearest Resizes that enlarge by the same rule from the same size and have no other reader.
     """
     change = GraphChange(model)
     for root in sums(change.view):

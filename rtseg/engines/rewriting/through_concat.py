@@ -1,7 +1,7 @@
-"""BatchNorm and ReLU behind a Concat, moved into what is concatenated.
+"""Move BatchNorm and ReLU after a Concat into its parts.
 
-A Concat whose parts are finished convolutions costs nothing: each writes into its place. With a kernel behind it, all
-of it is read and written once more.
+A Concat of convolutions costs nothing, because each writes directly into its part. With another kernel after it, the
+whole Concat is read and written once more.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rtseg.graphs.view import GraphView, attribute
 
 @dataclass(frozen=True)
 class _Behind:
-    """What follows a Concat and is nobody else's: an affine for each channel, then perhaps a Relu or a Clip."""
+    """The only operators after a Concat: an affine for each channel, then perhaps a Relu or a Clip."""
 
     result: str
     affine: Affine
@@ -29,10 +29,10 @@ class _Behind:
 
 
 def through_concat(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Move BatchNorm, constants per channel, ReLU and ReLU6 behind a Concat of channels into its parts.
+    """Move BatchNorm, constants for each channel, ReLU and ReLU6 after a Concat of channels into its parts.
 
-    Where a part is a convolution that nobody else reads, or a Concat of such; otherwise nothing is saved. A ReLU is
-    left off what cannot be negative.
+    Only if a part is a convolution without another reader, or a Concat of such; otherwise nothing is saved. A part that
+    cannot be negative gets no ReLU.
     """
     change = GraphChange(model)
     for node in change.view.nodes:
@@ -83,7 +83,7 @@ def _has_own_convolution(view: GraphView, node: onnx.NodeProto) -> bool:
 
 
 def _parts(change: GraphChange, node: onnx.NodeProto, affine: Affine, activation: onnx.NodeProto | None) -> list[str]:
-    """Return the tensors that the Concat has to join for its result to be behind affine and activation."""
+    """Return the tensors that the Concat must join so that its result includes affine and activation."""
     parts, first = [], 0
     for name in node.input:
         channels = slice(first, first + change.view.shape(name)[1])

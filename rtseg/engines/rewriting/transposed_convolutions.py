@@ -1,4 +1,4 @@
-"""A transposed convolution at the end of a graph as a convolution at its input's size, and depth to space."""
+"""Write a transposed convolution at the end of a graph as a convolution at the input's size, and DepthToSpace."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from rtseg.graphs.view import GraphView, attribute
 
 
 def transposed_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Write ConvTransposes with stride s as convolutions of s*s as many channels, one for each place in a step.
+    """Write ConvTransposes with stride s as convolutions with s*s times the channels, and DepthToSpace.
 
-    Where both strides are one number, in one group, the output's sides are multiples of it, and its channels are not
-    one of CHANNELS_TOGETHER: without channels to pad the transposed convolution is the better one.
+    Only if both strides are equal, there is one group, the output's sides are multiples of the stride, and its channels
+    are not a multiple of CHANNELS_TOGETHER: else no channels are padded, and the transposed convolution is better.
     """
     change = GraphChange(model)
     view = change.view
@@ -69,7 +69,7 @@ def _by_phase(view: GraphView, node: onnx.NodeProto) -> Convolution | None:
 
 
 class _Side(NamedTuple):
-    """Along one side: how many taps, what is padded first and last, and which weight a tap of a phase has."""
+    """Along one side: the number of taps, the padding first and last, and the weight of each tap of each phase."""
 
     taps: int
     first: int

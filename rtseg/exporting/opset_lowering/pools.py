@@ -137,7 +137,7 @@ def _lengths(windows: Windows, counts: bool) -> NDArray[np.int64]:
 
 
 def lower_lp_pool(site: Site) -> None:
-    """Write LpPool without dilations and with its size rounded down: opset 17 has no other."""
+    """Write LpPool at opset 17, which has no dilations and rounds sizes down. Dilations are refused."""
     if any(step != 1 for step in site.attribute("dilations", [])):
         raise site.refused("dilations")
     if _is_plain(site):

@@ -112,7 +112,7 @@ class AFFNet(SegmentationNetwork):
         return network
 
     def for_gpu(self, resolution: Resolution) -> AFFNet:
-        """Return a copy that is rewritten but for residuals and classifier; see affnet_gpu_stem, affnet_gpu_fusion.
+        """Return a copy rewritten for GPUs, except residuals and classifier; see affnet_gpu_stem, affnet_gpu_fusion.
 
         A fusion other than the published one stays as it is. The copy takes every size that this network takes.
         """

@@ -135,7 +135,7 @@ def _widen(in_channels: int) -> nn.Module:
 
 
 def concat_ewa(channels: Sequence[int]) -> nn.Module:
-    """AFFM as published: attention maps concatenated and merged 3x3, pooled maps added."""
+    """Return AFFM as published: attention maps concatenated and merged 3x3, pooled maps added."""
     return TwoBranchFusion(
         Branch([ChannelSpatialAttention(c) for c in channels], concatenate, ConvBNAct(sum(channels), CHANNELS, 3)),
         Branch([PooledFeatures(c) for c in channels], add, nn.Identity()),
@@ -145,7 +145,7 @@ def concat_ewa(channels: Sequence[int]) -> nn.Module:
 
 
 def ewa_concat(channels: Sequence[int]) -> nn.Module:
-    """The roles exchanged: attention maps added, raw pooled maps concatenated and merged 3x3."""
+    """Return the variant with exchanged roles: attention maps added, raw pooled maps concatenated and merged 3x3."""
     return TwoBranchFusion(
         Branch(
             [nn.Sequential(ChannelSpatialAttention(c), ConvBNAct(c, CHANNELS, 1)) for c in channels], add, nn.Identity()
@@ -157,7 +157,7 @@ def ewa_concat(channels: Sequence[int]) -> nn.Module:
 
 
 def concat(channels: Sequence[int]) -> nn.Module:
-    """Both branches concatenated, and their results concatenated and merged 1x1."""
+    """Return the variant that concatenates in both branches; their results are concatenated and merged 1x1."""
     pooled = CHANNELS * len(channels)
     return TwoBranchFusion(
         Branch([ChannelSpatialAttention(c) for c in channels], concatenate, ConvBNAct(sum(channels), CHANNELS, 3)),
@@ -168,7 +168,7 @@ def concat(channels: Sequence[int]) -> nn.Module:
 
 
 def ewa(channels: Sequence[int]) -> nn.Module:
-    """Both branches added; only inputs narrower than 128 channels are widened."""
+    """Return the variant that adds in both branches; only inputs narrower than 128 channels are widened."""
     return TwoBranchFusion(
         Branch([AttendedFeatures(c) for c in channels], add, ConvBNAct(CHANNELS, CHANNELS, 3)),
         Branch([nn.Sequential(_widen(c), maximum_5x5()) for c in channels], add, ConvBNAct(CHANNELS, CHANNELS, 3)),

@@ -1,8 +1,8 @@
 """The four CBAMs of AFFNet's fusion with the same values, in the operators that a GPU's compiler fuses.
 
-Both reductions of one map share a kernel where the map is seen with its channels last. The shared networks are so small
-that their products are sums inside of a kernel, where a convolution would be a kernel each; all of them are computed
-at once, as blocks of one matrix.
+On a view of a map with its channels last, both reductions share a kernel. The shared networks are so small that their
+products are sums inside a kernel, while a convolution would take a kernel each. All are computed at once, as blocks of
+one matrix.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from rtseg.networks.zoo.folding import convolution
 from rtseg.networks.zoo.layers import spatial_size
 
 PARTS = 64
-"""At most so many parts of a map are reduced beside each other, and then their results."""
+"""Most parts of a map that are reduced side by side, before their results are."""
 
 FEWEST_PARTS = 16
-"""Where all maps together divide into fewer parts, each has a number of its own."""
+"""If all maps have only a smaller common number of parts, each map has its own number."""
 
 
 class JointAttention(nn.Module):
@@ -88,13 +88,13 @@ def _joint_spatial(attentions: Sequence[ChannelSpatialAttention]) -> nn.Conv2d:
 
 
 def _pooled_parts(x: Tensor, parts: int) -> Tensor:
-    """Return (parts, 2, channels): mean and maximum of each of so many equal runs of pixels."""
+    """Return (parts, 2, channels): mean and maximum of each of that many equal runs of pixels."""
     pixels = x.permute(0, 2, 3, 1).reshape(parts, -1, int(x.shape[1]))
     return torch.stack([pixels.mean(1), pixels.amax(1)], 1)
 
 
 def parts_of(pixels: Sequence[int]) -> list[int]:
-    """Return into how many equal parts each map of so many pixels is divided: the same for all, if they have it."""
+    """Return the number of equal parts that each map, of so many pixels, is divided into; one for all if possible."""
     common = _parts(math.gcd(*pixels))
     return [common if common >= FEWEST_PARTS else _parts(count) for count in pixels]
 

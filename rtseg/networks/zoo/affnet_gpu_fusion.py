@@ -1,9 +1,9 @@
 """AFFNet's attention feature fusion with the same values, in the operators that a GPU's compiler fuses.
 
 A convolution of a bilinearly upsampled map is linear in the small map, as in affnet_inference: nine products mix
-channels at 1/32. Here they stand with channels last, where no product needs a transposition. A product with a constant
+channels at 1/32. Here the channels are last, so that no product needs a transposition. A product with a constant
 matrix upsamples, shifts and sums the rows. The columns are gathered, weighted and summed in the fusion's last kernel,
-and so are the maps of the pooling branch: what is upsampled there is never written.
+and so are the maps of the pooling branch: the upsampled maps are never written.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from rtseg.networks.zoo.gathered_resize import upsampled
 from rtseg.networks.zoo.layers import spatial_size
 
 FINE = 2
-"""So many of the four maps, the first ones, are merged at 1/8; the others at their own size, which is the same."""
+"""The number of maps, from the first, that are merged at 1/8; the others share a size and are merged at it."""
 
 
 class JointFusion(nn.Module):
@@ -77,15 +77,15 @@ class JointFusion(nn.Module):
 
 
 def is_published(fusion: TwoBranchFusion) -> bool:
-    """Return whether the fusion is AFFM as published, of the wirings that it was compared with."""
+    """Return whether the fusion is AFFM as published, not one of the variants that the paper compares it with."""
     return (fusion.attention.join, fusion.pooling.join) == (concatenate, add)
 
 
 def sum_of_shifted_columns(taps: Tensor, outputs: int) -> Tensor:
     """Return (height, outputs, channels): three maps, upsampled along their columns, shifted by -1, 0, 1 and summed.
 
-    taps is (3, height, width, channels). Beyond the edges the upsampled maps are 0, as under a convolution's padding:
-    what shifted_upsampling's matrix does.
+    taps is (3, height, width, channels). Beyond the edges the upsampled maps are 0, as with a convolution's padding
+    and as with shifted_upsampling's matrix.
     """
     axis = Axis.of(int(taps.shape[2]), outputs, align_corners=False)
     terms = []

@@ -1,8 +1,8 @@
 """AFFNet's stem and down-sampling units with the same values, in the operators that a GPU's compiler fuses.
 
-What TensorRT for RTX does with a graph decides the writing, not the count of operators: strided slices, maxima and
-concatenations become one kernel, a convolution takes a ReLU on its way out, a concatenation of finished convolutions
-costs nothing, and pooling is always a kernel and a copy.
+The operators are chosen by how TensorRT for RTX compiles them, not by their number: strided slices, maxima and
+concatenations become one kernel, a convolution includes the ReLU after it, a concatenation of convolutions costs
+nothing, and pooling always takes a kernel and a copy.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Row and column of each of the four pixels that one output pixel of a strided layer covers."""
 
 ALIGNED = 16
-"""Channels of the rearranged picture: four phases and their maximum take 15, and kernels like multiples of 8."""
+"""Channels of the rearranged picture: four phases and their maximum take 15; kernels prefer multiples of 8."""
 
 WEIGHT = 1 / 8
-"""Of each of an average's nine values: FP16 has 1/8 exactly, and of 1/9 it is 0.03 % off, always to the same side."""
+"""Weight of each of an average's nine values: FP16 has 1/8 exactly, but 1/9 is 0.03 % off, always to one side."""
 
 GAIN = 9 * WEIGHT
-"""What a unit gives, of what it would with weights of 1/9. The layers before it give so much less."""
+"""The output of a unit relative to weights of 1/9. The layers before it give that much less."""
 
 
 class RearrangedInitialUnit(nn.Module):
     """AFFNet's initial unit as one 2x2 convolution of the picture's four phases and their maximum.
 
-    A 3x3 convolution of stride 2 reads, of the picture rearranged by pairs of rows and columns, this pair and the
-    last one. The 2x2 maximum is the maximum over the phases, which the convolution hands through. All that comes out
-    is multiplied by level.
+    In the picture rearranged by pairs of rows and columns, a 3x3 convolution of stride 2 reads this pair and the one
+    before. The 2x2 maximum is the maximum over the phases, which the convolution passes through. The output is
+    multiplied by level.
     """
 
     def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d, level: float = 1.0) -> None:
@@ -60,11 +60,11 @@ class RearrangedInitialUnit(nn.Module):
 
 
 class FusedDownsampleUnit(nn.Module):
-    """AFFNet's downsampling unit for an input that is not negative: convolutions alone, finished where they are joined.
+    """AFFNet's downsampling unit, for an input that is not negative, with convolutions only.
 
-    The depthwise convolution and the 1x1 behind it have no activation between them: they are one dense convolution.
-    The average is a depthwise convolution, which writes where the concatenation wants it. What comes in is level times
-    what the trained unit reads, and what comes out is GAIN * level times what that unit gives.
+    The depthwise convolution and the 1x1 after it have no activation between them, so they are one dense convolution.
+    The average is a depthwise convolution, which writes directly into the concatenation. The input is level times that
+    of the trained unit, and the output is GAIN * level times that of the trained unit.
     """
 
     def __init__(self, main: nn.Sequential, channels: int, level: float) -> None:
@@ -82,6 +82,6 @@ class FusedDownsampleUnit(nn.Module):
 
 
 def dense_convolution(depthwise: nn.Module, pointwise: nn.Module) -> tuple[Tensor, Tensor]:
-    """Return kernel and bias of one convolution that does what a depthwise and a 1x1 do, neither with an activation."""
+    """Return kernel and bias of one convolution that equals a depthwise and a 1x1 one without activations."""
     (taps, inner), (mixing, outer) = (folded_convolution(layer) for layer in (depthwise, pointwise))
     return mixing * taps[:, 0], mixing[:, :, 0, 0] @ inner + outer

@@ -60,7 +60,7 @@ class LearningToDownsample(nn.Sequential):
 
 
 class AlignedPyramidPooling(PyramidPooling):
-    """Pyramid pooling whose bins are upsampled corner to corner."""
+    """Pyramid pooling whose bins are upsampled with align_corners."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features of x's own size."""

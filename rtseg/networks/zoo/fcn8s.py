@@ -27,7 +27,7 @@ TRUNKS = (ResNet50.name, FullyConvolutionalVGG16.name)
 
 
 class FCN8s(SegmentationNetwork):
-    """FCN-8s with logits at 1/8. trunk names the classifier it is made from."""
+    """FCN-8s with logits at 1/8. trunk names the backbone."""
 
     stride = 8
     align_corners = False

@@ -1,8 +1,8 @@
 """S2-FPN's fusion and upsampling with the same values, in the operators that a GPU's compiler fuses.
 
-A map that is upsampled by gathers is written where the concatenation wants it. Both attentions read their map once: the
-mean of a channel is the mean of its columns' means. The gates are written so that no convolution takes a part of them
-on its way out: then all of them, and the sum, are one kernel, which reads three maps and writes one.
+A map that is upsampled by gathers is written directly into the concatenation. Both attentions read their map once: the
+mean of a channel is the mean of its columns' means. The gates are written so that no convolution fuses with a part of
+them: then all of them, and the sum, are one kernel, which reads three maps and writes one.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class JointAttention(nn.Module):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return each column's context, (1, channels, 1, width), and each channel's scale, (1, channels, 1, 1).
 
-        The context has the weight gamma already; what it is added to has to be weighted by rest.
+        The context is already weighted by gamma; the map that it is added to must be weighted by rest.
         """
         pixels = x.permute(0, 2, 3, 1)[0]
         pooled = torch.where(self.is_average, pixels.mean(0), pixels.amax(0))
@@ -89,7 +89,7 @@ class JointAttention(nn.Module):
 
 
 class EarlyUpsample(nn.Module):
-    """GFU with the coarse map's 1x1 convolution before its upsampling, where it has a quarter of the work."""
+    """GFU with the coarse map's 1x1 convolution before its upsampling, which is a quarter of the work."""
 
     def __init__(self, upsample: GlobalFeatureUpsample) -> None:
         super().__init__()
