@@ -96,5 +96,5 @@ def test_the_compiler_moves_a_map_less() -> None:
 
 
 def test_a_long_chain_of_products_is_ordered_too() -> None:
-    model = product([(1, 1, 6, 5)] * 1200 + [SHAPE])
+    model = product([*[(1, 1, 6, 5)] * 1200, SHAPE])
     assert operators(rewritten(PRODUCT_ORDER, model)) == ["Mul"] * 1201
