@@ -15,10 +15,10 @@ import onnx
 
 from rtseg.engines.rewriting.cost import Cost
 from rtseg.engines.rewriting.graph_pass import GraphPass
-from rtseg.errors import EngineError
+from rtseg.errors import RtsegError
 
 Judge = Callable[[onnx.ModelProto], Cost]
-"""Gives what a graph costs. Raises EngineError where the compiler refuses the graph."""
+"""Gives what a graph costs. Raises EngineError where the compiler refuses the graph, and what lower raises."""
 
 ROUNDS = 2
 """Times that all passes are tried."""
@@ -85,7 +85,7 @@ def rewritten(model: onnx.ModelProto, passes: Sequence[GraphPass]) -> Rewriting:
 def rewritten_where_it_pays(model: onnx.ModelProto, passes: Sequence[GraphPass], judge: Judge) -> Rewriting:
     """Return the graph after the passes that lower its price. All together they add no byte.
 
-    Raises EngineError where the compiler refuses the graph as it is. A pass whose result it refuses is dropped.
+    Raises what the judge raises for the graph as it is. A pass whose result it refuses is dropped.
     """
     before = cost = judge(model)
     applied: list[AppliedPass] = []
@@ -124,7 +124,7 @@ def _exhausted(model: onnx.ModelProto, entry: GraphPass) -> onnx.ModelProto:
 def _cost(model: onnx.ModelProto, judge: Judge) -> Cost | None:
     try:
         return judge(model)
-    except EngineError:
+    except RtsegError:  # the lowering may refuse it too
         return None
 
 
