@@ -221,14 +221,18 @@ def _stored_picture(store: CaseFolder, picture: _Picture, classes: ClassSpec) ->
 
 
 def _stored_graph(store: CaseFolder, path: Path, interface: str, precision: str, form: str) -> StoredGraph:
-    ready = ready_graph(path, precision, RELEASES[form])
+    ready = ready_graph(path, precision, RELEASES[form], rewrite=False)  # passes make weights that no graphs share
     parts = split_graph(ready.graph)
     return StoredGraph(
         interface=interface,
         skeleton=store.put(parts.skeleton),
         constants=tuple((offset, store.put(content)) for offset, content in parts.constants),
         parent=read_manifest(path, kind="onnx").to_json(),
-        **{name: value for name, value in asdict(ready).items() if name not in ("graph", "products", "notes")},
+        **{
+            name: value
+            for name, value in asdict(ready).items()
+            if name not in ("graph", "products", "notes", "rewriting")
+        },
     )
 
 

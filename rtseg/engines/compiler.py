@@ -14,11 +14,11 @@ from rtseg.engines.plan import Plan, ReadyGraph
 from rtseg.engines.platform import PURPOSE, Platform
 from rtseg.engines.progress import BuildProgress
 from rtseg.engines.settings import BuildSettings
-from rtseg.errors import MissingDependencyError
+from rtseg.errors import MissingDependencyError, OnnxError, RunnerError
 
 if TYPE_CHECKING:
     from rtseg.engines.lowering.versions import Capability
-    from rtseg.engines.rewriting.choice import Rewriter
+    from rtseg.engines.rewriting.choice import Rewriter, Rewriting
 
 
 class Compiler(ABC):
@@ -63,9 +63,10 @@ def ready_from(
     """Return the file's graph lowered into a form of rtseg.engines.lowering, so that building it needs no onnx.
 
     rewriter, if given, makes the object that applies graph passes before the lowering. ONNX Runtime computes the same
-    with both graphs, or a note says why they were not compared. Raises MissingDependencyError without onnx, OnnxError
-    for the file, QuantizationError for a precision that the file or the form does not have, and RunnerError if the
-    prepared graph computes something else.
+    with both graphs, or a note says why they were not compared. If it finds a difference after graph passes, the graph
+    is lowered without them, and a note says so. Raises MissingDependencyError without onnx, OnnxError for the file,
+    QuantizationError for a precision that the file or the form does not have, and RunnerError if the prepared graph
+    computes something else.
     """
     try:
         from rtseg.engines.lowering.comparison import compared_with_file
@@ -76,19 +77,29 @@ def ready_from(
         extra = "rtx" if form == RTX else "gpu"
         raise MissingDependencyError(str(error.name), extra=extra, purpose=PURPOSE) from error
     model = read_canonical(path)
+
+    def ready(rewriting: Rewriting | None) -> ReadyGraph:
+        written = model if rewriting is None else rewriting.model
+        lowered = replace(lower(written, precision, form, capabilities=capabilities), source_sha256=model_sha256(model))
+        between = None if written is model or precision == "fp32" else written  # its own comparison is the tighter one
+        return ReadyGraph(
+            lowered.model.SerializeToString(),
+            precision,
+            lowered.form != FLAGS,
+            lowered.builder_flags,
+            lowered.account,
+            lowered.source_sha256,
+            lowered.sha256,
+            lowered.products,
+            compared_with_file(lowered, Path(path), rewritten=between),
+            {} if rewriting is None else rewriting.to_json(),
+        )
+
     rewriting = None if rewriter is None else rewriter()(model)
-    written = model if rewriting is None else rewriting.model
-    lowered = replace(lower(written, precision, form, capabilities=capabilities), source_sha256=model_sha256(model))
-    between = None if written is model or precision == "fp32" else written  # its own comparison is the tighter one
-    return ReadyGraph(
-        lowered.model.SerializeToString(),
-        precision,
-        lowered.form != FLAGS,
-        lowered.builder_flags,
-        lowered.account,
-        lowered.source_sha256,
-        lowered.sha256,
-        lowered.products,
-        compared_with_file(lowered, Path(path), rewritten=between),
-        {} if rewriting is None else rewriting.to_json(),
-    )
+    if rewriting is None or rewriting.model is model:
+        return ready(rewriting)
+    try:
+        return ready(rewriting)
+    except (OnnxError, RunnerError) as error:
+        made = ready(None)
+        return replace(made, notes=(f"built without graph passes: {error}", *made.notes))

@@ -167,6 +167,7 @@ def build(
                 "a way to call CUDA": cuda != DEFAULT,
                 "keep_anyway": keep_anyway,
                 "keep_graph": keep_graph,
+                "rewrite=False": not rewrite,
             }
         )
         from rtseg.engines.openvino_building import build_openvino

@@ -106,6 +106,7 @@ def test_a_runner_that_does_not_take_it_is_refused_with_those_that_do(
         (("--cuda", "pycuda"), "a way to call CUDA"),
         (("--keep-anyway",), "keep_anyway"),
         (("--keep-graph", "x.onnx"), "keep_graph"),
+        (("--no-rewrite",), "rewrite=False"),
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )

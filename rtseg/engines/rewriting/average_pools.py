@@ -14,7 +14,7 @@ import onnx
 
 from rtseg.engines.rewriting.convolution import Convolution, add_convolution, define_convolution
 from rtseg.engines.rewriting.graph_pass import GraphPass
-from rtseg.engines.rewriting.places import is_map
+from rtseg.engines.rewriting.places import is_map, window_fits
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
@@ -54,7 +54,7 @@ def _equal_weights(view: GraphView, node: onnx.NodeProto) -> Convolution | None:
     counts_padding = attribute(node, "count_include_pad", 0) == 1
     if (any(pads) and not counts_padding) or attribute(node, "auto_pad", b"NOTSET") != b"NOTSET":
         return None
-    if attribute(node, "ceil_mode", 0):
+    if attribute(node, "ceil_mode", 0) or not window_fits(view, node):
         return None
     height, width = attribute(node, "kernel_shape", [])
     channels = view.shape(node.input[0])[1]

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 
 from rtseg.engines.rewriting.graph_pass import GraphPass
+from rtseg.engines.rewriting.places import static_shape
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
@@ -51,7 +52,7 @@ def _rewritten(model: onnx.ModelProto, *, over: Collection[Axes]) -> onnx.ModelP
 
 def _reduced(view: GraphView, node: onnx.NodeProto) -> Axes:
     """Return the axes of an NCHW map over which the node reduces; empty if it is no such reduction."""
-    if node.op_type not in REDUCTIONS or len(view.shape(node.input[0])) != 4:
+    if node.op_type not in REDUCTIONS or len(static_shape(view, node.input[0])) != 4:
         return ()
     source = view.producer(node.input[0])
     if source is not None and source.op_type in _VIEWS:

@@ -15,10 +15,10 @@ import onnx
 
 from rtseg.engines.rewriting.cost import Cost
 from rtseg.engines.rewriting.graph_pass import GraphPass
-from rtseg.errors import EngineError
+from rtseg.errors import RtsegError
 
 Judge = Callable[[onnx.ModelProto], Cost]
-"""Returns the cost of a graph. Raises EngineError if the compiler refuses the graph."""
+"""Returns the cost of a graph. Raises EngineError if the compiler refuses the graph, and what lower raises."""
 
 ROUNDS = 2
 """How often all passes are tried."""
@@ -59,16 +59,18 @@ Rewriter = Callable[[onnx.ModelProto], Rewriting]
 """Applies the passes for one compiler to a graph."""
 
 
-def repeated(model: onnx.ModelProto, passes: Sequence[GraphPass], told: Mapping[str, Any]) -> Rewriting:
+def repeated(model: onnx.ModelProto, passes: Sequence[GraphPass], described: Mapping[str, Any]) -> Rewriting:
     """Return the rewriting of the graph that to_json described, without compiling anything.
 
     Raises KeyError and TypeError for anything that is not such a description.
     """
     by_name = {entry.name: entry for entry in passes}
-    applied = tuple(AppliedPass(entry["name"], _cost_of(entry["saved"])) for entry in told["applied"])
+    applied = tuple(AppliedPass(entry["name"], _cost_of(entry["saved"])) for entry in described["applied"])
     for entry in applied:
         model = _exhausted(model, by_name[entry.name])
-    return Rewriting(model, applied, tuple(told["dropped"]), _cost_of(told["before"]), _cost_of(told["after"]))
+    return Rewriting(
+        model, applied, tuple(described["dropped"]), _cost_of(described["before"]), _cost_of(described["after"])
+    )
 
 
 def rewritten(model: onnx.ModelProto, passes: Sequence[GraphPass]) -> Rewriting:
@@ -85,7 +87,7 @@ def rewritten(model: onnx.ModelProto, passes: Sequence[GraphPass]) -> Rewriting:
 def rewritten_where_it_pays(model: onnx.ModelProto, passes: Sequence[GraphPass], judge: Judge) -> Rewriting:
     """Return the graph after the passes that lower its price. Together they never move more bytes than the original.
 
-    Raises EngineError if the compiler refuses the original graph. A pass whose result it refuses is dropped.
+    Raises what the judge raises for the original graph. A pass whose result it refuses is dropped.
     """
     before = cost = judge(model)
     applied: list[AppliedPass] = []
@@ -124,9 +126,9 @@ def _exhausted(model: onnx.ModelProto, entry: GraphPass) -> onnx.ModelProto:
 def _cost(model: onnx.ModelProto, judge: Judge) -> Cost | None:
     try:
         return judge(model)
-    except EngineError:
+    except RtsegError:  # the lowering may refuse it too
         return None
 
 
-def _cost_of(told: Mapping[str, int] | None) -> Cost | None:
-    return None if told is None else Cost(**told)
+def _cost_of(described: Mapping[str, int] | None) -> Cost | None:
+    return None if described is None else Cost(**described)

@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 
 from rtseg.engines.rewriting.graph_pass import GraphPass
+from rtseg.engines.rewriting.places import static_shape
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
@@ -37,9 +38,9 @@ def _part(view: GraphView, node: onnx.NodeProto) -> onnx.NodeProto | None:
 
 
 def _axes(view: GraphView, node: onnx.NodeProto) -> set[int]:
-    if node.op_type not in KINDS:
+    rank = len(static_shape(view, node.input[0])) if node.op_type in KINDS else 0
+    if not rank:
         return set()
-    rank = len(view.shape(node.input[0]))
     return {axis % rank for axis in attribute(node, "axes", [])}
 
 

@@ -37,6 +37,17 @@ def is_map(view: GraphView, tensor: str) -> bool:
     return len(static_shape(view, tensor)) == 4 and view.element_type(tensor) in FLOATS
 
 
+def window_fits(view: GraphView, pool: onnx.NodeProto) -> bool:
+    """Return whether a pool's window is no larger than the padded map.
+
+    ONNX Runtime and ONNX's shape inference give a pool whose window is one row too high for stride 2 a result all the
+    same, which nothing that a pass would write in its place has.
+    """
+    window, pads = attribute(pool, "kernel_shape", []), attribute(pool, "pads", [0, 0, 0, 0])
+    sides = static_shape(view, pool.input[0])[2:]
+    return all(size + first + last >= taps for size, first, last, taps in zip(sides, pads, pads[len(sides) :], window))
+
+
 def in_type_of(view: GraphView, tensor: str, values: NDArray[Any]) -> NDArray[Any]:
     """Return the values in the type of a tensor, which is float32 or float16."""
     return values.astype(onnx.helper.tensor_dtype_to_np_dtype(view.element_type(tensor)))

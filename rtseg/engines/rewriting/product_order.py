@@ -48,21 +48,35 @@ def _order(change: GraphChange, root: onnx.NodeProto) -> None:
 
 
 def _factors(view: GraphView, node: onnx.NodeProto) -> list[str]:
+    """Return what a tree of products multiplies, from left to right."""
     found: list[str] = []
-    for name in node.input:
-        inner = view.producer(name)
-        is_product = inner is not None and inner.op_type == "Mul" and _is_inner(view, inner)
-        found += _factors(view, inner) if inner is not None and is_product else [name]
+    waiting = list(reversed(node.input))
+    while waiting:
+        name = waiting.pop()
+        inner = _inner(view, name)
+        if inner is None:
+            found.append(name)
+        else:
+            waiting += reversed(inner.input)
     return found
+
+
+def _inner(view: GraphView, tensor: str) -> onnx.NodeProto | None:
+    node = view.producer(tensor)
+    return node if node is not None and node.op_type == "Mul" and _is_inner(view, node) else None
 
 
 def _mixes(view: GraphView, node: onnx.NodeProto, shape: tuple[int, ...]) -> bool:
     """Return whether a map is multiplied by a smaller factor before it is multiplied by a map."""
-    sides = [view.producer(name) for name in node.input]
-    inner = [side for side in sides if side is not None and side.op_type == "Mul" and _is_inner(view, side)]
-    if all(view.shape(name) == shape for name in node.input):
-        return any(view.shape(name) != shape for side in inner for name in _factors(view, side))
-    return any(_mixes(view, side, shape) for side in inner)
+    waiting = [node]
+    while waiting:
+        product = waiting.pop()
+        inner = [found for name in product.input if (found := _inner(view, name)) is not None]
+        if any(view.shape(name) != shape for name in product.input):
+            waiting += inner
+        elif any(view.shape(name) != shape for side in inner for name in _factors(view, side)):
+            return True
+    return False
 
 
 PRODUCT_ORDER = GraphPass(

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from rtseg.engines.rewriting.places import window_fits
 from rtseg.graphs.view import GraphView, attribute
 
 Weights = NDArray[np.float64]
@@ -60,7 +61,7 @@ def window_of(view: GraphView, node: onnx.NodeProto) -> QuarterWindow | None:
         if attribute(node, "group", 1) != 1 or not all(view.is_constant(name) for name in node.input[1:] if name):
             return None
         weights, bias = convolution_constants(view, node)
-    elif node.op_type == "AveragePool" and not attribute(node, "ceil_mode", 0):
+    elif node.op_type == "AveragePool" and not attribute(node, "ceil_mode", 0) and window_fits(view, node):
         sides, channels = attribute(node, "kernel_shape", []), view.shape(node.input[0])[1]
         if any(attribute(node, "pads", [0])) and not attribute(node, "count_include_pad", 0):
             return None

@@ -42,9 +42,9 @@ def rewritten_for_rtx(
 
     graph = hashlib.sha256(model.SerializeToString()).hexdigest()
     key = [FORMAT, graph, precision, capability_text(capability), trt.__version__, _code()]
-    if (told := _kept(key)) is not None:
+    if (kept := _kept(key)) is not None:
         with contextlib.suppress(KeyError, TypeError):  # whole, but of something else
-            return repeated(model, passes, told)
+            return repeated(model, passes, kept)
     try:
         made = rewritten_where_it_pays(model, passes, judge)
     except EngineError:

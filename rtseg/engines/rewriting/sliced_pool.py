@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import onnx
 
-from rtseg.engines.rewriting.places import is_map
+from rtseg.engines.rewriting.places import is_map, window_fits
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView, attribute
 
@@ -25,6 +25,7 @@ def can_be_sliced(view: GraphView, node: onnx.NodeProto) -> bool:
         and attribute(node, "auto_pad", b"NOTSET") == b"NOTSET"
         and not attribute(node, "ceil_mode", 0)
         and set(attribute(node, "dilations", [1])) == {1}
+        and window_fits(view, node)
     )
 
 

@@ -11,7 +11,7 @@ import onnx
 
 from rtseg.engines.rewriting.convolution import Convolution, add_convolution, convolution_of, define_convolution
 from rtseg.engines.rewriting.graph_pass import GraphPass
-from rtseg.engines.rewriting.places import define_sum, sole_reader, sums, terms_of
+from rtseg.engines.rewriting.places import define_sum, sole_reader, static_shape, sums, terms_of
 from rtseg.graphs.change import GraphChange
 from rtseg.graphs.view import GraphView
 
@@ -22,9 +22,9 @@ _FINISHED = frozenset({"Conv", "Relu", "Clip", "Add", "Mul", "Sub", "Max", "Sigm
 def summed_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write conv(a) + conv(b) as one convolution of concat(a, b), in sums of any length.
 
-    For convolutions in one group with equal kernels, strides and pads, or of 1x1 with any strides, that have no other
-    reader. If one has strides, the rows and columns that it reads are sliced out first. Only if the copies that this
-    may need are smaller than the terms that are no longer written.
+    For convolutions in one group that give maps of one shape and have no other reader: with equal kernels, strides and
+    pads over maps of one size, or of 1x1 with any strides. If one has strides, the rows and columns that it reads are
+    sliced out first. Only if the copies that this may need are smaller than the terms that are no longer written.
     """
     change = GraphChange(model)
     for root in sums(change.view):
@@ -34,8 +34,10 @@ def summed_convolutions(model: onnx.ModelProto) -> onnx.ModelProto:
             own = change.view.producer(term) if sole_reader(change.view, term) is not None else None
             convolution = convolution_of(change.view, own)
             if own is not None and convolution is not None and convolution.group == 1:
-                walks = "pointwise" if convolution.is_pointwise else convolution.walks_as
-                alike[walks].append((term, own.input[0], convolution))
+                read = static_shape(change.view, own.input[0])[2:]
+                walks = "pointwise" if convolution.is_pointwise else (convolution.walks_as, read)
+                # an Add repeats the smaller of two terms, which a Concat of what they read does not
+                alike[walks, static_shape(change.view, term)].append((term, own.input[0], convolution))
         groups = [group for group in alike.values() if len(group) > 1 and _pays(change.view, group)]
         if not groups:
             continue

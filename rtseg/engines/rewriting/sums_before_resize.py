@@ -7,7 +7,7 @@ from collections import defaultdict
 import onnx
 
 from rtseg.engines.rewriting.graph_pass import GraphPass
-from rtseg.engines.rewriting.places import define_sum, sole_reader, sums, terms_of
+from rtseg.engines.rewriting.places import define_sum, sole_reader, static_shape, sums, terms_of
 from rtseg.engines.rewriting.resize import resize_attributes, resize_inputs, resize_of
 from rtseg.graphs.change import GraphChange
 
@@ -15,7 +15,7 @@ from rtseg.graphs.change import GraphChange
 def sums_before_resize(model: onnx.ModelProto) -> onnx.ModelProto:
     """Write resize(a) + resize(b) + rest as resize(a + b) + rest, however many there are in a sum.
 
-    For linear or nearest Resizes that enlarge by the same rule from the same size and have no other reader.
+    For linear or nearest Resizes that enlarge maps of one shape by the same rule and have no other reader.
     """
     change = GraphChange(model)
     for root in sums(change.view):
@@ -24,7 +24,7 @@ def sums_before_resize(model: onnx.ModelProto) -> onnx.ModelProto:
         for term in dict.fromkeys(terms):
             resize = resize_of(change.view, change.view.producer(term))
             if resize is not None and resize.enlarges and sole_reader(change.view, term) is not None:
-                alike[resize.key].append(term)
+                alike[resize.key, static_shape(change.view, term)].append(term)
         groups = [group for group in alike.values() if len(group) > 1]
         if groups:
             _add_up(change, root.output[0], terms, groups)

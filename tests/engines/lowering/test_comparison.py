@@ -17,6 +17,7 @@ from rtseg.engines.lowering import lower as lowering
 from rtseg.engines.lowering.comparison import compared_with_file
 from rtseg.engines.lowering.lower import Lowered, lower
 from rtseg.engines.lowering.versions import FLAGS, RTX, TURING, TYPED
+from rtseg.engines.rewriting.choice import AppliedPass, Rewriting
 from rtseg.errors import OnnxError, RunnerError
 from rtseg.graphs.canonical import read_canonical
 from rtseg.quantization.files import int8_graph, read_original, read_table
@@ -82,6 +83,20 @@ def test_a_build_asks_for_the_comparison(exported: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(lowering, "to_fp16", wrong)
     with pytest.raises(RunnerError, match="computes something else"):
         ready_from(exported, "fp16", TYPED)
+
+
+@pytest.mark.parametrize("damage", [without_a_relu, without_its_constants])
+def test_passes_that_change_results_are_left_off(exported: Path, damage: Callable[[onnx.GraphProto], object]) -> None:
+    def wrong(model: onnx.ModelProto) -> Rewriting:
+        changed = onnx.ModelProto()
+        changed.CopyFrom(model)
+        damage(changed.graph)
+        return Rewriting(changed, (AppliedPass("wrong"),))
+
+    made = ready_from(exported, "fp32", TYPED, rewriter=lambda: wrong)
+    (note,) = made.notes
+    assert note.startswith("built without graph passes: the graph")
+    assert made.rewriting == {} and made.sha256 == made.source_sha256
 
 
 def test_without_onnxruntime_a_note_says_that_nothing_was_compared(

@@ -39,6 +39,10 @@ class Written:
         """Return a float32 constant, as the scales of a Resize are in any graph."""
         return self._keep(np.array(values, np.float32))
 
+    def flags(self, *values: bool) -> str:
+        """Return a constant of truth values."""
+        return self._keep(np.array(values))
+
     def _keep(self, array: NDArray[Any]) -> str:
         name = f"constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(array, name))

@@ -57,6 +57,12 @@ def test_where_averages_divide_by_several_numbers_or_nothing_is_joined_it_stays(
     assert AVERAGE_POOLS_AS_CONVOLUTIONS.rewrite(model) is model
 
 
+def test_an_average_over_a_window_larger_than_the_map_stays() -> None:
+    g = Written((1, 3, 2, 6))
+    model = g.model(g.op("Concat", g.op("AveragePool", "image", kernel_shape=[3, 1], strides=[2, 2]), axis=1))
+    assert AVERAGE_POOLS_AS_CONVOLUTIONS.rewrite(model) is model
+
+
 def test_the_compiler_copies_it_into_the_concat_no_more() -> None:
     g = Written((1, 8, 64, 128))
     source = g.op("Relu", g.conv("image", 8, 32, 3))

@@ -15,6 +15,7 @@ from rtseg.engines.rewriting.channel_last_reductions import (
 )
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from tests.engines.lowering.lowering_graphs import graph, node, operators, picture, weights
+from tests.engines.rewriting.rewriting_graphs_a import Written
 from tests.engines.rewriting.rewriting_graphs_b import assert_same_values, compiled, half_error, rewritten
 
 PASSES = {(2, 3): GLOBAL_REDUCTIONS, (2,): STRIP_REDUCTIONS, (3,): STRIP_REDUCTIONS, (1,): CHANNEL_REDUCTIONS}
@@ -134,3 +135,11 @@ def test_the_compiler_reads_a_gated_map_once_for_both_reductions_over_its_channe
     before, after = compiled(model), compiled(rewritten(CHANNEL_REDUCTIONS, model))
     assert after.kernels <= before.kernels
     assert after.bytes < before.bytes
+
+
+def test_a_map_of_unknown_sides_stays() -> None:
+    g = Written((1, 3, 6, 5))
+    sizes = g.op("Cast", g.op("Ceil", g.constant(np.array([1.0, 3.0, 6.0, 5.0]))), to=onnx.TensorProto.INT64)
+    result = g.op("ReduceMean", g.op("Reshape", "image", sizes), axes=[1])
+    model = g.model(g.op("Reshape", result, g.constant(np.array([1, 1, 6, 5]))))
+    assert CHANNEL_REDUCTIONS.rewrite(model) is model

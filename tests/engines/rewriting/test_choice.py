@@ -6,7 +6,7 @@ import pytest
 from rtseg.engines.rewriting.choice import AppliedPass, repeated, rewritten, rewritten_where_it_pays
 from rtseg.engines.rewriting.cost import Cost
 from rtseg.engines.rewriting.graph_pass import GraphPass
-from rtseg.errors import EngineError
+from rtseg.errors import EngineError, QuantizationError
 from rtseg.graphs.change import GraphChange
 from tests.engines.lowering.lowering_graphs import graph, node
 
@@ -77,6 +77,16 @@ def test_a_pass_whose_result_the_compiler_refuses_is_dropped() -> None:
     model = made_of("Relu")
     made = rewritten_where_it_pays(model, [replacing("Relu", "Neg")], judge)
     assert made.model is model and made.dropped == ("Relu-to-Neg",)
+
+
+def test_a_pass_whose_result_cannot_be_lowered_is_dropped() -> None:
+    def judged(model: onnx.ModelProto) -> Cost:
+        if "Neg" in operators_of(model):
+            raise QuantizationError("no such precision")
+        return judge(model)
+
+    model = made_of("Relu")
+    assert rewritten_where_it_pays(model, [replacing("Relu", "Neg")], judged).dropped == ("Relu-to-Neg",)
 
 
 def test_a_graph_that_the_compiler_refuses_is_an_error() -> None:

@@ -11,6 +11,7 @@ from rtseg.engines.rewriting.nested_reductions import NESTED_REDUCTIONS
 from rtseg.graphs.view import attribute
 from rtseg.quantization.fp16 import to_fp16
 from tests.engines.lowering.lowering_graphs import graph, node, picture, weights
+from tests.engines.rewriting.rewriting_graphs_a import Written
 from tests.engines.rewriting.rewriting_graphs_b import assert_same_values, compiled, half_error, rewritten
 
 SHAPE = (2, 3, 6, 5)
@@ -109,3 +110,12 @@ def test_the_compiler_reads_the_map_once_less() -> None:
     before, after = compiled(model), compiled(rewritten(NESTED_REDUCTIONS, model))
     assert after.kernels < before.kernels
     assert after.bytes < before.bytes
+
+
+def test_a_map_of_unknown_rank_stays() -> None:
+    g = Written((2, 3, 6, 5))
+    sizes = g.op("Compress", g.constant(np.array([2, 3, 6, 5])), g.flags(True, True, True, True), axis=0)
+    source = g.op("Reshape", "image", sizes)
+    reductions = [g.op("ReduceMean", source, axes=axes) for axes in ([2], [2, 3])]
+    model = g.model(g.op("Reshape", g.op("Add", *reductions), g.constant(np.array([2, 3, 1, 5]))))
+    assert NESTED_REDUCTIONS.rewrite(model) is model

@@ -49,6 +49,13 @@ def test_large_windows_other_rules_and_other_maps_stay(attributes: Any) -> None:
     assert PICTURE_POOLS.rewrite(model) is model
 
 
+def test_a_window_larger_than_the_picture_stays() -> None:
+    g = Written((1, 3, 2, 6))
+    model = g.model(g.op("MaxPool", "image", kernel_shape=[3, 1], strides=[2, 2]))
+    assert ran(model).shape == (1, 3, 1, 3)  # where the window never fits
+    assert PICTURE_POOLS.rewrite(model) is model
+
+
 def test_the_compiler_converts_the_picture_once() -> None:
     g = Written((1, 3, 128, 256))
     pool = g.op("MaxPool", "image", kernel_shape=[2, 2], strides=[2, 2])

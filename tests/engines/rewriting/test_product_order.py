@@ -93,3 +93,8 @@ def test_the_compiler_moves_a_map_less() -> None:
     before, after = compiled(model), compiled(rewritten(PRODUCT_ORDER, model))
     assert after.kernels <= before.kernels
     assert after.bytes < before.bytes
+
+
+def test_a_long_chain_of_products_is_ordered_too() -> None:
+    model = product([*[(1, 1, 6, 5)] * 1200, SHAPE])
+    assert operators(rewritten(PRODUCT_ORDER, model)) == ["Mul"] * 1201

@@ -68,6 +68,24 @@ def test_convolutions_that_walk_differently_or_in_groups_stay(first: dict[str, A
     assert SUMMED_CONVOLUTIONS.rewrite(model) is model
 
 
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_a_term_that_the_sum_repeats_for_each_place_or_channel_stays_a_term(kernel: int) -> None:
+    for pooled, outputs in ((True, 16), (False, 1)):
+        g = Written((1, 4, 8, 8))
+        other = g.op("GlobalAveragePool" if pooled else "Sigmoid", "image")
+        large = g.conv(g.op("Relu", "image"), 4, 16, kernel)
+        model = g.model(g.op("Add", large, g.conv(other, 4, outputs, kernel)))
+        assert SUMMED_CONVOLUTIONS.rewrite(model) is model
+
+
+def test_maps_of_two_sizes_are_not_joined_for_windows_that_give_one() -> None:
+    g = Written((1, 4, 8, 8))
+    one_less = g.op("MaxPool", "image", kernel_shape=[2, 2])
+    terms = [g.conv(g.op("Relu", name), 4, 16, 3, strides=[2, 2]) for name in ("image", one_less)]
+    model = g.model(g.op("Add", *terms))
+    assert SUMMED_CONVOLUTIONS.rewrite(model) is model
+
+
 def test_one_whose_result_others_read_stays() -> None:
     g = Written((1, 4, 8, 8))
     one = g.conv(g.op("Relu", "image"), 4, 8)

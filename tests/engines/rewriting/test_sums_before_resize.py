@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,6 +45,16 @@ def test_in_float16_too() -> None:
 def test_resizes_by_other_rules_or_to_smaller_maps_stay(factor: float, coordinates: str) -> None:
     g = Written((1, 3, 8, 8))
     terms = [g.resize("image", factor), g.resize(g.op("Relu", "image"), factor, coordinates=coordinates)]
+    model = g.model(g.op("Add", *terms))
+    assert SUMS_BEFORE_RESIZE.rewrite(model) is model
+
+
+def test_a_resized_plane_that_the_sum_repeats_for_each_channel_stays() -> None:
+    g = Written((1, 3, 8, 8))
+    terms = [
+        g.op("Resize", name, "", "", g.constant(np.array([1, channels, 16, 16])), mode="linear")
+        for name, channels in ((g.conv("image", 3, 1), 1), (g.op("Relu", "image"), 3))
+    ]
     model = g.model(g.op("Add", *terms))
     assert SUMS_BEFORE_RESIZE.rewrite(model) is model
 
