@@ -47,6 +47,7 @@ from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.networks.registry import network_names
 from rtseg.networks.spec import SegmentationNetwork
 from rtseg.quantization.fp16 import to_fp16
+from rtseg.quantization.fp16_rounding import every_operator_rounded
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
 from rtseg.runners.probes import distance
 from rtseg.runners.tensorrt.module import load_rtx
@@ -109,7 +110,7 @@ def pictures(size: Resolution) -> Iterator[NDArray[np.float32]]:
 def fp16_error(model: onnx.ModelProto, reference: onnx.ModelProto, size: Resolution, folder: Path) -> float:
     """Return how far a graph in FP16, every operator rounded, is from a reference in FP32 on the worse picture."""
     paths = folder / "reference.onnx", folder / "half.onnx"
-    for path, graph in zip(paths, (reference, to_fp16(model).model)):
+    for path, graph in zip(paths, (reference, every_operator_rounded(to_fp16(model).model))):
         onnx.save(graph, path)
     with OnnxRuntimeRunner(paths[0]) as whole, OnnxRuntimeRunner(paths[1], optimized=False) as half:
         return max(

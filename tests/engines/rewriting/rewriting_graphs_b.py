@@ -14,6 +14,7 @@ from onnx import TensorProto
 from rtseg.engines.rewriting.cost import Cost, compiled_cost
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.quantization.fp16 import to_fp16
+from rtseg.quantization.fp16_rounding import every_operator_rounded
 from rtseg.runners.tensorrt.module import load_rtx
 
 FLOAT, HALF, UINT8, INT64 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8, TensorProto.INT64
@@ -47,7 +48,9 @@ def assert_same_values(model: onnx.ModelProto, changed: onnx.ModelProto, array: 
 
 def half_error(exact: onnx.ModelProto, model: onnx.ModelProto, array: NDArray[Any]) -> float:
     """Return how far the graph in FP16, each operator rounded, is from the exact one in FP32: root mean square."""
-    expected, got = (ran_as_it_is(graph, array).astype(np.float64) for graph in (exact, to_fp16(model).model))
+    expected, got = (
+        ran_as_it_is(graph, array).astype(np.float64) for graph in (exact, every_operator_rounded(to_fp16(model).model))
+    )
     return float(np.sqrt(np.mean((got - expected) ** 2)))
 
 

@@ -21,6 +21,7 @@ from rtseg.exporting.static_graph import static_copy
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.spec import SegmentationNetwork
 from rtseg.quantization.fp16 import to_fp16
+from rtseg.quantization.fp16_rounding import every_operator_rounded
 from rtseg.runners.tensorrt.module import load_rtx, rtx_has_wheels
 from rtseg.runners.torch import TorchRunner
 from rtseg.specs import Resolution
@@ -78,7 +79,7 @@ def cost_on_gpu(
 
 def fp16_error(model: onnx.ModelProto, picture: NDArray[np.float32], expected: Values) -> float:
     """Return the root of the mean squared error where the result of every operator is rounded to FP16."""
-    return float(np.sqrt(((computed(to_fp16(model).model, picture) - expected) ** 2).mean()))
+    return float(np.sqrt(((computed(every_operator_rounded(to_fp16(model).model), picture) - expected) ** 2).mean()))
 
 
 def computed(model: onnx.ModelProto, picture: NDArray[np.float32]) -> Values:
