@@ -7,15 +7,17 @@ It needs `pip install '.[rtx]'`, and no GPU. Every network has random weights. N
 FP16 for compute capability 8.6. Its graph is "as written", the plain export of the network, or "its form", what
 `rtseg export --target tensorrt` writes; its costs are those before and after the passes that pay there.
 
-error_before and error_after are of the emulated FP16, every operator rounded, against the same graph in FP32, at
-ERROR_RESOLUTION: relative distances of the logits, on a smooth and on a random picture, the larger of the two. For
-"its form" error_before is that of the plain export.
+The list "errors" has emulated FP16, every operator rounded, at ERROR_RESOLUTION, with random weights and those of the
+shipped checkpoints: the relative distance of the logits from the plain export in FP32, on a smooth or a random picture,
+whichever is larger. before is that of the plain export, after that of the graph with the passes of its row at the
+smaller resolution. Both are null if the plain export's logits overflow in FP16.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import platform
@@ -45,6 +47,7 @@ from rtseg.exporting.onnx_file import export_onnx
 from rtseg.graphs.canonical import read_canonical
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.networks.registry import network_names
+from rtseg.networks.resolve import resolve_network
 from rtseg.networks.spec import SegmentationNetwork
 from rtseg.quantization.fp16 import to_fp16
 from rtseg.quantization.fp16_rounding import every_operator_rounded
@@ -56,9 +59,11 @@ from rtseg.specs import Resolution
 Row = dict[str, Any]
 
 RESULT = Path(__file__).resolve().parent / "results" / "rtx-rewriting.json"
+CHECKPOINTS = Path(__file__).resolve().parents[1] / "export" / "checkpoints"
 RESOLUTIONS = (Resolution(512, 1024), Resolution(1024, 2048))
 ERROR_RESOLUTION = Resolution(256, 512)
 INTERFACES = ("logits", "labels")
+LISTS = ("rows", "errors")
 CAPABILITY = (8, 6)
 PRECISION = "fp16"
 WRITTEN, FORM = "as written", "its form"
@@ -83,9 +88,8 @@ class AsWritten(SegmentationNetwork):
         return self.network(images)  # type: ignore[no-any-return]
 
 
-def graphs_of(name: str) -> Iterator[tuple[str, PreparedNetwork]]:
+def graphs_of(network: PreparedNetwork) -> Iterator[tuple[str, PreparedNetwork]]:
     """Give the graphs that a network has rows of: as written, and its form where it has one."""
-    network = network_with_random_weights(name, class_spec("cityscapes"), seed=0)
     yield WRITTEN, replace(network, module=AsWritten(network.module))
     if written_for(network.module, TARGET):
         yield FORM, network
@@ -134,34 +138,69 @@ def row_of(name: str, graph: str, resolution: Resolution, interface: str, made: 
     }
 
 
-def rows_anew(name: str) -> list[Row]:
-    """Return all rows of a network."""
+def untrained(name: str) -> PreparedNetwork:
+    """Return a network with random weights."""
+    return network_with_random_weights(name, class_spec("cityscapes"), seed=0)
+
+
+def weights_of(name: str) -> Iterator[tuple[str, PreparedNetwork]]:
+    """Give a network with random weights, and with those of each of its shipped checkpoints."""
+    yield "random", untrained(name)
+    for path in sorted(CHECKPOINTS.glob(f"{name}-*.safetensors")):
+        yield path.stem, resolve_network(None, None, checkpoint=path)
+
+
+def costs_anew(name: str) -> list[Row]:
+    """Return the rows of a network."""
     rewriter = rtx_rewriter(load_rtx("the ledger"), PRECISION, CAPABILITY)
-    rows, errors = [], dict[str, float]()
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for graph, network in graphs_of(name):
+        for graph, network in graphs_of(untrained(name)):
             for resolution in RESOLUTIONS:
                 for interface in INTERFACES:
                     model = exported(network, resolution, interface, Path(folder))
                     rows.append(row_of(name, graph, resolution, interface, rewriter(model)))
-            small = exported(network, ERROR_RESOLUTION, "logits", Path(folder))
-            if graph == WRITTEN:
-                plain = small
-                errors["before"] = fp16_error(plain, plain, ERROR_RESOLUTION, Path(folder))
-            for row in rows:
-                if row["graph"] == graph and row["interface"] == "logits":
-                    told = {"applied": [{"name": entry, "saved": None} for entry in row["applied"]], "dropped": []}
-                    after = repeated(small, PASSES, {**told, "before": None, "after": None}).model
-                    row["error_before"] = errors["before"]
-                    row["error_after"] = fp16_error(after, plain, ERROR_RESOLUTION, Path(folder))
     return rows
 
 
-def in_a_process(name: str) -> list[Row]:
-    """Return rows_anew by a process of its own: what fails or falls over there takes no other network with it."""
+def errors_anew(name: str, rows: Sequence[Row]) -> list[Row]:
+    """Return the errors of a network whose rows are given."""
+    errors, wanted = [], (name, "logits", str(RESOLUTIONS[0]))
+    applied = {
+        row["graph"]: row["applied"] for row in rows if (row["network"], row["interface"], row["resolution"]) == wanted
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for weights, trained in weights_of(name):
+            for graph, network in graphs_of(trained):
+                model = exported(network, ERROR_RESOLUTION, "logits", Path(folder))
+                if graph == WRITTEN:
+                    plain = model
+                    before = fp16_error(plain, plain, ERROR_RESOLUTION, Path(folder))
+                row: Row = {"network": name, "weights": weights, "graph": graph, "before": None, "after": None}
+                if math.isfinite(before):
+                    after = fp16_error(after_passes(model, applied[graph]), plain, ERROR_RESOLUTION, Path(folder))
+                    row.update(before=before, after=after)
+                errors.append(row)
+    return errors
+
+
+def after_passes(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    """Return a graph after the passes of these names."""
+    applied = [{"name": name, "saved": None} for name in names]
+    return repeated(model, PASSES, {"applied": applied, "dropped": [], "before": None, "after": None}).model
+
+
+def anew(name: str) -> dict[str, list[Row]]:
+    """Return all that the ledger has of a network, by list."""
+    rows = costs_anew(name)
+    return {"rows": rows, "errors": errors_anew(name, rows)}
+
+
+def in_a_process(name: str) -> dict[str, list[Row]]:
+    """Return anew by a process of its own: what fails or falls over there takes no other network with it."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as process:
-        return process.submit(rows_anew, name).result()
+        return process.submit(anew, name).result()
 
 
 def saved_share(row: Mapping[str, Any]) -> float:
@@ -181,7 +220,12 @@ def place_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return row["network"], row["graph"], INTERFACES.index(row["interface"]), int(row["resolution"].split("x")[0])
 
 
-def ledger_text(rows: Sequence[Row]) -> str:
+def place_of_error(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return where an error stands among others."""
+    return row["network"], row["weights"] != "random", row["weights"], row["graph"]
+
+
+def ledger_text(lists: Mapping[str, Sequence[Row]]) -> str:
     """Return the ledger as JSON, a line for each row."""
     facts: dict[str, Any] = {
         "command": "python benchmarks/rtx_rewriting.py",
@@ -193,11 +237,13 @@ def ledger_text(rows: Sequence[Row]) -> str:
         "compute_capability": ".".join(map(str, CAPABILITY)),
         "passes": [entry.name for entry in PASSES],
         "bytes": "the traffic of kernels that keep nothing in a cache, a tensor that a kernel lists twice counted once",
-        "errors": f"FP16 emulated at {ERROR_RESOLUTION}: relative distance of the logits from the plain FP32 export",
+        "error_resolution": str(ERROR_RESOLUTION),
     }
     parts = [f" {json.dumps(key)}: {json.dumps(value)}" for key, value in facts.items()]
-    lines = ",\n".join(f"  {json.dumps(row)}" for row in sorted(rows, key=place_of))
-    parts.append(f' "rows": [\n{lines}\n ]')
+    orders = {"rows": place_of, "errors": place_of_error}
+    for which, order in orders.items():
+        lines = ",\n".join(f"  {json.dumps(row)}" for row in sorted(lists[which], key=order))
+        parts.append(f" {json.dumps(which)}: [\n{lines}\n ]")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
@@ -207,23 +253,22 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
     before = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.exists() else {}
-    rows = [row for row in before.get("rows", []) if row["network"] in network_names()]
+    lists = {which: [row for row in before.get(which, []) if row["network"] in network_names()] for which in LISTS}
     failed = False
     with tempfile.TemporaryDirectory() as cache:
         os.environ["RTSEG_CACHE"] = cache  # nothing of this is wanted again
         for name in arguments.network or network_names():
-            rows = [row for row in rows if row["network"] != name]
             try:
                 made = in_a_process(name)
             except Exception as error:  # whatever it is, it is of this network
                 print(f"{name}: {type(error).__name__}: {first_line(error)}", file=sys.stderr, flush=True)
-                failed, made = True, []
-            for row in made:
-                print(json.dumps(row), flush=True)
-            rows += made
-            write_text_atomically(arguments.output, ledger_text(rows))
+                failed, made = True, {which: [] for which in LISTS}
+            for which in LISTS:
+                lists[which] = [row for row in lists[which] if row["network"] != name] + made[which]
+            print(f"{name}: {len(made['rows'])} rows", flush=True)
+            write_text_atomically(arguments.output, ledger_text(lists))
     for interface in INTERFACES:
-        print(f"{interface}: the passes save {median_saved(rows, interface):.1%} of the bytes in the median")
+        print(f"{interface}: the passes save {median_saved(lists['rows'], interface):.1%} of the bytes in the median")
     return int(failed)
 
 
