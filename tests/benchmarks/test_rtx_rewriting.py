@@ -83,13 +83,17 @@ def test_s2fpn18_needs_at_most_120_kernels_and_1200_mb() -> None:
 
 
 @pytest.mark.parametrize(
-    "entry", LEDGER["errors"], ids=lambda entry: f"{entry['network']} {entry['weights']} {entry['graph']}"
+    "entry",
+    [entry for entry in LEDGER["errors"] if entry["before"] is not None],
+    ids=lambda entry: f"{entry['network']} {entry['weights']} {entry['graph']}",
 )
 def test_the_error_in_fp16_is_at_most_1_2_times_that_of_the_plain_export(entry: dict[str, Any]) -> None:
-    if entry["before"] is None:
-        assert entry["weights"] == "random", "trained weights do not overflow"
-        pytest.skip("the plain export overflows in FP16")
     assert entry["after"] <= 1.2 * entry["before"]
+
+
+def test_only_random_weights_overflow_in_fp16() -> None:
+    overflowing = {(entry["network"], entry["weights"]) for entry in LEDGER["errors"] if entry["before"] is None}
+    assert overflowing == {(name, "random") for name in ("espnetv2", "s2fpn18", "s2fpn34", "s2fpn34m")}
 
 
 def test_there_are_errors_for_every_graph_with_random_weights_and_those_of_every_shipped_checkpoint() -> None:
@@ -119,7 +123,7 @@ def test_a_network_as_written_has_no_form_and_the_contract_of_its_own() -> None:
     network = Doubled()
     plain = script.AsWritten(network)
     assert (plain.stride, plain.align_corners, plain.multiple) == (1, True, 4)
-    assert plain.for_inference() is plain and plain.for_gpu(Resolution(4, 4)) is plain
+    assert plain.for_inference() is plain and plain.for_gpu(Resolution(16, 16)) is plain
     picture = torch.ones(1, 3, 4, 4)
     assert torch.equal(plain(picture), network(picture))
 
