@@ -21,6 +21,7 @@ from rtseg.engines.rewriting.choice import Rewriting, repeated, rewritten_where_
 from rtseg.engines.rewriting.cost import Cost, compiled_cost
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.errors import EngineError, WriteError
+from rtseg.graphs.identity import model_sha256
 from rtseg.runners.tensorrt.module import TensorRtRtx
 
 CHOICES = Cache("rewriting", ".json", keep=1024)
@@ -40,8 +41,7 @@ def rewritten_for_rtx(
     def judge(candidate: onnx.ModelProto) -> Cost:
         return compiled_cost(trt, candidate, precision, capability)
 
-    graph = hashlib.sha256(model.SerializeToString()).hexdigest()
-    key = [FORMAT, graph, precision, capability_text(capability), trt.__version__, _code()]
+    key = [FORMAT, model_sha256(model), precision, capability_text(capability), trt.__version__, _code()]
     if (kept := _kept(key)) is not None:
         with contextlib.suppress(KeyError, TypeError):  # whole, but of something else
             return repeated(model, passes, kept)
