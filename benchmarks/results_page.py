@@ -1,9 +1,7 @@
 """Fills the tables of docs/results.md, from benchmarks/results and the shipped checkpoints. Measures nothing.
 
-    python benchmarks/results_page.py            # writes each table between its markers, <!-- table NAME -->
-    python benchmarks/results_page.py --check    # exit 1 if a table is not what would be written
-
-A result that needs a newer measurement is listed in REMEASURE, and the line below its table says so.
+python benchmarks/results_page.py            # writes each table between its markers, <!-- table NAME -->
+python benchmarks/results_page.py --check    # exit 1 if a table is not what would be written
 """
 
 from __future__ import annotations
@@ -20,10 +18,6 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 CHECKPOINTS = ROOT / "export" / "checkpoints"
 PAGE = ROOT / "docs" / "results.md"
-
-REWRITTEN = "affnet's export became another graph of the same logits since (commit 8051297)"
-REMEASURE = {"bench-": REWRITTEN, "table-affnet-": REWRITTEN, "calibration-affnet-": REWRITTEN}
-"""Results, by the beginning of their names, that say less about today's rtseg than they should, and why."""
 
 Result = dict[str, Any]
 
@@ -42,14 +36,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, words: i
 
 
 def sourced(shown: str, *names: str) -> str:
-    """Return a table with a line under it: files, machine, commit, and what has to be measured anew."""
+    """Return a table with a line under it: files, machine and commit."""
     environment = read(names[0])["environment"]
     machine = f"{environment['cpu']['model']}, {environment['cpu']['available_cores']} cores, no GPU"
     commits = dict.fromkeys(read(name)["environment"]["checkout"]["commit"][:7] for name in names)
     links = ", ".join(f"[{name}](../benchmarks/results/{name}.json)" for name in names)
-    doubts = dict.fromkeys(why for name in names for start, why in REMEASURE.items() if name.startswith(start))
-    doubt = "".join(f" **To be measured anew:** {why}." for why in doubts)
-    return f"{shown}\n\n{machine}; commit {', '.join(commits)}; {links}.{doubt}"
+    return f"{shown}\n\n{machine}; commit {', '.join(commits)}; {links}."
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -127,7 +119,7 @@ def int8_speed() -> str:
 def latency() -> str:
     rows = []
     for size in ("512x1024", "1024x2048"):
-        found = read(f"bench-{size}-epyc-2cores")["rows"]
+        found = read(f"bench-{size}-xeon-2cores")["rows"]
         for network in dict.fromkeys(row["network"] for row in found):
             mine = {row["boundary"]: row for row in found if row["network"] == network}
             claims = {
@@ -140,8 +132,8 @@ def latency() -> str:
             rows.append((network, size, *times, "; ".join(sorted(claims)).replace("NVIDIA GeForce ", "") or "-"))
     return sourced(
         table(("network", "size", "`network`", "`engine`", "`frame`", "the paper's, on its GPU"), rows, words=2),
-        "bench-512x1024-epyc-2cores",
-        "bench-1024x2048-epyc-2cores",
+        "bench-512x1024-xeon-2cores",
+        "bench-1024x2048-xeon-2cores",
     )
 
 
@@ -259,7 +251,7 @@ def equal_labels() -> str:
 
 
 def calibration() -> str:
-    result = read("calibration-affnet-epyc-2cores")
+    result = read("calibration-affnet-xeon-2cores")
     rows = []
     for name, heading in (("rtseg", "`rtseg calibrate`"), ("onnxruntime", "ONNX Runtime's percentile calibrator")):
         runs = result["runs"][name]
@@ -269,7 +261,7 @@ def calibration() -> str:
     many = result["many"]
     rows.append(("`rtseg calibrate`", many["pictures"], f"{many['seconds']:.1f}", f"{many['peak_mib']:.0f}"))
     return sourced(
-        table(("affnet, 1024x2048", "pictures", "seconds", "peak MiB"), rows), "calibration-affnet-epyc-2cores"
+        table(("affnet, 1024x2048", "pictures", "seconds", "peak MiB"), rows), "calibration-affnet-xeon-2cores"
     )
 
 

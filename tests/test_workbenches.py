@@ -158,5 +158,6 @@ def test_a_result_says_by_which_command_and_on_which_machine_it_was_made(path: P
 def test_a_tracked_benchmark_is_printed_by_todays_command(path: Path) -> None:
     stream = io.StringIO()
     show = print_paper_table if path.name.startswith("table-") else print_benchmark
-    show(json.loads(path.read_text()), Console(file=stream, width=160))
-    assert "machine: AMD EPYC" in stream.getvalue()
+    result = json.loads(path.read_text())
+    show(result, Console(file=stream, width=160))
+    assert f"machine: {result['environment']['cpu']['model']}" in stream.getvalue()

@@ -35,9 +35,3 @@ def test_every_tracked_result_is_on_the_page_or_in_the_ledger_of_benchmarks(path
     ledger = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     patterns = [pattern.replace("*", ".*") for pattern in re.findall(r"`results/([\w.*-]+)`", ledger)]
     assert f"results/{path.name}" in PAGE or any(re.fullmatch(pattern, path.name) for pattern in patterns)
-
-
-def test_a_result_that_has_to_be_measured_anew_is_there_and_said_to_be_so() -> None:
-    names = [path.name for path in script.RESULTS.glob("*.json")]
-    assert all(any(name.startswith(start) for name in names) for start in script.REMEASURE)
-    assert PAGE.count("To be measured anew:") >= len(script.REMEASURE)
