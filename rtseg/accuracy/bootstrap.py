@@ -64,7 +64,9 @@ def paired_bootstrap(
     """
     arrays = (candidate.intersection, candidate.union, reference.intersection, reference.union)
     if len({array.shape for array in arrays}) != 1:
-        raise SpecError("the overlaps are not of the same pictures", got=[array.shape for array in arrays])
+        raise SpecError(
+            "the overlaps have different numbers of pictures or classes", got=[array.shape for array in arrays]
+        )
     pictures, classes = candidate.union.shape
     telling = (candidate.union > 0) | (reference.union > 0)
     if pictures < 2:

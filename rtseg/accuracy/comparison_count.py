@@ -74,7 +74,8 @@ class _AgainstTruth:
         reference, candidate = self._reference.total.result(), self._candidate.total.result()
         if reference.miou is None or candidate.miou is None:
             raise DatasetError(
-                f"no pixel of the {pictures} pictures is labelled", hint="images:FOLDER, for agreement without labels"
+                f"no pixel of the {pictures} pictures is labelled",
+                hint="pass --data images:FOLDER to measure agreement without labels",
             )
         intervals = paired_bootstrap(self._candidate.overlaps(), self._reference.overlaps())
         classes = [

@@ -37,7 +37,8 @@ class ConfusionMatrix:
         beyond = np.flatnonzero(cells[len(self.classes) :].any(1))
         if beyond.size:
             got = len(self.classes) + int(beyond[-1])
-            raise SpecError("a true label is out of range", got=got, expected=len(self.classes) - 1)
+            expected = f"0 to {len(self.classes) - 1}, or {self.classes.ignore_index} for void"
+            raise SpecError("a true label is out of range", got=got, expected=expected)
         self._counts += cells[: len(self.classes)]
 
     def include(self, other: ConfusionMatrix) -> None:

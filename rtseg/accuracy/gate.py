@@ -33,7 +33,7 @@ class Gate:
             raise DatasetError(
                 "without labels there is no mIoU whose drop could be measured",
                 got=f"a largest drop of {self.max_drop:g} points",
-                hint="--min-agreement 99, the per cent of pixels that agree",
+                hint="use --min-agreement 99, the per cent of pixels that must agree",
             )
 
     def verdict(self, comparison: Comparison) -> Verdict:

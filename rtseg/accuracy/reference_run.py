@@ -87,10 +87,10 @@ class ReferenceRun:
             self.label_bytes += labels.nbytes
             if self.label_bytes > max_bytes:
                 raise SpecError(
-                    "the reference's label maps do not fit into the memory they may take",
+                    "the reference's label maps exceed the memory limit",
                     got=f"{self.label_bytes} bytes for {index + 1} of {total} pictures",
                     expected=f"at most {max_bytes}",
-                    hint=f"a limit of {max(index, 1)} pictures",
+                    hint=f"pass --limit {max(index, 1)}",
                 )
             observer.progress("running the reference", index + 1, total)
 
@@ -141,7 +141,7 @@ def _require_equal_classes(candidate: Segmenter, expected: ClassSpec) -> None:
             "candidate and reference have different classes",
             got=_in_words(got),
             expected=_in_words(expected),
-            hint="two files of the same network, or imported with the same --classes",
+            hint="compare two files of the same network, or import both with the same --classes",
         )
 
 

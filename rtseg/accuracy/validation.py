@@ -54,8 +54,8 @@ def require_same_classes(segmenter: Segmenter, classes: ClassSpec) -> None:
 def _data_for(ours: ClassSpec, refused: ClassSpec) -> str:
     """Return which data fits an artifact of these classes; rtseg reads labels of known class lists only."""
     if ours.dataset in dataset_names() and ours.dataset != refused.dataset:
-        return f"--data {ours.dataset}:PATH"
+        return f"pass --data {ours.dataset}:PATH"
     return (
-        "rtseg validate FILE --against OTHER --data images:FOLDER, which needs no labels: "
+        "run rtseg validate FILE --against OTHER --data images:FOLDER, which needs no labels: "
         "rtseg has no dataset of these classes"
     )

@@ -183,7 +183,7 @@ def test_pictures_without_a_labelled_pixel_give_no_interval() -> None:
 
 def test_other_pictures_are_refused() -> None:
     random = np.random.default_rng(0)
-    with pytest.raises(SpecError, match="not of the same pictures"):
+    with pytest.raises(SpecError, match="different numbers of pictures or classes"):
         paired_bootstrap(overlaps(random, 3, 2), overlaps(random, 4, 2))
 
 

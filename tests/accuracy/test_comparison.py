@@ -161,7 +161,7 @@ def test_no_picture_is_refused() -> None:
 
 def test_pictures_without_a_labelled_pixel_are_refused_with_the_way_out() -> None:
     void = [[VOID] * 16] * 4
-    with pytest.raises(DatasetError, match=r"no pixel of the 2 pictures is labelled\. Try: images:FOLDER"):
+    with pytest.raises(DatasetError, match=r"no pixel of the 2 pictures is labelled\. Try: pass --data images:FOLDER"):
         compared((HALVES, HALVES, void), (HALVES, shifted(1), void))
 
 
@@ -246,7 +246,7 @@ def test_both_bounds_are_told_in_one_line() -> None:
 
 
 def test_a_drop_without_labels_is_refused_with_the_bound_there_is() -> None:
-    with pytest.raises(DatasetError, match=r"without labels there is no mIoU .* Try: --min-agreement"):
+    with pytest.raises(DatasetError, match=r"without labels there is no mIoU .* Try: use --min-agreement"):
         require(compared((HALVES, HALVES, None)), max_drop=1)
 
 

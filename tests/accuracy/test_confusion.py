@@ -108,7 +108,7 @@ def test_unequal_sizes_are_refused_with_both() -> None:
 
 
 def test_a_truth_outside_the_classes_is_refused() -> None:
-    with pytest.raises(SpecError, match="a true label is out of range; got 3; expected 2"):
+    with pytest.raises(SpecError, match="a true label is out of range; got 3; expected 0 to 2, or 255 for void"):
         matrix(([0, 3], [0, 0]))
 
 

@@ -105,7 +105,9 @@ def test_kept_label_maps_take_a_byte_for_each_pixel(brightness: Brightness) -> N
 
 def test_more_label_maps_than_may_be_kept_are_refused(brightness: Brightness) -> None:
     dataset = Ramps(9, 40, 60)
-    with pytest.raises(SpecError, match=r"got 7200 bytes for 3 of 9 pictures; expected at most 6000.* a limit of 2"):
+    with pytest.raises(
+        SpecError, match=r"got 7200 bytes for 3 of 9 pictures; expected at most 6000.* Try: pass --limit 2"
+    ):
         ReferenceRun(brightness(0.5), dataset, max_bytes=6000)
     assert len(ReferenceRun(brightness(0.5), dataset, limit=2, max_bytes=6000)) == 2
 
