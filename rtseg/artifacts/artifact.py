@@ -1,4 +1,4 @@
-"""The artifact: one file of rtseg, verified once, that passes from stage to stage."""
+"""The artifact: one rtseg file, verified once, that passes from stage to stage."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ ArtifactLike = Union[Artifact, Made, PathLike]
 def is_of_rtseg(source: ArtifactLike) -> bool:
     """Return whether source is an artifact, or a path whose file has a manifest beside it.
 
-    A missing file counts as one if its name is that of a checkpoint of rtseg.
+    A missing file counts as one if its name is that of an rtseg checkpoint.
     """
     given = artifact_or_path(source)
     if isinstance(given, Artifact) or manifest_path(given).exists():

@@ -169,7 +169,7 @@ class OpenVinoDetails(Details):
 
     runtime is "openvino", release its version. weights_sha256 is the digest of the file of constants beside the graph.
     target is the runtime that INT8 is placed for, "" for other precisions. identical_on lists the inputs on which the
-    stored model gave the same bits as the ONNX file. compared_with names what quantised values were compared with; it
+    stored model gave the same bits as the ONNX file. compared_with names what quantized values were compared with; it
     is "" if there are none or if it is not installed, and notes say which. grandparent_sha256 is the digest of the
     parent of the ONNX file; the ONNX file is the manifest's parent.
     """

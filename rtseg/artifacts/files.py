@@ -1,7 +1,7 @@
 """Safe file access: whole writes, whole reads, digests, and words that become parts of file names.
 
-Only a regular file is ever replaced. A symbolic link is replaced itself and its target stays unchanged: the target may
-be an artifact, whose manifest would then describe another file.
+Only a regular file, or a symbolic link to one, is ever replaced. Replacing a link leaves its target unchanged: the
+target may be an artifact, whose manifest would then describe another file.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class _Part:
         assert self._stream is not None
         described = os.lstat(self.path)
         if _identity(described) != _identity(os.fstat(self._stream.fileno())):
-            raise OSError(f"{self.path} was exchanged while it was written")
+            raise OSError(f"{self.path} was replaced while rtseg wrote it")
         if not described.st_size and described.st_mtime_ns == self._untouched:  # opening it to write changes the time
             raise OSError("nothing was written into it")
         os.fsync(self._stream.fileno())
@@ -177,7 +177,7 @@ _KINDS = (
 
 
 def _kind(mode: int) -> str:
-    return next((words for is_kind, words in _KINDS if is_kind(mode)), "no regular file")
+    return next((words for is_kind, words in _KINDS if is_kind(mode)), "a special file")
 
 
 def _replaceable(target: Path) -> int | None:
@@ -192,7 +192,7 @@ def _replaceable(target: Path) -> int | None:
     linked = stat.S_ISLNK(described.st_mode)
     if linked:
         if os.readlink(target).startswith("/proc/"):  # /dev/stdout and the like, whatever is behind them
-            raise OSError(f"{target} is a link of the system")
+            raise OSError(f"{target} is a link into /proc, as /dev/stdout is")
         try:
             described = os.stat(target)
         except FileNotFoundError:
@@ -205,7 +205,9 @@ def _replaceable(target: Path) -> int | None:
 
 def write_error(target: Path, error: OSError) -> WriteError:
     """Return the error to raise if the file system refuses to write target."""
-    return WriteError(f"cannot write {target}: {error.strerror or error}", hint="another folder, or free some space")
+    return WriteError(
+        f"cannot write {target}: {error.strerror or error}", hint="choose another folder, or free some space"
+    )
 
 
 @contextlib.contextmanager

@@ -59,7 +59,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
-            raise ManifestError("a manifest of another format", got=repr(self.format), expected=repr(FORMAT))
+            raise ManifestError("the manifest has an unsupported format", got=repr(self.format), expected=repr(FORMAT))
         if self.kind not in KINDS:
             raise ManifestError("unknown kind of artifact", got=repr(self.kind), expected=f"one of {', '.join(KINDS)}")
 
@@ -94,7 +94,10 @@ class Manifest:
         values = dict(data)
         if values["format"] not in (FORMAT, FIRST_FORMAT):
             raise ManifestError(
-                "a manifest of another format", got=repr(values["format"]), expected=repr(FORMAT), hint="a newer rtseg"
+                "the manifest has an unsupported format",
+                got=repr(values["format"]),
+                expected=repr(FORMAT),
+                hint="install a newer rtseg",
             )
         values["image"] = ImageSpec.from_json(values["image"])
         values["output"] = OutputSpec.from_json(values["output"])
@@ -127,7 +130,9 @@ def require_separate(output: PathLike, *inputs: PathLike | None) -> None:
     """Raise WriteError if writing output would overwrite one of the inputs, or an input's manifest."""
     for given in inputs:
         if given is not None and os.path.realpath(output) in map(os.path.realpath, (given, manifest_path(given))):
-            raise WriteError(f"writing {output} would overwrite what belongs to {given}", hint="another name")
+            raise WriteError(
+                f"writing {output} would overwrite what belongs to {given}", hint="choose another name with -o"
+            )
 
 
 def write_manifest(path: PathLike, manifest: Manifest, *, sidecar: Path | None = None) -> Manifest:
@@ -184,7 +189,7 @@ def unreadable_weights(path: PathLike, manifest: Manifest, error: OSError) -> Ma
     """Return the error to raise if the constants of an OpenVINO model cannot be read."""
     return ManifestError(
         f"cannot read {weights_path(path)}, the constants of {path}: {error.strerror}",
-        hint=f"copy all three files, which travel together; or {_remake_command(manifest)}",
+        hint=f"copy all three files; or {_remake_command(manifest)}",
     )
 
 
@@ -207,7 +212,7 @@ def require_own_weights(path: PathLike) -> None:
             f"{path} has weights in another file, which its digest does not cover",
             got=", ".join(others[:3]),
             expected="all weights in the file itself",
-            hint=f"rtseg import-onnx {path}, which takes them in",
+            hint=f"run rtseg import-onnx {path}, which puts them into the file that it writes",
         )
 
 
@@ -223,7 +228,7 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
             pass
     except OSError as error:
         raise ManifestError(
-            f"cannot read {path}: {error.strerror}", hint=f"the path of a file of kind {' or '.join(kinds)}"
+            f"cannot read {path}: {error.strerror}", hint=f"pass the path of a file of kind {' or '.join(kinds)}"
         ) from error
     try:
         text = read_utf8(sidecar)
@@ -232,26 +237,26 @@ def read_sidecar(path: PathLike, *, kind: str | Collection[str]) -> Manifest:
     except OSError as error:
         raise ManifestError(f"cannot read {sidecar}: {error.strerror}", hint=_where_from(path)) from error
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{sidecar} is not a manifest of rtseg (not UTF-8 text)") from error
+        raise ManifestError(f"{sidecar} is not an rtseg manifest (not UTF-8 text)") from error
     try:
         manifest = Manifest.from_json(json.loads(text, parse_constant=_refuse_constant))
     except (ValueError, RecursionError, OverflowError, SpecError, ManifestError) as error:  # ValueError: not JSON
-        raise ManifestError(f"{sidecar} is not a manifest of rtseg ({error})") from error
+        raise ManifestError(f"{sidecar} is not an rtseg manifest ({error})") from error
     require_kind(path, manifest, kinds)
     return manifest
 
 
 def _where_from(path: PathLike) -> str:
     """Return what to try for a file without a manifest."""
-    together = "copy both; file and manifest travel together"
+    together = "copy both, the file and its manifest"
     suffix = Path(path).suffix.lower()
     if suffix == ".onnx":
-        return f"{import_command(path)} (or what its author says), if another exporter wrote it; else {together}"
+        return f"run {import_command(path)} (or what its author says) if another exporter wrote it; else {together}"
     graph = Path(path).with_suffix(".xml")
     if suffix == ".bin" and manifest_path(graph).exists():
-        return f"{graph}, whose constants are in this file"
+        return f"pass {graph}, whose constants are in this file"
     if suffix in (".pth", ".pt", ".ckpt", ".tar", ".bin"):
-        return f"rtseg import-checkpoint NETWORK {path} --classes NAME|N"
+        return f"run rtseg import-checkpoint NETWORK {path} --classes NAME|N"
     return together
 
 
@@ -278,12 +283,12 @@ def require_digest(path: PathLike, manifest: Manifest, digest: str) -> None:
 
 def _remake_command(manifest: Manifest) -> str:
     if manifest.kind == "checkpoint":
-        return f"a fresh copy, or rtseg train {manifest.network}"
+        return f"get a fresh copy, or run rtseg train {manifest.network}"
     if manifest.kind == "engine":
-        return f"rtseg build ONNX --precision {manifest.precision}"
+        return f"run rtseg build ONNX --precision {manifest.precision}"
     if manifest.kind == "openvino":
-        return "rtseg build ONNX --runtime openvino"
-    return f"rtseg export {manifest.network} --resolution {manifest.image.resolution}"
+        return "run rtseg build ONNX --runtime openvino"
+    return f"run rtseg export {manifest.network} --resolution {manifest.image.resolution}"
 
 
 _TOOLS = (

@@ -44,7 +44,9 @@ _DEEPEST = 200
 
 
 def external_files(path: str | os.PathLike[str]) -> list[str]:
-    """Return the names of the other files that an ONNX file takes values from, as it spells them; none if it has all.
+    """Return the names of the other files that an ONNX file takes values from, as it spells them.
+
+    The list is empty if the file holds all its values itself.
 
     In a file that is not ONNX the search ends where the bytes make no sense; later readers refuse it. Raises OSError.
     """

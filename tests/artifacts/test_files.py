@@ -44,7 +44,7 @@ def test_a_link_that_lies_in_wait_is_not_followed(tmp_path: Path, monkeypatch: p
 
 def test_a_file_that_is_exchanged_while_it_is_written_gets_no_name(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("of somebody else")
-    with pytest.raises(WriteError, match="was exchanged"), written_atomically(tmp_path / "x.txt") as part:
+    with pytest.raises(WriteError, match="was replaced"), written_atomically(tmp_path / "x.txt") as part:
         part.unlink()
         part.symlink_to("other")
     assert sorted(os.listdir(tmp_path)) == ["other"]

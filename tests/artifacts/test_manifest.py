@@ -125,7 +125,7 @@ def test_a_manifest_whose_contract_is_newer_is_refused_by_its_version(tmp_path: 
 def test_a_manifest_of_another_kind_or_format_cannot_be_made() -> None:
     with pytest.raises(ManifestError, match="unknown kind of artifact; got 'picture'"):
         replace(MANIFEST, kind="picture")
-    with pytest.raises(ManifestError, match="another format; got 'rtseg/3'; expected 'rtseg/2'"):
+    with pytest.raises(ManifestError, match="has an unsupported format; got 'rtseg/3'; expected 'rtseg/2'"):
         replace(MANIFEST, format="rtseg/3")
 
 

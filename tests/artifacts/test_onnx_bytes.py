@@ -116,7 +116,7 @@ def test_a_file_with_weights_beside_it_is_refused_with_its_manifest_and_the_way_
     path.write_bytes(as_initializer(weights(location="x.bin")).SerializeToString())
     write_manifest(path, MANIFEST)
     assert external_files(path) == ["x.bin"]
-    with pytest.raises(ManifestError, match=r"does not cover; got x\.bin; .* Try: rtseg import-onnx .*x\.onnx"):
+    with pytest.raises(ManifestError, match=r"does not cover; got x\.bin; .* Try: run rtseg import-onnx .*x\.onnx"):
         read_manifest(path, kind="onnx")
 
 
