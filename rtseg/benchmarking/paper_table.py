@@ -115,11 +115,11 @@ def table_document(
 def _sizes(table: PaperTable, asked: Resolution | None) -> dict[str, Resolution | None]:
     unstated = [column for column in table.columns if column.is_timed and column.resolution is None]
     if asked is not None and not unstated:
-        raise SpecError(f"table {table.id} states its own sizes", got=str(asked), hint="without --resolution")
+        raise SpecError(f"table {table.id} states its own sizes", got=str(asked), hint="leave out --resolution")
     missing = [column.name for column in unstated if column.assumed_resolution is None]
     if missing and asked is None:
         raise SpecError(
-            f"the paper states no size for {', '.join(missing)} of table {table.id}", hint="--resolution 512x1024"
+            f"the paper states no size for {', '.join(missing)} of table {table.id}", hint="pass --resolution 512x1024"
         )
     return {
         column.name: (asked or column.assumed_resolution) if column in unstated else column.resolution

@@ -185,7 +185,7 @@ def test_a_size_that_a_network_does_not_take_is_refused_before_anything_is_timed
 
 def test_a_network_that_is_not_registered_is_refused_before_anything_is_timed(small: PaperTable) -> None:
     rows = tuple(replace(row, network="afnet") if row.network else row for row in small.rows)
-    with pytest.raises(UnknownNameError, match="Try: 'affnet'"):
+    with pytest.raises(UnknownNameError, match="Try: use 'affnet'"):
         plan_table(replace(small, rows=rows), classes_of(small))
 
 
