@@ -35,7 +35,9 @@ class ImageSet:
         try:
             facts = json.loads(read_utf8(path))
         except OSError as error:
-            raise CalibrationError(f"cannot read {path}: {error.strerror}", hint="--save-set writes one") from error
+            raise CalibrationError(
+                f"cannot read {path}: {error.strerror}", hint="write one with rtseg calibrate --save-set"
+            ) from error
         except (ValueError, RecursionError) as error:
             raise CalibrationError(f"{path} is not an image set ({error})") from error
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:

@@ -40,7 +40,7 @@ def require_fp32(artifact: Artifact) -> None:
             f"{artifact.path} is not in FP32",
             got=manifest.precision,
             expected="the FP32 file that it was made from",
-            hint=f"rtseg export {manifest.network} --resolution {manifest.image.resolution}",
+            hint=f"run rtseg export {manifest.network} --resolution {manifest.image.resolution}",
         )
 
 
@@ -191,7 +191,7 @@ class _Run:
                 f"the tensor {error} is not finite on the picture {name}",
                 got="NaN or infinity",
                 expected="finite values",
-                hint="rtseg validate on the file: weights or normalisation may be damaged",
+                hint="run rtseg validate on the file: its weights or its normalisation may be damaged",
             ) from error
 
 

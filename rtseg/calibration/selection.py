@@ -93,9 +93,10 @@ def select_named(
 ) -> Selection:
     """Return exactly the pictures that the image set names.
 
-    Looks first where select would have found them, then everywhere. A picture that cannot be read on the way matters
-    only if a named picture is not found. Raises CalibrationError for a set of another dataset, for a picture that is
-    not in the source or has other pixels, and as select does.
+    It tries the positions that select would choose first, then all others, and skips pictures that cannot be read.
+    Raises ImageError for the first of those if a named picture is missing at the end. Raises CalibrationError for a set
+    of another dataset, for a named picture that the source lacks or that has other pixels, and in the cases in which
+    select does.
     """
     if image_set.data != data:
         raise CalibrationError("the image set is of another dataset", got=data, expected=image_set.data)
@@ -155,7 +156,7 @@ def _require_large_enough(picture: Picture, image: ImageSpec) -> None:
             f"the picture {picture.name} is much smaller than the network's input",
             got=f"{height}x{width}",
             expected=f"at least 1/{LARGEST_ENLARGEMENT} of {image.resolution} in {directions}",
-            hint="a file exported for the pictures' own size, or larger pictures",
+            hint="use larger pictures, or export the network at the pictures' own size",
         )
 
 

@@ -45,7 +45,7 @@ def settling_warning(facts: Mapping[str, Any], *, exhausted: bool) -> str:
         if len(stages) > 1
         else ""
     )
-    remedy = "a larger set of pictures" if exhausted else f"{2 * facts['pictures']} pictures"
+    remedy = "use a larger set of pictures" if exhausted else f"use {2 * facts['pictures']} pictures"
     return (
         f"the ranges had not settled with {facts['pictures']} pictures{moved} "
         f"(settled: {facts['convergence']['criterion']}). Try: {remedy}"

@@ -71,14 +71,14 @@ class CalibrationTable:
                 f"the calibration table is of another graph than {label}",
                 got=f"{self.network} {self.image.resolution}, sha256 {self.onnx_sha256[:12]}",
                 expected=f"{manifest.network} {manifest.image.resolution}, sha256 {manifest.sha256[:12]}",
-                hint=f"rtseg calibrate {label} --data DATASET -o TABLE.json",
+                hint=f"run rtseg calibrate {label} --data DATASET -o TABLE.json",
             )
         if self.image != manifest.image:
             raise CalibrationError(
                 f"the calibration table was made from pictures prepared in another way than {label} needs",
                 got=f"{self.image}",
                 expected=f"{manifest.image}",
-                hint=f"rtseg calibrate {label} --data DATASET -o TABLE.json",
+                hint=f"run rtseg calibrate {label} --data DATASET -o TABLE.json",
             )
 
     def greatest_magnitudes(self) -> dict[str, float]:
@@ -99,7 +99,7 @@ class CalibrationTable:
         try:
             data = json.loads(read_utf8(path))
         except OSError as error:
-            raise CalibrationError(f"cannot read {path}: {error.strerror}", hint="rtseg calibrate") from error
+            raise CalibrationError(f"cannot read {path}: {error.strerror}", hint="run rtseg calibrate") from error
         except (ValueError, RecursionError) as error:
             raise CalibrationError(f"{path} is not a calibration table ({error})") from error
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
@@ -139,7 +139,7 @@ def _aligned(facts: Mapping[str, Any]) -> str:
 
 
 def ranges_sha256(table: CalibrationTable) -> str:
-    """Return the digest of the part of a table that a quantised file depends on: its ranges and which pictures."""
+    """Return the digest of the part of a table that a quantized file depends on: its ranges and which pictures."""
     ranges = {name: [r.threshold, r.minimum, r.maximum] for name, r in sorted(table.ranges.items())}
     facts = [ranges, table.data, table.split, [picture.sha256 for picture in table.pictures]]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

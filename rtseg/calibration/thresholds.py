@@ -44,14 +44,12 @@ class Method:
     def __post_init__(self) -> None:
         if self.name not in METHODS:
             raise UnknownNameError("calibration method", self.name, METHODS)
-        if (self.name == "percentile") != (self.percent is not None):
-            raise CalibrationError(
-                "only the method percentile takes a percentile, and it needs one", got=f"{self.name}, {self.percent}"
-            )
+        if self.name == "percentile" and self.percent is None:
+            raise CalibrationError("the method percentile needs a percentile", expected="such as 99.99")
+        if self.name != "percentile" and self.percent is not None:
+            raise CalibrationError(f"the method {self.name} takes no percentile", got=self.percent)
         if self.percent is not None and not 0 < self.percent <= 100:
-            raise CalibrationError(
-                "a percentile is a share of the values", got=self.percent, expected="above 0, at most 100"
-            )
+            raise CalibrationError("the percentile is out of range", got=self.percent, expected="above 0, at most 100")
 
 
 def threshold(histogram: Histogram, method: Method) -> float:

@@ -59,7 +59,7 @@ def test_a_table_serves_another_export_of_the_same_checkpoint(table: Calibration
     [({"sha256": "0" * 64}, "x" * 64), ({"sha256": "0" * 64, "parent_sha256": "d" * 64}, "s" * 64)],
 )
 def test_a_table_of_another_graph_is_refused(table: CalibrationTable, manifest: Manifest, changed, structure) -> None:
-    with pytest.raises(CalibrationError, match=r"another graph than F\.onnx.*Try: rtseg calibrate F\.onnx"):
+    with pytest.raises(CalibrationError, match=r"another graph than F\.onnx.*Try: run rtseg calibrate F\.onnx"):
         table.require_graph(replace(manifest, **changed), structure, "F.onnx")
 
 

@@ -183,11 +183,15 @@ def test_an_unknown_method_is_refused_with_the_closest() -> None:
 
 @pytest.mark.parametrize("percent", [0.0, -1.0, 100.1, float("nan")])
 def test_a_percentile_that_is_no_share_is_refused(percent: float) -> None:
-    with pytest.raises(CalibrationError, match="share of the values"):
+    with pytest.raises(CalibrationError, match="the percentile is out of range"):
         Method("percentile", percent)
 
 
-def test_a_percentile_goes_with_its_method_and_no_other() -> None:
-    for name, percent in (("percentile", None), ("mse", 99.9)):
-        with pytest.raises(CalibrationError, match="only the method percentile takes a percentile"):
-            Method(name, percent)
+def test_the_method_percentile_needs_a_percentile() -> None:
+    with pytest.raises(CalibrationError, match=r"needs a percentile; expected such as 99\.99"):
+        Method("percentile")
+
+
+def test_no_other_method_takes_a_percentile() -> None:
+    with pytest.raises(CalibrationError, match=r"the method mse takes no percentile; got 99\.9"):
+        Method("mse", 99.9)
