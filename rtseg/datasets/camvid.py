@@ -39,7 +39,7 @@ class CamVid:
             raise DatasetError(
                 f"no CamVid pictures in {root / split}",
                 expected=f"{split}/*.png and {split}annot/*.png (the SegNet tutorial's layout)",
-                hint="camvid:PATH with the folder that holds train/ and trainannot/",
+                hint="pass camvid:PATH with the folder that holds train/ and trainannot/",
             )
         self._pairs = [(image, root / f"{split}annot" / image.name) for image in images]
         missing = [labels for _, labels in self._pairs if not os.path.isfile(labels)]
@@ -47,7 +47,7 @@ class CamVid:
             raise DatasetError(
                 f"{len(missing)} label files are missing",
                 got=f"no {missing[0]}",
-                hint=f"images:{root / split} if pictures without labels are enough",
+                hint=f"pass images:{root / split} if pictures without labels are enough",
             )
         stems = Counter(image.stem for image, _ in self._pairs)
         self._names = [image.stem if stems[image.stem] == 1 else image.name for image, _ in self._pairs]

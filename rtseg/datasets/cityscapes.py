@@ -44,7 +44,7 @@ class Cityscapes:
             raise DatasetError(
                 f"no Cityscapes pictures in {root / 'leftImg8bit' / split}",
                 expected=f"CITY/NAME{IMAGE_SUFFIX}",
-                hint="cityscapes:PATH with the folder that holds leftImg8bit/ and gtFine/",
+                hint="pass cityscapes:PATH with the folder that holds leftImg8bit/ and gtFine/",
             )
         self._pairs = [(image, _labels_of(root, split, image)) for image in images]
         plain = Counter(image.name for image in images)
@@ -53,7 +53,7 @@ class Cityscapes:
             for image in images
         ]
         self._read = PictureReader(observer.warning)
-        self.without_labels = f"--split val: {NOT_PUBLIC}" if split == "test" else ""
+        self.without_labels = f"use --split val: {NOT_PUBLIC}" if split == "test" else ""
 
     def __len__(self) -> int:
         return len(self._pairs)
@@ -65,7 +65,7 @@ class Cityscapes:
         if labels_path.name.endswith("labelIds.png"):
             labels = _train_ids(labels, labels_path)
         item = LabelledImage(self._names[index], read_labelled_picture(image_path, self._read), labels)
-        return checked(item, self.classes, "the name NAME_gtFine_labelIds.png, if the values are label ids")
+        return checked(item, self.classes, "rename it to NAME_gtFine_labelIds.png if the values are label ids")
 
 
 def _labels_of(root: Path, split: str, image: Path) -> Path:
@@ -77,7 +77,7 @@ def _labels_of(root: Path, split: str, image: Path) -> Path:
     raise DatasetError(
         "a label file is missing",
         got=f"no {stem}_gtFine_labelIds.png",
-        hint=f"--split val: {NOT_PUBLIC}" if split == "test" else "",
+        hint=f"use --split val: {NOT_PUBLIC}" if split == "test" else "",
     )
 
 
@@ -96,7 +96,7 @@ def _train_ids(label_ids: Labels, path: Path) -> Labels:
             f"{path} is not a labelIds file",
             got=int(label_ids.max()),
             expected=f"0 to {LAST_LABEL_ID}",
-            hint="its values are train ids: the name NAME_gtFine_labelTrainIds.png" if are_train_ids else "",
+            hint="rename it to NAME_gtFine_labelTrainIds.png: its values are train ids" if are_train_ids else "",
         )
     table = np.full(256, CITYSCAPES_CLASSES.ignore_index, np.uint8)
     table[list(LABEL_IDS_OF_TRAIN_IDS)] = np.arange(len(CITYSCAPES_CLASSES), dtype=np.uint8)

@@ -77,7 +77,8 @@ def _require_own_palette(
             f"{path} has the palette of {owner.dataset}",
             got=_named(owner, sorted(used)) or None,
             expected=f"the classes of {classes.dataset}: {_first(classes)}",
-            hint=f"--data {owner.dataset}:PATH, or one 8-bit channel without a palette: indices of {classes.dataset}",
+            hint=f"pass --data {owner.dataset}:PATH, or save indices of {classes.dataset} in one 8-bit channel "
+            "without a palette",
         )
     if not any_palette:
         other = next(index for index in sorted(used) if not _shows(stored, [index], classes))
@@ -85,7 +86,7 @@ def _require_own_palette(
             f"{path} has a palette that is not {classes.dataset}'s",
             got=f"{_colour(stored, other) or 'no colour'} for {other}",
             expected=f"{classes.palette[other]} for {other}" if other < len(classes) else f"{_last(classes)} at most",
-            hint=f"one 8-bit channel without a palette, where the indices are its classes: {_first(classes)}",
+            hint=f"save one 8-bit channel of class indices without a palette: {_first(classes)}",
         )
 
 
@@ -110,7 +111,7 @@ def _of_colours(values: NDArray[np.integer], classes: ClassSpec) -> str:
     colours = {(int(code >> 32), int(code >> 16 & 0xFFFF), int(code & 0xFFFF)) for code in codes[:512]}
     one_channel = "and save one 8-bit channel"
     if classes.dataset == CITYSCAPES_CLASSES.dataset:
-        return "NAME_gtFine_labelIds.png: NAME_gtFine_color.png is for viewing; or save class indices in 8 bits"
+        return "use NAME_gtFine_labelIds.png (NAME_gtFine_color.png is for viewing), or save class indices in 8 bits"
     if classes.palette == CAMVID_CLASSES.palette and len(codes) > 3 and not (values % 64).any():
         return (
             "use the SegNet tutorial's label files; or merge CamVid's own 32 colours into its 11 classes "
@@ -123,7 +124,7 @@ def _of_colours(values: NDArray[np.integer], classes: ClassSpec) -> str:
         return f"replace each colour by the index of its class ({pairs}, ...), {one_channel}"
     if owner is not None:
         return (
-            f"--data {owner.dataset}:PATH, as these are the colours of {owner.dataset}; "
+            f"pass --data {owner.dataset}:PATH, as these are the colours of {owner.dataset}; "
             f"or replace each by the index of its class in {classes.dataset}, {one_channel}"
         )
     return (
@@ -137,7 +138,9 @@ def _of_numbers(values: NDArray[np.integer], classes: ClassSpec) -> str:
     if largest <= 255:
         return f"save the same values in 8 bits: none is above {largest}"
     if classes.dataset == CITYSCAPES_CLASSES.dataset:
-        return "NAME_gtFine_labelIds.png; or save 8 bits: value // 1000 for instance ids from 1000 on, else the value"
+        return (
+            "use NAME_gtFine_labelIds.png, or save 8 bits: value // 1000 for instance ids from 1000 on, else the value"
+        )
     return (
         f"save the index of each pixel's class in {classes.dataset} ({_first(classes)}) in 8 bits; values up to "
         f"{largest} number instances: if they follow Cityscapes' scheme, the class is value // 1000"

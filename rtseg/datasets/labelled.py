@@ -88,7 +88,7 @@ def nothing_labelled(dataset: LabelledDataset, pictures: int, kind: str = "") ->
     A dataset that knows where its labels are says so in `without_labels`.
     """
     hint = getattr(dataset, "without_labels", "") or (
-        "another split, or label files that hold classes; or images:FOLDER for agreement, which needs no labels"
+        "use another split, or label files that hold classes; or pass images:FOLDER to measure agreement without labels"
     )
     return DatasetError(
         f"no pixel of the {pictures} {kind}picture{'s' * (pictures != 1)} is labelled",
@@ -101,7 +101,7 @@ def nothing_labelled(dataset: LabelledDataset, pictures: int, kind: str = "") ->
 def checked(item: LabelledImage, classes: ClassSpec, hint: str = "") -> LabelledImage:
     """Return item. Raises DatasetError if its labels leave the class range or its shapes differ.
 
-    hint says what labels out of range may be.
+    hint is the advice for labels out of range.
     """
     if item.image.shape[:2] != item.labels.shape:
         raise DatasetError(
@@ -119,6 +119,6 @@ def checked(item: LabelledImage, classes: ClassSpec, hint: str = "") -> Labelled
             f"the labels of {item.name} hold values outside the class range",
             got=", ".join(map(str, wrong[:5])),
             expected=f"0 to {len(classes) - 1}, or {classes.ignore_index} for void",
-            hint=hint or "another dataset format, or a corrected label file",
+            hint=hint or "pass another dataset, or correct the label file",
         )
     return item

@@ -23,14 +23,14 @@ class PatchGrid:
 
     @classmethod
     def parse(cls, text: str) -> PatchGrid:
-        """Return the grid written as "2x4 of 880x880". Raises SpecError."""
+        """Return the grid written as "write it as 2x4 of 880x880". Raises SpecError."""
         match = re.fullmatch(r"([1-9][0-9]{0,2})x([1-9][0-9]{0,2}) of ([0-9]+x[0-9]+)", text)
         if match is None:
             raise SpecError(
                 "not a grid of patches",
                 got=repr(text),
                 expected="ROWSxCOLUMNS of HEIGHTxWIDTH",
-                hint="2x4 of 880x880",
+                hint="write it as 2x4 of 880x880",
             )
         return cls(int(match[1]), int(match[2]), Resolution.parse(match[3]))
 

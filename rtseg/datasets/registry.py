@@ -115,7 +115,11 @@ def class_spec(text: str) -> ClassSpec:
 
 def _numbered_classes(count: int) -> ClassSpec:
     if not 2 <= count <= 256:
-        hint = "2, the background and the class: one channel is enough for two" if count == 1 else ""
+        hint = (
+            "pass --classes 2 (background and class); one output channel is enough for two classes"
+            if count == 1
+            else ""
+        )
         raise SpecError("the number of classes is out of range", got=count, expected="2 to 256", hint=hint)
     return ClassSpec("", tuple(f"class {i}" for i in range(count)), tuple(voc_colour(i) for i in range(count)))
 

@@ -35,7 +35,7 @@ class VOC2012:
 
     def __init__(self, root: Path, split: str, observer: Observer = SILENT) -> None:
         if split == "test":
-            raise DatasetError("VOC 2012 has no public labels for its test split", hint="the split val")
+            raise DatasetError("VOC 2012 has no public labels for its test split", hint="use the split val")
         home = _home(root)
         self._names = _names_in(home / LISTS / f"{split}.txt")
         self._pictures, self._labels = home / "JPEGImages", home / "SegmentationClass"
@@ -65,7 +65,7 @@ def _home(root: Path) -> Path:
             f"no VOC 2012 in {root}" if not homes else f"more than one VOC 2012 in {root}",
             got=", ".join(map(str, homes)) or None,
             expected=f"{LISTS / 'val.txt'}, JPEGImages/*.jpg and SegmentationClass/*.png",
-            hint="voc:PATH with VOCdevkit/VOC2012",
+            hint="pass voc:PATH, where PATH holds VOCdevkit/VOC2012",
         )
     return homes[0]
 

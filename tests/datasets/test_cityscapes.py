@@ -211,11 +211,11 @@ def test_train_ids_under_the_name_of_label_ids_are_told_their_name(tmp_path: Pat
 
 def test_label_ids_under_the_name_of_train_ids_are_told_their_name(tmp_path: Path) -> None:
     put(tmp_path, "a", ALL_IDS, kind="labelTrainIds")
-    with pytest.raises(DatasetError, match=r"outside the class range.*Try: the name NAME_gtFine_labelIds\.png"):
+    with pytest.raises(DatasetError, match=r"outside the class range.*Try: rename it to NAME_gtFine_labelIds\.png"):
         Cityscapes(tmp_path, "train")[0]
 
 
 def test_instance_ids_under_the_name_of_label_ids_are_told_how_to_become_them(tmp_path: Path) -> None:
     put(tmp_path, "a", np.array([[7, 26001, 24003]], np.uint16), image=IMAGE[:1, :3])
-    with pytest.raises(ImageError, match=r"one channel of 16 bits.*Try: NAME_gtFine_labelIds\.png; or save 8 bits"):
+    with pytest.raises(ImageError, match=r"one channel of 16 bits.*Try: use NAME_gtFine_labelIds\.png, or save 8 bits"):
         Cityscapes(tmp_path, "train")[0]

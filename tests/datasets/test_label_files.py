@@ -60,7 +60,7 @@ def test_the_palette_of_another_dataset_is_named_with_the_way_on(
     for any_palette in (False, True):
         message = refusal(tmp_path / "x.png", classes, any_palette=any_palette)
         assert f"x.png has the palette of {other.dataset}; got 0 for {other.names[0]}" in message
-        assert f"Try: --data {other.dataset}:PATH, or one 8-bit channel without a palette" in message
+        assert f"Try: pass --data {other.dataset}:PATH, or save indices of " in message
 
 
 def test_a_palette_of_nobody_is_refused_unless_any_will_do(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_palette_of_nobody_is_refused_unless_any_will_do(tmp_path: Path) -> No
     picture.save(tmp_path / "x.png")
     message = refusal(tmp_path / "x.png", CAMVID_CLASSES)
     assert "has a palette that is not camvid's; got (0, 255, 7) for 0" in message
-    assert "Try: one 8-bit channel without a palette, where the indices are its classes: 0 sky" in message
+    assert "Try: save one 8-bit channel of class indices without a palette: 0 sky" in message
     np.testing.assert_array_equal(read_labels(tmp_path / "x.png", VOC_CLASSES, void=VOID, any_palette=True), LABELS)
 
 
@@ -107,7 +107,7 @@ def test_the_colours_of_another_dataset_are_told_by_its_name(tmp_path: Path) -> 
 
 def test_colours_of_cityscapes_are_for_viewing(tmp_path: Path) -> None:
     message = refusal(colours(tmp_path / "x.png", CITYSCAPES_CLASSES), CITYSCAPES_CLASSES)
-    assert "NAME_gtFine_labelIds.png: NAME_gtFine_color.png is for viewing" in message
+    assert "NAME_gtFine_labelIds.png (NAME_gtFine_color.png is for viewing)" in message
 
 
 def test_the_32_colours_of_the_first_camvid_are_recognised(tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_indices_in_three_equal_channels_are_told_to_be_saved_in_one(tmp_path: P
     ("classes", "largest", "hint"),
     [
         (CAMVID_CLASSES, 10, "save the same values in 8 bits: none is above 10"),
-        (CITYSCAPES_CLASSES, 26003, "NAME_gtFine_labelIds.png; or save 8 bits: value // 1000"),
+        (CITYSCAPES_CLASSES, 26003, "NAME_gtFine_labelIds.png, or save 8 bits: value // 1000"),
         (VOC_CLASSES, 15001, "values up to 15001 number instances"),
     ],
     ids=["indices", "instances of Cityscapes", "instances"],

@@ -57,10 +57,12 @@ def test_a_label_behind_the_limit_does_not_count() -> None:
 
 def test_a_dataset_that_knows_where_its_labels_are_says_so() -> None:
     dataset = Void(1)
-    with pytest.raises(DatasetError, match="Try: another split, or label files that hold classes; or images:FOLDER"):
+    with pytest.raises(
+        DatasetError, match="Try: use another split, or label files that hold classes; or pass images:FOLDER"
+    ):
         require_labels(dataset)
-    dataset.without_labels = "--split val"  # type: ignore[attr-defined]
-    with pytest.raises(DatasetError, match=r"Try: --split val$"):
+    dataset.without_labels = "use --split val"  # type: ignore[attr-defined]
+    with pytest.raises(DatasetError, match=r"Try: use --split val$"):
         require_labels(dataset)
 
 

@@ -69,7 +69,7 @@ def test_a_file_that_is_no_picture_is_named(folder: Path) -> None:
 
 
 def test_an_unknown_source_is_refused_and_images_are_among_those_named() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown dataset; got 'image'.*Try: 'images'"):
+    with pytest.raises(UnknownNameError, match=r"unknown dataset; got 'image'.*Try: use 'images'"):
         open_pictures("image:PATH", "")
 
 

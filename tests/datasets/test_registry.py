@@ -60,7 +60,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_dataset_is_refused_with_the_closest() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown dataset; got 'citiscapes'.*Try: 'cityscapes'"):
+    with pytest.raises(UnknownNameError, match=r"unknown dataset; got 'citiscapes'.*Try: use 'cityscapes'"):
         open_dataset("citiscapes:PATH", "val")
 
 

@@ -137,14 +137,15 @@ def test_two_copies_in_one_folder_are_refused_with_both(home: Path) -> None:
 
 def test_a_folder_without_the_layout_is_refused_with_the_layout(tmp_path: Path) -> None:
     with pytest.raises(
-        DatasetError, match=r"no VOC 2012 in .*; expected ImageSets.Segmentation.val\.txt, JPEGImages.*Try: voc:PATH"
+        DatasetError,
+        match=r"no VOC 2012 in .*; expected ImageSets.Segmentation.val\.txt, JPEGImages.*Try: pass voc:PATH",
     ):
         VOC2012(tmp_path, "train")
 
 
 def test_the_test_split_is_refused_as_its_labels_are_not_public(home: Path) -> None:
     write_list(home, "test", NAMES[0])
-    with pytest.raises(DatasetError, match=r"no public labels for its test split\. Try: the split val"):
+    with pytest.raises(DatasetError, match=r"no public labels for its test split\. Try: use the split val"):
         open_dataset(f"voc:{home}", "test")
 
 

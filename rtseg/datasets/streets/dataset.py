@@ -37,7 +37,7 @@ def render_scene(seed: int, index: int, height: int, width: int) -> tuple[Pixels
             "no scene can be drawn at this size",
             got=f"{height}x{width}",
             expected=f"sides of {MIN_SIDE} pixels or more and at most {MAX_PIXELS} pixels",
-            hint="256x512 (height x width)",
+            hint="use 256x512 (height x width)",
         )
     if min(seed, index) < 0:
         raise SpecError("seed and index are counted from 0", got=f"seed {seed}, index {index}", expected="0 or more")
