@@ -204,7 +204,9 @@ def test_what_the_first_version_can_say_has_the_very_text_of_old() -> None:
 )
 def test_a_newer_version_is_refused_whatever_else_it_says(spec: Any) -> None:
     for others in (spec.to_json(), {}, {"surplus": 1}):
-        with pytest.raises(SpecError, match=r"is of a newer version; got 3; expected 2 or less. Try: a newer rtseg"):
+        with pytest.raises(
+            SpecError, match=r"is of a newer version; got 3; expected 2 or less. Try: install a newer rtseg"
+        ):
             type(spec).from_json({**others, "version": CONTRACT_VERSION + 1})
 
 

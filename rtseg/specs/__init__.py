@@ -66,14 +66,14 @@ class Resolution:
                     f"the {side} of a resolution is out of range",
                     got=str(self),
                     expected=f"{MIN_SIDE} to {MAX_SIDE} pixels",
-                    hint="512x1024 (height x width)",
+                    hint="use 512x1024 (height x width)",
                 )
         if self.height * self.width > MAX_PIXELS:
             raise SpecError(
                 "the resolution has too many pixels",
                 got=f"{self} = {self.height * self.width} pixels",
                 expected=f"at most {MAX_PIXELS}",
-                hint="1024x2048 (height x width)",
+                hint="use 1024x2048 (height x width)",
             )
 
     @classmethod
@@ -81,7 +81,7 @@ class Resolution:
         """Return the resolution written as HEIGHTxWIDTH, such as 512x1024."""
         match = re.fullmatch(r"(\d{1,9})[xX](\d{1,9})", text.strip())
         if match is None:
-            raise SpecError("not a resolution", got=repr(text), expected="HEIGHTxWIDTH", hint="512x1024")
+            raise SpecError("not a resolution", got=repr(text), expected="HEIGHTxWIDTH", hint="write 512x1024")
         return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
@@ -113,7 +113,9 @@ def _require_normalizing(scale: float, mean: tuple[float, ...], std: tuple[float
     for offset, divisor in zip(mean, std):
         if not all(_is_float32(bound) for bound in (255 * scale, (255 * scale - offset) / divisor, offset / divisor)):
             raise SpecError(
-                "scale, mean and std give values that float32 does not hold", got=(scale, mean, std), hint="1/255"
+                "scale, mean and std give values that float32 does not hold",
+                got=(scale, mean, std),
+                hint="use 1/255 as the scale",
             )
 
 
@@ -178,7 +180,11 @@ class ImageSpec(VersionedSpec):
         if not 0 <= self.padding <= 255:
             raise SpecError("the padding is not a pixel value", got=self.padding, expected="0 to 255")
         if self.fit == "stretch" and self.padding != PADDING:
-            raise SpecError("a stretched image has no padding", got=self.padding, hint="the fit letterbox")
+            raise SpecError(
+                "only a letterboxed image has padding",
+                got=f"padding {self.padding} for a stretched one",
+                hint="use --fit letterbox (fit='letterbox' in Python)",
+            )
         _require_normalizing(self.scale, self.mean, self.std)
 
     @classmethod
@@ -223,7 +229,9 @@ class ClassSpec(VersionedSpec):
                 "the number of classes is out of range",
                 got=len(self.names),
                 expected=f"2 to {MAX_CLASSES}",
-                hint="2, the background and the class: one channel is enough for two" if len(self.names) == 1 else "",
+                hint="pass --classes 2 (background and class); one output channel is enough for two classes"
+                if len(self.names) == 1
+                else "",
             )
         if len(self.palette) != len(self.names):
             raise SpecError("a palette has one colour per class", got=len(self.palette), expected=len(self.names))
@@ -270,7 +278,9 @@ class OutputSpec(VersionedSpec):
             raise SpecError("the threshold is out of range", got=self.threshold, expected="-1e30 to 1e30")
         if len(self.classes) != 2:
             raise SpecError(
-                "a threshold separates two classes", got=f"{len(self.classes)} classes", hint="no threshold"
+                "a threshold needs exactly two classes",
+                got=f"{len(self.classes)} classes",
+                hint="leave out the threshold",
             )
         object.__setattr__(self, "threshold", float(self.threshold))  # JSON may hold it as an integer
 

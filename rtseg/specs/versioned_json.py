@@ -71,7 +71,10 @@ def known_version(kind: str, data: Mapping[str, object]) -> int:
         raise SpecError(f"{kind} has an invalid version", got=reprlib.repr(version), expected="a whole number")
     if version > CONTRACT_VERSION:
         raise SpecError(
-            f"{kind} is of a newer version", got=version, expected=f"{CONTRACT_VERSION} or less", hint="a newer rtseg"
+            f"{kind} is of a newer version",
+            got=version,
+            expected=f"{CONTRACT_VERSION} or less",
+            hint="install a newer rtseg",
         )
     return version
 
