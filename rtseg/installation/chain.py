@@ -40,7 +40,7 @@ def findings_of(steps: Iterable[Step], packages: Iterable[Finding]) -> list[Find
     """Return a finding for each step, in order. A step is skipped, with the reason, unless all its needs work.
 
     The reason names the first step that failed, however many lie in between. Other exceptions of an attempt pass
-    through: they are bugs of rtseg.
+    through: they are bugs in rtseg.
     """
     reasons = {package.name: f"no working {package.name}" for package in packages if not package.works}
     found = []

@@ -76,8 +76,8 @@ class EngineTrial:
         )
         verdict = self.engine.verdict
         if verdict.failures:
-            raise EngineError(verdict.sentence(), hint="rtseg build with a file of yours, then rtseg audit")
-        proof = "proven fp32" if verdict.passed else f"whether it is fp32 is not proven: {verdict.sentence()}"
+            raise EngineError(verdict.sentence(), hint="run rtseg build with your own file, then rtseg audit")
+        proof = "proven fp32" if verdict.passed else f"fp32 is not proven: {verdict.sentence()}"
         return f"for {self.engine.manifest.device}, {self._path.stat().st_size / 1024:.0f} KiB, {proof}"
 
     def _load(self) -> str:

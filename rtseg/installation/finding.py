@@ -28,5 +28,5 @@ def failure(name: str, error: Exception) -> Finding:
         what, _, mend = str(error).partition(". Try: ")
         return Finding(name, False, what, mend)
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return Finding(name, False, f"the package {error.name} is not installed", f"pip install {error.name}")
+        return Finding(name, False, f"the package {error.name} is not installed", f"run pip install {error.name}")
     return Finding(name, False, f"{type(error).__name__}: {first_line(error)}")

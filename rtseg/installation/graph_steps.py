@@ -35,7 +35,7 @@ class GraphTrial:
         """Return the steps, in order."""
         return (
             Step(GRAPH, self._write, lacking="no graph"),
-            Step(ONNXRUNTIME, self._run, needs=("onnxruntime", GRAPH), lacking="no labels of ONNX Runtime"),
+            Step(ONNXRUNTIME, self._run, needs=("onnxruntime", GRAPH), lacking="no labels from ONNX Runtime"),
             Step(ONNXRUNTIME_CUDA, self._run_on_the_gpu, needs=("onnxruntime", DRIVER, ONNXRUNTIME)),
         )
 
@@ -50,7 +50,7 @@ class GraphTrial:
                 "the labels differ from ONNX Runtime's",
                 got=f"{share:.2%} of the pixels equal",
                 expected=f"{LEAST_AGREEMENT:.0%} or more",
-                hint="rtseg bench and rtseg validate with a network of yours, then a report of both",
+                hint="run rtseg bench and rtseg validate with your own network, and report both",
             )
         return f"{share:.2%} of the pixels get the same label as from ONNX Runtime"
 
@@ -66,7 +66,7 @@ class GraphTrial:
 
     def _run_on_the_gpu(self) -> str:
         if "CUDAExecutionProvider" not in onnxruntime_package().get_available_providers():
-            mend = "pip uninstall onnxruntime, then pip install 'rtseg[gpu]'"
+            mend = "run pip uninstall onnxruntime, then pip install 'rtseg[gpu]'"
             raise NotTriedError("this onnxruntime has no CUDA provider", mend)
         with load(self.path, runner="onnxruntime-cuda") as segmenter:
             return self.compare(segmenter)

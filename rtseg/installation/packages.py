@@ -34,9 +34,9 @@ def _native_core() -> Finding:
     if core() is None:
         if (installed := _installed_elsewhere()) is not None:
             seen = f"the source in {_PACKAGE.parent} is used instead of the installed copy in {installed.parent}"
-            mend = "start in another folder, without PYTHONPATH, or pip install -e . in this source"
+            mend = "start in another folder without PYTHONPATH, or run pip install -e . in this source folder"
             return Finding("native core", False, f"NumPy does its work, several times slower: {seen}", mend)
-        mend = "install a C++17 compiler, then pip install --force-reinstall --no-deps rtseg"
+        mend = "install a C++17 compiler, then run pip install --force-reinstall --no-deps rtseg"
         return Finding("native core", False, f"NumPy does its work, several times slower: {why_none()}", mend)
     return Finding("native core", True, "compiled preprocessing and postprocessing are in use")
 
@@ -66,7 +66,7 @@ def _opencv() -> Finding:
 
     wheels = [name for name in ("opencv-python", "opencv-python-headless") if _has_distribution(name)]
     if len(wheels) > 1:
-        mend = f"pip uninstall {' '.join(wheels)}, then pip install one of them"
+        mend = f"run pip uninstall {' '.join(wheels)}, then pip install one of them"
         return Finding("opencv", False, "two packages are installed over each other", mend)
     try:
         version = import_module("cv2").__version__
@@ -80,7 +80,7 @@ def _onnxruntime() -> Finding:
 
     installed = [name for name in ("onnxruntime", "onnxruntime-gpu") if _has_distribution(name)]
     if len(installed) == 2:
-        mend = "pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
+        mend = "run pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
         return Finding("onnxruntime", False, "two packages are installed over each other", mend)
     if not installed:
         return Finding("onnxruntime", False, "not installed", "pip install 'rtseg[cpu]' or 'rtseg[gpu]'")
@@ -119,7 +119,7 @@ def _torch() -> Finding:
     try:
         import torch
     except (ImportError, OSError):  # OSError: one of its libraries is damaged
-        mend = "pip install 'rtseg[export]' or 'rtseg[train]'"
+        mend = "run pip install 'rtseg[export]', or 'rtseg[train]'"
         return Finding("torch", False, "not installed: no training and no export", mend)
     if torch.cuda.is_available():
         return Finding("torch", True, f"{torch.__version__} on {torch.cuda.get_device_name()}")
@@ -136,7 +136,7 @@ def _cuda() -> Finding:
     except CudaError as error:
         return failure("cuda", error)
     device = cuda.device
-    seen = f"{device.name}, {device.architecture}, {device.memory / 2**30:.0f} GiB, driver of CUDA {device.driver[0]}"
+    seen = f"{device.name}, {device.architecture}, {device.memory / 2**30:.0f} GiB, driver for CUDA {device.driver[0]}"
     return Finding("cuda", True, f"{cuda.name} {cuda.version}; {seen}.{device.driver[1]}")
 
 
@@ -164,7 +164,7 @@ def _tensorrt() -> Finding:
         return failure("tensorrt", error)
     built_for, driver = _cuda_of_tensorrt(), _cuda_of_driver()
     if built_for is not None and driver is not None and driver < built_for:
-        seen = f"{release} is built for CUDA {built_for}, and the driver is of CUDA {driver}"
+        seen = f"{release} is built for CUDA {built_for}, and the driver supports CUDA {driver}"
         return Finding("tensorrt", False, seen, f"pip install tensorrt-cu{driver}, or a newer driver")
     return Finding("tensorrt", True, release)
 

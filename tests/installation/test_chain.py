@@ -39,7 +39,7 @@ def test_an_error_of_cuda_is_told_by_its_name() -> None:
 
 def test_a_package_that_is_not_installed_is_told_with_the_command_that_brings_it() -> None:
     (found,) = findings_of([failing("a", ModuleNotFoundError("No module named 'onnx'", name="onnx"))], [])
-    assert found == Finding("a", False, "the package onnx is not installed", "pip install onnx")
+    assert found == Finding("a", False, "the package onnx is not installed", "run pip install onnx")
 
 
 @pytest.mark.parametrize("error", [ImportError("no symbol\nof that name"), OSError("no symbol")])

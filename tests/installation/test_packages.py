@@ -54,7 +54,7 @@ def test_a_tensorrt_for_a_newer_cuda_than_the_drivers_does_not_work(
     found = finding("tensorrt")
     assert found["works"] is works
     if not works:
-        assert found["seen"] == "10.3.0 is built for CUDA 13, and the driver is of CUDA 12"
+        assert found["seen"] == "10.3.0 is built for CUDA 13, and the driver supports CUDA 12"
         assert "tensorrt-cu12" in found["mend"]
 
 
@@ -72,7 +72,7 @@ def test_the_gpu_is_told_with_its_memory_and_its_drivers_cuda(monkeypatch: pytes
     put_driver_of(monkeypatch, (13, 0))
     found = finding("cuda")
     assert found["works"] is True
-    assert found["seen"].endswith("NVIDIA H200, sm_90, 140 GiB, driver of CUDA 13.0")
+    assert found["seen"].endswith("NVIDIA H200, sm_90, 140 GiB, driver for CUDA 13.0")
 
 
 def test_without_a_driver_cuda_does_not_work_and_what_mends_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_without_onnx_nothing_is_run_and_no_other_package_is_asked_for(
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     found = walk()
-    assert found["graph written"].mend == "pip install onnx"
+    assert found["graph written"].mend == "run pip install onnx"
     for name in ("onnxruntime run", "tensorrt-rtx built", "tensorrt-rtx loaded"):
         assert found[name].works is None
     assert found["onnxruntime run"].seen == "not tried: no graph"
@@ -223,7 +223,7 @@ def test_an_engine_in_another_precision_is_no_engine(walk: Walk, make_machine: M
     machine = make_machine()
     machine.tensorrt.recorded.answers["EngineInspector.get_engine_information"] = lambda *_: LAYERS["int8"]
     found = walk()
-    assert found["tensorrt built"].works is False and "fp32 was asked for" in found["tensorrt built"].seen
+    assert found["tensorrt built"].works is False and "fp32 was requested" in found["tensorrt built"].seen
     assert found["tensorrt loaded"].seen == "not tried: no engine of TensorRT"
 
 
