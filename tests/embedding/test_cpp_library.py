@@ -182,17 +182,17 @@ def test_an_altered_byte_stops_a_model_at_its_digest(cpp_library: CppLibrary, fi
     content = bytearray((files / MODEL).read_bytes())
     content[len(content) // 2] ^= 1
     (files / MODEL).write_bytes(content)
-    assert "is not the file its manifest tells of; got sha256 " in refusal(cpp_library, files)
+    assert "does not match its manifest; got sha256 " in refusal(cpp_library, files)
 
 
 def test_a_model_cut_short_stops_at_its_digest(cpp_library: CppLibrary, files: Path) -> None:
     (files / MODEL).write_bytes((files / MODEL).read_bytes()[:-7])
-    assert "is not the file its manifest tells of" in refusal(cpp_library, files)
+    assert "does not match its manifest" in refusal(cpp_library, files)
 
 
 def test_another_models_manifest_is_refused(cpp_library: CppLibrary, files: Path) -> None:
     shutil.copy(files / "labels.onnx.json", files / f"{MODEL}.json")
-    assert "is not the file its manifest tells of" in refusal(cpp_library, files)
+    assert "does not match its manifest" in refusal(cpp_library, files)
 
 
 def test_a_model_without_a_manifest_is_refused(cpp_library: CppLibrary, files: Path) -> None:
@@ -212,7 +212,7 @@ def altered_manifest(files: Path, **changes: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"version": 3}, "is of a newer version; got 3; expected 2 or less. Try: a newer rtseg"),
+        ({"version": 3}, "is of a newer version; got 3; expected 2 or less. Try: install a newer rtseg"),
         ({"fit": "stretch"}, "the image contract has an unknown field; got fit"),
         ({"scale": 0.5}, "and its manifest state different contracts; got scale"),
         ({"height": 8}, "height cannot be; got 8; expected 16 to 16384"),
@@ -221,7 +221,10 @@ def altered_manifest(files: Path, **changes: object) -> None:
         ({"std": [1, 1, 0]}, "has a scale, mean or std that float32 cannot use"),
         ({"colour_order": "GBR"}, "colour_order cannot be"),
         ({"kind": "checkpoint"}, "openvino does not run"),
-        ({"format": "rtseg/3"}, "a manifest of another format; got rtseg/3; expected rtseg/2. Try: a newer rtseg"),
+        (
+            {"format": "rtseg/3"},
+            "the manifest has an unsupported format; got rtseg/3; expected rtseg/2. Try: install a newer rtseg",
+        ),
         ({"kind": 5}, "kind cannot be; got 5; expected a text"),
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
@@ -236,13 +239,13 @@ def test_a_manifest_that_cannot_be_is_refused(
 @pytest.mark.parametrize("text", ["", "null", "[]", "{", "[" * 100_000, '"\\ud800"', '{"a": 1e999}', "\xff"])
 def test_a_manifest_that_is_none_is_refused(text: str, cpp_library: CppLibrary, files: Path) -> None:
     (files / f"{MODEL}.json").write_text(text, encoding="latin-1")
-    assert "is not a manifest of rtseg" in refusal(cpp_library, files)
+    assert "is not an rtseg manifest" in refusal(cpp_library, files)
 
 
 def test_a_backend_that_is_not_there_is_named(cpp_library: CppLibrary, files: Path) -> None:
     line = refusal(cpp_library, files, RTSEG_BACKENDS=str(files))
     assert "the backend openvino is not installed; got no librtseg_backend_openvino.so in " in line
-    assert "Try: the folder that has it, in the options or $RTSEG_BACKENDS" in line
+    assert "Try: name the folder that has it in the options or in $RTSEG_BACKENDS" in line
 
 
 def test_a_library_that_a_backend_lacks_is_named(cpp_library: CppLibrary, files: Path) -> None:
@@ -253,7 +256,7 @@ def test_a_library_that_a_backend_lacks_is_named(cpp_library: CppLibrary, files:
     (files / "libmissing_runtime.so").unlink()
     line = refusal(cpp_library, files, RTSEG_BACKENDS=str(files))
     assert "librtseg_backend_openvino.so) cannot be loaded: libmissing_runtime.so: cannot open shared object" in line
-    assert "in LD_LIBRARY_PATH" in line
+    assert "to LD_LIBRARY_PATH" in line
 
 
 def test_a_module_that_is_no_backend_of_this_build_is_refused(cpp_library: CppLibrary, files: Path) -> None:

@@ -183,6 +183,6 @@ def test_a_limit_on_the_size_of_files_is_an_error_of_writing(cpp_library: CppLib
     )
     assert done.returncode == 1
     assert done.stderr == (
-        f"rtseg-segment: error: cannot write {out}/a_overlay.png. Try: another folder, or free some space\n"
+        f"rtseg-segment: error: cannot write {out}/a_overlay.png. Try: choose another folder, or free some space\n"
     )
     assert list(out.iterdir()) == []

@@ -178,7 +178,10 @@ def test_what_it_does_not_run_it_refuses_in_one_line(
 def test_a_library_that_is_missing_or_another_is_told(run: Run, fp32: Path, name: str) -> None:
     ended = run(fp32, RTSEG_ONNXRUNTIME=name)
     assert ended.returncode == 3 and ended.stderr.startswith(f"{STATUS_MISSING} ")
-    assert name in ended.stderr and ". Try: pip install onnxruntime, and RTSEG_ONNXRUNTIME=the path" in ended.stderr
+    assert (
+        name in ended.stderr
+        and ". Try: run pip install onnxruntime, and set RTSEG_ONNXRUNTIME to the path" in ended.stderr
+    )
     assert ended.stderr.count("\n") == 1
 
 

@@ -176,9 +176,9 @@ def test_operators_that_compute_in_whole_numbers_themselves_are_refused(correct:
     ended = correct(path, tmp_path / "x.xml")
     assert ended.returncode == 1
     assert ended.stderr == (
-        f"{path} holds operators of INT8 that OpenVINO does not compute as ONNX says; got QLinearConv, QLinearMatMul; "
-        "expected plain operators between QuantizeLinear and DequantizeLinear. Try: the backend onnxruntime, or the "
-        "file quantised in the format QDQ\n"
+        f"{path} holds INT8 operators that OpenVINO computes incorrectly; got QLinearConv, QLinearMatMul; "
+        "expected plain operators between QuantizeLinear and DequantizeLinear. Try: use the backend onnxruntime, or "
+        "quantize the network in the QDQ format\n"
     )
 
 
@@ -188,7 +188,8 @@ def test_a_release_whose_models_were_not_compared_is_refused(correct: Correct, t
     ended = correct(path, tmp_path / "x.xml", release=release)
     assert ended.returncode == 1
     assert (
-        f"got OpenVINO {release}; expected OpenVINO 2026.4. Try: rtseg build --runtime openvino {path}" in ended.stderr
+        f"got OpenVINO {release}; expected OpenVINO 2026.4. Try: run rtseg build --runtime openvino {path}"
+        in ended.stderr
     )
 
 

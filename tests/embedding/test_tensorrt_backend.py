@@ -141,9 +141,9 @@ def test_bytes_that_are_no_engine_are_refused_in_tensorrts_words(talk, module: M
     answer = refusal(talk, module, engine_file(module, tmp_path / "engine", "altered 1 2 3"))
     words = "TensorRT for RTX" if module.is_rtx else "TensorRT"
     assert answer == (
-        f"error {BACKEND} {words} refuses the engine: this is not an engine of TensorRT, or it is damaged; got from "
+        f"error {BACKEND} {words} refuses the engine: this is not a TensorRT engine, or it is damaged; got from "
         "TensorRT: Serialization (Serialization assertion magicTagRead == kMAGIC_TAG failed. Magic tag does not match)"
-        ". Try: rtseg build again"
+        ". Try: run rtseg build again"
     )
     assert talk.ask("close") == "ok 0 0"
 
@@ -157,11 +157,11 @@ def test_bytes_that_are_no_engine_are_refused_in_tensorrts_words(talk, module: M
         ),
         (
             "double 11 32 32 4 f32 0 1",
-            f"{MANIFEST} the graph's input is not what its manifest says; got (1, 3, 32, 32); exp",
+            f"{MANIFEST} the graph's input does not match its manifest; got (1, 3, 32, 32); exp",
         ),
         (
             "double 19 32 64 4 f32 0 1",
-            f"{MANIFEST} the graph's output is not what its manifest says; got (1, 19, 8, 16); e",
+            f"{MANIFEST} the graph's output does not match its manifest; got (1, 19, 8, 16); e",
         ),
     ],
 )
@@ -176,8 +176,8 @@ def test_an_engine_other_than_its_manifest_is_refused(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"runtime": "onnxruntime"}, "the engine is not one of TensorRT"),
-        ({"release": "7.2.3"}, "the engine is of another version of TensorRT"),
+        ({"runtime": "onnxruntime"}, "the engine was not built with TensorRT"),
+        ({"release": "7.2.3"}, "the engine was built with another version of TensorRT"),
         ({"release": "unknown"}, "the manifest does not say which TensorRT"),
         ({"capability": "none"}, "the manifest does not say which GPU"),
     ],
@@ -204,11 +204,11 @@ def test_an_engine_of_another_gpu_is_refused(module: Module, doubles: Path, tmp_
     [
         (
             {"CUDA_DOUBLE_INIT": "100"},
-            f"{MISSING} CUDA cannot start; got CUDA_ERROR_NO_DEVICE (100). Try: a machine with",
+            f"{MISSING} CUDA cannot start; got CUDA_ERROR_NO_DEVICE (100). Try: use a machine with",
         ),
         (
             {"CUDA_DOUBLE_VERSION": "11030"},
-            f"{MISSING} CUDA cannot be used here; got a driver of CUDA 11.3; expected one",
+            f"{MISSING} CUDA cannot be used here; got a driver for CUDA 11.3; expected one",
         ),
         ({"CUDA_DOUBLE_MEMORY": "9000"}, f"{NO_MEMORY} not enough GPU memory for the engine's input; got 1.0 MiB free"),
     ],

@@ -32,8 +32,8 @@ def test_the_real_library_of_8_5_3_tells_its_release_and_an_engine_of_another_is
     with module.opened(libraries) as talk:
         answer = refusal(talk, module, Path("engine"), release="8.6.1.6")
     assert answer == (
-        f"error {UNSUPPORTED} the engine is of another version of TensorRT; got 8.6.1.6 in its manifest; expected 8.5.3"
-        ", which is installed here. Try: rtseg build ONNX --precision fp16, on this machine"
+        f"error {UNSUPPORTED} the engine was built with another version of TensorRT; got 8.6.1.6 in its manifest; "
+        "expected 8.5.3, which is installed here. Try: run rtseg build ONNX --precision fp16 on this machine"
     )
 
 
@@ -72,7 +72,7 @@ def test_the_real_library_of_rtx_has_to_be_of_the_headers_release(rtx: Module) -
         answer = refusal(talk, rtx, Path("engine"))
     numbers = ".".join(release.split(".")[:3])
     assert answer.startswith(
-        f"error {MISSING} this backend is built for another TensorRT for RTX; got {numbers}; expected 1.6. Try: rtseg"
+        f"error {MISSING} this backend is built for another TensorRT for RTX; got {numbers}; expected 1.6. Try: build"
     )
 
 
@@ -84,13 +84,13 @@ def test_the_real_library_of_rtx_tells_its_release_and_an_engine_of_another_is_r
     with rtx.opened(outside(RTX_LIBRARIES)) as talk:
         answer = refusal(talk, rtx, path, release="1.7.1.116")
         assert answer.startswith(
-            f"error {UNSUPPORTED} the engine is of another version of TensorRT for RTX; got 1.7.1.116 in its manifest; "
-            "expected 1.6."
+            f"error {UNSUPPORTED} the engine was built with another version of TensorRT for RTX; got 1.7.1.116 in "
+            "its manifest; expected 1.6."
         )
         path.write_bytes(bytes(100))
         answer = refusal(talk, rtx, path)
         assert answer.startswith(
-            f"error {UNSUPPORTED} the file is no engine of this release of TensorRT for RTX; got 0"
+            f"error {UNSUPPORTED} the file was not built by this release of TensorRT for RTX; got 0"
         )
 
 
@@ -102,5 +102,5 @@ def test_bytes_that_are_no_engine_are_refused_by_the_real_library_of_rtx(rtx: Mo
         assert talk.ask("close") == "ok 0 0"
     assert answer == (
         f"error {UNSUPPORTED} TensorRT for RTX cannot load the engine: it is damaged, or no engine; got MALFORMED_ENG"
-        "INE. Try: rtseg build again"
+        "INE. Try: run rtseg build again"
     )

@@ -1,6 +1,6 @@
-// Sequences of calls of the C interface with any arguments: handles that are open, were closed, are of the other kind or
-// were never any; images and label maps that are right, or wrong in any field. A call that is right succeeds, one that is
-// wrong is refused with one line, and nothing else happens. Models and backend are the real ones, opened once.
+// Calls the C interface with any arguments: handles that are open, closed, of the other kind or never existed; images
+// and label maps that are valid, or wrong in any field. A valid call succeeds, an invalid one is refused with one line,
+// and nothing else happens. Models and backend are real, and opened once.
 
 #include <algorithm>
 #include <array>
@@ -20,7 +20,7 @@ namespace {
 constexpr int kMostSide = 40;
 
 rtseg_status require_line(rtseg_status status) {
-    REQUIRE(status >= RTSEG_STATUS_OK && status <= RTSEG_STATUS_BUSY);  // enough memory, and no fault of rtseg
+    REQUIRE(status >= RTSEG_STATUS_OK && status <= RTSEG_STATUS_BUSY);  // neither out of memory nor an internal error
     const std::string line = rtseg_last_message();
     REQUIRE(status == RTSEG_STATUS_OK || (!line.empty() && line.find('\n') == std::string::npos));
     return status;
@@ -45,13 +45,14 @@ const std::array<rtseg_model*, 3>& models() {
     return made;
 }
 
-// A struct that says another size, with as many bytes behind it as it may say.
+// A struct that states another size, with as many bytes behind it as it may state.
 template <class Struct>
 struct Sized {
     Struct given;
     uint8_t more[256];
 
-    // Return whether the size is one that the library takes: not smaller than it knows, and nothing in what it does not.
+    // Return whether the library accepts the size: it is not smaller than the first version's, and unknown fields are
+    // zero.
     bool resize(FuzzInput& input) {
         const bool says_more = input.within(0, 3) == 0;
         if (says_more) more[input.any<uint8_t>()] = 1;
@@ -61,7 +62,7 @@ struct Sized {
     }
 };
 
-// Every handle of one input, and which are open.
+// The handles of one input, and which of them are open.
 class Calls {
   public:
     explicit Calls(FuzzInput input) : input_(input) {}
@@ -77,7 +78,7 @@ class Calls {
     }
 
   private:
-    // A frame whose memory has the bytes that it needs; at times a field is made wrong.
+    // A frame with exactly the bytes that it needs; sometimes one field is made wrong.
     struct Frame {
         std::vector<uint8_t> pixels, labels;
         rtseg_image image{};
@@ -147,7 +148,7 @@ class Calls {
                std::find(open_models_.begin(), open_models_.end(), model) != open_models_.end();
     }
 
-    // Whether a call succeeded just where it should.
+    // Whether a call succeeded exactly when it should.
     void require_as(bool is_right, rtseg_status status) {
         require_line(status);
         REQUIRE(is_right ? status == RTSEG_STATUS_OK : status == RTSEG_STATUS_INVALID_ARGUMENT);
@@ -180,7 +181,7 @@ class Calls {
         require_as(is_right, rtseg_session_open(from, &options, &made));
         REQUIRE((made != nullptr) == is_right);
         if (!is_right) return;
-        REQUIRE(std::find(seen_.begin(), seen_.end(), made) == seen_.end());  // no handle comes twice
+        REQUIRE(std::find(seen_.begin(), seen_.end(), made) == seen_.end());  // no handle is given out twice
         seen_.push_back(made);
         open_.push_back(made);
     }

@@ -1,5 +1,5 @@
-// The two ends of a frame, on contracts, images and label maps of every layout. Each buffer has exactly the bytes that
-// its layout needs, so that AddressSanitizer sees a read or write of one too many.
+// Preprocessing and postprocessing with contracts, images and label maps of every layout. Each buffer has exactly the
+// bytes that its layout needs, so that AddressSanitizer detects a read or write beyond it.
 
 #include <algorithm>
 #include <cmath>
@@ -20,7 +20,7 @@ using namespace rtseg_internal;
 constexpr size_t kMostBytes = size_t{1} << 24;   // of a buffer
 constexpr size_t kMostLogits = size_t{1} << 25;  // interpolated for a label map: more takes seconds
 
-// Rows in memory of their own: as many bytes as the layout needs, not one more.
+// Rows in their own memory, with exactly the bytes that the layout needs.
 struct Rows {
     std::vector<uint8_t> bytes;
     uint8_t* top = nullptr;
@@ -41,7 +41,7 @@ struct Rows {
     }
 };
 
-// A side: mostly small, at times any that is legal.
+// A side: mostly small, sometimes any valid one.
 int side(FuzzInput& input) {
     const int kind = input.within(0, 15);
     return kind == 0 ? 8388608 : kind == 1 ? input.within(1, 8388608) : input.within(1, 80);
@@ -71,7 +71,7 @@ OutputContract output_contract(FuzzInput& input) {
     return contract;
 }
 
-// Return what a graph could give: bytes that are classes, or any floats, infinite ones and NaN among them.
+// Return a possible output of a graph: bytes that are classes, or any floats, including infinity and NaN.
 std::vector<uint8_t> output_of(FuzzInput& input, const ImageContract& image, const OutputContract& output) {
     const size_t stride = output.interface == Interface::kLogits ? static_cast<size_t>(output.stride) : 1;
     const size_t places = static_cast<size_t>(image.height) / stride * (static_cast<size_t>(image.width) / stride);

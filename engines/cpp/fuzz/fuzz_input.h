@@ -1,4 +1,4 @@
-// The bytes that libFuzzer hands over, taken as numbers one after the other.
+// Reads libFuzzer's bytes as numbers, one after the other.
 #ifndef RTSEG_FUZZ_FUZZ_INPUT_H
 #define RTSEG_FUZZ_FUZZ_INPUT_H
 
@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
-// End the run with a report unless something holds.
+// End the run with a report unless a condition holds.
 #define REQUIRE(condition)    \
     do {                      \
         if (!(condition)) {   \
@@ -21,7 +21,7 @@ class FuzzInput {
 
     bool empty() const { return left_ == 0; }
 
-    // Return a number of that type, any at all; zeros stand for bytes that are not there.
+    // Return any number of that type; missing bytes count as zeros.
     template <class Number>
     Number any() {
         Number number{};

@@ -1,5 +1,5 @@
-// Any text as a manifest, and as what a graph's metadata states: read or refused in one line. What was read states its
-// own contracts.
+// Reads any text as a manifest and as a graph's metadata: it is accepted, or refused in one line. An accepted manifest
+// matches its own contracts.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Any bytes as an ONNX file: what they say of themselves, read without a step outside of them.
+// Reads facts from any bytes as an ONNX file, without a read beyond their end.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,4 @@
-// rtseg-bench: time files of rtseg, as `rtseg bench FILES` does in Python.
+// rtseg-bench: time rtseg files, as `rtseg bench FILES` does in Python.
 
 #include <algorithm>
 #include <cmath>
@@ -50,29 +50,29 @@ Request request_of(int argc, char** argv) {
     const Usage usage = {
         "rtseg-bench",
         "MODEL...",
-        "Time files of rtseg, all of them in turns, behind each backend.\n\n"
+        "Time rtseg files with each backend, all of them in turns.\n\n"
         "  network  normalised tensor -> full-resolution scores, what the papers time\n"
         "  engine   normalised tensor -> logits at the head's own stride\n"
         "  frame    uint8 image -> uint8 label map, both in host memory\n\n"
-        "Boundaries, stop rule and JSON are those of `rtseg bench FILES`. What cannot be loaded or\n"
-        "run is a row that says why, and makes the exit code 1.",
+        "Boundaries, stop rule and JSON are those of `rtseg bench FILES`. A file that cannot be\n"
+        "loaded or run gets a row with the reason, and the exit code is 1.",
         "rtseg-bench affnet.onnx affnet.int8.onnx --backend openvino --backend onnxruntime",
         {{"--backend", "NAME", "openvino, onnxruntime, tensorrt or tensorrt-rtx; several allowed.  [by the file]",
           [&](const std::string& value) { request.backends.push_back(backend_of(value)); }},
          {"--seconds", "S", "Time budget of each row; at least 6 samples are taken.  [10]",
           [&](const std::string& value) { request.seconds = seconds_of(value); }},
-         {"--threads", "N", "CPU cores at most, 0 is all.  [0]",
+         {"--threads", "N", "Most CPU cores to use, 0 is all.  [0]",
           [&](const std::string& value) { request.threads = threads_of("--threads", value); }},
-         {"--picture", "FILE", "What is timed on, brought to the network's size.  [a drawn street]",
+         {"--picture", "FILE", "The picture to time, resized to the network's size.  [a drawn street]",
           [&](const std::string& value) { request.picture = value; }},
          {"--json", "", "Print rows, raw samples and environment as JSON.",
           [&](const std::string&) { request.as_json = true; }}}};
     request.files = parse(argc, argv, usage);
-    if (request.files.empty()) throw UsageError("a model is needed. Try: rtseg-bench --help");
+    if (request.files.empty()) throw UsageError("a model is needed. Try: run rtseg-bench --help");
     return request;
 }
 
-// The contestants, and why files were passed over.
+// The contestants, and the reasons for which files were skipped.
 struct Field {
     std::deque<Contestant> contestants;
     std::vector<InputError> errors;
@@ -86,7 +86,8 @@ cv::Mat picture_for(const BenchSubject& subject, const cv::Mat& given) {
     return resized;
 }
 
-// Return the backends to time a file behind; "" is the library's choice, where none that is wanted takes its kind.
+// Return the backends to time a file with. "" is the library's choice, if none of the requested backends takes the
+// file's kind.
 std::vector<std::string> backends_for(const BenchSubject& subject, const std::vector<std::string>& wanted) {
     std::vector<std::string> fitting;
     for (const std::string& backend : wanted)
@@ -94,7 +95,7 @@ std::vector<std::string> backends_for(const BenchSubject& subject, const std::ve
     return fitting.empty() ? std::vector<std::string>{""} : fitting;
 }
 
-// Return the files that have a manifest. Throws InputError for a backend that takes none of them.
+// Return the files that have a manifest. Throws InputError if a backend takes none of them.
 std::vector<BenchSubject> subjects_of(const Request& request, std::vector<InputError>& errors) {
     std::vector<BenchSubject> subjects;
     for (const std::string& file : request.files) {
@@ -112,7 +113,7 @@ std::vector<BenchSubject> subjects_of(const Request& request, std::vector<InputE
     return subjects;
 }
 
-// Open all files behind all backends. Those that are damaged are passed over; throws InputError where all are.
+// Open all files with all backends. Damaged files are skipped. Throws InputError if all are damaged.
 Field opened_field(const Request& request) {
     Field field;
     const cv::Mat given = request.picture.empty() ? cv::Mat() : read_picture(request.picture);

@@ -15,7 +15,7 @@ cv::Mat drawn_street(int height, int width) {
     fill(picture, {point(0, 0.5), point(1, 0.5), point(1, 1), point(0, 1)}, {110, 115, 120});  // pavement
     fill(picture, {point(0.46, 0.5), point(0.54, 0.5), point(0.85, 1), point(0.15, 1)}, {75, 75, 80});  // road
     cv::RNG random(7);
-    for (int i = 0; i < 8; ++i) {  // houses, of which those further in stand nearer to the middle
+    for (int i = 0; i < 8; ++i) {  // houses; the later ones are nearer to the middle
         const double depth = i / 8.0, left = 0.44 * depth, top = 0.08 + 0.32 * depth, wide = 0.13 * (1 - 0.6 * depth);
         const cv::Scalar colour(random.uniform(50, 150), random.uniform(60, 150), random.uniform(80, 170));
         for (const double from : {left, 1 - left - wide}) {

@@ -1,4 +1,4 @@
-// What is timed on. A frame's time depends on the picture: the tail does more where classes meet.
+// The picture that is timed. A frame's time depends on the picture: the tail does more work where classes meet.
 #ifndef RTSEG_PROGRAMS_BENCH_PICTURE_H
 #define RTSEG_PROGRAMS_BENCH_PICTURE_H
 
@@ -6,7 +6,7 @@
 
 namespace programs {
 
-// Draw a street, CV_8UC3, BGR: the same one at every size. It is not the scene that `rtseg bench` renders.
+// Draw a street, CV_8UC3 in BGR, the same at every size. It is not the scene that `rtseg bench` renders.
 cv::Mat drawn_street(int height, int width);
 
 }  // namespace programs

@@ -48,7 +48,7 @@ BenchSubject read_subject(const std::string& path) {
     for (const std::string& file : {path, sidecar}) {
         std::error_code ignored;
         if (!fs::is_regular_file(file, ignored))
-            throw InputError("cannot read " + file + ": no such file. Try: copy both, a file and its manifest");
+            throw InputError("cannot read " + file + ": no such file. Try: copy both, the file and its manifest");
     }
     std::ifstream stream(sidecar, std::ios::binary);
     try {
@@ -67,7 +67,7 @@ BenchSubject read_subject(const std::string& path) {
         boundaries_of(subject.interface);
         return subject;
     } catch (const ordered_json::exception& error) {
-        throw InputError(sidecar + " is not a manifest of rtseg (" + error.what() + ")");
+        throw InputError(sidecar + " is not an rtseg manifest (" + error.what() + ")");
     }
 }
 

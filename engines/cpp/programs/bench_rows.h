@@ -1,7 +1,7 @@
-// The rows of a benchmark as `rtseg bench --json` prints them, so that whoever reads one reads both.
+// The rows of a benchmark in the form of `rtseg bench --json`, so that one reader reads both.
 //
-// The twin of rtseg/benchmarking/rows.py and of BenchmarkSession.result. What the library cannot know in C++ is stated
-// as unknown: mIoU, the paper's figures, the verdict on an engine, the checkout.
+// The twin of rtseg/benchmarking/rows.py and of BenchmarkSession.result. Facts that the C++ library does not have are
+// stated as unknown: mIoU, the paper's figures, the verdict on an engine, the checkout.
 #ifndef RTSEG_PROGRAMS_BENCH_ROWS_H
 #define RTSEG_PROGRAMS_BENCH_ROWS_H
 
@@ -14,7 +14,7 @@
 
 namespace programs {
 
-// Why something has no time: a word or two for a cell of a table, and a sentence.
+// Why something has no time: one or two words for a table cell, and a sentence.
 struct Obstacle {
     std::string word, reason;
 };
@@ -29,10 +29,10 @@ struct BenchSubject {
     std::string resolution() const { return std::to_string(height) + "x" + std::to_string(width); }
 };
 
-// Read the manifest beside a file. Throws InputError. The file's digest is compared where a model is opened.
+// Read the manifest beside a file. Throws InputError. Opening a model compares the file's digest.
 BenchSubject read_subject(const std::string& path);
 
-// A boundary of one subject behind one backend. Without samples the obstacle says why.
+// One subject at one boundary with one backend. Without samples, the obstacle says why.
 struct BenchRow {
     BenchSubject subject;
     std::string boundary, backend, device;
@@ -41,16 +41,16 @@ struct BenchRow {
     Obstacle obstacle;
 };
 
-// Return the boundaries that a graph of that interface lets one time. Throws InputError for an unknown one.
+// Return the boundaries that can be timed for a graph of that interface. Throws InputError for an unknown interface.
 std::vector<std::string> boundaries_of(const std::string& interface);
 
-// Return what a boundary is, in words.
+// Return the description of a boundary.
 std::string boundary_text(const std::string& boundary);
 
 nlohmann::ordered_json to_json(const LatencySummary& summary);
 nlohmann::ordered_json to_json(const BenchRow& row);
 
-// Return rule, environment, boundaries and rows. picture says what was timed on.
+// Return rule, environment, boundaries and rows. picture describes the picture that was timed.
 nlohmann::ordered_json bench_document(const SamplingRule& rule, const nlohmann::ordered_json& environment,
                                       const std::string& picture, const std::vector<BenchRow>& rows);
 

@@ -25,7 +25,7 @@ std::string first_word(const std::string& text) {
     return word.empty() ? "-" : word;
 }
 
-// Return a number, multiplied, in a form of printf; a dash for null.
+// Return a number times a factor, in a printf format; a dash for null.
 std::string number(const ordered_json& value, const char* form, double factor = 1) {
     if (value.is_null()) return "-";
     char text[64];
@@ -39,7 +39,7 @@ std::function<std::string(const ordered_json&)> figure(const char* name, const c
     };
 }
 
-// Return the median, marked where it is not known well, or the word for why there is none.
+// Return the median, marked if it is imprecise, or the word for why there is none.
 std::string median(const ordered_json& row) {
     if (row["summary"].is_null()) return text_of(row["word"]);
     return (row["status"] == "UNSTABLE" ? "~" : "") + number(row["summary"]["median_ms"], "%.2f");
@@ -53,7 +53,7 @@ bool took_turns(const ordered_json& rows) {
     return std::any_of(rows.begin(), rows.end(), [](const ordered_json& row) { return !row["vs_first"].is_null(); });
 }
 
-// Return the columns, those that say nothing of these rows left out.
+// Return the columns without those that are empty for these rows.
 std::vector<Column> columns_of(const ordered_json& rows) {
     const auto field = [](const char* name) { return [=](const ordered_json& row) { return text_of(row[name]); }; };
     const auto word = [](const char* name) {
@@ -78,7 +78,7 @@ std::vector<Column> columns_of(const ordered_json& rows) {
     return columns;
 }
 
-// Return a line of cells, each as wide as its column.
+// Return one line of the table, each cell as wide as its column.
 std::string line_of(const std::vector<Column>& columns, const std::vector<size_t>& widths,
                     const std::vector<std::string>& cells) {
     std::string line;
@@ -104,7 +104,7 @@ std::string table_of(const ordered_json& rows) {
     for (const size_t width : widths) whole += width;
     std::string text = line_of(columns, widths, lines[0]) + std::string(whole, '-') + "\n";
     for (size_t i = 1; i < lines.size(); ++i) {
-        // What was measured in turns is compared at one boundary, the rest is read network by network.
+        // Rows that were measured in turns are grouped by boundary, to be compared; other rows by network.
         const char* const group = took_turns(rows) ? "boundary" : "network";
         if (i > 1 && rows[i - 1][group] != rows[i - 2][group]) text += "\n";
         text += line_of(columns, widths, lines[i]);
@@ -117,7 +117,7 @@ std::string what_ran(const ordered_json& row) {
            text_of(row["backend"]) + " on " + text_of(row["device"]);
 }
 
-// Return what is out of the ordinary with a row, "" for one that is stable.
+// Return what is unusual about a row, "" for a stable one.
 std::string exception_of(const ordered_json& row) {
     const std::string named = text_of(row["network"]) + " " + text_of(row["resolution"]) + " " +
                               text_of(row["precision"]) + " with " + text_of(row["backend"]);

@@ -1,4 +1,4 @@
-// A benchmark as a plain table, in the columns and the words of `rtseg bench`.
+// A benchmark as a plain table, with the columns and words of `rtseg bench`.
 #ifndef RTSEG_PROGRAMS_BENCH_TABLE_H
 #define RTSEG_PROGRAMS_BENCH_TABLE_H
 
@@ -7,7 +7,7 @@
 
 namespace programs {
 
-// Return the table and its legend of what bench_document gave.
+// Return the table and its legend from the result of bench_document.
 std::string bench_text(const nlohmann::ordered_json& document);
 
 }  // namespace programs

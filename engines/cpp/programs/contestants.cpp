@@ -22,7 +22,7 @@ bool has(const Contestant& one, const std::string& boundary) {
     return std::find(own.begin(), own.end(), boundary) != own.end();
 }
 
-// Return a step through a boundary, after it ran once. Throws rtseg::Error.
+// Return a step that runs a boundary once, after a first run. Throws rtseg::Error.
 TimedStep bound_step(Contestant& contestant, const std::string& boundary) {
     Contestant* const one = &contestant;
     TimedStep step;
@@ -45,8 +45,8 @@ bool fails(const TimedStep& step) {
     return false;
 }
 
-// Return the samples of the steps that run to the end, in their order. Those that fail on the way are taken off the
-// list and get an obstacle.
+// Return the samples of the steps that run to the end, in their order. A step that fails is removed from the list and
+// gets an obstacle.
 std::vector<Samples> measured(std::vector<Timed>& timed, std::vector<Obstacle>& obstacles, const SamplingRule& rule) {
     while (!timed.empty()) {
         std::vector<TimedStep> steps;
@@ -56,7 +56,7 @@ std::vector<Samples> measured(std::vector<Timed>& timed, std::vector<Obstacle>& 
         } catch (const rtseg::Error& error) {
             std::vector<Timed> running, failing;
             for (const Timed& one : timed) (fails(one.step) ? failing : running).push_back(one);
-            if (failing.empty()) std::swap(failing, running);  // nobody knows which it was
+            if (failing.empty()) std::swap(failing, running);  // which step it was is unknown
             for (const Timed& one : failing) obstacles[one.place] = obstacle_of(error);
             timed = running;
         }

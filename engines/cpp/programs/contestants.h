@@ -1,4 +1,4 @@
-// Files behind backends, loaded, and timed in turns.
+// Files loaded with backends, and timed in turns.
 //
 // The twin of benchmark_rows in rtseg/benchmarking/rows.py.
 #ifndef RTSEG_PROGRAMS_CONTESTANTS_H
@@ -16,8 +16,8 @@
 
 namespace programs {
 
-// A file behind a backend, loaded or not, and the picture of the network's size that it is timed on. Without a session
-// the obstacle says why.
+// A file with a backend, loaded or not, and the picture of the network's size that is timed. Without a session, the
+// obstacle says why.
 struct Contestant {
     BenchSubject subject;
     std::string backend, device;
@@ -29,12 +29,12 @@ struct Contestant {
 // Whether a backend runs files of a kind.
 bool takes(const std::string& backend, const std::string& kind);
 
-// Load a file with a backend, "" for the library's choice. Throws InputError for a file that is not what its manifest
-// tells of; whatever else keeps it from running is its obstacle.
+// Load a file with a backend, "" for the library's choice. Throws InputError for a file that does not match its
+// manifest; any other failure becomes its obstacle.
 Contestant opened(const BenchSubject& subject, const std::string& backend, int threads, const cv::Mat& picture);
 
-// Return a row for each boundary of each contestant, those of one boundary beside each other. All that have a boundary
-// are measured in turns, so that their ratio is that of the files; one that fails costs its own row alone.
+// Return a row for each boundary of each contestant, grouped by boundary. All contestants of a boundary are measured in
+// turns, so that their times can be compared; a failure only loses the row of its contestant.
 std::vector<BenchRow> timed_rows(std::deque<Contestant>& contestants, const SamplingRule& rule);
 
 }  // namespace programs

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The environment variables that change how fast the backends are. None of them holds a path.
+// The environment variables that change the speed of the backends. None of them holds a path.
 constexpr const char* kVariables[] = {
     "ATEN_CPU_CAPABILITY", "CUDA_DEVICE_ORDER", "CUDA_LAUNCH_BLOCKING", "CUDA_MODULE_LOADING",
     "CUDA_VISIBLE_DEVICES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_BLOCKTIME",
@@ -57,7 +57,7 @@ std::string stripped(const std::string& text, const char* what = " \t\r\n") {
 
 ordered_json or_null(const std::string& text) { return text.empty() ? ordered_json(nullptr) : ordered_json(text); }
 
-// Return what stands behind the first line's key, "" where no line has it.
+// Return the value of the first line with that key, "" if no line has it.
 std::string value_of(const std::string& text, const std::string& key, char separator) {
     for (const std::string& line : lines_of(text)) {
         const size_t at = line.find(separator);
@@ -78,7 +78,7 @@ ordered_json available_cores() {
     return sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-// Return how many cores' worth of time a control group allows, by version 2 or 1.
+// Return the CPU time that a control group allows, in cores, for version 2 or 1.
 std::optional<double> quota_of(const fs::path& folder) {
     std::istringstream words(text_of(folder / "cpu.max") + " " + text_of(folder / "cpu.cfs_quota_us") + " " +
                              text_of(folder / "cpu.cfs_period_us"));

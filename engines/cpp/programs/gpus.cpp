@@ -17,7 +17,7 @@ struct GpuField {
     bool is_number;
 };
 
-// What nvidia-smi is asked, and the name that the answer gets in rtseg.
+// The fields of nvidia-smi, and their names in rtseg.
 constexpr GpuField kFields[] = {
     {"name", "name", false},
     {"driver_version", "driver", false},
@@ -36,7 +36,8 @@ constexpr GpuField kFields[] = {
     {"utilization.gpu", "utilization_percent", true},
 };
 
-// Return what nvidia-smi answers for one field: a line for each GPU. Empty where it is missing or does not know it.
+// Return nvidia-smi's values of one field, one line per GPU. Empty if the program is missing or does not know the
+// field.
 std::vector<std::string> asked(const char* field) {
     const std::string command =
         std::string("nvidia-smi --query-gpu=") + field + " --format=csv,noheader,nounits 2>/dev/null";
@@ -66,7 +67,7 @@ ordered_json gpus() {
     ordered_json found = ordered_json::array();
     for (size_t i = asked("name").size(); i > 0; --i) found.push_back(ordered_json::object());
     if (found.empty()) return found;
-    // One unknown field fails a whole query, so they are asked one by one.
+    // One unknown field makes a whole query fail, so each field is a query of its own.
     for (const GpuField& field : kFields) {
         const std::vector<std::string> answers = asked(field.asked);
         for (size_t i = 0; i < found.size(); ++i)

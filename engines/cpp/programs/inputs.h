@@ -1,4 +1,4 @@
-// The files that are meant by files and folders, as `rtseg run` takes them.
+// Finds the input files in the given files and folders, as `rtseg run` does.
 #ifndef RTSEG_PROGRAMS_INPUTS_H
 #define RTSEG_PROGRAMS_INPUTS_H
 
@@ -13,13 +13,13 @@ struct Failure {
 
 struct Inputs {
     std::vector<std::string> files;
-    std::vector<Failure> failures;  // what was named and gives none
+    std::vector<Failure> failures;  // the given paths without any
 };
 
 bool is_video(const std::string& path);
 
-// A file is itself, a folder its visible pictures and videos, sorted, not its subfolders. A file that is meant twice is
-// given once. Throws InputError where nothing is left.
+// Return the inputs: each given file, and the visible pictures and videos of each given folder, sorted, without
+// subfolders. A file that is given twice is listed once. Throws InputError if nothing is left.
 Inputs expand_inputs(const std::vector<std::string>& paths);
 
 }  // namespace programs

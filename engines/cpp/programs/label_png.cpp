@@ -28,7 +28,7 @@ void put_number(uint32_t number, uint8_t* to) {
     for (int i = 0; i < 4; ++i) to[i] = static_cast<uint8_t>(number >> (24 - 8 * i));
 }
 
-// Return the chunk of the palette of all 256 labels.
+// Return the palette chunk for all 256 labels.
 std::vector<uint8_t> palette_chunk(const rtseg::Model& model) {
     constexpr size_t kBytes = 256 * 3;
     std::vector<uint8_t> chunk(4 + 4 + kBytes + 4);
@@ -44,8 +44,8 @@ std::vector<uint8_t> palette_chunk(const rtseg::Model& model) {
 
 }  // namespace
 
-// OpenCV writes no palette, but pixels of 8 bits are stored the same whether they are grey or indices: so the header of a
-// grey PNG is changed and the palette put behind it.
+// OpenCV writes no palette. But 8-bit pixels are stored in the same way for grey and for indices, so this changes the
+// header of a grey PNG and inserts the palette after it.
 void write_label_png(const std::string& path, const cv::Mat& labels, const rtseg::Model& model) {
     std::vector<uint8_t> png;
     if (!cv::imencode(".png", labels, png) || png.size() < kHeaderEnd || png[kColourType] != 0)

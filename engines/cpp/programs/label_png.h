@@ -1,4 +1,4 @@
-// Label maps as indexed PNGs: each pixel holds its class index, the palette the colours of the classes.
+// Label maps as indexed PNGs: each pixel is a class index, and the palette contains the colours of the classes.
 #ifndef RTSEG_PROGRAMS_LABEL_PNG_H
 #define RTSEG_PROGRAMS_LABEL_PNG_H
 
@@ -8,7 +8,7 @@
 
 namespace programs {
 
-// labels: CV_8UC1. Throws WriteError.
+// labels is CV_8UC1. Throws WriteError.
 void write_label_png(const std::string& path, const cv::Mat& labels, const rtseg::Model& model);
 
 }  // namespace programs

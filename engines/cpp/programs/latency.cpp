@@ -15,7 +15,7 @@ double median_of_ordered(const std::vector<int64_t>& ordered) {
     return ordered.size() % 2 == 1 ? upper : (static_cast<double>(ordered[middle - 1]) + upper) / 2;
 }
 
-// Return the probability of so many successes in `count` throws of a fair coin.
+// Return the probability of that many heads in `count` throws of a fair coin.
 double binomial_half(size_t count, size_t successes) {
     const auto n = static_cast<double>(count), k = static_cast<double>(successes);
     return std::exp(std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1) - n * std::log(2));
@@ -48,7 +48,7 @@ size_t nearest_rank(size_t percent, size_t count) { return std::max<size_t>(1, (
 std::optional<std::pair<size_t, size_t>> median_ranks(size_t count) {
     constexpr double kTailLimit = (1 - kConfidence) / 2;
     auto below = static_cast<int64_t>((count - 1) / 2);
-    // P(X <= below), by symmetry: a half, less half of the middle term where the count is even.
+    // P(X <= below) by symmetry: a half, minus half of the middle term if the count is even.
     double tail = count % 2 == 0 ? (1 - binomial_half(count, count / 2)) / 2 : 0.5;
     while (below >= 0 && tail > kTailLimit) {
         tail -= binomial_half(count, static_cast<size_t>(below));

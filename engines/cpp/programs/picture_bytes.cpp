@@ -12,7 +12,7 @@ bool has(const Bytes& bytes, size_t at, const char* text) {
     return at <= bytes.size() && bytes.size() - at >= count && std::memcmp(bytes.data() + at, text, count) == 0;
 }
 
-// Return an unsigned number of so many bytes; 0 where they are not all there.
+// Return an unsigned number of that many bytes; 0 if some are missing.
 uint32_t number_at(const Bytes& bytes, size_t at, int count, bool big_endian) {
     uint32_t number = 0;
     if (at > bytes.size() || bytes.size() - at < static_cast<size_t>(count)) return 0;
@@ -23,7 +23,7 @@ uint32_t number_at(const Bytes& bytes, size_t at, int count, bool big_endian) {
     return number;
 }
 
-// Return the orientation in EXIF data, which are the first directory of a TIFF.
+// Return the orientation in EXIF data, which is in the first directory of a TIFF.
 int exif_orientation(const uint8_t* begin, const uint8_t* end) {
     constexpr uint32_t kOrientation = 0x0112, kTiff = 42;
     constexpr size_t kEntry = 12;
@@ -50,7 +50,7 @@ int jpeg_orientation(const Bytes& bytes) {
     constexpr size_t kHeader = 4, kName = 6;  // the name is "Exif" and two zeros
     for (size_t at = 2; at + kHeader <= bytes.size() && bytes[at] == 0xff && bytes[at + 1] != kScan;) {
         if (bytes[at + 1] == 0xff) {
-            ++at;  // what fills
+            ++at;  // padding
             continue;
         }
         const size_t end = std::min<size_t>(at + 2 + number_at(bytes, at + 2, 2, true), bytes.size());

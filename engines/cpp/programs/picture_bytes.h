@@ -1,4 +1,4 @@
-// What the bytes of a picture file say and OpenCV, or some release of it, does not heed.
+// Facts in the bytes of a picture file that OpenCV, or some release of it, ignores.
 #ifndef RTSEG_PROGRAMS_PICTURE_BYTES_H
 #define RTSEG_PROGRAMS_PICTURE_BYTES_H
 
@@ -9,17 +9,18 @@ namespace programs {
 
 using Bytes = std::vector<uint8_t>;
 
-// Return whether it begins as a PNG, JPEG, WebP, BMP, PBM, PGM, PPM or TIFF does. OpenCV reads more, as a system built it.
+// Return whether the bytes begin like a PNG, JPEG, WebP, BMP, PBM, PGM, PPM or TIFF. OpenCV may read more formats,
+// depending on its build.
 bool is_picture(const Bytes& bytes);
 
-// Return the largest sample that a PGM or PPM declares where OpenCV leaves its samples as they are; 0 for other files.
+// Return the largest sample that a PGM or PPM declares, if OpenCV does not scale its samples; 0 for other files.
 int declared_maximum(const Bytes& bytes);
 
-// Return whether it is a JPEG that ends before its last marker: OpenCV before 5 gives such a picture with a grey rest.
+// Return whether a JPEG ends before its last marker: OpenCV before 5 fills the rest of such a picture with grey.
 bool is_jpeg_cut_off(const Bytes& bytes);
 
-// Return how a JPEG or a WebP says it is to be turned, as EXIF numbers it: 1 to 8, 1 where it says nothing; 0 for other
-// formats, which every release of OpenCV turns. Some turn no WebP, and no JPEG with XMP before its EXIF.
+// Return the EXIF orientation, 1 to 8, of a JPEG or WebP; 1 if it states none; 0 for other formats, which every release
+// of OpenCV turns. Some releases do not turn WebP, nor JPEG with XMP before its EXIF.
 int stored_orientation(const Bytes& bytes);
 
 }  // namespace programs

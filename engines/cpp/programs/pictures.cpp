@@ -16,7 +16,7 @@ namespace {
 Bytes bytes_of(const std::string& path) {
     std::error_code failure;
     if (!std::filesystem::is_regular_file(path, failure))  // reading a pipe would wait for ever
-        throw InputError("cannot read " + path + ": it is no regular file");
+        throw InputError("cannot read " + path + ": it is not a regular file");
     std::ifstream file(path, std::ios::binary);
     Bytes bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     if (!file.good() && !file.eof()) throw InputError("cannot read " + path);
@@ -24,7 +24,7 @@ Bytes bytes_of(const std::string& path) {
     return bytes;
 }
 
-// Return samples as 8 bits: the largest becomes 255.
+// Return samples as 8 bits, scaled so that the largest becomes 255.
 cv::Mat to_8_bits(const cv::Mat& stored, int maximum) {
     cv::Mat made(stored.size(), CV_8UC(stored.channels()));
     const int count = stored.cols * stored.channels();
@@ -43,7 +43,7 @@ cv::Mat to_8_bits(const cv::Mat& stored, int maximum) {
     return made;
 }
 
-// Return a picture turned as EXIF numbers it.
+// Return a picture turned by its EXIF orientation.
 cv::Mat turned(const cv::Mat& stored, int orientation) {
     constexpr int kUpsideDown = 0, kMirrored = 1, kHalfTurn = -1, kAsItIs = 2;
     constexpr int kFlips[] = {kAsItIs, kMirrored, kHalfTurn, kUpsideDown, kAsItIs, kMirrored, kHalfTurn, kUpsideDown};

@@ -1,4 +1,4 @@
-// Picture files, read as rtseg reads them in Python: 8 bits, blue first.
+// Reads picture files as rtseg does in Python: 8 bits, BGR.
 #ifndef RTSEG_PROGRAMS_PICTURES_H
 #define RTSEG_PROGRAMS_PICTURES_H
 
@@ -7,8 +7,8 @@
 
 namespace programs {
 
-// Return CV_8UC3, BGR, turned as the file says. Of 16 bits the upper 8 are taken, or what a PGM or PPM declares as its
-// range. Throws InputError.
+// Return the picture as CV_8UC3 in BGR, turned by its EXIF orientation. Of 16 bits, the upper 8 are used, or the range
+// that a PGM or PPM declares. Throws InputError.
 cv::Mat read_picture(const std::string& path);
 
 // Write a picture; the suffix names the format. Throws WriteError.

@@ -28,7 +28,7 @@ void print_help(const Usage& usage) {
 const Option& option_of(const Usage& usage, const std::string& name) {
     for (const Option& option : usage.options)
         if (option.name == name) return option;
-    throw UsageError("no such option: " + name + ". Try: " + usage.program + " --help");
+    throw UsageError("no such option: " + name + ". Try: run " + usage.program + " --help");
 }
 
 }  // namespace
@@ -74,7 +74,7 @@ int threads_of(const std::string& option, const std::string& text) {
 }
 
 void note_interrupts() {
-    std::signal(SIGXFSZ, SIG_IGN);  // so that a limit on the size of files is an error of writing
+    std::signal(SIGXFSZ, SIG_IGN);  // so that exceeding the limit on file sizes is an error of writing
     struct sigaction noting = {};
     noting.sa_handler = note_interrupt;
     noting.sa_flags = SA_RESETHAND | SA_RESTART;

@@ -11,7 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Return what a file may be called, the shortest first.
+// Return the possible names of a file's results, the shortest first.
 std::vector<std::string> forms_of(const std::string& path, const std::string& number) {
     std::vector<std::string> parts;
     for (const fs::path& part : fs::path(path).relative_path()) parts.push_back(part.string());
@@ -60,7 +60,7 @@ std::vector<std::string> result_names(const std::vector<std::string>& paths) {
             }
         }
         if (is_unique) break;
-        if (is_stuck) throw InputError("several inputs have the same name. Try: one run for each");
+        if (is_stuck) throw InputError("several inputs have the same name. Try: label them in separate runs");
         levels = next;
     }
     std::vector<std::string> names;

@@ -33,7 +33,7 @@ size_t fewest_of(const std::vector<Column>& columns) {
 
 double seconds_between(int64_t begin, int64_t end) { return static_cast<double>(end - begin) / kNsPerS; }
 
-// Return in words what the noise criterion holds against the samples; "" when it is met.
+// Return why the samples fail the noise criterion; "" if they meet it.
 std::string doubt(const Column& samples, const SamplingRule& rule) {
     const LatencySummary summary = summarize(samples);
     if (summary.median_ms == 0) return "the clock is too coarse for this step: its median is 0 ns";
@@ -68,13 +68,13 @@ Samples judgement(Column samples, const SamplingRule& rule, size_t warmup_count,
     return made;
 }
 
-// Steps that take turns. A step on its own takes turns of one call, so that the rule is looked at after each.
+// Steps that are measured in turns. A single step takes turns of one call, so that the rule is checked after each.
 class Turns {
   public:
     Turns(const std::vector<TimedStep>& steps, const SamplingRule& rule, const Clock& clock)
         : steps_(steps), rule_(rule), clock_(clock), turn_ns_(steps.size() > 1 ? rule.turn_seconds * kNsPerS : 0) {}
 
-    // Return how many calls each step got; whether all settled is written to *settled.
+    // Return how many calls each step got. *settled becomes whether all steps settled.
     std::vector<size_t> warm_up(bool* settled) {
         const auto count = static_cast<double>(steps_.size());
         const double bound_ns = rule_.warmup_seconds * kNsPerS * count;
@@ -120,13 +120,13 @@ class Turns {
             if (fewest < next_look || seconds < rule_.min_seconds) continue;
             const auto is_known = [&](const Column& column) { return doubt(column, rule_).empty(); };
             if (std::all_of(columns.begin(), columns.end(), is_known)) return columns;
-            // Looked at after every sample, an interval would be found narrow by chance sooner or later.
+            // If the interval were checked after every sample, chance would sooner or later make it narrow.
             next_look = fewest + 1 + fewest / 10;
         }
     }
 
   private:
-    // Each round begins one step later than the one before, so no step always follows the same other one.
+    // Each round begins one step later than the one before, so that no step always follows the same other step.
     void run_round(std::vector<Column>& columns, size_t rounds, size_t most) {
         for (size_t turn = 0; turn < steps_.size(); ++turn) {
             const size_t index = (rounds + turn) % steps_.size();

@@ -37,33 +37,33 @@ Request request_of(int argc, char** argv) {
     const Usage usage = {
         "rtseg-segment",
         "MODEL INPUTS... -o FOLDER",
-        "Label pictures, folders of pictures and videos with a file of rtseg.\n\n"
+        "Label pictures, folders of pictures and videos with an rtseg file.\n\n"
         "Writes NAME_labels.png, indexed, and NAME_overlay.png for each picture, for a\n"
         "video NAME_labels/ and NAME_overlay.mp4, and summary.json with the shares of the\n"
-        "classes. What cannot be read is listed, costs nothing of the rest, and makes the\n"
-        "exit code 1.",
+        "classes. An input that cannot be read is listed and makes the exit code 1; the\n"
+        "others are labelled.",
         "rtseg-segment affnet.onnx pictures/ clip.mp4 -o labelled/",
         {{"-o", "FOLDER", "The folder to write.", [&](const std::string& value) { request.folder = value; }},
          {"--backend", "NAME", "openvino, onnxruntime, tensorrt or tensorrt-rtx.",
           [&](const std::string& value) { request.options.backend = value; }},
-         {"--threads", "N", "CPU cores at most, 0 is all.  [0]",
+         {"--threads", "N", "Most CPU cores to use, 0 is all.  [0]",
           [&](const std::string& value) { request.options.threads = threads_of("--threads", value); }},
          {"--json", "", "Print the summary as JSON.", [&](const std::string&) { request.as_json = true; }}}};
     const std::vector<std::string> rest = parse(argc, argv, usage);
-    if (rest.size() < 2) throw UsageError("a model and inputs are needed. Try: rtseg-segment --help");
+    if (rest.size() < 2) throw UsageError("a model and inputs are needed. Try: run rtseg-segment --help");
     if (request.folder.empty()) throw UsageError("-o is missing: the folder to write");
     request.model = rest.front();
     request.inputs.assign(rest.begin() + 1, rest.end());
     return request;
 }
 
-// Throw InputError where a result would take the place of an input.
+// Throw InputError if a result would overwrite an input.
 void require_kept(const std::vector<std::string>& files, const std::vector<std::string>& names,
                   const std::string& folder) {
     std::set<std::string> results;
     const auto place = [](const fs::path& path) {
         std::error_code failure;
-        const fs::path real = fs::weakly_canonical(path, failure);  // of a loop of links there is none
+        const fs::path real = fs::weakly_canonical(path, failure);  // a loop of links has none
         return folded((failure ? fs::absolute(path).lexically_normal() : real).string());
     };
     for (size_t i = 0; i < files.size(); ++i)
@@ -71,15 +71,15 @@ void require_kept(const std::vector<std::string>& files, const std::vector<std::
             results.insert(place(fs::path(folder) / (names[i] + kind)));
     for (const std::string& file : files)
         if (results.count(place(file)) != 0 || results.count(place(fs::path(file).parent_path())) != 0)
-            throw InputError("labelling would overwrite the input " + file + ". Try: -o with another folder");
+            throw InputError("labelling would overwrite the input " + file + ". Try: choose another folder with -o");
 }
 
-// Labels pictures with a session, and draws them.
+// Labels pictures with a session, and draws the overlays.
 class Labeller {
   public:
     explicit Labeller(const rtseg::Model& model) : model_(model), session_(model) {}
 
-    // Return the label map of a picture and lay the colours over it.
+    // Return the label map of a picture, and blend the class colours over the picture.
     cv::Mat label(const cv::Mat& picture, cv::Mat& overlay) {
         cv::Mat labels(picture.size(), CV_8UC1);
         session_.run(rtseg::Image(picture), rtseg::LabelMap(labels));
@@ -105,7 +105,7 @@ void label_picture(Labeller& labeller, const rtseg::Model& model, const std::str
         write_label_png((folder / labels_name).string(), labels, model);
     } catch (...) {
         std::error_code ignored;
-        fs::remove(folder / overlay_name, ignored);  // neither is left alone
+        fs::remove(folder / overlay_name, ignored);  // neither is kept without the other
         throw;
     }
     summary.add(file, labels_name, overlay_name, 1, counts);
@@ -150,7 +150,7 @@ int segment(int argc, char** argv) {
         } catch (const InputError& error) {
             summary.add_failure(file, error.what());
         } catch (const std::bad_alloc&) {
-            summary.add_failure(file, "there is not enough memory to label " + file + ". Try: a smaller picture");
+            summary.add_failure(file, "there is not enough memory to label " + file + ". Try: use a smaller picture");
         } catch (const rtseg::Error& error) {
             if (error.status() != RTSEG_STATUS_INVALID_ARGUMENT && error.status() != RTSEG_STATUS_NO_MEMORY) throw;
             summary.add_failure(file, error.what());  // the picture's size

@@ -14,7 +14,7 @@
 
 namespace programs {
 
-// How many pixels have each label.
+// The number of pixels with each label.
 using Counts = std::array<int64_t, 256>;
 
 void add_labels(const cv::Mat& labels, Counts& counts);

@@ -15,7 +15,7 @@ namespace {
 constexpr int kLeastSide = 2, kLargestSide = 8191;  // of a frame that MPEG-4 holds
 constexpr double kUnknownRate = 25, kLeastRate = 0.01, kLargestTerm = 65535;
 
-// Return the rate next to that one that an MP4 holds: of three decimals or fewer.
+// Return the nearest frame rate that an MP4 can hold, with at most three decimals.
 double holdable_rate(double rate) {
     if (!std::isfinite(rate) || rate <= 0) return kUnknownRate;
     rate = std::min(std::max(rate, kLeastRate), kLargestTerm);
@@ -24,7 +24,7 @@ double holdable_rate(double rate) {
     return std::nearbyint(rate);
 }
 
-// Throw InputError for frames that an MP4 does not hold.
+// Throw InputError for frames that do not fit into an MP4.
 void require_holdable(const std::string& source, const cv::Size& size) {
     if (std::min(size.height, size.width) >= kLeastSide && std::max(size.height, size.width) <= kLargestSide) return;
     throw InputError("the frames of " + source + " do not fit into an MP4; got " + std::to_string(size.height) + "x" +
@@ -37,7 +37,7 @@ int rewrite_video(const std::string& source, const std::string& target,
                   const std::function<cv::Mat(int index, const cv::Mat& frame)>& drawn) {
     std::error_code failure;
     if (!std::filesystem::is_regular_file(source, failure))
-        throw InputError("cannot read " + source + ": it is no regular file");
+        throw InputError("cannot read " + source + ": it is not a regular file");
     if (!is_container(source)) throw InputError(source + " is not a video OpenCV can read; got no container of frames");
     cv::VideoCapture capture(source, cv::CAP_FFMPEG);
     if (!capture.isOpened()) throw InputError(source + " is not a video OpenCV can read");
@@ -57,9 +57,9 @@ int rewrite_video(const std::string& source, const std::string& target,
         }
         if (count == 0) throw InputError(source + " holds no frame that OpenCV can decode");
         writer.release();
-        // Of a full disk OpenCV says nothing, but leaves out the index.
+        // OpenCV does not report a full disk, but omits the index.
         if (!cv::VideoCapture(part, cv::CAP_FFMPEG).isOpened())
-            throw WriteError("cannot write " + target + " to its end. Try: another folder, or free some space");
+            throw WriteError("cannot write " + target + " to its end. Try: choose another folder, or free some space");
     });
     return count;
 }

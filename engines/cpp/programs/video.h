@@ -8,8 +8,8 @@
 
 namespace programs {
 
-// Give each frame, CV_8UC3, BGR, and take the frame to be written to `target`, an MP4 of the same rate. Returns how many
-// there were. Throws InputError for what cannot be read or has no frame, and WriteError.
+// Call a function with each frame, CV_8UC3 in BGR, and write the frame that it returns to `target`, an MP4 of the same
+// rate. Returns the number of frames. Throws WriteError, and InputError for a file that cannot be read or has no frame.
 int rewrite_video(const std::string& source, const std::string& target,
                   const std::function<cv::Mat(int index, const cv::Mat& frame)>& drawn);
 

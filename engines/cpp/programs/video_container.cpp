@@ -12,8 +12,8 @@
 namespace programs {
 namespace {
 
-constexpr size_t kProbed = 1 << 20;  // as far FFmpeg looks into a file to tell what it is
-constexpr size_t kPackets = 12;      // so many packets of a transport stream have to begin where they should
+constexpr size_t kProbed = 1 << 20;  // as far as FFmpeg reads to recognise a file
+constexpr size_t kPackets = 12;      // this many packets of a transport stream must begin where they should
 const std::string kMatroska("\x1a\x45\xdf\xa3", 4), kMatroskaSegment("\x18\x53\x80\x67", 4);
 
 std::string start_of(const std::string& path, size_t count) {
@@ -38,14 +38,14 @@ bool is_transport_stream(const std::string& bytes, size_t first, size_t size) {
     return true;
 }
 
-// Return the next bytes of a file as a number, the first the highest.
+// Return the next bytes of a file as a number, most significant first.
 uint64_t number_of(std::istream& file, int count) {
     uint64_t number = 0;
     for (int i = 0; i < count; ++i) number = number << 8 | static_cast<uint8_t>(file.get());
     return number;
 }
 
-// Return the next number of variable length; none for the one that says "unknown".
+// Return the next number of variable length; no value for the one that means "unknown".
 std::optional<uint64_t> varying_number(std::istream& file) {
     const int first = file.get();
     if (first <= 0) return std::nullopt;
@@ -56,7 +56,7 @@ std::optional<uint64_t> varying_number(std::istream& file) {
     return value;
 }
 
-// Return where the last box of an MP4 ends by its own account.
+// Return the end of the last box of an MP4, as the box states it.
 uint64_t end_of_boxes(std::istream& file, uint64_t size) {
     uint64_t at = 0;
     while (at + 8 <= size) {
@@ -72,7 +72,7 @@ uint64_t end_of_boxes(std::istream& file, uint64_t size) {
     return at;
 }
 
-// Return where the segment of a Matroska file ends, 0 where it does not say.
+// Return the end of a Matroska file's segment, 0 if it is not stated.
 uint64_t end_of_segment(std::istream& file) {
     file.seekg(4);
     const std::optional<uint64_t> header = varying_number(file);
@@ -88,7 +88,7 @@ uint64_t end_of_segment(std::istream& file) {
 
 bool is_container(const std::string& path) {
     const std::string bytes = start_of(path, kProbed);
-    std::string text = bytes.substr(0, bytes.find('\0'));  // which is all that those who look for words go through
+    std::string text = bytes.substr(0, bytes.find('\0'));  // FFmpeg's text probes read no further
     if (text.find("c=IN IP") != std::string::npos) return false;
     std::transform(text.begin(), text.end(), text.begin(), [](unsigned char letter) { return std::tolower(letter); });
     if (text.find("<mpd") != std::string::npos) return false;

@@ -1,4 +1,4 @@
-// What holds a video: whether a file is a container at all, and whether all that it claims to hold is there.
+// Checks video files: whether a file is a container at all, and whether it is complete.
 #ifndef RTSEG_PROGRAMS_VIDEO_CONTAINER_H
 #define RTSEG_PROGRAMS_VIDEO_CONTAINER_H
 
@@ -6,11 +6,12 @@
 
 namespace programs {
 
-// Return whether a file holds frames itself, by how it begins. FFmpeg goes by the content too, and follows what is a list
-// of other files or addresses (ffconcat, HLS, DASH, SDP) whatever its name. Throws InputError for what cannot be read.
+// Return whether a file itself contains frames, by its first bytes. FFmpeg also decides by content: it would follow a
+// list of other files or addresses (ffconcat, HLS, DASH, SDP) under any name. Throws InputError for a file that cannot
+// be read.
 bool is_container(const std::string& path);
 
-// Return in words how much of an MP4, AVI, Matroska or WebM file is there; "" where it is all that it claims.
+// Return a phrase that says how much of an MP4, AVI, Matroska or WebM file is there; "" if it is complete.
 std::string missing_part(const std::string& path);
 
 }  // namespace programs

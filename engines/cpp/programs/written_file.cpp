@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Return a hidden name beside a path that nothing has yet and nobody could foresee, and make the folder that it lies in.
+// Return an unused, unpredictable hidden name beside a path, and make its folder.
 std::string part_of(const std::string& path) {
     static std::random_device random;
     const fs::path target(path);
@@ -33,26 +33,26 @@ bool is_frame(const fs::directory_entry& entry) {
     return entry.is_regular_file() && !entry.is_symlink() && (name[0] == '.' || (digits && entry.path().extension() == ".png"));
 }
 
-// Throw InputError where something else than a folder of frames is at a path.
+// Throw InputError if a path exists and is not a folder of frames.
 void require_frames_alone(const std::string& path) {
     const fs::file_status status = fs::symlink_status(path);
     if (status.type() == fs::file_type::not_found) return;
-    if (status.type() != fs::file_type::directory) throw InputError("cannot write " + path + ": it is no folder");
+    if (status.type() != fs::file_type::directory) throw InputError("cannot write " + path + ": it is not a folder");
     for (const fs::directory_entry& entry : fs::directory_iterator(path))
         if (!is_frame(entry))
             throw InputError("cannot write " + path + ": it holds " + entry.path().filename().string() +
-                             ", which is no frame");
+                             ", which is not a frame");
 }
 
-// Do something with a path that is new; what the file system refuses becomes WriteError, and nothing of it is left.
+// Call a function with a new path. An error of the file system becomes WriteError, and the path is removed.
 void finish(const std::string& path, const std::string& part, const std::function<void()>& body) {
     std::error_code ignored;
     try {
         body();
     } catch (const fs::filesystem_error& error) {
         fs::remove_all(part, ignored);
-        if (error.code() == std::errc::filename_too_long)  // which costs the other results nothing
-            throw InputError("cannot write " + path + ": the name is too long. Try: a shorter name of the input");
+        if (error.code() == std::errc::filename_too_long)  // which does not affect the other results
+            throw InputError("cannot write " + path + ": the name is too long. Try: shorten the name of the input");
         throw WriteError("cannot write " + path + ": " + error.code().message());
     } catch (...) {
         fs::remove_all(part, ignored);
@@ -88,7 +88,7 @@ void write_bytes(const std::string& path, const void* bytes, size_t count) {
         std::ofstream file(part, std::ios::binary);
         file.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(count));
         file.close();
-        if (!file) throw WriteError("cannot write " + path + ". Try: another folder, or free some space");
+        if (!file) throw WriteError("cannot write " + path + ". Try: choose another folder, or free some space");
     });
 }
 

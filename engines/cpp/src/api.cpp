@@ -1,4 +1,4 @@
-// The C functions: handles in, a status and a message out. No exception gets past them.
+// The C functions: they take handles, and return a status and a message. No exception leaves them.
 
 #include <algorithm>
 #include <atomic>
@@ -23,10 +23,10 @@
 namespace rtseg_internal {
 namespace {
 
-// A fixed buffer: saying that there is no memory needs none.
+// A fixed buffer: an out-of-memory message must not allocate.
 thread_local char last_message[1024] = "";
 
-// Keep a line of printable UTF-8. One that is too long ends in three dots, after a whole character.
+// Keep a line of printable UTF-8. A line that is too long is cut after a whole character and ends in three dots.
 rtseg_status failed(rtseg_status status, const char* line) {
     constexpr size_t kMost = sizeof last_message - 1;
     size_t length = std::strlen(line);
@@ -40,7 +40,7 @@ rtseg_status failed(rtseg_status status, const char* line) {
     return status;
 }
 
-// A text of someone else's, who may have written anything.
+// A text from outside, which may contain anything.
 rtseg_status failed_inside(const char* text) {
     try {
         return failed(RTSEG_STATUS_INTERNAL, one_line(text).c_str());
@@ -83,12 +83,12 @@ Handles<rtseg_session, OpenSession>& sessions() {
     return *handles;
 }
 
-// The use of a session by one thread.
+// Marks a session as used by one thread.
 class Use {
   public:
     explicit Use(const rtseg_session* handle) : open_(sessions().get(handle)) {
         if (open_->in_use.test_and_set(std::memory_order_acquire))
-            throw Error(RTSEG_STATUS_BUSY, "another thread is using the session", "", "one session for each thread");
+            throw Error(RTSEG_STATUS_BUSY, "another thread is using the session", "", "use one session for each thread");
     }
     ~Use() { open_->in_use.clear(std::memory_order_release); }
     Use(const Use&) = delete;
@@ -100,7 +100,7 @@ class Use {
     std::shared_ptr<OpenSession> open_;
 };
 
-// A backend would start them all.
+// A backend would start that many threads.
 int require_threads(int threads) {
     constexpr int kMost = 256;
     if (threads < 0 || threads > kMost)
@@ -109,8 +109,8 @@ int require_threads(int threads) {
     return threads;
 }
 
-// Return a struct as this version knows it: nothing where none is given. One that is smaller than the first version's is
-// refused. What a newer program's has behind has to be zero: an option that is not known here must not be passed over.
+// Return a struct as this version knows it, with defaults for a null pointer. A struct smaller than the first version's
+// is refused. The fields that only a newer version has must be zero: an unknown option must not be ignored.
 template <class Struct>
 Struct known(const Struct* given, const char* what) {
     Struct made{};
@@ -122,7 +122,7 @@ Struct known(const Struct* given, const char* what) {
     if (!fits)
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, std::string(what) + " have a struct_size that cannot be",
                     std::to_string(given->struct_size), std::to_string(sizeof(Struct)),
-                    "the default function, which fills it in");
+                    "call the default function, which fills it in");
     std::memcpy(&made, given, sizeof made);
     return made;
 }

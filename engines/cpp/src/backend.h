@@ -1,7 +1,7 @@
-// What a backend is to the library: a module that is loaded at run time and opens files.
+// The interface of a backend: a module that is loaded at run time and opens files.
 //
-// A module exports one function, rtseg_backend, and nothing else. Library and modules are built together; the number
-// of the interface tells a module of another build from one of this.
+// A module exports one function, rtseg_backend. Library and modules are built together; the interface number detects a
+// module of another build.
 #ifndef RTSEG_SRC_BACKEND_H
 #define RTSEG_SRC_BACKEND_H
 
@@ -28,7 +28,8 @@ struct TensorSpec {
     ElementType type = ElementType::kFloat32;
 };
 
-// What a model is opened from. The bytes were compared with the manifest's digest: a backend reads the file no more.
+// What a backend opens a model from. The bytes were compared with the manifest's digest; a backend must not read the
+// file again.
 struct ModelSource {
     std::string path;  // for messages
     const Manifest& manifest;
@@ -38,36 +39,36 @@ struct ModelSource {
     std::string backend;  // the name that it was asked for by
 };
 
-// One thread's: buffers in place, and the graph run on them.
+// Used by one thread: its buffers, and runs of the graph on them.
 class BackendSession {
   public:
     virtual ~BackendSession() = default;
 
-    // The graph's input in host memory, to be written before infer.
+    // The graph's input in host memory. Write it before infer.
     virtual void* input() = 0;
-    // What the last infer gave, in host memory.
+    // The output of the last infer, in host memory.
     virtual const void* output() = 0;
     // Run the graph from input to output; return when the output is complete. Throws Error.
     virtual void infer() = 0;
 
-    // Whether run_frame does the whole frame on the backend's own device.
+    // Whether run_frame processes the whole frame on the backend's own device.
     virtual bool has_frames() const noexcept { return false; }
-    // Label an image whose arguments were checked. Throws Error.
+    // Label an image. The arguments were checked. Throws Error.
     virtual void run_frame(const rtseg_image&, const rtseg_label_map&) {
         throw Error(RTSEG_STATUS_INTERNAL, "this backend has no frames of its own");
     }
 };
 
-// A file that is loaded. Shared by sessions, of which each keeps what it needs alive.
+// A loaded file. Sessions share it, and each keeps it alive.
 class BackendModel {
   public:
     virtual ~BackendModel() = default;
 
     virtual const TensorSpec& input() const = 0;
     virtual const TensorSpec& output() const = 0;
-    // What it runs on, in words that can stand in a table.
+    // The device that it runs on, as text for a table.
     virtual const std::string& device() const = 0;
-    // The metadata of the graph that the manifest is compared with; null where the format has none.
+    // The metadata of the graph, which is compared with the manifest; null if the format has none.
     virtual const std::map<std::string, std::string>* metadata() const { return nullptr; }
     virtual std::unique_ptr<BackendSession> open_session() const = 0;
 };
@@ -83,7 +84,7 @@ class Backend {
 }  // namespace rtseg_internal
 
 extern "C" {
-// Return the backend of the module, which lives as long as the module; null for another interface.
+// Return the backend of the module, which lives as long as the module; null for another interface number.
 typedef const rtseg_internal::Backend* (*rtseg_backend_function)(int interface_version);
 }
 

@@ -26,10 +26,10 @@ struct Entry {
 
 const std::map<std::string, Entry>& entries() {
     static const auto* const known = new std::map<std::string, Entry>{  // outlives every thread
-        {"openvino", {{"onnx", "openvino"}, "pip install openvino, and -DRTSEG_OPENVINO=ON when rtseg is configured"}},
-        {"onnxruntime", {{"onnx"}, "pip install onnxruntime, and -DRTSEG_ONNXRUNTIME=ON when rtseg is configured"}},
-        {"tensorrt", {{"engine"}, "TensorRT and CUDA, and -DTENSORRT_ROOT when rtseg is configured"}},
-        {"tensorrt-rtx", {{"engine"}, "TensorRT for RTX and CUDA, and -DTENSORRT_RTX_ROOT when rtseg is configured"}},
+        {"openvino", {{"onnx", "openvino"}, "run pip install openvino, and configure rtseg with -DRTSEG_OPENVINO=ON"}},
+        {"onnxruntime", {{"onnx"}, "run pip install onnxruntime, and configure rtseg with -DRTSEG_ONNXRUNTIME=ON"}},
+        {"tensorrt", {{"engine"}, "install TensorRT and CUDA, and configure rtseg with -DTENSORRT_ROOT"}},
+        {"tensorrt-rtx", {{"engine"}, "install TensorRT for RTX and CUDA, and configure rtseg with -DTENSORRT_RTX_ROOT"}},
     };
     return *known;
 }
@@ -50,7 +50,7 @@ const Entry& entry_of(const std::string& name) {
     return found->second;
 }
 
-// Return the folder of the file that this code was loaded from: the shared library, or the program it is linked into.
+// Return the folder of the file that contains this code: the shared library, or the program it is linked into.
 std::string own_folder() {
     Dl_info found;
     if (dladdr(reinterpret_cast<const void*>(&entry_of), &found) == 0 || found.dli_fname == nullptr) return "";
@@ -59,7 +59,8 @@ std::string own_folder() {
     return path.empty() ? "" : path.parent_path().string();
 }
 
-// Return what $RTSEG_BACKENDS names. Nothing in a program that has more rights than its user: it would load any code.
+// Return the folder in $RTSEG_BACKENDS. Empty in a program with more rights than its user, which must not load any code
+// that the user names.
 std::string named_folder() {
     const char* const named = secure_getenv("RTSEG_BACKENDS");
     return named == nullptr ? "" : named;
@@ -82,8 +83,8 @@ const Backend& opened(const std::string& name, const std::string& path) {
     void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (module == nullptr)
         throw Error(RTSEG_STATUS_MISSING, "the backend " + name + " (" + path + ") cannot be loaded: " + dlerror(), "", "",
-                    "the folder of the library that is missing in LD_LIBRARY_PATH, or rtseg configured again with what "
-                    "is installed now");
+                    "add the folder of the missing library to LD_LIBRARY_PATH, or configure rtseg again with what is "
+                    "installed now");
     const auto function = reinterpret_cast<rtseg_backend_function>(dlsym(module, RTSEG_BACKEND_SYMBOL));
     const Backend* const backend = function == nullptr ? nullptr : function(kBackendInterface);
     if (backend == nullptr) {
@@ -106,7 +107,7 @@ void require_kind(const std::string& backend, const Manifest& manifest, const st
     if (std::find(kinds.begin(), kinds.end(), manifest.kind) != kinds.end()) return;
     throw Error(RTSEG_STATUS_UNSUPPORTED, backend + " does not run " + path, "a file of kind " + manifest.kind,
                 "one of kind " + joined(kinds, " or "),
-                manifest.kind == "checkpoint" ? "rtseg export" : "the backend " + default_backend(manifest));
+                manifest.kind == "checkpoint" ? "run rtseg export" : "use the backend " + default_backend(manifest));
 }
 
 const Backend& load_backend(const std::string& name, const std::string& folder) {
@@ -129,7 +130,7 @@ const Backend& load_backend(const std::string& name, const std::string& folder) 
     const bool is_named = !folder.empty() || places == std::vector<std::string>{named_folder()};
     throw Error(RTSEG_STATUS_MISSING, "the backend " + name + " is not installed",
                 "no librtseg_backend_" + name + ".so in " + joined(places, " or "), "",
-                is_named ? "the folder that has it, in the options or $RTSEG_BACKENDS" : entry.how_to_get);
+                is_named ? "name the folder that has it in the options or in $RTSEG_BACKENDS" : entry.how_to_get);
 }
 
 }  // namespace rtseg_internal

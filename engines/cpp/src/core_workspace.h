@@ -1,4 +1,4 @@
-// The core's workspace, owned.
+// Owns a workspace of the C++ core.
 #ifndef RTSEG_SRC_CORE_WORKSPACE_H
 #define RTSEG_SRC_CORE_WORKSPACE_H
 
@@ -10,7 +10,7 @@ namespace rtseg_internal {
 
 class Workspace {
   public:
-    // At most so many threads; 0 is one per processor. Throws Error.
+    // threads is the largest number of threads; 0 is one per processor. Throws Error.
     explicit Workspace(int threads);
 
     rtseg_workspace* get() const { return workspace_.get(); }
@@ -22,7 +22,7 @@ class Workspace {
     std::unique_ptr<rtseg_workspace, Destroy> workspace_;
 };
 
-// Throw Error unless a code of the core says that all is well.
+// Throw Error unless the core's return code means success.
 void require_done(int code);
 
 }  // namespace rtseg_internal

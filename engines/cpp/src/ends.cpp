@@ -23,7 +23,7 @@ void require_rows(const char* what, const void* data, int height, int width, ptr
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the rows of " + name + " overlap",
                     "row_bytes " + std::to_string(row_bytes), std::to_string(row) + " or more");
     if (height == 1) return;  // there is no next row
-    // As numbers: a pointer beyond memory may not even be computed.
+    // Compared as integers: a pointer outside of memory must not even be computed.
     const uintptr_t first = reinterpret_cast<uintptr_t>(data), steps = static_cast<uintptr_t>(height) - 1;
     const uintptr_t room = row_bytes < 0 ? first : static_cast<uintptr_t>(PTRDIFF_MAX) - static_cast<uintptr_t>(row);
     const uintptr_t step = row_bytes < 0 ? 0 - static_cast<uintptr_t>(row_bytes) : static_cast<uintptr_t>(row_bytes);
@@ -40,7 +40,7 @@ rtseg_pixels pixels_of(const rtseg_image& image, bool is_bgr) {
     return {image.data, image.height, image.width, image.row_bytes, bytes, {first, bytes == 1 ? 0 : 1, last}};
 }
 
-// Where an image lies in the network's input.
+// The place of an image in the network's input.
 rtseg_window window_of(const ImageContract& contract, int height, int width) {
     rtseg_window window{contract.height, contract.width, 0, 0, contract.height, contract.width};
     if (contract.is_letterbox)
@@ -48,7 +48,7 @@ rtseg_window window_of(const ImageContract& contract, int height, int width) {
     return window;
 }
 
-// Fill which sample of `given` lies under the middle of each of `made`: in double, as Python does.
+// For each of `made` samples, compute the sample of `given` that lies under its centre: in double, as Python does.
 void fill_nearest(int given, int made, std::vector<int>& source) {
     source.resize(static_cast<size_t>(made));
     for (int i = 0; i < made; ++i)
@@ -95,7 +95,7 @@ void Ends::write_input(const rtseg_image& image, void* input) {
                                         image_.mean.data(), image_.std.data(), static_cast<float*>(input)));
 }
 
-// The graph normalises: it takes the resized pixels, rounded to the nearest, halves to even.
+// The graph normalises: it takes the resized pixels, rounded to nearest, halves to even.
 void Ends::write_pixels(const rtseg_image& image, uint8_t* made) {
     static constexpr float kNone[3] = {0, 0, 0}, kOne[3] = {1, 1, 1};
     const rtseg_pixels pixels = pixels_of(image, image_.is_bgr);

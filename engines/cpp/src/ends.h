@@ -1,6 +1,7 @@
-// The two ends of a frame on the host: an image becomes a graph's input, and what the graph gives becomes labels.
+// Preprocessing and postprocessing on the host: an image becomes the graph's input, and the graph's output becomes
+// labels.
 //
-// The work is that of the C++ core, rtseg/native, which Python uses too.
+// The C++ core, rtseg/native, does the work; Python uses it too.
 #ifndef RTSEG_SRC_ENDS_H
 #define RTSEG_SRC_ENDS_H
 
@@ -15,8 +16,8 @@
 
 namespace rtseg_internal {
 
-// Return the number that an enumeration of the C interface holds. A program in C may have written any, and what is none
-// of its values is not to be read as one in C++.
+// Return the number in an enumeration of the C interface. A C program may have stored any number, and C++ must not read
+// a number that is not one of its values as the enumeration.
 template <class Enumeration>
 int number_of(const Enumeration& given) {
     static_assert(sizeof(Enumeration) == sizeof(int), "as C compilers store it");
@@ -25,26 +26,28 @@ int number_of(const Enumeration& given) {
     return number;
 }
 
-// Return how many bytes a pixel has. Throws Error for an unknown format.
+// Return the bytes per pixel. Throws Error for an unknown format.
 int bytes_of(const rtseg_pixel_format& format);
 
-// Return a size in words, HEIGHTxWIDTH.
+// Return a size as text: HEIGHTxWIDTH.
 std::string size_text(int height, int width);
 
-// Throw Error, naming what is wrong, for an image or label map that cannot be.
+// Throw Error for an image or label map that is not valid.
 void require_image(const rtseg_image* image);
 void require_label_map(const rtseg_label_map* labels);
 
-// One thread's, with all the scratch that it needs. Nothing is allocated once an image of each size was seen.
+// Used by one thread, with all the scratch memory that it needs. It allocates nothing once it has seen an image of each
+// size.
 class Ends {
   public:
     Ends(const ImageContract& image, const OutputContract& output, int threads);
 
-    // Fill the graph's input, float32 (1, 3, height, width), or uint8 (1, height, width, 3) where it gives labels itself.
+    // Fill the graph's input: float32 (1, 3, height, width), or uint8 (1, height, width, 3) if the graph returns
+    // labels.
     void write_input(const rtseg_image& image, void* input);
 
-    // Fill the labels of an image of their size from what the graph gave: float32 (1, channels, h, w), or uint8
-    // (1, height, width).
+    // Fill the labels of an image of the same size from the graph's output: float32 (1, channels, h, w), or uint8 (1,
+    // height, width).
     void read_labels(const void* output, const rtseg_label_map& labels);
 
   private:

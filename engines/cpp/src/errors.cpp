@@ -11,7 +11,7 @@ struct Character {
     uint32_t code = 0;
 };
 
-// Return the UTF-8 character at a place. What has too many bytes, is a surrogate or lies beyond Unicode is none.
+// Return the UTF-8 character at a position. An overlong form, a surrogate, or a code beyond Unicode is not a character.
 Character character_at(const std::string& text, size_t place) {
     const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[place + i]); };
     const uint32_t first = byte(0);
@@ -27,7 +27,7 @@ Character character_at(const std::string& text, size_t place) {
     return is_short || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff ? Character{} : Character{bytes, code};
 }
 
-// Whether a terminal or a reader of lines takes it for more than a sign: C0, C1, and the two separators of Unicode.
+// Whether a terminal or a line reader treats it as a control: C0, C1, and the two Unicode separators.
 bool is_control(uint32_t code) {
     return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029;
 }

@@ -1,4 +1,4 @@
-// What this library throws inside itself; the C functions turn it into a status and a message.
+// The exception inside this library; the C functions turn it into a status and a message.
 #ifndef RTSEG_SRC_ERRORS_H
 #define RTSEG_SRC_ERRORS_H
 
@@ -9,15 +9,15 @@
 
 namespace rtseg_internal {
 
-// Return one line of printable UTF-8, whatever the text is: controls and separators of lines become spaces, what is no
-// UTF-8 becomes question marks.
+// Return any text as one line of printable UTF-8: controls and line separators become spaces, invalid UTF-8 becomes
+// question marks.
 std::string one_line(const std::string& text);
 
-// Return that of: what; got ..., expected ...; try: ...
+// Return the line "WHAT; got GOT; expected EXPECTED. Try: HINT", without its empty parts.
 std::string error_line(const std::string& what, const std::string& got, const std::string& expected,
                        const std::string& hint);
 
-// Visible, so that a backend's errors are known by their type on this side of dlopen.
+// Visible, so that errors of a backend keep their type across dlopen.
 class RTSEG_EXPORT Error : public std::runtime_error {
   public:
     Error(rtseg_status status, const std::string& what, const std::string& got = "", const std::string& expected = "",

@@ -17,13 +17,13 @@ Error unreadable(const std::string& path, const std::string& reason) {
     return Error(RTSEG_STATUS_FILE, "cannot read " + path + ": " + reason);
 }
 
-// std::strerror is not for several threads.
+// std::strerror is not thread-safe.
 std::string reason_of(int code) { return std::generic_category().message(code); }
 
 // An open file.
 class Descriptor {
   public:
-    // What lies there may have been replaced by a pipe since it was looked at: it is not waited for.
+    // The file may have been replaced by a pipe since it was checked: opening must not wait for it.
     explicit Descriptor(const std::string& path) : number_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
         if (number_ < 0) throw unreadable(path, reason_of(errno));
     }
@@ -38,7 +38,7 @@ class Descriptor {
 };
 
 void require_regular(const struct stat& found, const std::string& path) {
-    if (!S_ISREG(found.st_mode)) throw unreadable(path, "it is no regular file");
+    if (!S_ISREG(found.st_mode)) throw unreadable(path, "it is not a regular file");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Which handles are open, so that a closed one is refused and not followed.
+// Keeps track of open handles, so that a closed one is refused instead of followed.
 #ifndef RTSEG_SRC_HANDLES_H
 #define RTSEG_SRC_HANDLES_H
 
@@ -14,14 +14,14 @@
 
 namespace rtseg_internal {
 
-// Return a number that no handle had before and no object of a program has as its address: an odd one. An address would
-// come back, and with it a handle that was closed.
+// Return a number that no handle had before and that is not the address of any object: an odd one. An address would be
+// reused, and a closed handle with it.
 inline uintptr_t new_handle() {
     static std::atomic<uintptr_t> last{1};
     return last.fetch_add(2, std::memory_order_relaxed) + 2;
 }
 
-// A handle is a number that looks like a pointer and is never followed. Looking one up allocates nothing.
+// A handle is a number in the form of a pointer, and is never dereferenced. Looking one up does not allocate.
 template <class Handle, class Object>
 class Handles {
   public:
@@ -40,7 +40,7 @@ class Handles {
         return found(handle)->second;
     }
 
-    // Forget a handle and return what it stood for. Throws Error for one that is not open.
+    // Remove a handle and return its object. Throws Error for a handle that is not open.
     std::shared_ptr<Object> remove(const Handle* handle) {
         const std::unique_lock<std::shared_mutex> lock(guard_);
         const auto entry = found(handle);

@@ -1,4 +1,4 @@
-// The fields of a JSON object, each of the type that is asked for.
+// Reads the fields of a JSON object with their types checked.
 #ifndef RTSEG_SRC_JSON_FIELDS_H
 #define RTSEG_SRC_JSON_FIELDS_H
 
@@ -8,8 +8,8 @@
 
 namespace rtseg_internal {
 
-// Every function throws Error, RTSEG_STATUS_MANIFEST, for a field that is missing or of another type or value. The object
-// must outlive it.
+// Every function throws Error (RTSEG_STATUS_MANIFEST) for a field that is missing or has another type or value. The
+// JSON object must outlive this one.
 class Fields {
   public:
     Fields(const nlohmann::json& object, std::string name);
@@ -26,7 +26,7 @@ class Fields {
     std::vector<double> numbers(const std::string& field, size_t count) const;
     std::vector<std::string> texts(const std::string& field) const;
     std::vector<const nlohmann::json*> list(const std::string& field) const;
-    // Return which of the choices a field holds.
+    // Return the index of the choice that a field holds.
     size_t choice(const std::string& field, const std::vector<std::string>& choices) const;
 
   private:

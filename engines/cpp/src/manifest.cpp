@@ -16,14 +16,14 @@ constexpr int kContractVersion = 2;
 constexpr int kMinSide = 16, kMaxSide = 16384, kMaxPixels = 64 * 1024 * 1024, kMaxClasses = 256;
 constexpr double kMaxLogit = 1e30;
 
-// Return the version of a contract, 1 where it states none. The fields of each version are required, and no others:
-// one that is unknown may change what the rest means.
+// Return the version of a contract, 1 if it states none. Exactly the fields of that version are required: an unknown
+// field may change the meaning of the others.
 int contract_version(const Fields& contract, const std::vector<std::string>& first,
                      const std::vector<std::string>& second) {
     const int version = contract.has("version") ? contract.integer("version", 1, 1 << 30) : 1;
     if (version > kContractVersion)
         throw Error(RTSEG_STATUS_MANIFEST, contract.name() + " is of a newer version", std::to_string(version),
-                    std::to_string(kContractVersion) + " or less", "a newer rtseg");
+                    std::to_string(kContractVersion) + " or less", "install a newer rtseg");
     std::vector<std::string> expected = first;
     if (contract.has("version")) expected.push_back("version");
     if (version > 1) expected.insert(expected.end(), second.begin(), second.end());
@@ -33,7 +33,7 @@ int contract_version(const Fields& contract, const std::vector<std::string>& fir
 
 bool is_float32(double value) { return std::isfinite(static_cast<float>(value)); }
 
-// Each pixel value has to become a number of float32.
+// Each pixel value must become a finite float32 number.
 void require_normalizing(const Fields& image) {
     const double scale = image.number("scale");
     const std::vector<double> mean = image.numbers("mean", 3), std = image.numbers("std", 3);
@@ -133,12 +133,12 @@ Manifest manifest_of(const json& data) {
     const Fields fields(data, "the manifest");
     const std::string format = fields.text("format");
     if (format != "rtseg/2" && format != "rtseg/1")
-        throw Error(RTSEG_STATUS_MANIFEST, "a manifest of another format", format, "rtseg/2", "a newer rtseg");
+        throw Error(RTSEG_STATUS_MANIFEST, "the manifest has an unsupported format", format, "rtseg/2", "install a newer rtseg");
     Manifest manifest;
     manifest.kind = fields.text("kind");
     if (format == "rtseg/1" && manifest.kind == "engine")
         throw Error(RTSEG_STATUS_MANIFEST, "the manifest of an engine of an older rtseg", format, "rtseg/2",
-                    "rtseg build");
+                    "run rtseg build again");
     manifest.network = fields.text("network");
     manifest.precision = fields.text("precision");
     manifest.sha256 = fields.text("sha256");
@@ -151,8 +151,7 @@ Manifest manifest_of(const json& data) {
     return manifest;
 }
 
-// Return what a text in JSON holds. What is nested deeper than any manifest is refused, as others would walk through it
-// by recursion.
+// Parse JSON. Text that is nested deeper than any manifest is refused, because other code walks through it recursively.
 json parsed(const std::string& text) {
     constexpr int kDepth = 64;
     return json::parse(text, [](int depth, json::parse_event_t, json&) {
@@ -172,7 +171,7 @@ std::pair<std::string, std::string> difference(const json& got, const json& expe
     return {"other fields", "those of the manifest"};
 }
 
-// Return the contract that a graph's metadata states, nothing where it is no JSON.
+// Return the contract in a graph's metadata; null if it is not JSON.
 json stated_contract(const std::string& text) {
     try {
         return parsed(text);
@@ -187,9 +186,9 @@ Manifest parse_manifest(const std::string& text, const std::string& sidecar) {
     try {
         return manifest_of(parsed(text));
     } catch (const Error& error) {
-        throw Error(RTSEG_STATUS_MANIFEST, sidecar + " is not a manifest of rtseg (" + error.what() + ")");
+        throw Error(RTSEG_STATUS_MANIFEST, sidecar + " is not an rtseg manifest (" + error.what() + ")");
     } catch (const json::exception& error) {
-        throw Error(RTSEG_STATUS_MANIFEST, sidecar + " is not a manifest of rtseg (" + error.what() + ")");
+        throw Error(RTSEG_STATUS_MANIFEST, sidecar + " is not an rtseg manifest (" + error.what() + ")");
     }
 }
 
@@ -199,10 +198,10 @@ Manifest read_manifest(const std::string& path) {
     const bool is_sidecar = path.size() > 5 && path.compare(path.size() - 5, 5, ".json") == 0;
     if (is_sidecar && !exists(sidecar) && exists(path.substr(0, path.size() - 5)))
         throw Error(RTSEG_STATUS_MANIFEST, path + " is a manifest", "", "the file that it describes",
-                    path.substr(0, path.size() - 5));
+                    "open " + path.substr(0, path.size() - 5));
     if (!exists(sidecar))
         throw Error(RTSEG_STATUS_MANIFEST, path + " has no manifest beside it", "", sidecar,
-                    "copy both, or rtseg import-onnx " + path + " if another exporter wrote it");
+                    "copy both, or run rtseg import-onnx " + path + " if another exporter wrote it");
     const std::vector<char> text = read_file(sidecar, kMaxManifestBytes);
     return parse_manifest(std::string(text.begin(), text.end()), sidecar);
 }

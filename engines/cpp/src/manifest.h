@@ -1,4 +1,4 @@
-// The manifest beside a file: what the file is, its two contracts, its digest.
+// The manifest beside a file: the kind of file, its two contracts, its digest.
 #ifndef RTSEG_SRC_MANIFEST_H
 #define RTSEG_SRC_MANIFEST_H
 
@@ -10,7 +10,7 @@
 
 namespace rtseg_internal {
 
-// How an image becomes the network's input: rtseg's ImageSpec.
+// How an image becomes the network's input: ImageSpec in Python.
 struct ImageContract {
     int height = 0, width = 0;
     bool is_bgr = false;
@@ -22,7 +22,7 @@ struct ImageContract {
 
 enum class Interface { kLogits, kScores, kLabels };
 
-// What the network gives: rtseg's OutputSpec.
+// The network's output: OutputSpec in Python.
 struct OutputContract {
     std::string dataset;
     std::vector<std::string> names;
@@ -36,7 +36,7 @@ struct OutputContract {
     int channels() const { return threshold ? 1 : static_cast<int>(names.size()); }
 };
 
-// What a build adds, where the file is an engine or a model of OpenVINO.
+// The facts that a build adds, for an engine or an OpenVINO model.
 struct BuildDetails {
     std::string runtime, release, lowering, weights_sha256;
     std::vector<std::string> compute_capabilities;
@@ -52,10 +52,10 @@ struct Manifest {
     std::string image_json, output_json;  // as the graph's metadata states them, fields sorted
 };
 
-// Return the manifest in the text of a sidecar. Throws Error: RTSEG_STATUS_MANIFEST.
+// Return the manifest in a sidecar's text. Throws Error (RTSEG_STATUS_MANIFEST).
 Manifest parse_manifest(const std::string& text, const std::string& sidecar);
 
-// Return the manifest beside a file, which is not opened. Throws Error.
+// Return the manifest beside a file. The file itself is not opened. Throws Error.
 Manifest read_manifest(const std::string& path);
 
 // Throw Error unless the metadata of a graph states the manifest's contracts. path is for the message.

@@ -20,11 +20,11 @@ std::string shape_text(const std::vector<int64_t>& shape, ElementType type) {
 
 void require_tensor(const char* side, const TensorSpec& got, const std::vector<int64_t>& shape, ElementType type) {
     if (got.shape == shape && got.type == type) return;
-    throw Error(RTSEG_STATUS_MANIFEST, std::string("the graph's ") + side + " is not what its manifest says",
+    throw Error(RTSEG_STATUS_MANIFEST, std::string("the graph's ") + side + " does not match its manifest",
                 shape_text(got.shape, got.type), shape_text(shape, type));
 }
 
-// Throw Error unless the graph takes and gives what the contracts say, for one image.
+// Throw Error unless the graph's input and output match the contracts, for one image.
 void require_tensors(const BackendModel& graph, const Manifest& manifest) {
     const int64_t height = manifest.image.height, width = manifest.image.width;
     if (manifest.output.interface == Interface::kLabels) {
@@ -41,16 +41,16 @@ void require_tensors(const BackendModel& graph, const Manifest& manifest) {
 void require_digest(const Manifest& manifest, const std::vector<char>& content, const std::string& path) {
     const std::string digest = sha256_of(content);
     if (digest == manifest.sha256) return;
-    throw Error(RTSEG_STATUS_MANIFEST, path + " is not the file its manifest tells of", "sha256 " + digest.substr(0, 12),
-                "sha256 " + manifest.sha256.substr(0, 12), "a fresh copy of both");
+    throw Error(RTSEG_STATUS_MANIFEST, path + " does not match its manifest", "sha256 " + digest.substr(0, 12),
+                "sha256 " + manifest.sha256.substr(0, 12), "get a fresh copy of both");
 }
 
-// The digest says nothing of what lies in other files.
+// The digest does not cover other files.
 void require_own_weights(const std::vector<char>& content, const std::string& path) {
     const std::set<std::string> others = external_files(content);
     if (!others.empty())
         throw Error(RTSEG_STATUS_MANIFEST, path + " has weights in another file, which its digest does not cover",
-                    *others.begin(), "all weights in the file itself", "rtseg import-onnx " + path);
+                    *others.begin(), "all weights in the file itself", "run rtseg import-onnx " + path);
 }
 
 std::string stated(const std::map<std::string, std::string>& metadata, const char* key) {

@@ -18,8 +18,9 @@ struct Model {
     std::shared_ptr<BackendModel> graph;
 };
 
-// Open the file at a path. backend: a name, empty for the one that runs files of its kind. folder: where the backends'
-// modules lie, or empty. Throws Error for a file that is not what its manifest says, or that the backend cannot run.
+// Open the file at a path. backend is a name, or empty for the default of the file's kind; folder contains the
+// backends' modules, or is empty. Throws Error for a file that does not match its manifest, or that the backend cannot
+// run.
 std::shared_ptr<const Model> open_model(const std::string& path, const std::string& backend, const std::string& folder,
                                         int threads, int parallel);
 

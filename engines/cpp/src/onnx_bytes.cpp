@@ -52,12 +52,12 @@ struct Field {
     Range content{};     // of a sized field
 };
 
-// Reads the fields of a message one after the other.
+// Reads the fields of a message one by one.
 class Fields {
   public:
     explicit Fields(Range message) : position_(message.begin), end_(message.end) {}
 
-    // Return whether there is a further field. Groups, of which ONNX has none, are passed over.
+    // Return whether there is another field. Groups are skipped; ONNX has none.
     bool next(Field& field) {
         while (position_ < end_) {
             uint64_t tag = 0;
@@ -88,7 +88,7 @@ class Fields {
         return true;
     }
 
-    // Seven bits to the byte, the lowest first.
+    // Seven bits per byte, the lowest first.
     bool varint(uint64_t& value) {
         value = 0;
         for (int shift = 0; shift < 70 && position_ < end_; shift += 7) {

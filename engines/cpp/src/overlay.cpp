@@ -28,7 +28,8 @@ void draw_overlay(const OutputContract& output, const rtseg_image* image, const 
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "image, label map and canvas differ in size");
     if (!(opacity >= 0 && opacity <= 1))
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the opacity is out of range", std::to_string(opacity), "0 to 1");
-    // As NumPy does: the colour's share is float32, the image's and the sum are float64, halves are rounded to even.
+    // As in NumPy: the colour's share is float32, the image's share and the sum are float64, and halves are rounded to
+    // even.
     double shares[256][3];
     for (int value = 0; value < 256; ++value) {
         uint8_t rgb[3];

@@ -1,4 +1,4 @@
-// The colours of the classes over an image: the arithmetic of rtseg.frame.palette.
+// Draws the class colours over an image, with the arithmetic of rtseg.frame.palette.
 #ifndef RTSEG_SRC_OVERLAY_H
 #define RTSEG_SRC_OVERLAY_H
 
@@ -7,10 +7,10 @@
 
 namespace rtseg_internal {
 
-// Write the colour of a label: its class's, or black.
+// Write the colour of a label: that of its class, or black.
 void colour_of(const OutputContract& output, int label, uint8_t rgb[3]);
 
-// Throws Error for arguments that cannot be.
+// Throws Error for invalid arguments.
 void draw_overlay(const OutputContract& output, const rtseg_image* image, const rtseg_label_map* labels, double opacity,
                   const rtseg_canvas* canvas);
 

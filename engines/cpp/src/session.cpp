@@ -49,7 +49,7 @@ void Session::write_input(const rtseg_image* image) {
 void Session::infer() {
     if (!is_written_)
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "no image was written into the session", "", "",
-                    "rtseg_session_write_input before");
+                    "call rtseg_session_write_input first");
     is_inferred_ = false;
     graph_->infer();
     is_inferred_ = true;
@@ -74,7 +74,7 @@ rtseg_tensor Session::output() {
 void Session::require_inferred() const {
     if (!is_inferred_)
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT, "the network was not run on what was written into the session", "", "",
-                    "rtseg_session_infer before");
+                    "call rtseg_session_infer first");
 }
 
 }  // namespace rtseg_internal

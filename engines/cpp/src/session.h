@@ -1,4 +1,4 @@
-// A session: one thread's buffers and scratch around a model.
+// A session: one thread's buffers and scratch memory for a model.
 #ifndef RTSEG_SRC_SESSION_H
 #define RTSEG_SRC_SESSION_H
 
@@ -11,10 +11,10 @@
 
 namespace rtseg_internal {
 
-// Arguments are checked here. Every function throws Error.
+// The functions check their arguments and throw Error.
 class Session {
   public:
-    // At most so many threads for the two ends; 0 is as many as the model's.
+    // threads is the largest number of threads for preprocessing and postprocessing; 0 is the model's.
     Session(std::shared_ptr<const Model> model, int threads);
 
     void run(const rtseg_image* image, const rtseg_label_map* labels);

@@ -1,6 +1,7 @@
-// correct_models RELEASE IN.onnx OUT.xml [IN.onnx OUT.xml ...]: what the library makes of ONNX files for OpenVINO, as files.
+// correct_models RELEASE IN.onnx OUT.xml [IN.onnx OUT.xml ...]: write the models that the library makes of ONNX files
+// for OpenVINO.
 //
-// RELEASE is the release of OpenVINO that it is told to be, as the installed one may be another. Before a model is
+// RELEASE is the OpenVINO release to assume, which may differ from the installed one. Before a model is
 // corrected, it and its nodes are named by place: OpenVINO's reader numbers names through the whole process.
 
 #include <cstdio>

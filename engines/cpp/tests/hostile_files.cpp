@@ -64,11 +64,11 @@ void what_is_no_file_is_refused_at_once(const fs::path& golden) {
         const fs::path& at = is_manifest ? place.manifest : place.model;
         fs::remove(at);
         REQUIRE(mkfifo(at.c_str(), 0600) == 0);  // nobody writes to it
-        require_refused(place.model, RTSEG_STATUS_FILE, "it is no regular file");
+        require_refused(place.model, RTSEG_STATUS_FILE, "it is not a regular file");
         for (const char* device : {"/dev/zero", "/dev/null", "/dev/tty", "/proc/self/fd"}) {
             fs::remove(at);
             fs::create_symlink(device, at);
-            require_refused(place.model, RTSEG_STATUS_FILE, "it is no regular file");
+            require_refused(place.model, RTSEG_STATUS_FILE, "it is not a regular file");
         }
         fs::remove(at);
         fs::create_symlink(at, at);

@@ -1,7 +1,6 @@
-// ONNX files run by ONNX Runtime on the CPU.
+// Runs ONNX files with ONNX Runtime on the CPU.
 //
-// What runs, and with which options, is what rtseg/runners/onnxruntime.py runs, so that the same library gives the same
-// bits.
+// Graph and options are those of rtseg/runners/onnxruntime.py, so that the same library gives the same bits.
 
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -24,7 +23,7 @@ const OrtApi& api() { return OnnxRuntimeLibrary::get().api(); }
 
 void require(OrtStatus* status, const char* what) { OnnxRuntimeLibrary::get().require(status, what); }
 
-// As the runner of Python says it.
+// The same words as in the Python runner.
 std::string device_name(int threads) {
     utsname system{};
     uname(&system);
@@ -108,9 +107,10 @@ class Graph {
         const Owned<OrtSessionOptions> options(made, api().ReleaseSessionOptions);
         require(api().SetIntraOpNumThreads(options.get(), threads), what);
         require(api().SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_FATAL), what);
-        // Its threads would spin on for milliseconds after a run, on the cores that the tail needs next.
+        // Otherwise its threads spin for milliseconds after a run, on the cores that the tail needs next.
         require(api().AddSessionConfigEntry(options.get(), "session.force_spinning_stop", "1"), what);
-        // Its own wish to quantise weights that the file keeps in floating point; what runs is what the file says.
+        // ONNX Runtime would quantize weights that the file keeps in floating point; the graph must run as the file has
+        // it.
         require(api().AddSessionConfigEntry(options.get(), "optimization.disable_specified_optimizers",
                                             "WeightBiasQuantization"),
                 what);

@@ -16,10 +16,10 @@ namespace rtseg_internal {
 namespace {
 
 constexpr const char* kVariable = "RTSEG_ONNXRUNTIME";
-constexpr const char* kHowToGet = "pip install onnxruntime, and RTSEG_ONNXRUNTIME=the path of its libonnxruntime.so.1.*";
+constexpr const char* kHowToGet =
+    "run pip install onnxruntime, and set RTSEG_ONNXRUNTIME to the path of its libonnxruntime.so.1.*";
 
-// The names that libraries of Microsoft and of Debian have, and the one for linking. An older one than the headers is of
-// no use.
+// The library names of Microsoft and of Debian, and the development link. A library older than the headers is not used.
 std::vector<std::string> candidates() {
     if (const char* named = std::getenv(kVariable); named != nullptr && *named != '\0') return {named};
     std::vector<std::string> names{"libonnxruntime.so.1", "libonnxruntime.so.1." + std::to_string(ORT_API_VERSION),
@@ -30,8 +30,8 @@ std::vector<std::string> candidates() {
 
 // Return the first candidate that can be loaded.
 void* load_library(std::string& name) {
-    // Else ONNX Runtime 1.31 gives the machine a number, writes files below the user's folders and calls its maker. It
-    // looks the variable up while it is loaded. A user's own setting stays.
+    // Without this variable, ONNX Runtime 1.31 gives the machine an id, writes files into the user's folders and
+    // contacts Microsoft. It reads the variable while it is loaded. A setting of the user is kept.
     setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     std::string reasons;
     for (const std::string& candidate : candidates()) {
@@ -49,7 +49,7 @@ const OrtApi* api_of(void* library, const std::string& name) {
     const auto base_of = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(library, "OrtGetApiBase"));
     const OrtApiBase* const base = base_of == nullptr ? nullptr : base_of();
     if (base == nullptr)
-        throw Error(RTSEG_STATUS_MISSING, name + " is no library of ONNX Runtime", "one without OrtGetApiBase", "",
+        throw Error(RTSEG_STATUS_MISSING, name + " is not an ONNX Runtime library", "one without OrtGetApiBase", "",
                     kHowToGet);
     const std::string version = base->GetVersionString();
     int major = 0, minor = 0;
@@ -73,7 +73,7 @@ OnnxRuntimeLibrary::OnnxRuntimeLibrary() {
         dlclose(library);
         throw;
     }
-    // What it would log, our errors say.
+    // Our errors contain what it would log.
     require(api_->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "rtseg", &environment_), "ONNX Runtime cannot start");
     require(api_->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory_), "ONNX Runtime cannot start");
     require(api_->GetAllocatorWithDefaultOptions(&allocator_), "ONNX Runtime cannot start");

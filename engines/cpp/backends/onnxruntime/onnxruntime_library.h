@@ -1,4 +1,4 @@
-// ONNX Runtime's library, looked for when the first file is opened: a program starts without it, and is told what is
+// Loads ONNX Runtime's library when the first file is opened: a program starts without it, and its error names what is
 // missing.
 #ifndef RTSEG_BACKENDS_ONNXRUNTIME_LIBRARY_H
 #define RTSEG_BACKENDS_ONNXRUNTIME_LIBRARY_H
@@ -12,19 +12,19 @@ namespace rtseg_internal {
 
 class OnnxRuntimeLibrary {
   public:
-    // Return the one of this process. It and its environment stay to the end of the process: its threads do not end
-    // before. Loaded by the first call, from the path that $RTSEG_ONNXRUNTIME names, else the one that was found when
-    // rtseg was configured, else wherever the loader finds it. Throws Error, RTSEG_STATUS_MISSING, that says what was
-    // tried; the next call then tries again.
+    // Return the library of this process. The library and its environment stay until the process ends, because its
+    // threads do. The first call loads it: from the path in $RTSEG_ONNXRUNTIME, else from the path found when rtseg was
+    // configured, else from wherever the loader finds it. Throws Error (RTSEG_STATUS_MISSING) with the paths that were
+    // tried; the next call tries again.
     static const OnnxRuntimeLibrary& get();
 
     const OrtApi& api() const { return *api_; }
     const OrtEnv* environment() const { return environment_; }
-    // Of CPU memory, for tensors on buffers of ours.
+    // CPU memory, for tensors on our own buffers.
     const OrtMemoryInfo* memory() const { return memory_; }
     OrtAllocator* allocator() const { return allocator_; }
 
-    // Throw Error, RTSEG_STATUS_BACKEND, for a status that is a failure, and release it. what: what failed.
+    // Throw Error (RTSEG_STATUS_BACKEND) if the status is a failure, and release it. what names the call that failed.
     void require(OrtStatus* status, const char* what) const;
 
   private:
@@ -36,7 +36,7 @@ class OnnxRuntimeLibrary {
     OrtAllocator* allocator_ = nullptr;
 };
 
-// An object of ONNX Runtime that one of its Release functions ends.
+// Owns an ONNX Runtime object, which one of its Release functions frees.
 template <class Object>
 using Owned = std::unique_ptr<Object, void (*)(Object*)>;
 

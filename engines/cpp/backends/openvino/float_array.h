@@ -1,4 +1,4 @@
-// Arrays of float32 that are added up as NumPy does: shapes are broadcast, each operation rounds once.
+// Arrays of float32 that follow NumPy's arithmetic: shapes are broadcast, and each operation rounds once.
 #ifndef RTSEG_BACKENDS_OPENVINO_FLOAT_ARRAY_H
 #define RTSEG_BACKENDS_OPENVINO_FLOAT_ARRAY_H
 
@@ -18,12 +18,12 @@ class FloatArray {
   public:
     // A number is an array without axes.
     explicit FloatArray(float number) : numbers_{number} {}
-    // numbers: as many as the shape has, in C order.
+    // numbers has as many values as the shape, in C order.
     FloatArray(ov::Shape shape, std::vector<float> numbers) : shape_(std::move(shape)), numbers_(std::move(numbers)) {}
 
     const ov::Shape& shape() const { return shape_; }
     const std::vector<float>& numbers() const { return numbers_; }
-    // shape: of as many numbers.
+    // shape must have the same number of values.
     void reshape(ov::Shape shape) { shape_ = std::move(shape); }
 
     // Return whether a predicate holds for any number.
@@ -45,7 +45,7 @@ class FloatArray {
     FloatArray combined(const FloatArray& other, Operation operation) const {
         ov::PartialShape merged = shape_;
         if (!ov::PartialShape::broadcast_merge_into(merged, other.shape_, ov::op::AutoBroadcastType::NUMPY))
-            throw Error(RTSEG_STATUS_UNSUPPORTED, "constants of a quantisation do not fit each other",
+            throw Error(RTSEG_STATUS_UNSUPPORTED, "constants of a quantization do not fit each other",
                         ov::PartialShape(shape_).to_string() + " and " + ov::PartialShape(other.shape_).to_string());
         FloatArray result(merged.to_shape(), {});
         const size_t size = ov::shape_size(result.shape_);

@@ -1,6 +1,6 @@
-// Files run by OpenVINO on the CPU: ONNX, and the models that `rtseg build --runtime openvino` writes.
+// Runs ONNX files, and the models that `rtseg build --runtime openvino` writes, with OpenVINO on the CPU.
 //
-// What is compiled, and how, is what rtseg/runners/openvino.py does, so that the same library gives the same bits.
+// The model and its options are those of rtseg/runners/openvino.py, so that the same library gives the same bits.
 
 #include <sys/utsname.h>
 
@@ -27,7 +27,7 @@
 namespace rtseg_internal {
 namespace {
 
-// Return the last line of a message of OpenVINO: the ones before name its own source files.
+// Return the last line of an OpenVINO message: earlier lines name its own source files.
 std::string reason_of(const std::exception& error) {
     std::string text = error.what();
     while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
@@ -37,7 +37,7 @@ std::string reason_of(const std::exception& error) {
     return text.empty() || begin == std::string::npos ? "no reason given" : text.substr(begin, 300);
 }
 
-// Run something of OpenVINO, whose exceptions become Error.
+// Call OpenVINO and turn its exceptions into Error.
 template <class Body>
 auto refused_as(const std::string& what, const Body& body) -> decltype(body()) {
     try {
@@ -53,8 +53,8 @@ auto refused_as(const std::string& what, const Body& body) -> decltype(body()) {
     }
 }
 
-// The one Core of this process, which is never freed: a Core of OpenVINO 2026.4 that is freed takes the stack of its
-// thread's signal handlers along.
+// The one Core of this process. It is never freed: OpenVINO 2026.4, when it frees a Core, also removes the stack of the
+// thread's signal handlers.
 ov::Core& core() {
     static auto* const made = new ov::Core();
     return *made;
@@ -89,7 +89,7 @@ std::shared_ptr<ov::Model> read_onnx(const ModelSource& source) {
     return reader->convert(reader->load(static_cast<std::istream*>(&stream)));
 }
 
-// Return the model of an ONNX file as it is compiled: a quantised one is corrected.
+// Return the model of an ONNX file as it will be compiled; a quantized model is corrected first.
 std::shared_ptr<ov::Model> corrected_onnx(const ModelSource& source) {
     const std::set<std::string> operators = operator_types(source.content);
     require_plain_operators(operators, source.path);
@@ -108,12 +108,12 @@ std::shared_ptr<ov::Model> read_openvino(const ModelSource& source) {
     const std::string path = weights_path(source.path);
     const std::vector<char> weights = read_file(path);
     if (sha256_of(weights) != source.manifest.build.weights_sha256)
-        throw Error(RTSEG_STATUS_MANIFEST, path + " does not hold the weights that the manifest tells of", "", "",
-                    "a fresh copy of all three files");
+        throw Error(RTSEG_STATUS_MANIFEST, path + " does not match the manifest of " + source.path, "", "",
+                    "get a fresh copy of all three files");
     const std::string xml(source.content.begin(), source.content.end());
     if (xml.rfind("<?xml", 0) != 0)  // of which OpenVINO would try other formats, and print their complaints
-        throw Error(RTSEG_STATUS_UNSUPPORTED, source.path + " is no model of OpenVINO", "", "XML",
-                    "rtseg build ONNX --runtime openvino");
+        throw Error(RTSEG_STATUS_UNSUPPORTED, source.path + " is not an OpenVINO IR file", "", "XML",
+                    "run rtseg build ONNX --runtime openvino");
     ov::Tensor held(ov::element::u8, ov::Shape{weights.size()});
     std::copy(weights.begin(), weights.end(), static_cast<char*>(held.data()));
     return core().read_model(xml, held);
@@ -142,7 +142,7 @@ std::map<std::string, std::string> metadata_of(const std::shared_ptr<ov::Model>&
     return found;
 }
 
-// As the runner of Python says it.
+// The same words as in the Python runner.
 std::string device_name(int threads) {
     utsname system{};
     uname(&system);
@@ -153,7 +153,7 @@ ov::AnyMap options(int threads, int parallel) {
     ov::AnyMap chosen{
         ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
         ov::hint::inference_precision(ov::element::f32),
-        // Else activations of matrix products with INT8 weights would be quantised unasked.
+        // Otherwise OpenVINO quantizes the activations of matrix products with INT8 weights.
         ov::hint::dynamic_quantization_group_size(0),
         // A pinned thread waits for its core while another one is free.
         ov::hint::enable_cpu_pinning(false),

@@ -33,7 +33,7 @@ struct Chain {
     FloatArray scale, zero_point;
 };
 
-// A constant that the file holds in whole numbers.
+// A constant that the file stores as integers.
 struct Weights {
     FloatArray stored, zero_point, scale;
 
@@ -48,7 +48,7 @@ bool is_one_of(std::string_view kind, const std::string_view (&kinds)[count]) {
     return std::find(std::begin(kinds), std::end(kinds), kind) != std::end(kinds);
 }
 
-// Return the value of what is computed from one constant alone; nothing for anything else.
+// Return the value of a node that is computed from one constant alone; no value for any other node.
 std::optional<FloatArray> constant_of(const Value& value) {
     const ov::Node* const node = value.get_node();
     if (const auto* constant = ov::as_type<const ov::op::v0::Constant>(node))
@@ -92,7 +92,7 @@ NodePointer constant_node(const FloatArray& array, const std::string& name) {
 
 NodePointer constant_node(float number, const std::string& name) { return constant_node(FloatArray(number), name); }
 
-// Whole numbers in constants
+// Integer constants
 
 std::optional<Weights> whole_weights(const NodePointer& last) {
     std::optional<FloatArray> scale = constant_of(last->input_value(1));
@@ -111,7 +111,7 @@ std::optional<Weights> whole_weights(const NodePointer& last) {
     return Weights{std::move(*values), std::move(zero_point).value_or(FloatArray(0)), std::move(*scale)};
 }
 
-// Return whether OpenVINO's INT8 kernels get the products of these weights right.
+// Return whether OpenVINO's INT8 kernels compute products with these weights correctly.
 bool multiplies_well(const ov::Input<ov::Node>& reader, const Weights& weights) {
     static constexpr std::string_view kProducts[] = {"Convolution", "GroupConvolution", "MatMul"};
     static constexpr std::string_view kTransposed[] = {"ConvolutionBackpropData", "GroupConvolutionBackpropData"};
@@ -125,7 +125,7 @@ bool multiplies_well(const ov::Input<ov::Node>& reader, const Weights& weights) 
     return is_one_of(kind, kProducts) || (is_one_of(kind, kTransposed) && !weights.is_shifted());
 }
 
-// Say constants in whole numbers as real ones, but for the weights whose products come out right.
+// Replace integer constants by real ones, except weights whose products are correct.
 void fold_constants(const ov::Model& model) {
     for (const NodePointer& last : model.get_ordered_ops()) {
         if (kind_of(last.get()) != "Multiply") continue;
@@ -140,7 +140,7 @@ void fold_constants(const ov::Model& model) {
     }
 }
 
-// Whole numbers in activations
+// Integer activations
 
 // Append the chains that end behind `real`, with a zero point or without.
 void append_dequantized(const std::shared_ptr<ov::op::v0::FakeQuantize>& first, const NodePointer& real,
@@ -171,7 +171,7 @@ std::vector<Chain> chains_of(const ov::Model& model) {
 FloatArray bound_of(const ov::op::v0::FakeQuantize& node, size_t port) {
     std::optional<FloatArray> bound = constant_of(node.input_value(port));
     if (!bound)
-        throw Error(RTSEG_STATUS_UNSUPPORTED, "a quantisation's range is computed", node.get_friendly_name(),
+        throw Error(RTSEG_STATUS_UNSUPPORTED, "a quantization's range is computed", node.get_friendly_name(),
                     "a constant scale and zero point");
     return std::move(*bound);
 }
@@ -186,7 +186,7 @@ void join(const Chain& chain) {
         const NodePointer top = constant_node(kByte * chain.scale.numbers().front(), name + "/top");
         const NodePointer zero = constant_node(0, name + "/zero");
         if (most.numbers().size() != 1)
-            throw Error(RTSEG_STATUS_UNSUPPORTED, "a quantisation has several ranges and one scale", name, "one range");
+            throw Error(RTSEG_STATUS_UNSUPPORTED, "a quantization has several ranges and one scale", name, "one range");
         const double bound = most.numbers().front();
         const auto bounded = std::make_shared<ov::op::v0::Clamp>(value, 0.0, bound);
         bounded->set_friendly_name(name + "/bounded");
@@ -206,9 +206,9 @@ void join(const Chain& chain) {
         reader.replace_source_output(joined->output(0));
 }
 
-// Real values for what the passes get wrong
+// Real values where the passes are wrong
 
-// Put something before an input that changes no value, and that the passes do not look through.
+// Insert an operator before an input that changes no value and that the passes do not look through.
 void hide(ov::Input<ov::Node> port) {
     const std::string name = port.get_node()->get_friendly_name() + "/" + std::to_string(port.get_index());
     const NodePointer lowest = constant_node(std::numeric_limits<float>::lowest(), name + "/lowest");
@@ -217,7 +217,7 @@ void hide(ov::Input<ov::Node> port) {
     port.replace_source_output(hidden->output(0));
 }
 
-// Let averages that count their padding, of values that may be negative, be taken of real values.
+// Compute averages that count their padding on real values, if the values may be negative.
 void average_real_values(const ov::Model& model) {
     const auto pads = [](const ov::Shape& sides) {
         return std::any_of(sides.begin(), sides.end(), [](size_t side) { return side != 0; });
@@ -230,7 +230,7 @@ void average_real_values(const ov::Model& model) {
     }
 }
 
-// Return the numbers of the inputs that a node may multiply by something negative that is constant.
+// Return the positions of the inputs that a node may multiply by a negative constant.
 std::vector<size_t> negated_inputs(const ov::Node& node) {
     const std::string_view kind = kind_of(&node);
     const auto is_constant = [&](size_t port) { return constant_of(node.input_value(port)).has_value(); };
@@ -246,7 +246,7 @@ std::vector<size_t> negated_inputs(const ov::Node& node) {
     return ports;
 }
 
-// Let products with negative constants be taken of real values, unless they are of a sum of products.
+// Compute products with negative constants on real values, except products of a sum of products.
 void negate_real_values(const ov::Model& model) {
     static constexpr std::string_view kSums[] = {  // that no product is moved before
         "Convolution", "GroupConvolution", "ConvolutionBackpropData", "GroupConvolutionBackpropData", "MatMul"};

@@ -19,9 +19,9 @@ void require_plain_operators(const std::set<std::string>& operator_types, const 
     for (const std::string& type : operator_types)
         if (type.rfind("QLinear", 0) == 0) found += (found.empty() ? "" : ", ") + type;
     if (!found.empty())
-        throw Error(RTSEG_STATUS_UNSUPPORTED, path + " holds operators of INT8 that OpenVINO does not compute as ONNX says",
+        throw Error(RTSEG_STATUS_UNSUPPORTED, path + " holds INT8 operators that OpenVINO computes incorrectly",
                     found, "plain operators between QuantizeLinear and DequantizeLinear",
-                    "the backend onnxruntime, or the file quantised in the format QDQ");
+                    "use the backend onnxruntime, or quantize the network in the QDQ format");
 }
 
 void require_compared_release(const std::string& release, const std::string& path) {
@@ -31,9 +31,10 @@ void require_compared_release(const std::string& release, const std::string& pat
                           release[compared.size()] > '9');
     if (!is_same)
         throw Error(RTSEG_STATUS_UNSUPPORTED,
-                    path + " is quantised, and what this OpenVINO makes of it was not compared with ONNX Runtime",
+                    path + " is quantized, and this OpenVINO's results were not compared with those of ONNX Runtime",
                     "OpenVINO " + release, "OpenVINO " + compared,
-                    "rtseg build --runtime openvino " + path + ", which compares, and writes a model for this library");
+                    "run rtseg build --runtime openvino " + path +
+                        ", which compares them, and writes a model for this library");
 }
 
 }  // namespace rtseg_internal

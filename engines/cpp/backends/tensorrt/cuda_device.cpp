@@ -53,7 +53,7 @@ DeviceMemory device_memory(const Device& device, size_t bytes, const char* purpo
         require_cuda(cuda().cuMemGetInfo(&available, &total), "tell the free memory");
         throw Error(RTSEG_STATUS_NO_MEMORY, std::string("not enough GPU memory for ") + purpose,
                     mib(available) + " free", mib(bytes),
-                    "fewer sessions, a smaller resolution, or end what else is on the GPU (nvidia-smi lists it)");
+                    "use fewer sessions or a smaller resolution, or end other programs on the GPU (nvidia-smi lists them)");
     }
     require_cuda(result, "allocate memory on the GPU");
     return {device, memory, cuda().cuMemFree};
@@ -64,7 +64,7 @@ PinnedMemory pinned_memory(const Device& device, size_t bytes, const char* purpo
     const CUresult result = cuda().cuMemHostAlloc(&memory, std::max<size_t>(bytes, 1), 0);
     if (result == CUDA_ERROR_OUT_OF_MEMORY)
         throw Error(RTSEG_STATUS_NO_MEMORY, std::string("not enough page-locked memory for ") + purpose, "",
-                    mib(bytes), "fewer sessions, or smaller images");
+                    mib(bytes), "use fewer sessions, or smaller images");
     require_cuda(result, "allocate page-locked memory");
     return {device, memory, cuda().cuMemFreeHost};
 }

@@ -1,4 +1,4 @@
-// A GPU and what is taken of it. Everything here is freed in the GPU's context, whichever thread lets go of it.
+// A GPU and its resources. Each resource is freed in the GPU's context, whichever thread drops it.
 #ifndef RTSEG_TENSORRT_CUDA_DEVICE_H
 #define RTSEG_TENSORRT_CUDA_DEVICE_H
 
@@ -17,7 +17,7 @@ namespace rtseg_internal {
 // The first GPU that the process sees, and its primary context, which TensorRT uses too.
 class CudaDevice {
   public:
-    // Throws Error: RTSEG_STATUS_MISSING where there is no driver or no GPU.
+    // Throws Error (RTSEG_STATUS_MISSING) without a driver or a GPU.
     CudaDevice();
     ~CudaDevice();
     CudaDevice(const CudaDevice&) = delete;
@@ -32,7 +32,7 @@ class CudaDevice {
     Gpu gpu_;
 };
 
-// The calling thread is in the GPU's context as long as this lives.
+// Makes the GPU's context current in the calling thread for the lifetime of this object.
 class InContext {
   public:
     explicit InContext(const CudaDevice& device);
@@ -41,7 +41,7 @@ class InContext {
     InContext& operator=(const InContext&) = delete;
 };
 
-// A handle of the driver's, freed with this object.
+// Owns a handle of the CUDA driver.
 template <class Handle>
 class CudaOwned {
   public:
@@ -86,13 +86,13 @@ using CudaModule = CudaOwned<CUmodule>;
 
 using Device = std::shared_ptr<const CudaDevice>;
 
-// All of these are called in the GPU's context. They throw Error, RTSEG_STATUS_NO_MEMORY for want of memory.
+// All of these must be called in the GPU's context. They throw Error (RTSEG_STATUS_NO_MEMORY) if memory is exhausted.
 DeviceMemory device_memory(const Device& device, size_t bytes, const char* purpose);
 PinnedMemory pinned_memory(const Device& device, size_t bytes, const char* purpose);
 CudaStream new_stream(const Device& device);
 CudaModule load_module(const Device& device, const void* image);
 
-// Return what work() puts into the stream as a graph that is on the device, without having run it.
+// Capture what work() puts into the stream, without running it; return the graph, uploaded to the device.
 CudaGraph captured(const Device& device, CUstream stream, const std::function<void()>& work);
 
 }  // namespace rtseg_internal

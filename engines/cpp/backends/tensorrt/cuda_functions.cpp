@@ -12,22 +12,22 @@ namespace {
 
 constexpr int kOldestDriver = 11040;  // of CUDA 11.4: cuGraphInstantiateWithFlags came last
 
-const char kNewer[] = "a newer NVIDIA driver: nvidia-smi tells which one is installed";
-const char kPoisoned[] = "a new process: the context is lost; compute-sanitizer names the kernel that did it";
+const char kNewer[] = "install a newer NVIDIA driver: nvidia-smi shows which one is installed";
+const char kPoisoned[] = "start a new process: the context is lost; compute-sanitizer names the kernel that did it";
 
-// What to try where people meet these errors.
+// Hints for common errors.
 const char* hint_for(CUresult result) {
     switch (static_cast<int>(result)) {
         case CUDA_ERROR_OUT_OF_MEMORY:
-            return "a smaller resolution, fewer sessions, or end what else is on the GPU (nvidia-smi lists it)";
+            return "use a smaller resolution or fewer sessions, or end other programs on the GPU (nvidia-smi lists them)";
         case CUDA_ERROR_STUB_LIBRARY:
             return "take the CUDA toolkit's stubs folder out of LD_LIBRARY_PATH";
         case CUDA_ERROR_DEVICE_UNAVAILABLE:
-            return "nvidia-smi, which shows the compute mode and who holds the GPU";
+            return "run nvidia-smi, which shows the compute mode and the programs on the GPU";
         case CUDA_ERROR_NO_DEVICE:
-            return "a machine with an NVIDIA GPU; in a container --gpus all; CUDA_VISIBLE_DEVICES unset";
+            return "use a machine with an NVIDIA GPU; start a container with --gpus all; unset CUDA_VISIBLE_DEVICES";
         case CUDA_ERROR_NO_BINARY_FOR_GPU:
-            return "a module that is built with this GPU's compute capability in RTSEG_CUDA_ARCHITECTURES";
+            return "use a module that was built with this GPU's compute capability in RTSEG_CUDA_ARCHITECTURES";
         case CUDA_ERROR_UNSUPPORTED_PTX_VERSION:
         case CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE:
         case 35:  // the runtime's number for a driver that is too old
@@ -63,7 +63,7 @@ void require(const CudaFunctions& functions, CUresult result, const char* doing)
                 std::string(name) + " (" + std::to_string(static_cast<int>(result)) + ")", "", hint_for(result));
 }
 
-// The library stays loaded to the end of the process: what the driver starts does not end before.
+// The library stays loaded until the process ends, because the driver's threads run until then.
 CudaFunctions loaded() {
     void* library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr)
@@ -75,7 +75,7 @@ CudaFunctions loaded() {
         void* found = dlsym(library, name);
         if (found == nullptr)
             throw Error(RTSEG_STATUS_MISSING, "CUDA cannot be used here", std::string("a driver without ") + name,
-                        "one of CUDA 11.4 or newer", kNewer);
+                        "one for CUDA 11.4 or newer", kNewer);
         function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(found);
     };
 #define RTSEG_NAME(name) #name
@@ -88,8 +88,8 @@ CudaFunctions loaded() {
     require(functions, functions.cuDriverGetVersion(&version), "tell the driver's version");
     if (version < kOldestDriver)
         throw Error(RTSEG_STATUS_MISSING, "CUDA cannot be used here",
-                    "a driver of CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10),
-                    "one of CUDA 11.4 or newer", kNewer);
+                    "a driver for CUDA " + std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10),
+                    "one for CUDA 11.4 or newer", kNewer);
     return functions;
 }
 

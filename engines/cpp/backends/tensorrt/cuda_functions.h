@@ -1,5 +1,5 @@
 // The functions of NVIDIA's driver that the backend calls. They are looked up in libcuda.so.1 when the first file is
-// opened, so that a module loads on a machine without a driver and says that there is none.
+// opened, so that the module loads on a machine without a driver and can report that it is missing.
 #ifndef RTSEG_TENSORRT_CUDA_FUNCTIONS_H
 #define RTSEG_TENSORRT_CUDA_FUNCTIONS_H
 
@@ -7,8 +7,8 @@
 
 namespace rtseg_internal {
 
-// cuda.h makes macros of some names, such as cuMemAlloc_v2 of cuMemAlloc: what is declared, called and looked up is what
-// the macro says.
+// cuda.h defines some names as macros, such as cuMemAlloc for cuMemAlloc_v2. The code declares, calls and looks up the
+// expanded name.
 #define RTSEG_CUDA_FUNCTIONS(X)                                                                                   \
     X(cuInit) X(cuDriverGetVersion) X(cuGetErrorName) X(cuDeviceGetCount) X(cuDeviceGet) X(cuDeviceGetName)       \
     X(cuDeviceGetAttribute) X(cuDevicePrimaryCtxRetain) X(cuDevicePrimaryCtxRelease) X(cuCtxPushCurrent)          \
@@ -24,10 +24,11 @@ struct CudaFunctions {
 #undef RTSEG_DECLARE
 };
 
-// Return them, the driver being initialised. Throws Error: RTSEG_STATUS_MISSING where there is no driver, or an old one.
+// Initialise the driver and return its functions. Throws Error (RTSEG_STATUS_MISSING) without a driver, or with one
+// that is too old.
 const CudaFunctions& cuda();
 
-// Throw Error unless the call succeeded: "CUDA cannot DOING", with CUDA's name of the error and what to try.
+// Throw Error unless the call succeeded: "CUDA cannot DOING", with CUDA's name of the error and a hint.
 void require_cuda(CUresult result, const char* doing);
 
 }  // namespace rtseg_internal

@@ -1,4 +1,4 @@
-// The machine code of rtseg/native/frame_ends.cu, which CMake has nvcc compile and puts into the module.
+// The machine code of rtseg/native/frame_ends.cu, which CMake compiles with nvcc and embeds in the module.
 #ifndef RTSEG_TENSORRT_END_KERNELS_H
 #define RTSEG_TENSORRT_END_KERNELS_H
 

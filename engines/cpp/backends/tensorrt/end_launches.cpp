@@ -10,17 +10,18 @@ namespace rtseg_internal {
 namespace {
 
 constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1;
-// Of logits and labels in tail_cells, where they are of a window. Up to here rounding moves a sample by less than one
-// logit, so that a tile has room for its cells.
+// For tail_cells with a window, the largest size of logits and labels. Up to this size, rounding moves a sample by less
+// than one logit, so a tile has room for its cells.
 constexpr int kMostWindowedSide = 1 << 18;
 
-// The output that a block makes.
+// The part of the output that one block computes.
 struct Tile {
     int width, height;
 };
 constexpr Tile kResize = {64, 32}, kStream = {128, 8}, kCells = {128, 32}, kPixels = {32, 8};
 
-// Which part of the input the output is of: `length` samples from `begin` on, of the `canvas` that the input covers.
+// The part of the input that the output covers: `length` samples from `begin` on, out of the `canvas` that the input
+// covers.
 struct Part {
     int canvas, begin, length;
 
@@ -33,7 +34,7 @@ struct Window {
     bool is_letterboxed;
 };
 
-// The twin of rtseg_letterbox_window in rtseg/native/preprocess.cpp: double, and halves to even.
+// The twin of rtseg_letterbox_window in rtseg/native/preprocess.cpp: computed in double, halves rounded to even.
 Window window_of(const ImageContract& contract, int height, int width) {
     const Window whole = {{2, 0, 2}, {2, 0, 2}, false};
     if (!contract.is_letterbox) return whole;
@@ -47,8 +48,8 @@ Window window_of(const ImageContract& contract, int height, int width) {
     return window.rows.is_whole() && window.columns.is_whole() ? whole : window;
 }
 
-// The step between two output samples in input samples, and where the part begins in the input: ratio_and_shift of
-// rtseg/frame/bilinear.py. Products of two sizes are exact in double.
+// The distance between two output samples, in input samples, and the position of the part's first one: ratio_and_shift
+// of rtseg/frame/bilinear.py. Products of two sizes are exact in double.
 struct RatioAndShift {
     float ratio, shift;
 

@@ -1,5 +1,6 @@
-// The two ends of a frame on the GPU: which kernel of rtseg/native/frame_ends.cu, how many blocks, which arguments. The
-// twin of rtseg/runners/cuda/ends.py. Pointers are numbers, and their memory is the caller's to see to.
+// Preprocessing and postprocessing of a frame on the GPU: the kernel of rtseg/native/frame_ends.cu, the number of
+// blocks, and the arguments. The twin of rtseg/runners/cuda/ends.py. Pointers are plain numbers; the caller owns their
+// memory.
 #ifndef RTSEG_TENSORRT_END_LAUNCHES_H
 #define RTSEG_TENSORRT_END_LAUNCHES_H
 
@@ -11,10 +12,10 @@
 
 namespace rtseg_internal {
 
-// The threads of a block, of every kernel.
+// The number of threads per block, for every kernel.
 inline constexpr unsigned kBlockWidth = 32, kBlockHeight = 8;
 
-// A kernel's parameter: 4 or 8 bytes, as its type has.
+// A kernel argument of 4 or 8 bytes.
 class Argument {
   public:
     explicit Argument(int32_t value) : kind_('i') { value_.int32 = value; }
@@ -22,7 +23,7 @@ class Argument {
     explicit Argument(float value) : kind_('f') { value_.float32 = value; }
     explicit Argument(uint64_t pointer) : kind_('p') { value_.pointer = pointer; }
 
-    // Where its bytes lie, for cuLaunchKernel.
+    // The address of its bytes, for cuLaunchKernel.
     void* address() { return &value_; }
     // 'i' int, 'l' long long, 'f' float, 'p' pointer.
     char kind() const { return kind_; }
@@ -37,7 +38,7 @@ class Argument {
     char kind_;
 };
 
-// Takes no dynamic shared memory, and a grid of one dimension.
+// A launch with a grid of one dimension and no dynamic shared memory.
 struct Launch {
     std::string kernel;
     unsigned blocks = 0;
@@ -54,8 +55,8 @@ struct DeviceImage {
 // Return the launch that writes the network's input, 3 x contract.height x contract.width of float32 or float16.
 Launch front_launch(const DeviceImage& image, uint64_t tensor, bool is_half, const ImageContract& contract);
 
-// Logits on the device: c x h x w of float32 or float16. channel_multiple 0 is C order; else the channels of a pixel lie
-// together, padded to a multiple of it: TensorRT's HWC, HWC8 and HWC16.
+// Logits on the device: c x h x w, float32 or float16. channel_multiple 0 is C order. Otherwise the channels of a pixel
+// are contiguous and padded to that multiple: TensorRT's HWC, HWC8 and HWC16.
 struct DeviceLogits {
     uint64_t pointer;
     int c, h, w;

@@ -9,7 +9,7 @@
 
 namespace rtseg_internal {
 
-// What needs no GPU is asked first, so that an engine of another release is called that on a machine without one.
+// Checks that need no GPU come first, so that a machine without one also reports an engine of another release as such.
 Engine::Engine(const Manifest& manifest, const std::vector<char>& content) : manifest_(manifest) {
     require_product(manifest_, kProduct);
     const TensorRtLibrary& library = TensorRtLibrary::get();
@@ -22,7 +22,7 @@ Engine::Engine(const Manifest& manifest, const std::vector<char>& content) : man
         runtime_ = library.new_runtime(record_);
         read(content);
         if (!gives_labels()) kernels_ = load_module(device_, rtseg_end_kernels);
-    } catch (...) {  // what was made goes while the thread is in the GPU's context
+    } catch (...) {  // frees everything while the thread is in the GPU's context
         settings_.reset();
         engine_.reset();
         runtime_.reset();
@@ -37,7 +37,7 @@ Engine::~Engine() {
         settings_.reset();
         engine_.reset();
         runtime_.reset();
-    } catch (...) {  // the context is lost, and all in it
+    } catch (...) {  // the context and everything in it are lost
     }
 }
 

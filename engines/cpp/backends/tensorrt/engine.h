@@ -16,8 +16,8 @@ namespace rtseg_internal {
 
 class Engine {
   public:
-    // The manifest's engine, read from bytes whose digest was compared. Throws Error where TensorRT or a driver is missing,
-    // where the engine is for another release or GPU, and where TensorRT refuses it.
+    // Reads the engine from bytes whose digest was compared with the manifest. Throws Error if TensorRT or a driver is
+    // missing, if the engine is for another release or GPU, or if TensorRT refuses it.
     Engine(const Manifest& manifest, const std::vector<char>& content);
     ~Engine();
     Engine(const Engine&) = delete;
@@ -28,11 +28,11 @@ class Engine {
     const StoredTensor& input() const noexcept { return input_; }
     const StoredTensor& output() const noexcept { return output_; }
     MessageRecord& record() const noexcept { return record_; }
-    // Whether the graph takes pixels and gives labels itself, so that it needs no kernels of ours.
+    // Whether the graph itself takes pixels and returns labels, so that it needs none of our kernels.
     bool gives_labels() const noexcept { return manifest_.output.interface == Interface::kLabels; }
 
-    // Return an execution context. The calling thread is in the GPU's context; allocate is that of ContextSettings.
-    // Throws Error.
+    // Return an execution context. Must be called in the GPU's context; allocate is that of ContextSettings. Throws
+    // Error.
     template <class Allocate>
     std::unique_ptr<nvinfer1::IExecutionContext> new_context(Allocate allocate) const {
         auto context = settings_->new_context(allocate);
@@ -40,7 +40,7 @@ class Engine {
         return context;
     }
 
-    // Return a kernel of the two ends. Throws Error.
+    // Return a kernel for preprocessing or postprocessing. Throws Error.
     CUfunction kernel(const std::string& name) const;
 
   private:

@@ -10,7 +10,7 @@ namespace rtseg_internal {
 
 namespace {
 
-constexpr const char* kRebuild = "rtseg build, whose engines have one static input and one static output";
+constexpr const char* kRebuild = "use rtseg build, whose engines have one static input and one static output";
 
 Error unusable(const std::string& name, const std::string& got, const std::string& expected) {
     return Error(RTSEG_STATUS_UNSUPPORTED, "the engine's tensor " + name + " cannot be used", got, expected, kRebuild);
@@ -22,7 +22,7 @@ std::string described(const std::vector<int64_t>& shape) {
     return "(" + text + ")";
 }
 
-// The lengths are 32 bits wide before 10 and 64 from then on.
+// The dimensions have 32 bits before TensorRT 10, and 64 since.
 std::vector<int64_t> shape_of(const nvinfer1::Dims& dims) {
     return {dims.d, dims.d + std::clamp(dims.nbDims, 0, static_cast<int>(nvinfer1::Dims::MAX_DIMS))};
 }
@@ -61,7 +61,7 @@ StoredTensor tensor_of(const nvinfer1::ICudaEngine& engine, const std::string& n
     return tensor;
 }
 
-// tensor_shapes of rtseg/specs.
+// The twin of tensor_shapes in rtseg/specs.
 std::pair<std::vector<int64_t>, std::vector<int64_t>> shapes_of(const Manifest& manifest) {
     const int64_t height = manifest.image.height, width = manifest.image.width;
     const OutputContract& output = manifest.output;
@@ -72,7 +72,7 @@ std::pair<std::vector<int64_t>, std::vector<int64_t>> shapes_of(const Manifest& 
 
 void require_as_in_manifest(const StoredTensor& tensor, const char* side, const std::vector<int64_t>& shape,
                             bool is_bytes) {
-    const std::string what = std::string("the graph's ") + side + " is not what its manifest says";
+    const std::string what = std::string("the graph's ") + side + " does not match its manifest";
     if (tensor.shape != shape)
         throw Error(RTSEG_STATUS_MANIFEST, what, described(tensor.shape), described(shape), kRebuild);
     if ((tensor.type == StoredType::kUint8) != is_bytes)

@@ -47,7 +47,7 @@ uint16_t half_of_float(float value) {
     return static_cast<uint16_t>(sign | ((rest - 0x38000000u + 0xfffu + to_even) >> 13));
 }
 
-// The value at an offset, as float32. Only logits and normalised tensors come here, never bytes.
+// The value at an offset, as float32. Used for logits and normalised tensors only, never for bytes.
 float value_at(const StoredTensor& tensor, const void* stored, size_t offset) {
     if (tensor.type == StoredType::kFloat16) return float_of_half(static_cast<const uint16_t*>(stored)[offset]);
     return static_cast<const float*>(stored)[offset];

@@ -29,7 +29,7 @@ Lane::Lane(std::shared_ptr<const Engine> engine) : engine_(std::move(engine)) {
     place(result, output_.get());
     require_packed(*context_, source);
     require_packed(*context_, result);
-    // The first run is then one of numbers.
+    // So that the first run reads numbers, not uninitialised memory.
     require_cuda(cuda().cuMemsetD8Async(input_.get(), 0, source.stored_bytes(), stream_.get()), "clear the input");
     finish();
 }
@@ -72,7 +72,7 @@ Step::Step(const Lane& lane, std::function<void()> work) : lane_(lane), work_(st
     try {
         graph_ = captured(lane_.engine().device(), lane_.stream(), work_);
     } catch (const Error&) {
-        work_();  // which throws what is wrong, if it is more than that
+        work_();  // which throws if more than that is wrong
         lane_.finish();
     }
 }

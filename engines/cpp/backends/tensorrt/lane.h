@@ -1,5 +1,5 @@
-// Where an engine runs: an execution context, its stream, and the engine's input and output on the GPU. One thread at a
-// time; the engine and its weights are shared between lanes.
+// What one thread needs to run an engine: an execution context, its stream, and the engine's input and output on the
+// GPU. Lanes share the engine and its weights.
 #ifndef RTSEG_TENSORRT_LANE_H
 #define RTSEG_TENSORRT_LANE_H
 
@@ -15,7 +15,7 @@ namespace rtseg_internal {
 
 class Lane {
   public:
-    // The calling thread is in the GPU's context, as for everything here. Throws Error, for want of memory too.
+    // Like everything here, must be called in the GPU's context. Throws Error, also if memory is exhausted.
     explicit Lane(std::shared_ptr<const Engine> engine);
     ~Lane();
     Lane(const Lane&) = delete;
@@ -26,16 +26,16 @@ class Lane {
     CUdeviceptr output() const noexcept { return output_.get(); }
     CUstream stream() const noexcept { return stream_.get(); }
 
-    // Each puts something into the stream and returns at once. Throws Error.
+    // Each enqueues work in the stream and returns at once. Throws Error.
     void upload(CUdeviceptr to, const void* from, size_t bytes) const;
     void download(void* to, CUdeviceptr from, size_t bytes) const;
     void launch(CUfunction kernel, Launch& launch) const;
     void execute() const;
 
-    // Return when everything in the stream is done. Throws Error.
+    // Wait until all work in the stream is done. Throws Error.
     void finish() const;
 
-    // Why a run of the engine cannot be captured; empty where only a try tells.
+    // Why a run of the engine cannot be captured; empty if that is only known after trying.
     std::string why_not_captured() const { return rtseg_internal::why_not_captured(*context_, stream_.get()); }
 
   private:
@@ -45,14 +45,14 @@ class Lane {
     std::unique_ptr<nvinfer1::IExecutionContext> context_;
 };
 
-// The same work again and again in one lane, captured once as a CUDA graph and launched as one thing. Where TensorRT does
-// not let itself be captured, as with loops in a graph, each run makes the calls anew. It ends before its lane.
+// Repeats the same work in one lane, captured once as a CUDA graph. If TensorRT cannot be captured, as with loops in a
+// graph, each run makes the calls again. Must be destroyed before its lane.
 class Step {
   public:
-    // Do the work once, as TensorRT and CUDA's lazily loaded kernels ask for, and then capture it. Throws Error.
+    // Run the work once, which TensorRT and CUDA's lazily loaded kernels require, and then capture it. Throws Error.
     Step(const Lane& lane, std::function<void()> work);
 
-    // Do the work once, and return when it is done. Throws Error.
+    // Run the work once, and wait until it is done. Throws Error.
     void run() const;
 
     bool is_graph() const noexcept { return static_cast<bool>(graph_); }

@@ -8,9 +8,9 @@ namespace rtseg_internal {
 
 namespace {
 
-constexpr size_t kKept = 20;  // what goes wrong first stands first, so the first ones are kept
+constexpr size_t kKept = 20;  // the first errors are usually the cause, so they are kept
 
-// Deliberately never freed: TensorRT may log while the process ends.
+// Never freed on purpose: TensorRT may log while the process ends.
 std::mutex& listening() {
     static std::mutex* mutex = new std::mutex;
     return *mutex;
@@ -21,9 +21,9 @@ std::vector<MessageRecord*>& records() {
     return *known;
 }
 
-// What a line means, and what to try; $1 and $2 are the groups of the pattern. The most telling first: want of memory is
-// what many of the others come from. These are the lines of rtseg/runners/tensorrt/messages.py that loading and running
-// an engine can meet.
+// The meaning of a TensorRT message, and a hint; $1 and $2 are groups of the pattern. The most specific come first,
+// because many others follow from a lack of memory. These are the entries of rtseg/runners/tensorrt/messages.py that
+// can occur when an engine is loaded or run.
 struct Translation {
     const char *pattern, *cause, *hint;
 };
@@ -33,48 +33,52 @@ struct Translation {
 const Translation kTranslations[] = {
     {RTSEG_CUDA_FAILS "35\\b|CUDA driver version is insufficient",
      "there is no NVIDIA driver, or one too old for this TensorRT's CUDA",
-     "nvidia-smi, which shows the driver; a newer one, or a TensorRT for an older CUDA; in a container --gpus all"},
+     "run nvidia-smi, which shows the driver; install a newer one, or a TensorRT for an older CUDA; "
+     "start a container with --gpus all"},
     {RTSEG_CUDA_FAILS "100\\b|no CUDA-capable device is detected", "CUDA sees no GPU",
-     "nvidia-smi -L, which lists the GPUs; unset CUDA_VISIBLE_DEVICES; in a container --gpus all"},
+     "run nvidia-smi -L, which lists the GPUs; unset CUDA_VISIBLE_DEVICES; start a container with --gpus all"},
     {RTSEG_CUDA_FAILS "34\\b|CUDA driver is a stub library", "the CUDA toolkit's stub library hides the driver",
      "take the toolkit's stubs folder out of LD_LIBRARY_PATH"},
     {RTSEG_CUDA_FAILS "80[34]\\b", "the parts of the NVIDIA driver have different versions",
      "restart the machine, or load the kernel module of the installed driver: nvidia-smi says which is running"},
     {"OutOfMemory|out of memory|Requested amount of GPU memory|insufficient memory on requested size|" RTSEG_CUDA_FAILS
      "2\\b",
-     "not enough GPU memory", "a smaller resolution, fewer sessions, or a GPU on which nothing else runs"},
+     "not enough GPU memory", "use a smaller resolution, fewer sessions, or a GPU on which nothing else runs"},
     {RTSEG_CUDA_FAILS "\\d+", "CUDA cannot be used here", kNoGpu},
     {"Plugin not found|IPluginCreator not found|Cannot deserialize plugin",
-     "a plugin that the graph or engine needs is missing", "an export without it; rtseg's own need none"},
-    {"expecting library version (\\S+) got (\\S+?),", "the engine is of TensorRT $2, and this is $1",
-     "rtseg build, with the TensorRT that will run it"},
+     "a plugin that the graph or engine needs is missing",
+     "export the network without plugins; rtseg's own exports need none"},
+    {"expecting library version (\\S+) got (\\S+?),", "the engine was built with TensorRT $2, and this is $1",
+     "run rtseg build with the TensorRT that will run the engine"},
     {"Version tag does not match|not compatible with this version of TensorRT",
-     "the engine is of another version of TensorRT", "rtseg build, with the TensorRT that will run it"},
+     "the engine was built with another version of TensorRT",
+     "run rtseg build with the TensorRT that will run the engine"},
     {"incompatible device, expecting compute (\\S+) got compute (\\S+?),",
      "the engine is for a GPU of compute capability $2, and this one has $1",
-     "rtseg build, on the GPU that will run it"},
+     "run rtseg build on the GPU that will run the engine"},
     {"[Mm]agic tag does not match|kMAGIC_TAG|Archive signature|kENGINE_SIGNATURE",
-     "this is not an engine of TensorRT, or it is damaged", "rtseg build again"},
+     "this is not a TensorRT engine, or it is damaged", "run rtseg build again"},
 };
 
 struct Diagnostic {
     const char *name, *cause, *hint;
 };
 
-// By the number of the bit.
+// Indexed by the number of the bit.
 const Diagnostic kDiagnostics[] = {
-    {"VERSION_MISMATCH", "it is of another release", "rtseg build again, with the release that is installed here"},
+    {"VERSION_MISMATCH", "it is of another release", "run rtseg build again with the release that is installed here"},
     {"UNSUPPORTED_CC", "it is not for this GPU",
-     "rtseg build --runtime tensorrt-rtx --compute-capability of this GPU"},
-    {"OLD_CUDA_DRIVER", "the NVIDIA driver is too old", "a newer driver: nvidia-smi shows which one is installed"},
-    {"OLD_CUDA_RUNTIME", "the CUDA runtime is too old", "pip install --upgrade tensorrt-rtx"},
+     "run rtseg build --runtime tensorrt-rtx with the --compute-capability of this GPU"},
+    {"OLD_CUDA_DRIVER", "the NVIDIA driver is too old",
+     "install a newer driver: nvidia-smi shows which one is installed"},
+    {"OLD_CUDA_RUNTIME", "the CUDA runtime is too old", "run pip install --upgrade tensorrt-rtx"},
     {"INSUFFICIENT_GPU_MEMORY", "the GPU has not enough memory",
-     "a smaller resolution, or end what else is on the GPU"},
-    {"MALFORMED_ENGINE", "it is damaged, or no engine", "rtseg build again"},
+     "use a smaller resolution, or end other programs on the GPU"},
+    {"MALFORMED_ENGINE", "it is damaged, or no engine", "run rtseg build again"},
     {"CUDA_ERROR", "CUDA cannot be used", kNoGpu},
 };
 
-// A line without the source file and error number that TensorRT begins it with, and without breaks.
+// Return a line without the source file and error number at its beginning, and without line breaks.
 std::string shortened(const std::string& message) {
     static const std::regex prefix("^(?:\\d+: )?(?:\\[[^\\]]*\\.\\w+::[^\\]]*\\] ?)?(?:Error Code \\d+: )?");
     static const std::regex space("\\s+");
@@ -107,7 +111,7 @@ void MessageRecord::clear() {
 }
 
 void hear(int severity, const char* message) noexcept {
-    // TensorRT 8 tells a missing driver as a warning, though no error follows.
+    // TensorRT 8 reports a missing driver as a warning, and no error follows.
     const bool tells = severity <= 1 || strstr(message, "CUDA initialization failure with error") != nullptr;
     if (!tells) return;
     try {
@@ -118,7 +122,7 @@ void hear(int severity, const char* message) noexcept {
             if (errors.size() < kKept && std::find(errors.begin(), errors.end(), message) == errors.end())
                 errors.emplace_back(message);
         }
-    } catch (...) {  // for want of memory: it must not reach TensorRT's threads
+    } catch (...) {  // out of memory: it must not reach TensorRT's threads
     }
 }
 

@@ -1,4 +1,4 @@
-// TensorRT's own words: kept while it works, and put into the error where it refuses.
+// Records TensorRT's messages, and puts them into the error if it refuses.
 #ifndef RTSEG_TENSORRT_MESSAGES_H
 #define RTSEG_TENSORRT_MESSAGES_H
 
@@ -11,7 +11,7 @@
 
 namespace rtseg_internal {
 
-// The first errors that TensorRT told while this lived. Safe to use from several threads.
+// The first errors that TensorRT logged during this object's lifetime. Safe to use from several threads.
 class MessageRecord {
   public:
     MessageRecord();
@@ -29,19 +29,19 @@ class MessageRecord {
     std::vector<std::string> errors_;
 };
 
-// Give a line of TensorRT's to every record that lives. severity is its number: 0 internal error, 1 error, 2 warning...
+// Add a line of TensorRT's log to every living record. severity is its number: 0 internal error, 1 error, 2 warning...
 void hear(int severity, const char* message) noexcept;
 
-// Return the error to throw where the product refused: what, its words or what they mean, and what to try. `hint` is for
-// words that are not known.
+// Return the error to throw if the product refused: what, its messages or their meaning, and a hint. `hint` is used if
+// no message is known.
 Error refusal(rtseg_status status, const std::string& what, const std::vector<std::string>& errors,
               const std::string& hint);
 
-// Return the error for an engine that TensorRT for RTX says it cannot load, from the bits of its
-// EngineInvalidityDiagnostics; refusal() by its words where there are none.
+// Return the error for an engine that TensorRT for RTX cannot load, from the bits of its EngineInvalidityDiagnostics;
+// without any bit, the result of refusal().
 Error rtx_diagnosis(unsigned long long bits, const std::vector<std::string>& errors);
 
-inline constexpr const char* kNoGpu = "nvidia-smi, which shows whether driver and GPU are present";
+inline constexpr const char* kNoGpu = "run nvidia-smi, which shows whether driver and GPU are present";
 
 }  // namespace rtseg_internal
 

@@ -1,4 +1,4 @@
-// The backends "tensorrt" and "tensorrt-rtx": engines on an NVIDIA GPU. One module for each, of the same sources.
+// The backends "tensorrt" and "tensorrt-rtx": they run engines on an NVIDIA GPU. Both modules have the same sources.
 
 #include <memory>
 #include <string>
@@ -38,8 +38,8 @@ class TensorRtBackend final : public Backend {
   public:
     std::shared_ptr<BackendModel> open(const ModelSource& source) const override {
         if (source.manifest.kind != "engine")
-            throw Error(RTSEG_STATUS_UNSUPPORTED, source.path + " is no engine of " + kProduct.words,
-                        "a file of the kind " + source.manifest.kind, "an engine", "rtseg build");
+            throw Error(RTSEG_STATUS_UNSUPPORTED, source.path + " is not an engine for " + kProduct.words,
+                        "a file of the kind " + source.manifest.kind, "an engine", "run rtseg build");
         return std::make_shared<TensorRtModel>(source);
     }
 };

@@ -1,4 +1,4 @@
-// A caller's image and label map, whose rows may have gaps, and packed buffers.
+// Copies between a caller's image or label map, whose rows may have gaps, and packed buffers.
 #ifndef RTSEG_TENSORRT_PIXELS_H
 #define RTSEG_TENSORRT_PIXELS_H
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array<int, 2> kAmpere = {8, 0};  // the first that an engine built with ampere_plus runs on
 
-// The numbers that a version begins with: 8, 5, 3, 1 of "8.5.3.1".
+// Return the leading numbers of a version: 8, 5, 3, 1 of "8.5.3.1".
 std::vector<int> numbers_of(const std::string& version) {
     std::vector<int> numbers;
     const auto is_digit = [&](size_t at) {
@@ -37,10 +37,10 @@ std::string runtime_of(const Manifest& manifest) {
     return manifest.build.runtime.empty() ? kTensorRt.runtime : manifest.build.runtime;
 }
 
-// The command that makes an engine for this machine.
+// Return the command that builds an engine for this machine.
 std::string again_for(const Manifest& manifest, const Product& product) {
-    if (product.is_rtx) return "rtseg build ONNX --runtime tensorrt-rtx --precision " + manifest.precision;
-    return "rtseg build ONNX --precision " + manifest.precision + ", on this machine";
+    if (product.is_rtx) return "run rtseg build ONNX --runtime tensorrt-rtx --precision " + manifest.precision;
+    return "run rtseg build ONNX --precision " + manifest.precision + " on this machine";
 }
 
 std::string capability(int major, int minor) { return std::to_string(major) + "." + std::to_string(minor); }
@@ -68,7 +68,7 @@ void require_rtx_capability(const Manifest& manifest, const Gpu& gpu, const std:
     throw Error(RTSEG_STATUS_UNSUPPORTED, "the engine is for other GPUs", described(gpu),
                 joined(expected) + (manifest.build.portable ? " or newer" : ""),
                 again + " --compute-capability " + capability(gpu.major, gpu.minor) +
-                    ", where TensorRT for RTX has it");
+                    ", if TensorRT for RTX supports it");
 }
 
 }  // namespace
@@ -76,14 +76,14 @@ void require_rtx_capability(const Manifest& manifest, const Gpu& gpu, const std:
 void require_product(const Manifest& manifest, const Product& product) {
     const std::string built_with = runtime_of(manifest);
     if (built_with == product.runtime) return;
-    std::string words = built_with, hint = "a newer rtseg";
+    std::string words = built_with, hint = "install a newer rtseg";
     for (const Product& known : {kTensorRt, kTensorRtRtx}) {
         if (built_with != known.runtime) continue;
         words = known.words;
-        hint = std::string("the backend ") + known.runtime;
+        hint = std::string("use the backend ") + known.runtime;
     }
-    throw Error(RTSEG_STATUS_UNSUPPORTED, std::string("the engine is not one of ") + product.words, "one of " + words,
-                "", hint);
+    throw Error(RTSEG_STATUS_UNSUPPORTED, std::string("the engine was not built with ") + product.words,
+                "one built with " + words, "", hint);
 }
 
 void require_release(const Manifest& manifest, const Product& product, const std::string& release) {
@@ -96,7 +96,7 @@ void require_release(const Manifest& manifest, const Product& product, const std
                     "'" + built + "'", "", again);
     const auto count = static_cast<std::ptrdiff_t>(std::min(got.size(), here.size()));
     if (!std::equal(got.begin(), got.begin() + count, here.begin()))
-        throw Error(RTSEG_STATUS_UNSUPPORTED, std::string("the engine is of another version of ") + product.words,
+        throw Error(RTSEG_STATUS_UNSUPPORTED, std::string("the engine was built with another version of ") + product.words,
                     built + " in its manifest", release + ", which is installed here", again);
 }
 
@@ -124,8 +124,8 @@ void require_release_inside(const std::vector<char>& content, const std::string&
         told += (told.empty() ? "" : ".") + std::to_string(got.back());
     }
     if (got != here)
-        throw Error(RTSEG_STATUS_UNSUPPORTED, "the file is no engine of this release of TensorRT for RTX",
-                    (told.empty() ? "nothing" : told) + " in its bytes 24 to 26", release, "rtseg build again");
+        throw Error(RTSEG_STATUS_UNSUPPORTED, "the file was not built by this release of TensorRT for RTX",
+                    (told.empty() ? "nothing" : told) + " in its bytes 24 to 26", release, "run rtseg build again");
 }
 
 }  // namespace rtseg_internal

@@ -73,7 +73,7 @@ TensorRtSession::~TensorRtSession() {
         frames_.clear();
         staged_.reset();
         lane_.reset();
-    } catch (...) {  // the context is lost, and all in it
+    } catch (...) {  // the context and everything in it are lost
     }
 }
 

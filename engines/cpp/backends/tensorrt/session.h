@@ -1,4 +1,4 @@
-// One thread's way through an engine: staged, from buffer to buffer of the host, or whole frames on the GPU.
+// One thread's use of an engine: step by step between host buffers, or whole frames on the GPU.
 #ifndef RTSEG_TENSORRT_SESSION_H
 #define RTSEG_TENSORRT_SESSION_H
 
@@ -11,15 +11,15 @@
 
 namespace rtseg_internal {
 
-// Frames of one size and order of channels: upload, front kernel, engine, tail kernel and download as one CUDA graph.
-// The image and its labels lie in page-locked memory of the host.
+// Frames of one size and channel order. Upload, front kernel, engine, tail kernel and download form one CUDA graph. The
+// image and its labels are in page-locked host memory.
 class FrameStep {
   public:
-    // Label the image once. The calling thread is in the GPU's context. Throws Error.
+    // Label the image once. Must be called in the GPU's context. Throws Error.
     FrameStep(const Lane& lane, const rtseg_image& image);
 
     bool takes(const rtseg_image& image) const noexcept;
-    // Label an image that this step takes. Throws Error.
+    // Label an image that fits this step. Throws Error.
     void run(const rtseg_image& image, const rtseg_label_map& labels) const;
 
   private:
@@ -45,7 +45,7 @@ class TensorRtSession final : public BackendSession {
     const void* output() override;
     void infer() override;
 
-    // A graph that gives labels itself takes images of one size: for others the library resizes, on the host.
+    // A graph that returns labels takes images of one size only; for other sizes the library resizes on the host.
     bool has_frames() const noexcept override { return !engine_->gives_labels(); }
     void run_frame(const rtseg_image& image, const rtseg_label_map& labels) override;
 
@@ -53,9 +53,9 @@ class TensorRtSession final : public BackendSession {
     const std::shared_ptr<const Engine> engine_;
     std::unique_ptr<Lane> lane_;
     PinnedMemory given_, made_;               // as the engine stores them
-    std::vector<char> plain_input_, plain_output_;  // empty where that is plain
+    std::vector<char> plain_input_, plain_output_;  // empty if that is C order
     std::unique_ptr<Step> staged_;            // made by the first infer
-    std::list<FrameStep> frames_;             // the one that was used last stands first
+    std::list<FrameStep> frames_;             // the most recently used one first
 };
 
 }  // namespace rtseg_internal

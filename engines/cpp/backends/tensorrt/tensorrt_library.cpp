@@ -11,8 +11,8 @@ namespace rtseg_internal {
 
 namespace {
 
-// One for the whole process and never freed: TensorRT takes the first logger that it is given for everything, and may
-// log while the process ends.
+// One for the whole process, never freed: TensorRT uses the first logger it gets for everything, and may log while the
+// process ends.
 class Logger final : public nvinfer1::ILogger {
   public:
     void log(Severity severity, nvinfer1::AsciiChar const* message) noexcept override {
@@ -38,17 +38,17 @@ Function found(void* library, const char* name) {
 
 }  // namespace
 
-// The library stays loaded to the end of the process: its threads do not end before.
+// The library stays loaded until the process ends, because its threads run until then.
 TensorRtLibrary::TensorRtLibrary() {
     const std::string product = kProduct.words;
     void* library = dlopen(kTensorRtLibrary, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr)
         throw Error(RTSEG_STATUS_MISSING, product + " cannot be loaded", dlerror(), kTensorRtLibrary,
-                    std::string("install ") + product + ", and name its folder of libraries in LD_LIBRARY_PATH");
+                    std::string("install ") + product + ", and put its folder of libraries on LD_LIBRARY_PATH");
     create_runtime_ = found<decltype(create_runtime_)>(library, "createInferRuntime_INTERNAL");
     const auto version = found<int32_t (*)()>(library, "getInferLibVersion");
     if (create_runtime_ == nullptr || version == nullptr)
-        throw Error(RTSEG_STATUS_MISSING, std::string(kTensorRtLibrary) + " is no library of " + product,
+        throw Error(RTSEG_STATUS_MISSING, std::string(kTensorRtLibrary) + " is not a library of " + product,
                     "one without createInferRuntime_INTERNAL or getInferLibVersion", "",
                     std::string("install ") + product + " again");
     std::vector<int> numbers = release_numbers(version());
@@ -56,13 +56,13 @@ TensorRtLibrary::TensorRtLibrary() {
         throw Error(RTSEG_STATUS_MISSING, std::string("this backend is built for another ") + product, dotted(numbers),
                     std::to_string(kHeaders[0]) + "." + std::to_string(kHeaders[1]) +
                         (kProduct.is_rtx ? "" : " or a later one of " + std::to_string(kHeaders[0])),
-                    "rtseg built against the headers of the installed release");
+                    "build rtseg against the headers of the installed release");
     if (const auto build = found<int32_t (*)()>(library, "getInferLibBuildVersion")) numbers.push_back(build());
     release_ = dotted(numbers);
 }
 
 const TensorRtLibrary& TensorRtLibrary::get() {
-    static const TensorRtLibrary library;  // where it throws, the next call tries again
+    static const TensorRtLibrary library;  // if it throws, the next call tries again
     return library;
 }
 

@@ -1,7 +1,7 @@
-// What differs between TensorRT 8.5 to 11 and TensorRT for RTX 1.4 to 1.7, each difference in one function. Everything
-// else in this folder uses only what all of them have.
+// The differences between TensorRT 8.5 to 11 and TensorRT for RTX 1.4 to 1.7, each in one function. Everything else in
+// this folder uses only what all of them have.
 //
-// The headers that a module is compiled against decide which product and which major version it is for.
+// The headers that a module is compiled against decide its product and major version.
 #ifndef RTSEG_TENSORRT_VERSIONS_H
 #define RTSEG_TENSORRT_VERSIONS_H
 
@@ -44,23 +44,23 @@ inline constexpr const char* kTensorRtLibrary = "libnvinfer.so." RTSEG_TEXT(NV_T
 // The release of the headers.
 inline constexpr int kHeaders[3] = {NV_TENSORRT_MAJOR, NV_TENSORRT_MINOR, NV_TENSORRT_PATCH};
 
-// What createInferRuntime of the headers passes on.
+// The version that createInferRuntime of the headers passes on.
 inline int32_t header_version() { return static_cast<int32_t>(NV_TENSORRT_VERSION); }
 
-// Whether the library's functions lie where the headers say. TensorRT adds to the end of its interfaces as long as the
-// major version stays; TensorRT for RTX took functions out of their middle between 1.4 and 1.5.
+// Whether the library has its functions where the headers expect them. Within a major version, TensorRT only appends to
+// its interfaces; TensorRT for RTX removed functions from their middle between 1.4 and 1.5.
 inline bool is_compatible(const std::vector<int>& library) {
     if (library[0] != kHeaders[0]) return false;
     return kProduct.is_rtx ? library[1] == kHeaders[1] : library[1] >= kHeaders[1];
 }
 
-// The numbers of what getInferLibVersion of the library says: 8 counts in thousands, all others in ten thousands.
+// Return the numbers of the library's getInferLibVersion: version 8 counts in thousands, all others in ten thousands.
 inline std::vector<int> release_numbers(int32_t version) {
     const int32_t major = !RTSEG_FOR_RTX && version < 10000 ? 1000 : 10000;
     return {version / major, version % major / 100, version % 100};
 }
 
-// The memory that each execution context takes, in bytes. 10.1 brought the second function, 11 dropped the first.
+// The memory of each execution context, in bytes. 10.1 added the second function, 11 removed the first.
 inline int64_t scratch_bytes(const nvinfer1::ICudaEngine& engine) {
 #if RTSEG_FOR_RTX || NV_TENSORRT_MAJOR * 100 + NV_TENSORRT_MINOR >= 1001
     return engine.getDeviceMemorySizeV2();
@@ -69,8 +69,8 @@ inline int64_t scratch_bytes(const nvinfer1::ICudaEngine& engine) {
 #endif
 }
 
-// Why a run in the stream cannot become part of a CUDA graph; empty where it can, or where only a try tells. The C++
-// headers have the question from TensorRT for RTX 1.5 on.
+// Why a run in the stream cannot become part of a CUDA graph; empty if it can, or if that is only known after trying.
+// The C++ headers have this query from TensorRT for RTX 1.5 on.
 inline std::string why_not_captured(const nvinfer1::IExecutionContext& context, cudaStream_t stream) {
 #if RTSEG_FOR_RTX && NV_TENSORRT_MINOR >= 5
     if (!context.isStreamCapturable(stream)) return "this engine allocates memory while it runs";
@@ -80,10 +80,11 @@ inline std::string why_not_captured(const nvinfer1::IExecutionContext& context, 
     return "";
 }
 
-// What an engine's contexts are made with, for as long as one of them lives. Safe to use from several threads.
+// The settings of an engine's contexts, which must outlive them. Safe to use from several threads.
 //
-// TensorRT for RTX: CUDA graphs are ours, with our two kernels in them, so the product's own are off; a capture must not
-// meet an allocation, so each context is given its scratch memory; what the driver compiles is shared by all contexts.
+// TensorRT for RTX: we capture CUDA graphs ourselves, with our two kernels in them, so the product's own are off. A
+// capture must not contain an allocation, so each context gets its scratch memory from us. All contexts share what the
+// driver compiles.
 class ContextSettings {
   public:
     explicit ContextSettings(nvinfer1::ICudaEngine& engine) : engine_(engine) {
@@ -98,8 +99,8 @@ class ContextSettings {
 #endif
     }
 
-    // Return a context, null where the product refuses. allocate(bytes) gives the address of memory that the context uses
-    // as long as it lives, and is called where it brings none of its own.
+    // Return a context, null if the product refuses. allocate(bytes) returns the address of memory that the context
+    // uses while it lives; it is called if the context does not allocate its own.
     template <class Allocate>
     std::unique_ptr<nvinfer1::IExecutionContext> new_context(Allocate allocate) const {
         const std::lock_guard<std::mutex> one_at_a_time(making_);
@@ -124,7 +125,7 @@ class ContextSettings {
 #endif
 };
 
-// Whether the product itself says that it can load an engine, and the bits that say why not; see rtx_diagnosis.
+// Whether the product states that it can load an engine, and the bits that explain why not; see rtx_diagnosis.
 struct Validity {
     bool is_valid = true;
     uint64_t diagnostics = 0;

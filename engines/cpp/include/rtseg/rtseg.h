@@ -1,6 +1,6 @@
 /* rtseg: labels from a frame, in C.
  *
- * A model is a file of rtseg with its manifest beside it: an ONNX file, an OpenVINO model or a TensorRT engine. It is
+ * A model is an rtseg file with its manifest beside it: an ONNX file, an OpenVINO model or a TensorRT engine. It is
  * opened once, is immutable, and serves any number of threads. A session belongs to one thread: it owns the buffers and
  * threads for labelling a frame, so only the first frame of a size allocates memory.
  *

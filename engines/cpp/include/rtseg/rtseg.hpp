@@ -69,7 +69,7 @@ void require_bytes(const Mat& mat, bool fits, const char* what, const char* expe
     if (mat.data == nullptr)
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT,
                     (std::string(what) + "; got an empty cv::Mat; expected " + expected +
-                     ". Try: whether the picture was read, or the camera gave a frame").c_str());
+                     ". Try: check that the picture was read, or that the camera gave a frame").c_str());
     if (mat.depth() != 0 || !fits)  // CV_8U
         throw Error(RTSEG_STATUS_INVALID_ARGUMENT,
                     (std::string(what) + "; got a cv::Mat of depth " + std::to_string(mat.depth()) + " with " +
@@ -180,7 +180,7 @@ struct ModelOptions {
     int parallel = 1;            // how many frames, of as many sessions, it runs at once on those cores
 };
 
-// A file of rtseg, verified and loaded. Immutable: any number of threads may use it. Copies share the same model.
+// A verified and loaded rtseg file. Immutable: any number of threads may use it. Copies share the same model.
 class Model {
   public:
     explicit Model(const std::string& path, const ModelOptions& options = {}) {
