@@ -48,7 +48,7 @@ def build_plan(request: PlanRequest, progress: BuildProgress) -> Plan:
     if progress.cancelled:
         raise KeyboardInterrupt
     if serialized is None:
-        raise engine_error("TensorRT could not build the engine", record.errors, hint="other build settings")
+        raise engine_error("TensorRT could not build the engine", record.errors, hint="change the build settings")
     if request.timing_cache is not None:
         try:
             keep_timing_cache(config, request.timing_cache)
@@ -89,7 +89,7 @@ def parse(
         raise engine_error(
             "TensorRT's ONNX parser refuses the graph",
             [*record.errors, *lines],
-            hint="rtseg export again, which writes what TensorRT 8.5 parses",
+            hint="run rtseg export again, which writes what TensorRT 8.5 parses",
         )
     for index in range(network.num_inputs):
         tensor = network.get_input(index)

@@ -1,4 +1,4 @@
-"""Build an engine from an ONNX file of rtseg, with a manifest and a layer file beside it.
+"""Build an engine from an rtseg ONNX file, with a manifest and a layer file beside it.
 
 A build has two halves: prepare the graph, which needs onnx, and compile it, which does not. TensorRT's second half
 needs a GPU, so one machine can prepare graphs and another can build them.
@@ -41,7 +41,7 @@ from rtseg.observer import SILENT, Observer
 from rtseg.runners.cuda.registry import DEFAULT
 from rtseg.runners.tensorrt.module import RTX
 
-KEEP_ANYWAY = "the same with --keep-anyway"
+KEEP_ANYWAY = "run the same command with --keep-anyway"
 
 
 FORM_HINT = "rtseg export --target tensorrt writes the one for GPUs"
@@ -64,7 +64,7 @@ def build_engine(
     keep_graph: PathLike | None = None,
     rewrite: bool = True,
 ) -> BuiltEngine:
-    """Build the engine of an exported or quantised file.
+    """Build the engine of an exported or quantized file.
 
     precision is fp32, fp16 or int8, by default the file's own; lowering.lower shows how the graph is prepared for each.
     runtime is "tensorrt", for the GPU of this machine, or "tensorrt-rtx", for the compute capabilities given ("8.9",
@@ -161,7 +161,7 @@ def compile_engine(
     plan = replace(plan, notes=(*rewriting, *ready.notes, *remarks, *plan.notes))
     for note in plan.notes:
         observer.note(note)
-    rtx = compiler.platform.runtime == RTX  # the proof is the only evidence about an engine of TensorRT for RTX
+    rtx = compiler.platform.runtime == RTX  # the proof is the only evidence about a TensorRT for RTX engine
     proof = prove_precision(plan.layers, ready.precision, must_be_readable=rtx)
     _tell(proof, observer)
     if (proof.verdict.failures or (rtx and proof.verdict.undecided)) and not keep_anyway:
@@ -172,7 +172,7 @@ def compile_engine(
 def _keep_graph(ready: ReadyGraph, path: Path, source: Path, engine: Path) -> None:
     taken = (source, manifest_path(source), engine, manifest_path(engine), layers_beside(engine))
     if path.resolve() in {other.resolve() for other in taken}:
-        raise EngineError(f"the graph would overwrite {path}", hint="--keep-graph with another name")
+        raise EngineError(f"the graph would overwrite {path}", hint="choose another name with --keep-graph")
     with written_atomically(path) as part:
         part.write_bytes(ready.graph)
 
@@ -227,7 +227,7 @@ def _tell(proof: PrecisionProof, observer: Observer) -> None:
     for notice in proof.verdict.notices:
         observer.note(notice)
     if proof.verdict.undecided:
-        observer.note(f"whether this is {proof.verdict.request} is not proven: {proof.verdict.undecided}")
+        observer.note(f"the precision {proof.verdict.request} is not proven: {proof.verdict.undecided}")
 
 
 def _not_as_asked(proof: PrecisionProof, engine: Path, *, kept: bool) -> EngineError:
@@ -238,4 +238,4 @@ def _not_as_asked(proof: PrecisionProof, engine: Path, *, kept: bool) -> EngineE
 def _require_other_files(source: Path, engine: Path) -> None:
     given = {source.resolve(), manifest_path(source).resolve()}
     if given & {path.resolve() for path in (engine, manifest_path(engine), layers_beside(engine))}:
-        raise EngineError(f"the engine would overwrite {source}", hint="-o with another name")
+        raise EngineError(f"the engine would overwrite {source}", hint="choose another name with -o")

@@ -45,7 +45,7 @@ def _for_engine(card: Card, capabilities: Sequence[str], path: PathLike) -> Card
             f"{path} is not for {card.name}",
             got=f"compute capability {card.compute_capability}",
             expected=", ".join(capabilities),
-            hint="an engine that was built for it",
+            hint="pass an engine that was built for it",
         )
     return card
 

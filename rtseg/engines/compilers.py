@@ -29,7 +29,7 @@ def chosen_compiler(runtime: str | None, capabilities: Sequence[str], cuda: str,
             raise EngineError(
                 "TensorRT builds only for the GPU of this machine",
                 got=f"compute capability {', '.join(capabilities)}",
-                hint="--runtime tensorrt-rtx, or no --compute-capability",
+                hint="use --runtime tensorrt-rtx, or leave out --compute-capability",
             )
         return tensorrt_compiler(cuda)
     if runtime is None and not capabilities:

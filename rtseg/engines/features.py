@@ -97,7 +97,7 @@ def _set_hardware_compatibility(config: trt.IBuilderConfig, wanted: str) -> None
     if wanted == "none":
         return
     if not hasattr(config, "hardware_compatibility_level"):
-        raise EngineError("this TensorRT builds for one GPU only", got=trt.__version__, expected="8.6 or newer")
+        raise EngineError("this TensorRT has no hardware compatibility", got=trt.__version__, expected="8.6 or newer")
     levels = trt.HardwareCompatibilityLevel
     if wanted == "ampere_plus":
         config.hardware_compatibility_level = levels.AMPERE_PLUS
@@ -105,7 +105,9 @@ def _set_hardware_compatibility(config: trt.IBuilderConfig, wanted: str) -> None
         config.hardware_compatibility_level = levels.SAME_COMPUTE_CAPABILITY
     else:
         raise EngineError(
-            f"this TensorRT has no hardware_compatibility {wanted}", got=trt.__version__, hint="ampere_plus, or none"
+            f"this TensorRT has no hardware_compatibility {wanted}",
+            got=trt.__version__,
+            hint="use ampere_plus, or none",
         )
 
 

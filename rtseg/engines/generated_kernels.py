@@ -1,7 +1,7 @@
 """Read the operations of a compiler-generated kernel from its name.
 
 Myelin, the compiler in TensorRT and in TensorRT for RTX, names a kernel after its operations, each cut to at most four
-letters: __myl_MulAddReluMulMinMaxRounCast_myl0_7 multiplies, adds, takes the ReLU, and quantises to INT8. These letters
+letters: __myl_MulAddReluMulMinMaxRounCast_myl0_7 multiplies, adds, takes the ReLU, and quantizes to INT8. These letters
 are not a documented interface; they were collected from the logs of 1.4 to 1.7.
 """
 

@@ -6,7 +6,7 @@ ProfilingVerbosity.DETAILED. rtseg saves it, and so does `trtexec --exportLayerI
     TensorRT 8 to 10   "Bindings": ["input", "output"]            a tensor has "Format/Datatype"
     TensorRT 11        "I/O Tensors": [{"Name": "input", ...}]    a tensor has "Format" and "Datatype"
 
-A third form extends that of 11; engines.rtx_compiler writes it for engines of TensorRT for RTX. It adds the constants
+A third form extends that of 11; engines.rtx_compiler writes it for TensorRT for RTX engines. It adds the constants
 that a layer reads, the precision that the graph requests for each product, and the layers of a separate build for each
 compute capability.
 

@@ -110,9 +110,9 @@ def precision_of(layer: EngineLayer) -> str:
 
 
 def reads_quantized(layer: EngineLayer) -> bool:
-    """Return whether the graph quantises the layer's input: a Q or DQ comes before another of its operators.
+    """Return whether the graph quantizes the layer's input: a Q or DQ comes before another of its operators.
 
-    A Q after all others quantises the output, which a floating-point convolution may do too.
+    A Q after all others quantizes the output, which a floating-point convolution may do too.
     """
     quantization = [is_quantization_name(operator) for operator in layer.operators]
     return any(before and not all(quantization[index:]) for index, before in enumerate(quantization))

@@ -35,7 +35,7 @@ def read_layer_times(path: PathLike, engine: EngineLayers) -> LayerTimes:
     The file is the output of `trtexec --exportProfile` (its average times are used) or a JSON object {layer: ms}.
     Raises EngineError if it is neither, or if more than a tenth of its time is in layers that the engine lacks.
     """
-    hint = "trtexec --loadEngine=ENGINE --dumpProfile --exportProfile=PROFILE.json"
+    hint = "run trtexec --loadEngine=ENGINE --dumpProfile --exportProfile=PROFILE.json"
     times: dict[str, float] = {}
     for name, value in _entries(read_json(Path(path), hint=hint), str(path)):
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:

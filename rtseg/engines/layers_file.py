@@ -48,10 +48,12 @@ def read_layers(path: PathLike) -> EngineLayers:
     """
     source = layers_path(path)
     if source != Path(path) and not source.exists() and not Path(path).exists():
-        raise EngineError(f"cannot read {path}: no such file", hint="the path of an engine, or of its .layers.json")
-    hint = "the file that trtexec --exportLayerInfo or rtseg build saved"
+        raise EngineError(
+            f"cannot read {path}: no such file", hint="pass the path of an engine, or of its .layers.json"
+        )
+    hint = "pass the file that trtexec --exportLayerInfo or rtseg build saved"
     if source != Path(path):
-        hint = f"rtseg build, which saves it, or {SAVE.format(engine=path, layers=source)}"
+        hint = f"run rtseg build, which saves it, or {SAVE.format(engine=path, layers=source)}"
     return parse_layers(read_json(source, hint=hint), str(source))
 
 
@@ -69,7 +71,7 @@ def read_json(path: Path, *, hint: str) -> Any:
 def parse_json(text: str, source: str = INSPECTOR, *, hint: str = "") -> Any:
     """Return the content of JSON as TensorRT's tools write it. source names it in messages. Raises EngineError."""
     if re.search(r"\\u[dD][89a-fA-F]", text):
-        raise EngineError(f"{source} has half of a surrogate pair, which is not text", hint=hint)
+        raise EngineError(f"{source} holds an unpaired surrogate escape, which is not valid text", hint=hint)
     try:
         # TensorRT 8.6 puts control characters between the names in Metadata, unescaped.
         return json.loads(text, strict=False)

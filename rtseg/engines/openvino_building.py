@@ -1,6 +1,6 @@
 """Store the model that OpenVINO's runner compiles for an ONNX file, so that C++ need not correct the graph again.
 
-The runner rewrites quantised graphs, because OpenVINO would compute them wrongly (`runners/openvino_quantization.py`),
+The runner rewrites quantized graphs, because OpenVINO would compute them wrongly (`runners/openvino_quantization.py`),
 and compares them with ONNX Runtime. The stored model gets its file name only after it was read back, as every reader
 does it, and gave the same bits as the ONNX file on the inputs of that comparison.
 """
@@ -105,17 +105,17 @@ def build_openvino(
 
 def _require_precision(path: Path, manifest: Manifest, precision: str | None) -> None:
     if precision is not None and precision != manifest.precision:
-        hint = f"rtseg quantize {path} --to {precision}, and build what that writes"
+        hint = f"run rtseg quantize {path} --to {precision} first, and build its output"
         raise SpecError(
-            f"OpenVINO computes {path} in the precision that it is in",
+            f"rtseg build --runtime openvino does not change the precision of {path}",
             got=precision,
-            expected=manifest.precision,
-            hint=hint if manifest.precision == "fp32" else "the file it was made from",
+            expected=f"{manifest.precision}, the file's precision",
+            hint=hint if manifest.precision == "fp32" else "build the file that it was made from",
         )
 
 
 def _proven(graph: Artifact, stored: Artifact) -> _Proof:
-    """Run both on the inputs of the runner's comparison of quantised files with ONNX Runtime.
+    """Run both on the inputs of the runner's comparison of quantized files with ONNX Runtime.
 
     Raises RunnerError if the file itself is computed wrongly, or if the stored model's results differ in a bit.
     """
@@ -128,10 +128,10 @@ def _proven(graph: Artifact, stored: Artifact) -> _Proof:
                 got.view(np.uint8),  # compared as bytes, so that NaN equals NaN
             ):
                 raise RunnerError(
-                    f"the model that OpenVINO stored gives other results than {graph.path}",
-                    got=f"other values on a {name}",
+                    f"the results of the model that OpenVINO stored differ from those of {graph.path}",
+                    got=f"other values on the probe input {name!r}",
                     expected="the same bits",
-                    hint=f"--runner {OPENVINO} on the ONNX file",
+                    hint=f"use --runner {OPENVINO} on the ONNX file",
                 )
             names.append(name)
         quantized, notes = is_quantized(graph.path), original.runner.notes

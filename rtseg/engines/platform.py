@@ -119,7 +119,7 @@ class RtxPlatform(Platform):
                 "compute capability 7.5 needs its own engine: together with 7.5 the others lose INT8 and grow",
                 got=", ".join(map(capability_text, self.capabilities)),
                 expected="7.5 alone, or others",
-                hint="two builds, one of them with --compute-capability 7.5",
+                hint="build twice, once with --compute-capability 7.5 alone",
             )
 
     @property

@@ -40,14 +40,14 @@ class RtxBuild:
 
 
 class LayerListRecord(LogRecord):
-    """TensorRT's messages, and the layer lists among them."""
+    """The log of a build: collects TensorRT's messages, and puts each JSON list of an engine's layers into `lists`."""
 
     def __init__(self) -> None:
         super().__init__()
         self.lists: list[str] = []
 
     def add(self, severity: int, message: str) -> None:
-        """Add one message."""
+        """Append a layer list to `lists`, and record any other message with its severity."""
         if is_layer_list(message):
             self.lists.append(message)
         else:
@@ -84,18 +84,24 @@ def build_rtx(
             raise KeyboardInterrupt
         if serialized is None and settings.workspace_mib and any("OutOfMemory" in line for line in record.errors):
             raise EngineError(  # the workspace, not GPU memory: no GPU is used here
-                "no kernel fits into the workspace", got=f"{settings.workspace_mib} MiB", hint="a larger --workspace"
+                "no kernel fits into the workspace",
+                got=f"{settings.workspace_mib} MiB",
+                hint="use a larger --workspace",
             )
         if serialized is None:
             # TensorRT adds "no driver" to every refusal; it is never the cause.
             lines = [line for line in record.errors if "cudaError 35" not in line] or record.errors
-            raise engine_error("TensorRT for RTX could not build the engine", lines, hint="rtseg build --keep-graph F")
+            raise engine_error(
+                "TensorRT for RTX could not build the engine",
+                lines,
+                hint="keep the graph with rtseg build --keep-graph FILE, and report it",
+            )
         content, lists = bytes(memoryview(serialized)), list(record.lists)
     if len(lists) != 1:
         raise EngineError(
             "the builder's log cannot be read: an engine has one list of layers",
             got=f"{len(lists)} lists",
-            hint="TensorRT for RTX 1.4 to 1.7",
+            hint="install TensorRT for RTX 1.4 to 1.7",
         )
     return RtxBuild(content, inspector_json(lists[0]))
 
@@ -109,7 +115,7 @@ def left_out(settings: BuildSettings) -> list[str]:
         raise EngineError(
             "TensorRT for RTX has no hardware_compatibility",
             got=settings.hardware_compatibility,
-            hint="--compute-capability for each kind of GPU, or none for a portable engine",
+            hint="pass --compute-capability for each kind of GPU, or leave it out for a portable engine",
         )
     plain = BuildSettings()
     changed = [name for name in NO_EFFECT if getattr(settings, name) != getattr(plain, name)]
@@ -122,7 +128,7 @@ def _aim(trt: TensorRtRtx, config: trt.IBuilderConfig, capabilities: tuple[Capab
         if not config.set_compute_capability(trt.ComputeCapability(10 * major + minor), index):
             raise EngineError(
                 f"TensorRT for RTX {trt.__version__} compiles for no compute capability {major}.{minor}",
-                hint="a newer release: pip install --upgrade tensorrt-rtx",
+                hint="install a newer release: pip install --upgrade tensorrt-rtx",
             )
 
 

@@ -43,6 +43,6 @@ def _parsed(text: str, known: tuple[Capability, ...], release: str) -> Capabilit
         raise EngineError(
             f"TensorRT for RTX {release} compiles for no compute capability {text}",
             expected=f"one of {', '.join(map(capability_text, known))}",
-            hint="8.6 for Ampere's RTX cards, 8.9 for Ada, 12.0 for Blackwell; the option again for each further one",
+            hint="pass 8.6 for Ampere's RTX cards, 8.9 for Ada, 12.0 for Blackwell; repeat the option for each",
         )
     return capability

@@ -123,5 +123,5 @@ def _unreadable(what: str, got: str) -> EngineError:
         f"the builder's log cannot be read: {what}",
         got=repr(got[:120]),
         expected="the form that TensorRT for RTX 1.4 to 1.7 writes",
-        hint="one of these releases, and a report of this line",
+        hint="install one of these releases, and report this line",
     )

@@ -20,7 +20,7 @@ below this share it is no longer an INT8 engine.
 """
 
 MIN_QUANTIZED_SHARE = 0.9
-"""Minimum share in INT8 of the products that the graph quantises: TensorRT may lack an INT8 kernel for a few."""
+"""Minimum share in INT8 of the products that the graph quantizes: TensorRT may lack an INT8 kernel for a few."""
 
 
 def failures_of(audit: Audit, request: str) -> list[str]:
@@ -114,4 +114,5 @@ def _no_half(audit: Audit) -> str:
 
 
 def _failure(request: str, got: str, layers: Sequence[AuditedLayer], reason: str) -> str:
-    return f"{request} was asked for and not built; got {got} ({first_names(layers)}); likely reason: {reason}"
+    text = f"{request} was requested, but the compiler chose another precision; got {got} ({first_names(layers)})"
+    return f"{text}; likely reason: {reason}"

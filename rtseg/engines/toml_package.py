@@ -16,5 +16,7 @@ def toml_package(purpose: str) -> ModuleType:
         try:
             import tomli as tomllib
         except ModuleNotFoundError as error:
-            raise SpecError(f"before Python 3.11 {purpose} need the package tomli", hint="pip install tomli") from error
+            raise SpecError(
+                f"before Python 3.11 {purpose} need the package tomli", hint="run pip install tomli"
+            ) from error
     return tomllib

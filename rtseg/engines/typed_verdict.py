@@ -25,12 +25,12 @@ def changed_products(asked: Mapping[str, str], layers: Sequence[AuditedLayer], r
     """
     if request not in asked.values():
         kinds = " and ".join(sorted(set(asked.values())))
-        return [f"{request} was asked for, and the graph that was built has no product in it; got {kinds}"]
+        return [f"{request} was requested, but no product of the graph is in {request}; got {kinds}"]
     if narrower := [name for name, precision in asked.items() if _width(precision) < _width(request)]:
         text = f"{len(narrower)} of {len(asked)} {products(len(asked))} in {asked[narrower[0]]}"
-        return [f"{request} was asked for, and the graph that was built has {text} ({first_of(narrower)})"]
+        return [f"{request} was requested, but the graph has {text} ({first_of(narrower)})"]
     return [
-        f"{len(names)} of {len(asked)} {products(len(asked))} were asked for in {before} and built in {after} "
+        f"{len(names)} of {len(asked)} {products(len(asked))} were requested in {before} and built in {after} "
         f"({first_of(names)}); the compiler changed the precision silently"
         for (before, after), names in differences(asked, layers).items()
     ]

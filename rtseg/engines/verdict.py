@@ -2,7 +2,7 @@
 
 The request applies to the convolutions and matrix products: TensorRT may keep a softmax in FP32 or a resize in FP16.
 
-For an engine of TensorRT for RTX, rtseg records the precision that the graph requests for each product, and each is
+For a TensorRT for RTX engine, rtseg records the precision that the graph requests for each product, and each is
 checked against it: a strongly typed graph leaves the compiler no choice, so every change is a failure. The check uses
 the separate build for each compute capability. For other engines shares are judged (share_verdict).
 """
@@ -134,11 +134,12 @@ def requested_precision(path: PathLike) -> str | None:
         layers_digest = details["layers_sha256"] if details.get("runtime") == RTX else None
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise ManifestError(
-            f"{sidecar} is not the manifest of an engine ({type(error).__name__}: {error})", hint="--expect PRECISION"
+            f"{sidecar} is not the manifest of an engine ({type(error).__name__}: {error})",
+            hint="pass --expect PRECISION",
         ) from error
     if precision not in PRECISIONS:
         raise ManifestError(
-            f"{sidecar} names no precision of an engine",
+            f"{sidecar} states no precision of an engine",
             got=repr(precision),
             expected=f"one of {', '.join(PRECISIONS)}",
         )

@@ -103,6 +103,6 @@ def test_an_engine_that_cannot_be_written_leaves_nothing(
 def test_an_engine_that_was_altered_is_refused_with_the_command_that_makes_it(exported: Path, tmp_path: Path) -> None:
     built = written(exported, tmp_path / "a.engine")
     built.path.write_bytes(b"other")
-    with pytest.raises(ManifestError, match="Try: rtseg build ONNX --precision fp16"):
+    with pytest.raises(ManifestError, match="Try: run rtseg build ONNX --precision fp16"):
         read_manifest(built.path, kind="engine")
     assert manifest_path(built.path).exists()

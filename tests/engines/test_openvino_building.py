@@ -99,7 +99,7 @@ def test_a_model_without_its_constants_is_refused(export_copy: Path) -> None:
 def test_who_names_the_constants_is_told_the_name_of_the_graph(export_copy: Path) -> None:
     stored = build_openvino(export_copy)
     with pytest.raises(
-        ManifestError, match=r"has no manifest beside it.* Try: .*\.xml, whose constants are in this file"
+        ManifestError, match=r"has no manifest beside it.* Try: pass .*\.xml, whose constants are in this file"
     ):
         rtseg.load(weights_path(stored.path))
 
@@ -125,7 +125,7 @@ def test_where_the_stored_model_gives_other_results_nothing_is_written(
 
     monkeypatch.setattr(openvino_building, "store_model", store_another)
     before = files_in(tmp_path)
-    with pytest.raises(RunnerError, match=r"gives other results than .*; got other values on a .*the same bits"):
+    with pytest.raises(RunnerError, match=r"OpenVINO stored differ from .*; got other values on .*the same bits"):
         build_openvino(export_copy)
     assert files_in(tmp_path) == before
 
@@ -151,7 +151,7 @@ def test_where_the_file_itself_comes_out_wrong_nothing_is_written(
     monkeypatch.setattr("rtseg.runners.openvino.onnx_model", shifted)
     monkeypatch.setattr(openvino_building, "onnx_model", shifted)
     before = files_in(tmp_path)
-    with pytest.raises(RunnerError, match="openvino computes something else than"):
+    with pytest.raises(RunnerError, match="the results of openvino differ from those of ONNX Runtime on"):
         build_openvino(graph)
     assert [name for name in files_in(tmp_path) if "cache" not in name] == before
 
@@ -180,7 +180,9 @@ def test_a_file_that_states_its_contracts_needs_no_manifest(export_copy: Path) -
 
 def test_the_precision_is_that_of_the_file(export_copy: Path) -> None:
     build_openvino(export_copy, precision="fp32")
-    with pytest.raises(SpecError, match=r"got int8; expected fp32. Try: rtseg quantize .* --to int8"):
+    with pytest.raises(
+        SpecError, match=r"got int8; expected fp32, the file's precision. Try: run rtseg quantize .* --to int8"
+    ):
         build_openvino(export_copy, precision="int8")
 
 

@@ -38,7 +38,9 @@ def test_the_shares_are_told_in_one_line() -> None:
 def test_what_was_not_asked_for_fails_and_keeps_its_counts() -> None:
     proof = prove_precision(layers("fp16-asked-fp32-built-8.6.json"), "fp16")
     assert not proof.verdict.passed and proof.verdict.failures and not proof.verdict.undecided
-    assert proof.verdict.sentence().startswith("fp16 was asked for and not built; got all 4")
+    assert proof.verdict.sentence().startswith(
+        "fp16 was requested, but the compiler chose another precision; got all 4"
+    )
     assert proof.shares is not None
 
 

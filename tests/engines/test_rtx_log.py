@@ -149,7 +149,9 @@ def test_any_name_that_can_be_told_from_what_follows_comes_back(layer: str, part
     ],
 )
 def test_a_text_of_another_form_is_an_error_that_names_the_place(message: str) -> None:
-    with pytest.raises(EngineError, match=r"the builder's log cannot be read: .* got .*Try: one of these releases"):
+    with pytest.raises(
+        EngineError, match=r"the builder's log cannot be read: .* got .*Try: install one of these releases"
+    ):
         inspector_json(message)
 
 

@@ -29,7 +29,9 @@ def test_it_reads_toml() -> None:
 
 @pytest.mark.usefixtures("no_toml")
 def test_where_nothing_reads_toml_the_package_is_named() -> None:
-    with pytest.raises(SpecError, match=r"before Python 3\.11 tests need the package tomli\. Try: pip install tomli"):
+    with pytest.raises(
+        SpecError, match=r"before Python 3\.11 tests need the package tomli\. Try: run pip install tomli"
+    ):
         toml_package("tests")
 
 

@@ -36,37 +36,37 @@ def test_one_product_in_another_precision_is_a_failure_that_names_it() -> None:
     )
     (failure,) = verdict(built, "int8").failures
     assert failure == (
-        "1 of 9 convolutions and matrix products were asked for in int8 and built in fp16 (i); "
+        "1 of 9 convolutions and matrix products were requested in int8 and built in fp16 (i); "
         "the compiler changed the precision silently"
     )
 
 
 def test_a_product_that_no_kernel_names_is_a_failure() -> None:
     (failure,) = verdict(engine(kernel("a", "fp16"), a="fp16", b="fp16"), "fp16").failures
-    assert "asked for in fp16 and built in no kernel (b)" in failure
+    assert "requested in fp16 and built in no kernel (b)" in failure
 
 
 def test_a_product_written_out_within_another_kernel_needs_a_tensor_as_wide() -> None:
     wide = replace(kernel("a", "fp32", "kgen"), name="__myl_SlicMulAdd_myl0_1")
     narrow = replace(kernel("a", "fp16", "kgen"), name="__myl_SlicMulAdd_myl0_1")
     assert verdict(engine(wide, a="fp16"), "fp16").passed
-    assert "asked for in fp32 and built in fp16 (a)" in verdict(engine(narrow, a="fp32"), "fp32").failures[0]
+    assert "requested in fp32 and built in fp16 (a)" in verdict(engine(narrow, a="fp32"), "fp32").failures[0]
 
 
 def test_an_int8_product_is_never_one_written_out_within_another_kernel() -> None:
     other = replace(kernel("a", "fp32", "kgen"), name="__myl_MulAddMulMinMaxRounCast_myl0_1")
-    assert "asked for in int8 and built in no kernel (a)" in verdict(engine(other, a="int8"), "int8").failures[0]
+    assert "requested in int8 and built in no kernel (a)" in verdict(engine(other, a="int8"), "int8").failures[0]
 
 
 def test_a_kernel_that_only_moves_what_a_product_reads_is_no_product() -> None:
     copy = replace(kernel("a", "fp32", "kgen"), name="__myl_ReshConc_myl0_1")
-    assert "asked for in fp32 and built in no kernel (a)" in verdict(engine(copy, a="fp32"), "fp32").failures[0]
+    assert "requested in fp32 and built in no kernel (a)" in verdict(engine(copy, a="fp32"), "fp32").failures[0]
 
 
 def test_weights_that_are_narrower_than_asked_are_the_precision_of_the_product() -> None:
     built = engine(kernel("a", "fp32", weights="fp16"), kernel("b", "fp32"), a="fp32", b="fp32")
     assert (
-        "1 of 2 convolutions and matrix products were asked for in fp32 and built in fp16 (a)"
+        "1 of 2 convolutions and matrix products were requested in fp32 and built in fp16 (a)"
         in (verdict(built, "fp32").failures[0])
     )
 
@@ -78,16 +78,14 @@ def test_tf32_is_how_fp32_may_be_computed() -> None:
 
 def test_a_request_for_a_precision_that_no_product_has_fails() -> None:
     (failure,) = verdict(engine(kernel("a", "fp32"), a="fp32"), "fp16").failures
-    assert failure == "fp16 was asked for, and the graph that was built has no product in it; got fp32"
+    assert failure == "fp16 was requested, but no product of the graph is in fp16; got fp32"
 
 
 def test_a_graph_with_narrower_products_is_not_one_in_the_precision() -> None:
     built = engine(kernel("a", "int8"), kernel("b", "fp16"), kernel("c", "fp32"), a="int8", b="fp16", c="fp32")
     assert verdict(built, "int8").passed
     (failure,) = verdict(built, "fp16").failures
-    assert failure == (
-        "fp16 was asked for, and the graph that was built has 1 of 3 convolutions and matrix products in int8 (a)"
-    )
+    assert failure == ("fp16 was requested, but the graph has 1 of 3 convolutions and matrix products in int8 (a)")
     assert "2 of 3 convolutions and matrix products in int8 (a, b)" in verdict(built, "fp32").failures[0]
 
 

@@ -63,7 +63,7 @@ def _compared(model: onnx.ModelProto, sha256: str, precision: str, path: Path, w
                 {"lowered": sha256},
                 floor=FLOORS[precision],
                 may_overflow=precision != "fp32",
-                hint="another --precision or --no-rewrite, and a report of both graphs (--keep-graph)",
+                hint="use another --precision or --no-rewrite, and report both graphs (--keep-graph)",
             )
         finally:
             candidate.close()

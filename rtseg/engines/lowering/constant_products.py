@@ -90,7 +90,7 @@ class _Written:
             "compute capability 7.5 has no FP32 matrix product",
             got=f"{self.name} of {got}",
             expected="a matrix, or several, times a constant one, which becomes a convolution",
-            hint="--precision fp16, or another --compute-capability",
+            hint="use --precision fp16, or another --compute-capability",
         )
 
     def _matrix(self, tensor: str) -> Matrix | None:

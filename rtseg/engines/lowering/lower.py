@@ -1,4 +1,4 @@
-"""Lower a graph of rtseg into the graph and the builder flags for a TensorRT version, as a pure function.
+"""Lower an rtseg graph into the graph and the builder flags for a TensorRT version, as a pure function.
 
     the graph is      asked for   typed (TensorRT >= 10)          flags (TensorRT 8.5 to 9)   rtx (TensorRT for RTX)
     FP32              fp32        as it is                        as it is, no flag           as it is; 7.5: see below
@@ -54,7 +54,7 @@ class Lowered:
 
     account is a sentence about the changes. products, for the form rtx, maps each convolution and matrix product to its
     precision in the graph. source_sha256 is the digest of the source graph, sha256 of this one, both of the protobuf
-    bytes: for a file of rtseg the first is the digest in its manifest.
+    bytes: for an rtseg file the first is the digest in its manifest.
     """
 
     model: onnx.ModelProto
@@ -94,7 +94,7 @@ def lower(
             "INT8 for compute capability 7.5 is not built: TensorRT for RTX compiles it to FP16 arithmetic there",
             got="int8",
             expected="fp16 or fp32",
-            hint="--precision fp16 on the FP32 file, or another --compute-capability",
+            hint="use --precision fp16 on the FP32 file, or another --compute-capability",
         )
     _require_signed(GraphView(model))
     ready = with_float_ends(model)
@@ -137,18 +137,22 @@ def _require_match(model: onnx.ModelProto, precision: str, form: str) -> None:
             "TensorRT before 10 takes the canonical file and builder flags",
             got="a graph in FP16",
             expected="FP32 or INT8 with FP32 scales",
-            hint="the file this one was made from",
+            hint="build the file that this one was made from",
         )
     if precision == "int8" and not quantized:
         raise QuantizationError(
-            "INT8 is not in the graph", got="no Q/DQ", hint="rtseg quantize ONNX --table T --to int8"
+            "INT8 is not in the graph", got="no Q/DQ", hint="run rtseg quantize ONNX --table T --to int8"
         )
     if precision != "int8" and quantized:
         raise QuantizationError(
-            f"the graph is INT8, not {precision}", got="Q/DQ", hint="int8, or the FP32 file this one was made from"
+            f"the graph is INT8, not {precision}",
+            got="Q/DQ",
+            hint="request int8, or build the FP32 file that this one was made from",
         )
     if precision == "fp32" and half:
-        raise QuantizationError("the graph is FP16, not fp32", hint="fp16, or the FP32 file this one was made from")
+        raise QuantizationError(
+            "the graph is FP16, not fp32", hint="request fp16, or build the FP32 file that this one was made from"
+        )
 
 
 def _require_signed(view: GraphView) -> None:
@@ -162,7 +166,7 @@ def _require_signed(view: GraphView) -> None:
             "TensorRT has no unsigned INT8: the graph is placed for another runtime",
             got=f"{unsigned[0]} as uint8{f' and {len(unsigned) - 1} more' if len(unsigned) > 1 else ''}",
             expected="int8",
-            hint="rtseg quantize ONNX --table T --to int8 --target tensorrt",
+            hint="run rtseg quantize ONNX --table T --to int8 --target tensorrt",
         )
 
 
@@ -177,5 +181,5 @@ def _require_one_precision(model: onnx.ModelProto, keep: Collection[str], ranges
             "builder flags apply to the whole graph, but part of it must stay FP32",
             got=f"{name} ({why}){f' and {len(asked) - 1} more' if len(asked) > 1 else ''}",
             expected="none",
-            hint="TensorRT 10 or newer, or fp32",
+            hint="use TensorRT 10 or newer, or fp32",
         )

@@ -36,5 +36,5 @@ def form_for_release(version: str) -> str:
         raise SpecError("not a version of TensorRT", got=repr(version), expected="numbers such as 10.3.0")
     major, minor = int(numbers[1]), int(numbers[2])
     if (major, minor) < OLDEST:
-        raise SpecError("a version of TensorRT too old for rtseg", got=version, expected="8.5 or newer")
+        raise SpecError("this version of TensorRT is too old for rtseg", got=version, expected="8.5 or newer")
     return TYPED if major >= FIRST_TYPED else FLAGS

@@ -16,7 +16,7 @@ MODES = ("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric")
 
 @dataclass(frozen=True)
 class Taps:
-    """For each value along an axis: two positions, and the weight of the second; that of the first is the rest to 1."""
+    """For each value along an axis: two positions, and the weight of the second; the first has 1 minus that."""
 
     first: NDArray[np.int64]
     second: NDArray[np.int64]
