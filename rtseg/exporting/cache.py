@@ -1,6 +1,6 @@
 """Keep exports in the user's cache folder; the key is everything that an export is made from.
 
-That is the weights, the contracts, and the code: every module of rtseg that the export imports, directly or indirectly,
+That is the weights, the contracts, and the code: every rtseg module that the export imports, directly or indirectly,
 and for a user's own network the files of its classes. A change of any of them gives a new file.
 """
 
@@ -77,7 +77,7 @@ def _path(network: PreparedNetwork, resolution: Resolution, interface: str, targ
 
 @functools.cache
 def code_of(module: str) -> str:
-    """Return a digest of a module of rtseg, such as "exporting/onnx_file.py", and of all its imports."""
+    """Return a digest of an rtseg module, such as "exporting/onnx_file.py", and of all its imports."""
     return digest_of(imported_files(_PACKAGE / module, _PACKAGE))
 
 

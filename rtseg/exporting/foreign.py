@@ -46,8 +46,8 @@ def canonical_import(
 ) -> ImportedOnnx:
     """Write the canonical form of an ONNX file with its manifest, once ONNX Runtime computes the same with both.
 
-    A file that states its contracts in its metadata, such as one of rtseg without its manifest, needs no options. If it
-    is also canonical and no output is given, the file stays as it is and gets a manifest. Otherwise output is by
+    A file that states its contracts in its metadata, such as an rtseg file without its manifest, needs no options. If
+    it is also canonical and no output is given, the file stays as it is and gets a manifest. Otherwise output is by
     default NAME.canonical.onnx beside it.
 
     Raises OnnxError for a file that cannot be made canonical, SpecError for a missing contract, with the options to
@@ -58,15 +58,13 @@ def canonical_import(
     model = read_graph(origin)
     scattered = bool(external_files(origin))
     if sidecar.exists() and not scattered:
-        raise OnnxError(
-            f"{sidecar} is there already: every command takes {origin} as it is", hint="without importing it"
-        )
+        raise OnnxError(f"{origin} has a manifest already, {sidecar}", hint="use it as it is: it needs no import")
     foreign = ForeignGraph.of(model, said or ContractOptions(), str(origin))
     if output is None and not scattered and _is_canonical(model, str(origin)):
         return _with_manifest(origin)
     path = Path(output) if output is not None else origin.with_name(f"{origin.stem}.canonical.onnx")
     if {path.resolve(), manifest_path(path).resolve()} & {origin.resolve(), manifest_path(origin).resolve()}:
-        raise OnnxError(f"the result would overwrite {origin}", hint="-o with another name")
+        raise OnnxError(f"the result would overwrite {origin}", hint="choose another name with -o")
     canonical, changes = _canonical_copy(foreign, str(origin))
     account = "; ".join([*foreign.changes, *changes, "contracts written into the metadata"])
     with foreign.reference(origin) as reference, written_together(path, manifest_path(path)) as (part, sidecar):
@@ -125,7 +123,7 @@ def _require_same_decision(reference: UntouchedFile, foreign: ForeignGraph, labe
             f"{label} and rtseg make different labels from the same scores",
             got=f"{agreement:.4%} equal labels",
             expected=f"at least {MIN_LABEL_AGREEMENT:.1%}",
-            hint="--output with the output that has the scores",
+            hint="pass --output with the output that has the scores",
         )
 
 

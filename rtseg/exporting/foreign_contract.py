@@ -52,7 +52,10 @@ def contract_of_ends(ends: ForeignEnds, said: ContractOptions, label: str) -> tu
     told_apart = channels if ends.scores.threshold is None else 2
     if told_apart != len(said.classes):
         raise SpecError(
-            f"{label} has another number of classes", got=len(said.classes), expected=told_apart, hint="--classes"
+            f"{label} has another number of classes",
+            got=len(said.classes),
+            expected=told_apart,
+            hint=f"pass --classes NAME|{told_apart}",
         )
     ends.resolution.require_multiple_of(stride, label)
     output = OutputSpec(said.classes, interface, stride, bool(said.align_corners), threshold=ends.scores.threshold)
@@ -67,7 +70,7 @@ def contract_of_labels(model: onnx.ModelProto, said: ContractOptions, label: str
     (taken, source), (given, result) = graph_ends(model, label)
     if not (taken == given == TensorProto.UINT8 and len(source) == 4 and source[3] == 3 and len(result) == 3):
         raise OnnxError(
-            f"{label} has no interface of rtseg",
+            f"{label} has none of rtseg's interfaces",
             got=f"{_words(taken, source)} to {_words(given, result)}",
             expected=INTERFACES,
         )
@@ -93,7 +96,9 @@ def _require_said(said: ContractOptions, interface: str, label: str) -> None:
     if said.align_corners is None and interface == "logits":
         missing.append("--align-corners or --no-align-corners")
     if missing:
-        raise SpecError(f"the metadata of {label} states no contract of rtseg", hint=", ".join(missing))
+        raise SpecError(
+            f"the metadata of {label} does not describe its input and output", hint=f"pass {', '.join(missing)}"
+        )
 
 
 def _words(element: int, shape: tuple[int, ...]) -> str:

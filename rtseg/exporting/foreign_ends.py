@@ -85,7 +85,11 @@ def foreign_ends(
     if scores.shape[1] == 1:
         scores = replace(scores, threshold=scores.threshold if threshold is None else threshold)
     elif threshold is not None:
-        raise OnnxError(f"{label} has a channel for each class", got=f"--threshold {threshold:g}", hint="without it")
+        raise OnnxError(
+            f"{label} has a channel for each class, so it takes no threshold",
+            got=f"--threshold {threshold:g}",
+            hint="leave out --threshold",
+        )
     return ForeignEnds(source.name, int(source.type.tensor_type.elem_type), last, resolution, chosen, scores)
 
 

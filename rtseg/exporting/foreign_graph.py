@@ -26,7 +26,7 @@ from rtseg.specs import ImageSpec, OutputSpec
 
 @dataclass(frozen=True)
 class ForeignGraph:
-    """A file's graph as read, and settled: at one size, with the ends and the contracts of rtseg.
+    """A file's graph as read, and settled: at one size, with the ends and rtseg's contracts.
 
     changes has one phrase for each change that this took. ends is None if the file had rtseg's ends. folded is the
     graph at one size before its ends were changed; it contains tensors that were inside a branch of the file.
@@ -50,7 +50,9 @@ class ForeignGraph:
         stated = stated_contract(model, label)
         if stated is not None:
             if said != ContractOptions():
-                raise SpecError(f"{label} states its contracts in its metadata", hint="the same without options")
+                raise SpecError(
+                    f"the metadata of {label} already describes its input and output", hint="leave out the options"
+                )
             return cls(model, plain, *stated)
         known_opset(plain, label)
         batch = _batch(plain, label)
@@ -66,7 +68,7 @@ class ForeignGraph:
                 raise
             raise OnnxError(
                 f"{label} uses its batch of {batch} in computed sizes: {error}",
-                hint="an export with a batch of 1",
+                hint="export it with a batch of 1",
             ) from error
         if ends.scores.shape[1] == 1 and ends.scores.threshold is None:
             measured = _measured_threshold(_untouched(model, folded, ends, label), label)
@@ -109,7 +111,7 @@ def _require_same_outputs(model: onnx.ModelProto, folded: onnx.ModelProto, ends:
         for each in (model, folded)
     )
     if not np.allclose(first, second, rtol=1e-4, atol=1e-4, equal_nan=True):
-        raise OnnxError(f"{label} gives other results once its sizes are constants")
+        raise OnnxError(f"{label} gives other results once its sizes are fixed")
 
 
 def _batch(model: onnx.ModelProto, label: str) -> int:

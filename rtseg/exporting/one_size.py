@@ -46,14 +46,14 @@ def settle_at(model: onnx.ModelProto, resolution: Resolution | None, label: str)
                 f"the input {source.name} of {label} has a dynamic shape",
                 got=stated,
                 expected="sizes in numbers",
-                hint="--resolution HxW, such as 512x1024",
+                hint="pass --resolution HxW, such as 512x1024",
             )
         if own and size is not None and own != size:
             raise OnnxError(
-                f"{label} is made for one {name}",
+                f"{label} accepts only one {name}",
                 got=size,
                 expected=own,
-                hint="without --resolution, or its own size",
+                hint="leave out --resolution, or pass that size",
             )
         if not own:
             changes.append(f"{name} {_side(sides[place])} became {size}")

@@ -126,7 +126,7 @@ def _require_stride(network: PreparedNetwork, resolution: Resolution, result: Te
             f"{network.name} gives logits at {resolution} whose size does not fit its stride {stride}",
             got=result.shape,
             expected=expected,
-            hint="a network whose output follows its input, or the interface scores",
+            hint="use a network whose output size follows its input size, or the interface scores",
         )
 
 

@@ -30,7 +30,7 @@ def require_evaluation(model: onnx.ModelProto, label: str) -> None:
             raise OnnxError(
                 f"{label} draws at random: {node_name(node)} is a {node.op_type}",
                 expected="the same result each time",
-                hint="an export without it",
+                hint="export the network without it",
             )
         else:
             continue
@@ -38,5 +38,5 @@ def require_evaluation(model: onnx.ModelProto, label: str) -> None:
             raise OnnxError(
                 f"{label} was exported in training mode: {node_name(node)} is a {node.op_type} that trains",
                 expected="the network in evaluation",
-                hint="network.eval() before torch.onnx.export, without training=TrainingMode.TRAINING",
+                hint="call network.eval() before torch.onnx.export, and leave out training=TrainingMode.TRAINING",
             )

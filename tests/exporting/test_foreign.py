@@ -129,16 +129,16 @@ def test_a_file_that_lost_its_manifest_gets_it_back_and_stays_as_it_is(export_co
 
 def test_a_manifest_that_is_there_is_not_written_over(export_copy: Path) -> None:
     before = manifest_path(export_copy).read_bytes()
-    with pytest.raises(OnnxError, match=r"copy\.onnx\.json is there already"):
+    with pytest.raises(OnnxError, match=r"has a manifest already, .*copy\.onnx\.json"):
         canonical_import(export_copy)
-    with pytest.raises(OnnxError, match=r"takes .*copy\.onnx as it is"):
+    with pytest.raises(OnnxError, match=r"copy\.onnx has a manifest already"):
         canonical_import(export_copy, export_copy.with_name("another.onnx"))
     assert manifest_path(export_copy).read_bytes() == before
 
 
 def test_a_file_that_states_its_contracts_is_not_told_others(export_copy: Path) -> None:
     manifest_path(export_copy).unlink()
-    with pytest.raises(SpecError, match="states its contracts in its metadata"):
+    with pytest.raises(SpecError, match="already describes its input and output"):
         canonical_import(export_copy, said=SAID)
 
 
@@ -146,14 +146,14 @@ def test_a_file_that_states_its_contracts_is_not_told_others(export_copy: Path) 
     ("said", "missing"),
     [
         (ContractOptions(), "--classes NAME|N, --normalization imagenet|unit (or --mean, --std and --scale), --align"),
-        (ContractOptions(SAID.classes), "Try: --normalization"),
-        (ContractOptions(SAID.classes, SAID.normalization), "Try: --align-corners or --no-align-corners"),
+        (ContractOptions(SAID.classes), "Try: pass --normalization"),
+        (ContractOptions(SAID.classes, SAID.normalization), "Try: pass --align-corners or --no-align-corners"),
     ],
 )
 def test_what_nobody_said_is_asked_for_by_the_options_name(
     foreign_file: Path, said: ContractOptions, missing: str
 ) -> None:
-    with pytest.raises(SpecError, match="states no contract of rtseg") as refused:
+    with pytest.raises(SpecError, match="does not describe its input and output") as refused:
         canonical_import(foreign_file, said=said)
     assert missing in str(refused.value)
 
@@ -163,12 +163,12 @@ def test_what_nobody_said_is_asked_for_by_the_options_name(
     [
         (
             {"source": ("n", 3, "height", "width")},
-            "got nx3xheightxwidth; expected sizes in numbers. Try: --res",
+            "got nx3xheightxwidth; expected sizes in numbers. Try: pass --res",
         ),
         ({"opset": 9}, "has an opset that is too old; got 9; expected 11 or newer"),
         ({"opset": 99}, "has an opset that is too new; got 99; expected at most"),
         ({"domain": "com.acme"}, r"operators that are not ONNX's own; got com.acme.Conv"),
-        ({"stride": 3, "source": (1, 3, 33, 48)}, "gives another shape than logits; got y .1, 7, 11, 16."),
+        ({"stride": 3, "source": (1, 3, 33, 48)}, "has the shape of logits; got y .1, 7, 11, 16."),
     ],
 )
 def test_a_graph_that_cannot_be_taken_is_refused_and_nothing_is_written(

@@ -63,10 +63,14 @@ def test_what_the_file_states_of_its_output_does_not_count(stated: tuple[object,
 @pytest.mark.parametrize(
     ("sides", "resolution", "words"),
     [
-        ((1, 3, "h", "w"), None, "has a dynamic shape; got 1x3xhxw; expected sizes in numbers. Try: --resolution"),
+        (
+            (1, 3, "h", "w"),
+            None,
+            "has a dynamic shape; got 1x3xhxw; expected sizes in numbers. Try: pass --resolution",
+        ),
         ((1, 3, 32, "w"), None, "got 1x3x32xw"),
-        ((1, 3, 32, 48), Resolution(64, 48), "is made for one height; got 64; expected 32"),
-        ((1, 3, 32, "w"), Resolution(64, 48), "is made for one height"),
+        ((1, 3, 32, 48), Resolution(64, 48), "accepts only one height; got 64; expected 32"),
+        ((1, 3, 32, "w"), Resolution(64, 48), "accepts only one height"),
         ((3, 32, 48), None, "is not a picture; got 3x32x48; expected 1x3xHxW"),
     ],
 )

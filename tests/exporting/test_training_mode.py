@@ -31,7 +31,7 @@ TRAINING = {"training": torch.onnx.TrainingMode.TRAINING, "do_constant_folding":
 @pytest.mark.parametrize("layer", [nn.BatchNorm2d(4), nn.Dropout(0.5)], ids=["BatchNormalization", "Dropout"])
 def test_a_layer_that_trains_is_refused_by_name(layer: nn.Module, opset: int) -> None:
     model = exported(nn.Sequential(nn.Conv2d(3, 4, 1), layer).train(), opset_version=opset, **TRAINING)
-    with pytest.raises(OnnxError, match=r"was exported in training mode: .* that trains.*Try: network\.eval"):
+    with pytest.raises(OnnxError, match=r"was exported in training mode: .* that trains.*Try: call network\.eval"):
         require_evaluation(model, "the file")
 
 

@@ -8,7 +8,10 @@ from rtseg.exporting.opset_lowering.site import Site
 
 
 def lower_gelu(site: Site) -> None:
-    """Write x * Phi(x), with Phi from Erf or, if the operator says so, from Tanh."""
+    """Rewrite Gelu as x * Phi(x). Phi is computed with Erf, or with Tanh for approximate="tanh".
+
+    Raises OnnxError for another approximation.
+    """
     source, kind = site.name(0), site.attribute("approximate", "none")
     if kind == "none":
         inner = site.add("Erf", site.add("Mul", source, site.number(math.sqrt(0.5))))
@@ -23,18 +26,18 @@ def lower_gelu(site: Site) -> None:
 
 
 def lower_mish(site: Site) -> None:
-    """Write x * tanh(softplus(x))."""
+    """Rewrite Mish as x * tanh(softplus(x))."""
     source = site.name(0)
     site.give("Mul", source, site.add("Tanh", site.add("Softplus", source)))
 
 
 def lower_swish(site: Site) -> None:
-    """Write x * sigmoid(alpha x)."""
+    """Rewrite Swish as x * sigmoid(alpha x)."""
     site.give("Mul", site.name(0), _gate(site))
 
 
 def lower_swiglu(site: Site) -> None:
-    """Write x * sigmoid(alpha x), and that times the second input."""
+    """Rewrite SwiGLU as x * sigmoid(alpha x), times the second input."""
     site.give("Mul", site.add("Mul", site.name(0), _gate(site)), site.name(1))
 
 
@@ -45,7 +48,10 @@ def _gate(site: Site) -> str:
 
 
 def lower_softmax(site: Site) -> None:
-    """Before opset 13 Softmax, LogSoftmax and Hardmax treated all axes from `axis`, by default 1, as a single one."""
+    """Rewrite Softmax, LogSoftmax or Hardmax of opset 12 or older.
+
+    There they treat all axes from `axis`, by default 1, as a single one.
+    """
     if site.attribute("axis", 1) == -1:
         site.keep()
         return

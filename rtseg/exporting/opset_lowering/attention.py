@@ -13,7 +13,10 @@ from rtseg.exporting.opset_lowering.site import Site
 
 
 def lower_attention(site: Site) -> None:
-    """Write attention over the whole sequence. Attention with a cache of keys is refused."""
+    """Rewrite Attention over a whole sequence as matrix products and a Softmax.
+
+    Raises OnnxError for Attention with a cache of keys, and for a mask that hides every key from some query.
+    """
     _require_no_cache(site)
     query, key, value = (_by_heads(site, position, name) for position, name in enumerate(("q", "kv", "kv")))
     heads, length, size = query.shape[1:]
@@ -111,7 +114,7 @@ def _bias(site: Site, length: int, kept: int) -> tuple[str, bool]:
     if added is None:
         return "", False
     if np.isneginf(added).all(axis=-1).any():
-        raise site.refused("a mask under which a query sees nothing")
+        raise site.refused("an attention mask that hides every key from some query")
     return site.like(added), False
 
 

@@ -11,7 +11,7 @@ from rtseg.exporting.opset_lowering.site import Site
 
 
 def lower_deform_conv(site: Site) -> None:
-    """Write the values at the taps as channels, each times its mask if any, and their weighted sum.
+    """Rewrite DeformConv: the values at its taps, times the mask if there is one, become channels of a 1x1 convolution.
 
     GridSample counts from -1 to 1: the pixel x of a width W is (2 x + 1) / W - 1, so an offset is 2 / W of its pixels.
     """

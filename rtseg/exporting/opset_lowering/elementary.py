@@ -12,22 +12,25 @@ OF_SMALL_FLOATS = ("saturate", "round_mode")
 
 
 def lower_cast(site: Site) -> None:
-    """Write the cast without attributes for types that opset 17 lacks."""
+    """Rewrite Cast without the attributes that only matter for types that opset 17 lacks."""
     site.keep(without=OF_SMALL_FLOATS)
 
 
 def lower_cast_like(site: Site) -> None:
-    """Write a Cast to the type of the second input."""
+    """Rewrite CastLike as a Cast to the type of the second input."""
     site.give("Cast", site.name(0), to=site.element(1))
 
 
 def lower_range(site: Site) -> None:
-    """Write Range without the accumulator type for float16: opset 17 has no range of float16."""
+    """Rewrite Range without its accumulator type for float16: opset 17 has no Range of float16."""
     site.keep(without=("stash_type",))
 
 
 def lower_mod(site: Site) -> None:
-    """Write Mod unchanged, except for floats with the divisor's sign: opset 17 gives them the dividend's sign."""
+    """Rewrite Mod of floats whose result has the sign of the divisor; keep every other Mod.
+
+    At opset 17, Mod of floats has the sign of the dividend.
+    """
     if site.element() not in FLOATS or site.attribute("fmod", 0):
         site.keep()
         return
@@ -37,14 +40,14 @@ def lower_mod(site: Site) -> None:
 
 
 def lower_scatter(site: Site) -> None:
-    """Write the operator unchanged: opset 17 can add and multiply, but has no maximum or minimum."""
+    """Keep a scattering operator. Raises OnnxError for the reductions max and min, which opset 17 lacks."""
     if site.attribute("reduction", "none") in ("max", "min"):
         raise site.refused(f"reduction {site.attribute('reduction', 'none')!r}")
     site.keep()
 
 
 def lower_dft(site: Site) -> None:
-    """Write the axis as an attribute, counted from the front."""
+    """Rewrite DFT with its axis as an attribute, counted from the front."""
     rank = len(site.shape())
     axis = site.axis(site.integers(2)[0] if site.has(2) else -2, rank)
     site.keep(*([site.name(0), site.name(1)] if site.has(1) else [site.name(0)]), axis=axis)

@@ -11,7 +11,10 @@ from rtseg.exporting.opset_lowering.site import FLOAT, Site
 
 
 def lower_group_normalization(site: Site) -> None:
-    """Write InstanceNormalization of the groups, then scale and bias: per group before opset 21, per channel since."""
+    """Rewrite GroupNormalization as InstanceNormalization of the groups, then scale and bias.
+
+    Scale and bias have a value per group before opset 21, per channel since.
+    """
     shape, groups = site.shape(), int(site.attribute("num_groups", 0))
     if len(shape) < 2 or groups < 1 or shape[1] % groups:
         raise site.refused(f"{groups} groups of {shape[1] if len(shape) > 1 else 'no'} channels")
@@ -45,7 +48,7 @@ def _by_channel(site: Site, position: int, groups: int, channels: int, rank: int
 
 
 def lower_rms_normalization(site: Site) -> None:
-    """Write x / sqrt(mean(x x) + epsilon) over the last axes, then the scale."""
+    """Rewrite RMSNormalization as x / sqrt(mean(x x) + epsilon) over the last axes, then the scale."""
     shape, element, other = site.shape(), site.element(), site.element(1)
     stash = site.attribute("stash_type", FLOAT)
     first = site.axis(site.attribute("axis", -1), len(shape))
@@ -57,7 +60,7 @@ def lower_rms_normalization(site: Site) -> None:
 
 
 def lower_batch_normalization(site: Site) -> None:
-    """Before opset 14 more than one output meant training, which has no form in a graph for inference."""
+    """Rewrite BatchNormalization of opset 13 or older. Raises OnnxError for several outputs: they mean training."""
     if any(site.gives(position) for position in range(1, 5)):
         raise site.refused("statistics of the batch as outputs, which is training")
     del site.node.output[1:]

@@ -6,10 +6,10 @@ from rtseg.exporting.opset_lowering.site import Site
 
 
 def lower_dropout(site: Site) -> None:
-    """Before opset 12 the ratio was an attribute; it has no effect at inference."""
+    """Rewrite Dropout of opset 11 without its ratio, which was an attribute and has no effect at inference."""
     site.keep(without=("ratio",))
 
 
 def lower_roi_align(site: Site) -> None:
-    """Before opset 16 pixels were not centred; the default changed then."""
+    """Rewrite RoiAlign of opset 15 or older: its rule for coordinates, output_half_pixel, becomes an attribute."""
     site.keep(coordinate_transformation_mode="output_half_pixel")

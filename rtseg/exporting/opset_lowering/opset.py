@@ -56,10 +56,10 @@ def known_opset(model: onnx.ModelProto, label: str) -> int:
     """Return the model's opset. Raises OnnxError if it cannot become canonical, and for foreign operators."""
     foreign = sorted({f"{node.domain}.{node.op_type}" for node in model.graph.node if node.domain not in OWN_DOMAINS})
     if foreign:
-        quantised = any("QLinear" in name for name in foreign)
+        quantized = any("QLinear" in name for name in foreign)
         hint = (
-            "quant_format=QuantFormat.QDQ where it was quantised, or the float file and rtseg quantize"
-            if quantised
+            "quantize it with quant_format=QuantFormat.QDQ, or import the float file and run rtseg quantize"
+            if quantized
             else ""
         )
         what = f"{label} has operators that are not ONNX's own"

@@ -12,7 +12,10 @@ TO_THE_END = 2**31 - 1
 
 
 def lower_split(site: Site) -> None:
-    """Write the sizes of the parts: since opset 18 their number may replace them, and the last part is smaller."""
+    """Rewrite a Split that states the number of its parts, as opset 18 allows, with the sizes of the parts.
+
+    The last part may be smaller.
+    """
     if site.has(1):
         site.keep(without=("num_outputs",))
         return
@@ -28,7 +31,7 @@ def lower_split(site: Site) -> None:
 
 
 def lower_split_attribute(site: Site) -> None:
-    """Before opset 13 the sizes of the parts were an attribute."""
+    """Rewrite Split of opset 12 or older with the sizes of its parts as an input instead of an attribute."""
     sizes = site.attribute("split", None)
     if sizes is None:
         site.keep()
@@ -37,7 +40,7 @@ def lower_split_attribute(site: Site) -> None:
 
 
 def lower_pad(site: Site) -> None:
-    """Write pads of all axes, and the mode wrap as a Gather."""
+    """Rewrite a Pad of some axes as one of all axes, and a Pad of the mode wrap as a Gather."""
     rank, mode = len(site.shape()), site.attribute("mode", "constant")
     inputs = [site.name(0), site.name(1)]
     if site.has(3) or mode == "wrap":
@@ -68,7 +71,7 @@ def _wrap(site: Site, axes: list[int], pads: list[int]) -> None:
 
 
 def lower_center_crop_pad(site: Site) -> None:
-    """Write the crop around the centre as a Slice, and missing rows and columns as a Pad of zeros."""
+    """Rewrite CenterCropPad: a Slice crops around the centre, and a Pad of zeros adds missing rows and columns."""
     shape, result = site.shape(), site.integers(1)
     axes = [site.axis(axis, len(shape)) for axis in site.attribute("axes", list(range(len(shape))))]
     pads, starts, ends = [0] * (2 * len(shape)), [0] * len(axes), [0] * len(axes)
@@ -86,7 +89,7 @@ def lower_center_crop_pad(site: Site) -> None:
 
 
 def lower_col2im(site: Site) -> None:
-    """Write a transposed convolution that puts each value in its place and adds overlapping ones."""
+    """Rewrite Col2Im as a transposed convolution that puts each value in its place and adds overlapping ones."""
     (batch, columns, positions), size, block = site.shape(), site.integers(1), site.integers(2)
     rank = len(block)
     ones = [1] * rank

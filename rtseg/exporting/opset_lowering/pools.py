@@ -67,7 +67,7 @@ def windows_of(site: Site) -> Windows:
 
 
 def lower_max_pool(site: Site) -> None:
-    """Write explicit pads for a size that is rounded up; a pad is never the maximum."""
+    """Rewrite a MaxPool whose size is rounded up with explicit pads; a pad is never the maximum."""
     if _is_plain(site):
         site.keep()
         return
@@ -89,7 +89,7 @@ def _is_plain(site: Site) -> bool:
 
 
 def lower_average_pool(site: Site) -> None:
-    """Write an average of opset 17; for dilated windows, their sum as a convolution, and a division."""
+    """Rewrite AveragePool at opset 17. Dilated windows become a convolution, which sums them, and a division."""
     dilated = any(step != 1 for step in site.attribute("dilations", []))
     if _is_plain(site) and not dilated:
         site.keep(without=("dilations",))
@@ -137,7 +137,7 @@ def _lengths(windows: Windows, counts: bool) -> NDArray[np.int64]:
 
 
 def lower_lp_pool(site: Site) -> None:
-    """Write LpPool at opset 17, which has no dilations and rounds sizes down. Dilations are refused."""
+    """Rewrite LpPool at opset 17, which rounds sizes down. Raises OnnxError for dilations, which it lacks."""
     if any(step != 1 for step in site.attribute("dilations", [])):
         raise site.refused("dilations")
     if _is_plain(site):

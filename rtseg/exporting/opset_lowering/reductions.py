@@ -16,7 +16,7 @@ ELEMENTWISE = {
 
 
 def lower_reduction(site: Site) -> None:
-    """Write the axes as an attribute; for no axes at all, write the reduction's effect on each value."""
+    """Rewrite a reduction with its axes as an attribute; without any axes, write its effect on each value."""
     axes = site.integers(1) if site.has(1) else []
     if not axes and site.attribute("noop_with_empty_axes", 0):
         operator = ELEMENTWISE.get(site.node.op_type, "Identity")
@@ -33,7 +33,7 @@ def lower_reduction(site: Site) -> None:
 
 
 def lower_axes_attribute(site: Site) -> None:
-    """Before opset 13 ReduceSum, Squeeze and Unsqueeze had their axes as an attribute; since then as an input."""
+    """Rewrite ReduceSum, Squeeze or Unsqueeze of opset 12 or older with axes as an input instead of an attribute."""
     axes = site.attribute("axes", None)
     if axes is None:
         site.keep()

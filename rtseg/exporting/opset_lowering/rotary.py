@@ -8,7 +8,7 @@ from rtseg.exporting.opset_lowering.site import Site
 
 
 def lower_rotary_embedding(site: Site) -> None:
-    """Write both rotated values of each pair, in their original places."""
+    """Rewrite RotaryEmbedding: compute both rotated values of each pair, in their original places."""
     shape = site.shape()
     heads_first = len(shape) == 4
     heads = shape[1] if heads_first else int(site.attribute("num_heads", 0))

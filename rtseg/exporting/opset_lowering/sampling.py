@@ -19,7 +19,12 @@ POLICIES = {"not_larger": min, "not_smaller": max}
 
 
 def lower_resize(site: Site) -> None:
-    """Write scales or sizes of all axes; other features of newer versions have no form."""
+    """Rewrite a Resize of opset 18 or newer as one of opset 17.
+
+    The attributes axes and keep_aspect_ratio_policy become scales or sizes for all axes; half_pixel_symmetric becomes
+    half_pixel, which is the same for whole sizes. Raises OnnxError for an antialias filter that has an effect, for
+    half_pixel_symmetric with other sizes, and for a policy whose sizes no single scale gives.
+    """
     policy, antialias = site.attribute("keep_aspect_ratio_policy", "stretch"), site.attribute("antialias", 0)
     symmetric = site.attribute("coordinate_transformation_mode", "half_pixel") == "half_pixel_symmetric"
     kept = policy != "stretch" and site.has(3)
@@ -83,7 +88,7 @@ def _region_of_all(site: Site, axes: list[int], rank: int) -> NDArray[np.generic
 
 
 def lower_grid_sample(site: Site) -> None:
-    """Write the mode with its older name. Before opset 20 maps had two dimensions only."""
+    """Rewrite GridSample with the older name of its mode. Raises OnnxError unless the map has two dimensions."""
     rank = len(site.shape())
     if rank != 4:
         raise site.refused(f"a map of {rank - 2} dimensions")
@@ -92,7 +97,7 @@ def lower_grid_sample(site: Site) -> None:
 
 
 def lower_affine_grid(site: Site) -> None:
-    """Write the product of constant coordinates with the matrices."""
+    """Rewrite AffineGrid as the product of constant coordinates with the matrices."""
     _, _, *sides = site.integers(1)
     aligned, matrices = site.attribute("align_corners", 0), site.shape()[0]
     if aligned and 1 in sides:

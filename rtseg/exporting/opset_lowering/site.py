@@ -15,7 +15,7 @@ from rtseg.graphs.canonical import OPSET
 from rtseg.graphs.names import fresh_name
 from rtseg.graphs.view import attribute, node_name
 
-HINT = f"torch.onnx.export(..., dynamo=False, opset_version={OPSET})"
+HINT = f"export it with torch.onnx.export(..., dynamo=False, opset_version={OPSET})"
 """The exporter that writes operators of opset 17 itself."""
 
 FLOAT = int(TensorProto.FLOAT)
@@ -100,18 +100,18 @@ class Site:
     # What takes its place
 
     def value(self, array: Any, dtype: Any = None) -> str:
-        """Return the name of a new constant of that value."""
+        """Add a constant of that value and return its name."""
         name = self._fresh("constant")
         self.constants.append(numpy_helper.from_array(np.asarray(array, dtype), name))
         return name
 
     def like(self, array: Any, element: int | None = None) -> str:
-        """Return the name of a new constant of an element type, by default the first input's."""
+        """Add a constant and return its name. Its element type is by default that of the first input."""
         dtype = helper.tensor_dtype_to_np_dtype(self.element() if element is None else element)
         return self.value(np.asarray(array).astype(dtype))
 
     def number(self, value: float, element: int | None = None) -> str:
-        """Return the name of a new scalar of an element type, by default the first input's."""
+        """Add a scalar constant and return its name. Its element type is by default that of the first input."""
         return self.like(value, element)
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:

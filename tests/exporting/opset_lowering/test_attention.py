@@ -45,7 +45,7 @@ def test_a_mask_is_added_or_hides(constant: bool, kind: str, causal: int) -> Non
 def test_a_query_that_may_see_nothing_is_refused_where_that_is_known() -> None:
     mask = np.ones((LENGTH, KEPT), bool)
     mask[2] = False
-    assert "got a mask under which a query sees nothing" in told(attending([mask]), 23)
+    assert "got an attention mask that hides every key from some query" in told(attending([mask]), 23)
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def test_an_operator_without_a_form_is_named_with_the_export_that_avoids_it() ->
     made = case("ScatterND", X, [np.array([[0]])], X, reduction="max")
     assert told(made, 18) == (
         "mine.onnx has an operator that opset 17 cannot express: ScatterND (node) of opset 18; got reduction 'max'. "
-        "Try: torch.onnx.export(..., dynamo=False, opset_version=17)"
+        "Try: export it with torch.onnx.export(..., dynamo=False, opset_version=17)"
     )
 
 
@@ -209,7 +209,7 @@ def test_an_operator_without_a_form_is_named_with_the_export_that_avoids_it() ->
     ids=lambda value: value.node.op_type if isinstance(value, Case) else None,
 )
 def test_what_opset_17_lacks_is_told(made: Case, opset: int, why: str) -> None:
-    assert f"got {why}. Try: torch.onnx.export(..., dynamo=False" in told(made, opset)
+    assert f"got {why}. Try: export it with torch.onnx.export(..., dynamo=False" in told(made, opset)
 
 
 @pytest.mark.parametrize(

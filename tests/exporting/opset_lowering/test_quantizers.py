@@ -27,7 +27,7 @@ def test_bytes_are_bytes_where_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("made", "opset", "why"),
     [
-        (case("QuantizeLinear", X, SCALE, output_dtype=TensorProto.INT16), 21, "quantised values of INT16"),
+        (case("QuantizeLinear", X, SCALE, output_dtype=TensorProto.INT16), 21, "quantized values of INT16"),
         (case("QuantizeLinear", X, SCALE, [np.uint16(3)]), 21, "x2 as tensor(uint16)"),
         (case("QuantizeLinear", X, SCALE, precision=TensorProto.FLOAT16), 23, "precision FLOAT16"),
         (case("QuantizeLinear", X, [np.ones((1, 3, 4, 1), np.float32)], block_size=5, axis=3), 21, "(block_size)"),
