@@ -61,7 +61,7 @@ def host_image(image: object) -> Pixels:
         "the image is not in host memory",
         got=f"{kind} on DLPack's device {device}",
         expected="an array on the CPU",
-        hint="segmenter.bind_device, with an engine; or .cpu()",
+        hint="use segmenter.bind_device with an engine, or pass tensor.cpu()",
     )
 
 

@@ -52,7 +52,7 @@ class Axis:
 
     @classmethod
     def of(cls, inputs: int, outputs: int, *, align_corners: bool, part: Part = WHOLE) -> Axis:
-        """Return how to compute so many output samples from an axis of so many input samples, or from a part of it."""
+        """Return the taps that resize an axis from `inputs` to `outputs` samples; part is the part of it to read."""
         index = np.arange(outputs, dtype=np.float32)
         half = np.float32(0.5)
         ratio, shift = map(np.float32, ratio_and_shift(inputs, outputs, align_corners=align_corners, part=part))

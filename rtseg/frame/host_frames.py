@@ -69,7 +69,7 @@ class HostFrames(Frames):
             "arrays on a device can be bound only if the runner does the whole frame there",
             got=f"the runner {self._runner.backend}, whose frames begin and end on the host",
             expected="an engine, with tensorrt, tensorrt-pycuda or tensorrt-rtx",
-            hint="rtseg build, then rtseg.load on the engine",
+            hint="run rtseg build, then call rtseg.load on the engine",
         )
 
 

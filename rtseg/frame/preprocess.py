@@ -167,7 +167,9 @@ def _require_tensor(tensor: Tensor, spec: ImageSpec) -> None:
     if not isinstance(tensor, np.ndarray) or tensor.dtype != np.float32 or tensor.shape != shape:
         raise SpecError("out cannot hold the tensor", got=_described(tensor), expected=f"float32 {shape}")
     if not (tensor.flags.c_contiguous and tensor.flags.aligned and tensor.flags.writeable):
-        raise SpecError("out cannot hold the tensor", got="a view with gaps, or read-only", hint="numpy.empty")
+        raise SpecError(
+            "out cannot hold the tensor", got="a view with gaps, or read-only", hint="allocate it with numpy.empty"
+        )
 
 
 def _require_resized(resized: Pixels, spec: ImageSpec) -> None:
@@ -175,7 +177,7 @@ def _require_resized(resized: Pixels, spec: ImageSpec) -> None:
     if not isinstance(resized, np.ndarray) or resized.dtype != np.uint8 or resized.shape != shape:
         raise SpecError("out cannot hold the image", got=_described(resized), expected=f"uint8 {shape}")
     if not resized.flags.writeable:
-        raise SpecError("out cannot hold the image", got="a read-only array", hint="numpy.empty")
+        raise SpecError("out cannot hold the image", got="a read-only array", hint="allocate it with numpy.empty")
 
 
 def _described(value: object) -> str:

@@ -208,7 +208,7 @@ class Runner(ABC):
 
     def _require(self, array: Array) -> None:
         if not self._open:
-            raise RunnerError(f"the {self.backend} runner is not open", hint="with runner: ...")
+            raise RunnerError(f"the {self.backend} runner is not open", hint="open it first: with runner: ...")
         if array.shape != self.input.shape or array.dtype != np.dtype(self.input.dtype):
             raise RunnerError(
                 f"the input {self.input.name} does not fit",

@@ -28,7 +28,7 @@ class Segmenter:
         for side, got, shape in zip(("input", "output"), (runner.input.shape, runner.output.shape), expected):
             if got != shape:
                 runner.close()
-                raise RunnerError(f"the graph's {side} is not what its manifest says", got=got, expected=shape)
+                raise RunnerError(f"the graph's {side} does not match its manifest", got=got, expected=shape)
         self.runner = runner
         self.image = image
         self.output = output

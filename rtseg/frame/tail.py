@@ -84,11 +84,14 @@ def labels_from_logits(
 def _require_logits(logits: NDArray[np.float32], threshold: float | None) -> None:
     if not isinstance(logits, np.ndarray) or logits.dtype != np.float32 or logits.ndim != 3:
         raise SpecError(
-            "not logits", got=_described(logits), expected="float32 (classes, h, w)", hint="one image's, without batch"
+            "not logits",
+            got=_described(logits),
+            expected="float32 (classes, h, w)",
+            hint="pass one image's logits, without the batch dimension",
         )
     if threshold is not None:
         if logits.shape[0] != 1:
-            raise SpecError("a threshold is for one channel", got=logits.shape[0])
+            raise SpecError("a threshold needs logits of one channel", got=f"{logits.shape[0]} channels")
         if not -MAX_LOGIT <= threshold <= MAX_LOGIT:
             raise SpecError("the threshold is out of range", got=threshold, expected="-1e30 to 1e30")
     elif not 2 <= logits.shape[0] <= MAX_CLASSES:
@@ -99,7 +102,7 @@ def _require_logits(logits: NDArray[np.float32], threshold: float | None) -> Non
         raise SpecError(
             "the logits are not C-contiguous",
             got=f"strides {logits.strides} for shape {logits.shape}",
-            hint="numpy.array(logits, order='C')",
+            hint="pass numpy.array(logits, order='C')",
         )
 
 
@@ -108,7 +111,9 @@ def require_label_map(labels: NDArray[np.uint8], height: int, width: int) -> Non
     if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != (height, width):
         raise SpecError("out cannot hold the label map", got=_described(labels), expected=f"uint8 ({height}, {width})")
     if not (labels.flags.c_contiguous and labels.flags.writeable):
-        raise SpecError("out cannot hold the label map", got="a view with gaps, or read-only", hint="numpy.empty")
+        raise SpecError(
+            "out cannot hold the label map", got="a view with gaps, or read-only", hint="allocate it with numpy.empty"
+        )
 
 
 def _described(value: object) -> str:

@@ -74,5 +74,5 @@ def require_canonical(model: onnx.ModelProto, label: str) -> None:
             f"{label} computes shapes at run time",
             got=", ".join(left_over),
             expected="constants",
-            hint="plain integers for sizes in forward(), such as int(x.shape[-1])",
+            hint="use plain integers for sizes in forward(), such as int(x.shape[-1])",
         )

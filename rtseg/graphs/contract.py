@@ -34,7 +34,7 @@ def graph_ends(model: onnx.ModelProto, label: str) -> Ends:
                 f"the {kind} {stated[0].name} of {label} has a dynamic shape",
                 got="x".join(map(str, words)) or "no shape",
                 expected="sizes in numbers",
-                hint="an export without dynamic axes",
+                hint="export it without dynamic axes",
             )
         ends.append((int(tensor.elem_type), shape))
     return ends[0], ends[1]
@@ -52,7 +52,7 @@ def stated_contract(model: onnx.ModelProto, label: str) -> tuple[ImageSpec, Outp
         image = ImageSpec.from_json(json.loads(properties[IMAGE_PROPERTY]))
         output = OutputSpec.from_json(json.loads(properties[OUTPUT_PROPERTY]))
     except (KeyError, ValueError, RecursionError, SpecError) as error:
-        raise OnnxError(f"the metadata of {label} holds no contract of rtseg: {error}") from error
+        raise OnnxError(f"the metadata of {label} describes its input or output wrongly: {error}") from error
     require_ends(model, image, output, label)
     return image, output
 
@@ -62,7 +62,7 @@ def require_ends(model: onnx.ModelProto, image: ImageSpec, output: OutputSpec, l
     (_, taken), (_, given) = graph_ends(model, label)
     if (taken, given) != tensor_shapes(image, output):
         raise OnnxError(
-            f"{label} is not what its contract says",
+            f"the input and output of {label} do not match its contract",
             got=f"{taken} to {given}",
             expected=" to ".join(map(str, tensor_shapes(image, output))),
         )
@@ -78,7 +78,10 @@ def stated_manifest(path: PathLike) -> Manifest:
     model = read_graph(source)
     contract = stated_contract(model, str(source))
     if contract is None:
-        raise OnnxError(f"{source} has no manifest, and its metadata states no contract", hint=import_command(source))
+        raise OnnxError(
+            f"{source} has no manifest, and its metadata does not describe its input and output",
+            hint=f"run {import_command(source)}",
+        )
     require_canonical(model, str(source))
     require_own_weights(source)
     return Manifest(

@@ -11,7 +11,7 @@ from rtseg.graphs.view import GraphView
 
 
 def model_sha256(model: onnx.ModelProto) -> str:
-    """Return the digest of the model serialised as protobuf: for a file of rtseg, the digest in its manifest."""
+    """Return the digest of the model serialised as protobuf: for an rtseg file, the digest in its manifest."""
     return hashlib.sha256(model.SerializeToString()).hexdigest()
 
 

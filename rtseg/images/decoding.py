@@ -35,7 +35,7 @@ def memory_for(path: PathLike) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise ImageError(f"there is not enough memory to read {path}", hint="a smaller picture") from error
+        raise ImageError(f"there is not enough memory to read {path}", hint="use a smaller picture") from error
 
 
 @contextlib.contextmanager

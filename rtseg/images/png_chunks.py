@@ -37,7 +37,7 @@ class PngFacts(NamedTuple):
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
-    """Yield the chunks up to the end of the picture.
+    """Yield the chunks of a PNG in the order of the file, up to and including IEND, the last one.
 
     Raises DamagedError for a chunk longer than the file, and for more chunks than any picture of an allowed size has.
     """

@@ -29,7 +29,9 @@ def result_names(paths: Sequence[Path]) -> list[str]:
             return names
         longer = [index for index in twice if levels[index] + 1 < len(forms[index])]
         if not longer:
-            raise InputError("several inputs have the same name", got=names[twice[0]], hint="one run for each")
+            raise InputError(
+                "several inputs have the same name", got=names[twice[0]], hint="label them in separate runs"
+            )
         for index in longer:
             levels[index] += 1
 

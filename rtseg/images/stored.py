@@ -88,9 +88,9 @@ def require_few_pixels(path: PathLike, height: int, width: int, pixels: int | No
     if number <= most:
         return
     got = f"{height}x{width} = {number}" if number == height * width else f"{height}x{width}, {number} to decode"
-    hint = "a smaller picture"
+    hint = "use a smaller picture"
     if number <= OPENCV_MAX_PIXELS:
-        hint += f", or {LIMIT}={number} if you trust the file and have the memory"
+        hint += f", or set {LIMIT}={number} if you trust the file and have the memory"
     raise ImageError(f"{path} has too many pixels", got=got, expected=f"at most {most}", hint=hint)
 
 

@@ -87,7 +87,7 @@ class VideoReader:
         if not held:
             raise self._no_video("no container of frames")
         if not _is_text(self.path):
-            raise ImageError(f"OpenCV cannot open {self.path}", got="a name that is not UTF-8", hint="another name")
+            raise ImageError(f"OpenCV cannot open {self.path}", got="a name that is not UTF-8", hint="rename it")
         capture = _captured(self.path)
         if not capture.isOpened():
             capture.release()
@@ -185,4 +185,4 @@ def _require_complete(part: Path, path: Path) -> None:
     complete = capture.isOpened()
     capture.release()
     if not complete:
-        raise WriteError(f"cannot write {path} to its end", hint="another folder, or free some space")
+        raise WriteError(f"cannot write {path} to its end", hint="choose another folder, or free some space")

@@ -215,6 +215,6 @@ def test_leaving_the_context_closes_the_runner(files: dict[str, Path]) -> None:
 def test_a_graph_of_another_shape_than_its_contract_is_refused(affnet: PreparedNetwork) -> None:
     module, source = interface_module(affnet, "scores", SIZE)
     with pytest.raises(
-        RunnerError, match=r"output is not what its manifest says; got \(1, 11, 64, 96\); expected \(1, 11, 8, 12\)"
+        RunnerError, match=r"output does not match its manifest; got \(1, 11, 64, 96\); expected \(1, 11, 8, 12\)"
     ):
         Segmenter(TorchRunner(module, source), affnet.image_spec(SIZE), affnet.output_spec("logits"))

@@ -265,7 +265,7 @@ GOOD = np.zeros((3, 4, 5), np.float32)
         (GOOD.astype(np.float16), "not logits; got float16"),
         (GOOD.astype(">f4"), "not logits; got >f4"),
         (GOOD.view(np.int32), "not logits; got int32"),
-        (GOOD[None], "without batch"),
+        (GOOD[None], "without the batch dimension"),
         (GOOD[0], "not logits"),
         (GOOD.tolist(), "not logits; got list"),
         (GOOD[:1], "number of classes"),

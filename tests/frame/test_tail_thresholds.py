@@ -159,7 +159,7 @@ def test_the_number_of_threads_does_not_change_the_labels(threads: int) -> None:
 @pytest.mark.parametrize(
     ("channels", "threshold", "message"),
     [
-        (2, 0.5, "a threshold is for one channel; got 2"),
+        (2, 0.5, "a threshold needs logits of one channel; got 2 channels"),
         (1, None, "number of classes is out of range; got 1"),
         (1, float("nan"), "threshold is out of range; got nan"),
         (1, float("inf"), "threshold is out of range"),

@@ -38,7 +38,7 @@ def test_metadata_that_tell_of_another_graph_are_refused(exported: Path) -> None
     other = replace(manifest.image, height=128)
     model = onnx.load(exported)
     onnx.helper.set_model_props(model, contract_metadata(other, manifest.output))
-    with pytest.raises(OnnxError, match=r"is not what its contract says; got \(1, 3, 64, 64\)"):
+    with pytest.raises(OnnxError, match=r"do not match its contract; got \(1, 3, 64, 64\)"):
         stated_contract(model, "the graph")
 
 
@@ -59,7 +59,9 @@ def test_a_graph_of_a_newer_contract_is_refused_by_its_version(exported: Path) -
     stated = {entry.key: json.loads(entry.value) for entry in model.metadata_props if entry.key.startswith("rtseg.")}
     newer = {key: json.dumps({**contract, "version": 3, "tomorrow": True}) for key, contract in stated.items()}
     onnx.helper.set_model_props(model, newer)
-    with pytest.raises(OnnxError, match=r"is of a newer version; got 3; expected 2 or less\. Try: a newer rtseg"):
+    with pytest.raises(
+        OnnxError, match=r"is of a newer version; got 3; expected 2 or less\. Try: install a newer rtseg"
+    ):
         stated_contract(model, "the graph")
 
 
@@ -67,7 +69,7 @@ def test_a_graph_of_a_newer_contract_is_refused_by_its_version(exported: Path) -
 def test_metadata_that_are_no_contract_are_refused(exported: Path, value: str) -> None:
     model = onnx.load(exported)
     onnx.helper.set_model_props(model, {"rtseg.image": value, "rtseg.output": value})
-    with pytest.raises(OnnxError, match="the metadata of the graph holds no contract of rtseg"):
+    with pytest.raises(OnnxError, match="the metadata of the graph describes its input or output wrongly"):
         stated_contract(model, "the graph")
 
 
@@ -75,5 +77,7 @@ def test_a_graph_without_contracts_is_told_the_command_that_states_them(export_c
     model = onnx.load(export_copy)
     del model.metadata_props[:]
     onnx.save(model, export_copy)
-    with pytest.raises(OnnxError, match=r"states no contract. Try: rtseg import-onnx .* --classes 11 --norm"):
+    with pytest.raises(
+        OnnxError, match=r"does not describe its input and output. Try: run rtseg import-onnx .* --classes 11 --norm"
+    ):
         stated_manifest(export_copy)

@@ -65,7 +65,7 @@ HUGE = {
 def test_a_picture_that_claims_too_many_pixels_is_refused_before_it_is_decoded(refused: Reading, kind: str) -> None:
     message = refused(HUGE[kind])
     assert "x.png has too many pixels; got " in message
-    assert f"expected at most {MAX_PIXELS}. Try: a smaller picture" in message
+    assert f"expected at most {MAX_PIXELS}. Try: use a smaller picture" in message
 
 
 def lengths_beyond_the_end() -> dict[str, bytes]:
