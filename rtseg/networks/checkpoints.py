@@ -83,11 +83,15 @@ def network_from_checkpoint(
     manifest, path = artifact.manifest, artifact.path
     if name is not None and name != manifest.network:
         raise CheckpointError(
-            f"{path} holds another network", got=manifest.network, expected=name, hint=f"the name {manifest.network}"
+            f"{path} holds another network",
+            got=manifest.network,
+            expected=name,
+            hint=f"pass the name {manifest.network}",
         )
     if name is None and ":" in manifest.network:
         raise CheckpointError(
-            f"{path} holds the weights of a network of your own", hint=f"--module {manifest.network}, if you trust it"
+            f"{path} holds the weights of a network of your own",
+            hint=f"pass --module {manifest.network}, if you trust it",
         )
     if ":" in manifest.network:
         size = resolution or manifest.image.resolution
@@ -154,7 +158,7 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
             f"{source} does not fit {network.name}",
             got=_summary("unknown", surplus),
             expected=_summary("missing", missing),
-            hint="the network, and the --option of it, that it was trained for",
+            hint="pass the network and the --option that it was trained for",
         )
     for key, value in given.items():
         if own[key].shape != value.shape:
@@ -162,11 +166,11 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
                 f"{source} does not fit {network.name} with {len(network.classes)} classes: {key}",
                 got=tuple(value.shape),
                 expected=tuple(own[key].shape),
-                hint="--classes with the number it was trained for (NAME+void has one more), or another --option",
+                hint="pass --classes with the number it was trained for (NAME+void has one more), or another --option",
             )
     for key, value in given.items():
         if value.is_complex() or own[key].is_floating_point() != value.is_floating_point():
-            raise CheckpointError(f"{source} holds other numbers: {key}", got=value.dtype, expected=own[key].dtype)
+            raise CheckpointError(f"{source} holds another data type: {key}", got=value.dtype, expected=own[key].dtype)
     converted = {key: value.to(own[key].dtype) for key, value in given.items()}
     if wild := [key for key, value in converted.items() if not bool(torch.isfinite(value).all())]:
         raise CheckpointError(f"{source} holds values that are not finite float32", got=", ".join(wild[:3]))
@@ -175,7 +179,7 @@ def load_state(network: PreparedNetwork, state: Mapping[str, Tensor], source: Pa
     except Exception as error:  # a user's network may load them in any way
         raise CheckpointError(f"{network.name} does not take the weights of {source}: {first_line(error)}") from error
     if lacking is not None and (left := {*lacking.unexpected_keys, *lacking.missing_keys} & set(converted)):
-        raise CheckpointError(f"{network.name} left out weights of {source}", got=", ".join(sorted(left)[:3]))
+        raise CheckpointError(f"{network.name} does not use all weights of {source}", got=", ".join(sorted(left)[:3]))
 
 
 def _own_tensors(network: PreparedNetwork) -> dict[str, Tensor]:
@@ -240,7 +244,7 @@ def _fitting(
             f"{path} has several sets of weights that fit {network.name}",
             got=", ".join(reading.name or "the top of the file" for reading, _, _ in different),
             expected="one",
-            hint=f"--entry {different[-1][0].name}",
+            hint=f"pass --entry {different[-1][0].name}",
         )
     return different[0] if different else min(nearest, key=lambda one: one[0])[1:]
 
@@ -264,7 +268,7 @@ def _tensors(artifact: Artifact) -> dict[str, Tensor]:
         return load_tensors(artifact.content())
     except SafetensorError as error:
         what = f"{artifact.path} is not a whole safetensors file: {error}"
-        raise CheckpointError(what, hint="a fresh copy") from error
+        raise CheckpointError(what, hint="get a fresh copy") from error
 
 
 def _summary(kind: str, keys: list[str]) -> str:

@@ -156,7 +156,7 @@ def _imported(reference: str) -> Factory:
         factory: Factory = getattr(importlib.import_module(home), attribute)
     except (ImportError, AttributeError) as error:
         named = home.removesuffix(".py").replace("/", ".") if home.endswith(".py") else ""
-        hint = f"{named}:{attribute}" if named else "run from the folder that holds it"
+        hint = f"pass {named}:{attribute}" if named else "run the command in the folder that holds it"
         raise NetworkError(f"cannot import {reference}: {error}", hint=hint) from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkError(f"importing {home} failed: {_told(error)}") from error
@@ -176,10 +176,10 @@ def _built(factory: Factory, reference: str, classes: ClassSpec, seed: int) -> n
             raise NetworkError(
                 message,
                 expected=f"a factory that takes only the number of classes, as {', '.join(CLASSES_ARGUMENTS)}",
-                hint="a function of your own that takes classes and builds the network",
+                hint="write a function that takes classes and builds the network",
             ) from error
     if not isinstance(module, nn.Module):
-        raise NetworkError(f"{reference} built no module", got=type(module).__name__, expected="torch.nn.Module")
+        raise NetworkError(f"{reference} did not return a torch.nn.Module", got=type(module).__name__)
     return module
 
 
@@ -218,7 +218,11 @@ def _trial(
     assert stride is not None
     if shapes[chosen][1] == classes:
         if threshold is not None:
-            raise NetworkError(f"{label} has a channel for each class", got=f"--threshold {threshold:g}", hint="none")
+            raise NetworkError(
+                f"{label} has a channel for each class, so it takes no threshold",
+                got=f"--threshold {threshold:g}",
+                hint="leave out --threshold",
+            )
         return Trial(chosen, stride)
     if threshold is None:
         noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)) * LOUD
@@ -238,7 +242,7 @@ def _outputs(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:
     except (Exception, SystemExit) as error:  # a user's network may raise anything
         raise NetworkError(
             f"{label} fails on a float32 {tuple(image.shape)} image: {_told(error)}",
-            hint="--resolution with a size that it is made for",
+            hint="pass a --resolution that the network is made for",
         ) from error
 
 

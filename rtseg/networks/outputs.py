@@ -63,19 +63,21 @@ def head_of(
         names = [name for place, name in enumerate(shapes) if str(head) in (name, str(place))][:1]
         names = [str(head)] if str(head) in shapes else names
         if not names:
-            raise NetworkError(f"{label} has no output {head}", got=listed, hint=f"{CHOICE} of one of these")
+            raise NetworkError(f"{label} has no output {head}", got=listed, hint=f"choose one of these with {CHOICE}")
         if stride_of(shapes[names[0]], classes, resolution) is None:
-            raise NetworkError(f"output {head} of {label} has another shape than logits", got=listed, expected=expected)
+            raise NetworkError(
+                f"output {head} of {label} does not have the shape of logits", got=listed, expected=expected
+            )
         return names[0]
     fitting = [name for name, shape in shapes.items() if stride_of(shape, classes, resolution) is not None]
     if not fitting:
         raise NetworkError(
-            f"{label} gives another shape than logits",
+            f"no output of {label} has the shape of logits",
             got=listed,
             expected=expected,
-            hint="an export that ends in scores, or in ArgMax of them"
+            hint="export the network so that it ends in scores, or in ArgMax of them"
             if described
-            else "a network with that many output channels, or --classes with another number",
+            else "use a network with that many output channels, or pass another number to --classes",
         )
     full = [name for name in fitting if shapes[name][1] == classes]
     named = [name for name in full or fitting if name in MAIN_NAMES]
@@ -85,7 +87,7 @@ def head_of(
             f"{label} has several outputs that could be its logits",
             got=listed,
             expected=f"one, or one of them named {', '.join(MAIN_NAMES)}",
-            hint=f"{CHOICE}, such as --output {chosen[-1]}",
+            hint=f"choose one with {CHOICE}, such as --output {chosen[-1]}",
         )
     return chosen[0]
 
@@ -103,5 +105,5 @@ def threshold_of_values(lowest: float, highest: float, label: str) -> float:
         f"the one channel of {label} holds neither logits nor probabilities",
         got=f"values from {lowest:g} to {highest:g}",
         expected="of both signs, or from 0 to 1",
-        hint="--threshold with the value above which a pixel is of the class: 0 for logits, 0.5 for probabilities",
+        hint="pass --threshold with the value above which a pixel is of the class: 0 for logits, 0.5 for probabilities",
     )

@@ -30,14 +30,14 @@ def resolve_network(
 ) -> PreparedNetwork:
     """Return the network given by name or factory, and checkpoint.
 
-    A checkpoint of rtseg names its network and classes itself; name and classes, if given, must agree. Another
+    An rtseg checkpoint names its network and classes itself; name and classes, if given, must agree. Another
     program's file holds only weights, so it needs the name or the factory, and the classes; entry is the place of the
     weights in it. A user's own network is run once at the resolution; head selects its output. Raises UnknownNameError,
     NetworkError, CheckpointError and ManifestError.
     """
     if name is not None and factory is not None:
         raise NetworkError(
-            "a network is named and a factory given", got=f"{name} and {factory}", expected="one of them"
+            "both a network and a factory are given", got=f"{name} and {factory}", expected="one of them"
         )
     if factory is None:
         _require_nothing_of_outputs(head, threshold)
@@ -47,7 +47,7 @@ def resolve_network(
     if given is not None and is_of_rtseg(given):
         if entry is not None:
             raise CheckpointError(
-                f"{given} is a checkpoint of rtseg: it has one set of weights", hint="without --entry"
+                f"{given} is an rtseg checkpoint: it has one set of weights", hint="leave out --entry"
             )
         network = network_from_checkpoint(
             given, name=factory or name, resolution=resolution, head=head, threshold=threshold
@@ -55,18 +55,20 @@ def resolve_network(
         _require_same(network, classes, options or {}, given)
         return network
     if given is None and entry is not None:
-        raise CheckpointError("an entry is named, and no file", hint="--checkpoint FILE")
+        raise CheckpointError("an entry is given without a checkpoint", hint="pass --checkpoint FILE")
     if name is None and factory is None:
         if given is not None:
             raise CheckpointError(
                 f"{given} has no manifest beside it, which would name its network",
-                hint="the network's name or --module PACKAGE.MODULE:FACTORY, and --classes",
+                hint="pass the network's name or --module PACKAGE.MODULE:FACTORY, and --classes",
             )
         raise NetworkError(
             "no network is named", expected=f"one of {', '.join(network_names())}, --module or --checkpoint"
         )
     if classes is None:
-        raise NetworkError("the classes are not known", hint="--classes cityscapes, camvid, voc, streets or a number")
+        raise NetworkError(
+            "the classes are not known", hint="pass --classes cityscapes, camvid, voc, streets or a number"
+        )
     if name is not None and given is None:
         return network_with_random_weights(name, classes, options=options, seed=seed)
     network = network_to_fill(
@@ -100,7 +102,7 @@ def network_to_fill(
         return build_network(name, classes, options=options, seed=seed)
     if options:
         raise NetworkError(
-            "a network of your own has no options", got=", ".join(options), hint="a factory for each variant"
+            "a network of your own has no options", got=", ".join(options), hint="write a factory for each variant"
         )
     return network_from_factory(name, classes, seed=seed, resolution=resolution, head=head, threshold=threshold)
 
@@ -109,7 +111,9 @@ def _require_nothing_of_outputs(head: Head, threshold: float | None) -> None:
     """Raise NetworkError if an output or a threshold is given for a registered network."""
     if head is not None or threshold is not None:
         got = "--threshold" if head is None else f"--output {head}"
-        raise NetworkError("a registered network has one output, a channel for each class", got=got, hint="without it")
+        raise NetworkError(
+            "a registered network has one output, a channel for each class", got=got, hint="leave it out"
+        )
 
 
 def _require_same(
@@ -121,7 +125,7 @@ def _require_same(
             f"{label} was trained for other classes",
             got=f"{network.classes.dataset or 'a list'} with {len(network.classes)}",
             expected=f"{classes.dataset or 'a list'} with {len(classes)}",
-            hint="without --classes: the checkpoint brings its own",
+            hint="leave out --classes: the checkpoint brings its own",
         )
     for option, value in options.items():
         if network.options.get(option) != value:

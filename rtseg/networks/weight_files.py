@@ -23,7 +23,7 @@ from torch import Tensor
 from rtseg.artifacts.files import PathLike, read_bytes
 from rtseg.errors import CheckpointError
 
-_ONLY_WEIGHTS = "torch.save(network.state_dict(), ...) in a program you trust"
+_ONLY_WEIGHTS = "call torch.save(network.state_dict(), ...) in a program you trust"
 _PROGRAM_NAMES = (
     "builtins os posix nt io sys subprocess commands shutil socket importlib runpy ctypes pty pickle marshal code "
     "codeop webbrowser multiprocessing threading asyncio urllib http ftplib smtplib tempfile signal atexit gc inspect"
@@ -133,7 +133,7 @@ def _safetensors(content: bytes, path: PathLike) -> Mapping[str, object]:
         return dict(load_safetensors(content))
     except SafetensorError as error:
         what = f"{path} is not a whole safetensors file: {error}"
-        raise CheckpointError(what, hint="a fresh copy") from error
+        raise CheckpointError(what, hint="get a fresh copy") from error
 
 
 def _unpickled(content: bytes, path: PathLike) -> Any:
@@ -161,7 +161,7 @@ def _unpickled(content: bytes, path: PathLike) -> Any:
         raise CheckpointError(
             f"{path} is not a PyTorch file, or only a part of one",
             expected="what torch.save or safetensors writes",
-            hint="a fresh copy",
+            hint="get a fresh copy",
         ) from error
 
 

@@ -47,7 +47,10 @@ def claims_of(network: str) -> list[PaperClaim]:
 
 
 def at_hand(network: str) -> str:
-    """Return which parts of the paper that presents the network could be read; "" if no paper here presents it."""
+    """Return from which parts of the network's paper its values were copied, such as "abstract only".
+
+    The result is "" if no paper in rtseg presents the network.
+    """
     return next((table.paper.at_hand for table in paper_tables().values() if network in table.paper.networks), "")
 
 

@@ -53,7 +53,10 @@ _ROW_FIELDS = {"label": str, "cells": list}
 
 @dataclass(frozen=True)
 class Paper:
-    """short is the name used in citations, networks what the paper presents, at_hand the parts that could be read."""
+    """A paper: short is its name in citations, networks are those that it presents.
+
+    at_hand says from which parts of the paper the values were copied, such as "full text without figures".
+    """
 
     short: str
     title: str
@@ -234,7 +237,7 @@ def _row(data: Any, columns: Sequence[Column], source: str, rows_of: str, where:
     if (("network" in data) + ("unbuildable" in data)) != (rows_of == "networks"):
         raise SpecError(f"{where} names no network", expected="either network or unbuildable, in a table of networks")
     if ("options" in data and "network" not in data) or data.get("unbuildable") == "":
-        raise SpecError(f"{where} has options without a network, or a reason without words")
+        raise SpecError(f"{where} has options without a network, or an empty reason")
     notes = data.get("notes", {})
     _require(notes, f"the notes of {where}", {}, dict.fromkeys((column.name for column in columns), str))
     _require(data.get("options", {}), f"the options of {where}", {}, dict.fromkeys(data.get("options", {}), str))

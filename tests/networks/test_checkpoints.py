@@ -117,7 +117,7 @@ def test_of_two_sets_that_fit_the_user_picks_one(seed: int, network: PreparedNet
         prefix = draws.choice(["", "module."])
         content = {one: first, other: {prefix + name: value for name, value in second.items()}}
         path = saved(content, tmp_path / "a.pth")
-        with pytest.raises(CheckpointError, match=r"has several sets of weights that fit .* Try: --entry"):
+        with pytest.raises(CheckpointError, match=r"has several sets of weights that fit .* Try: pass --entry"):
             network_from_weights(path, network)
         assert holds(network_from_weights(path, network, entry=one)[0], first)
         assert holds(network_from_weights(path, network, entry=other)[0], second)
@@ -229,8 +229,8 @@ def test_a_checkpoint_of_a_users_network_has_the_users_names(network: PreparedNe
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda value: value.to(torch.complex64), "holds other numbers: 0.weight; got torch.complex64"),
-        (lambda value: value.to(torch.int8), "holds other numbers: 0.weight; got torch.int8"),
+        (lambda value: value.to(torch.complex64), "holds another data type: 0.weight; got torch.complex64"),
+        (lambda value: value.to(torch.int8), "holds another data type: 0.weight; got torch.int8"),
         (lambda value: value * float("nan"), "holds values that are not finite float32; got 0.weight"),
         (lambda value: value.double() + 1e300, "holds values that are not finite float32; got 0.weight"),
     ],

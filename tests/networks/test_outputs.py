@@ -55,7 +55,9 @@ def test_one_that_fits_or_is_named_so_is_taken(shapes: dict[str, tuple[int, ...]
     ],
 )
 def test_where_several_fit_the_user_is_asked(shapes: dict[str, tuple[int, ...]]) -> None:
-    with pytest.raises(NetworkError, match=r"Try: --output NAME\|INDEX \(head= in Python\), such as --output"):
+    with pytest.raises(
+        NetworkError, match=r"Try: choose one with --output NAME\|INDEX \(head= in Python\), such as --output"
+    ):
         head_of(shapes, 5, SIZE, None, "the network")
 
 

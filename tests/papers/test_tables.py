@@ -199,7 +199,7 @@ def test_tables_with_a_latency_or_a_rate_print_speed() -> None:
 
 
 def test_a_mistyped_table_is_refused_with_the_closest_one() -> None:
-    with pytest.raises(UnknownNameError, match="Try: 'affnet-6'"):
+    with pytest.raises(UnknownNameError, match="Try: use 'affnet-6'"):
         paper_table("afnet-6")
 
 
@@ -225,16 +225,16 @@ def test_a_dash_is_a_value_that_is_not_printed(tmp_path: Path) -> None:
         ('heading = "Network"', "", "table small-1 lacks fields; expected heading"),
         ('unit = "ms", resolution', 'unit = "ms", size', "a column of table small-1 has unknown fields; got size"),
         ('"64x64"', '"64"', "not a resolution"),
-        ('metric = "latency"', 'metric = "latancy"', "unknown metric in table small-1.*Try: 'latency'"),
+        ('metric = "latency"', 'metric = "latancy"', "unknown metric in table small-1.*Try: use 'latency'"),
         ('[1.50, "-"]', "[1.50]", "row 'AFFNet' of table small-1 does not fit the columns; got 1; expected 2 cells"),
         ('[1.50, "-"]', "[1.50, true]", "a cell that is neither number nor text; got True"),
         ('[1.50, "-"]', "[-1.50, 2]", "negative value; got -1.50"),
         ("{ ms = ", "{ FPS = ", "the notes of row 'AFFNet' of table small-1 has unknown fields; got FPS"),
         ('network = "affnet", ', "", "names no network"),
         ('network = "affnet", ', 'network = "affnet", unbuildable = "no", ', "names no network"),
-        ('network = "affnet", ', 'unbuildable = "", ', "a reason without words"),
+        ('network = "affnet", ', 'unbuildable = "", ', "an empty reason"),
         ('network = "affnet", ', 'unbuildable = "no", options = { a = "b" }, ', "options without a network"),
-        ('heading = "Network"', 'heading = "Network"\nrows_of = "layer"', "unknown kind of rows.*Try: 'layers'"),
+        ('heading = "Network"', 'heading = "Network"\nrows_of = "layer"', "unknown kind of rows.*Try: use 'layers'"),
         ("[tables.small-1]", "[tables.small-1", "is not TOML"),
     ],
 )

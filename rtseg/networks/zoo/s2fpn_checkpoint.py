@@ -27,7 +27,7 @@ def official_names(names: Collection[str]) -> dict[str, str | None]:
             "these are weights of S2-FPN version 2 (October 2023), which is another network",
             got=foreign,
             expected="version 1, the paper's",
-            hint="a checkpoint that the official README lists under S2FPNv1",
+            hint="use a checkpoint that the official README lists under S2FPNv1",
         )
     return our_names(names, _MODULES)
 

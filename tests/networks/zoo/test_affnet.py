@@ -106,7 +106,7 @@ def test_an_unknown_option_is_refused_with_those_there_are() -> None:
 
 
 def test_an_unknown_fusion_is_refused_with_the_closest_one() -> None:
-    with pytest.raises(UnknownNameError, match=r"'ewa-concat'.*Try: 'ewa\+concat'"):
+    with pytest.raises(UnknownNameError, match=r"'ewa-concat'.*Try: use 'ewa\+concat'"):
         AFFNET.complete_options({"fusion": "ewa-concat"})
 
 
