@@ -154,7 +154,7 @@ def validate(
     require_threads(threads)
     if against is None:
         if any(bound is not None for bound in (against_runner, max_drop, min_agreement)):
-            raise SpecError("a bound, and a second runner, need another file to compare with", hint="against=")
+            raise SpecError("a bound, and a second runner, need another file to compare with", hint="pass against=")
         return _alone(source, data, split, limit, runner, threads, observer)
     from rtseg.accuracy.gate import Gate
     from rtseg.accuracy.reference_run import compare
@@ -198,7 +198,7 @@ def _alone(
     from rtseg.runners.loading import load
 
     if not is_labelled(data):
-        raise DatasetError(f"{data} has no labels to validate on", hint="--against B, to measure agreement with B")
+        raise DatasetError(f"{data} has no labels to validate on", hint="pass --against B to measure agreement with B")
     dataset = open_dataset(data, split, observer)
     artifact = Artifact.open(source, kind=RUNNABLE)
     with load(artifact, runner=runner, threads=threads) as segmenter:

@@ -21,7 +21,7 @@ Classes = Union[ClassSpec, str, int]
 """A class list, its name ("camvid", "camvid+void"), or a number of nameless classes."""
 
 NetworkLike = Union[str, ArtifactLike]
-"""A registered name, "package.module:function" for one of your own, or a checkpoint of rtseg."""
+"""A registered name, "package.module:function" for one of your own, or an rtseg checkpoint."""
 
 DEFAULT_CLASSES = "cityscapes"
 DEFAULT_RESOLUTION = Resolution(512, 1024)
@@ -42,7 +42,7 @@ def resolution_of(size: Size) -> Resolution:
     try:
         height, width = map(int, size)
     except (TypeError, ValueError) as error:
-        raise SpecError("not a resolution", got=repr(size), expected="HEIGHTxWIDTH", hint="'512x1024'") from error
+        raise SpecError("not a resolution", got=repr(size), expected="HEIGHTxWIDTH", hint="pass '512x1024'") from error
     return Resolution(height, width)
 
 
@@ -145,7 +145,7 @@ def with_preprocessing(network: PreparedNetwork, own: OwnNetwork) -> PreparedNet
         raise NetworkError(
             f"the preprocessing of {network.name} is fixed",
             got="another preprocessing",
-            hint="without it, or --module for a network of your own",
+            hint="leave it out, or use --module for a network of your own",
         )
     return replace(
         network,
@@ -164,7 +164,7 @@ def path_of(source: NetworkLike | None) -> Path | None:
 
 
 def is_checkpoint(source: object) -> bool:
-    """Return whether source is a checkpoint of rtseg: an artifact, a result with one, or a path of a .safetensors."""
+    """Return whether source is an rtseg checkpoint: an artifact, a result with one, or a path of a .safetensors."""
     if isinstance(getattr(source, "artifact", source), Artifact):
         return True
     return isinstance(source, (str, os.PathLike)) and Path(source).suffix == CHECKPOINT_SUFFIX

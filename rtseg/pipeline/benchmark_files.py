@@ -1,4 +1,4 @@
-"""Make the files that a benchmark times from networks: export, calibrate, quantise and build them, with caches."""
+"""Make the files that a benchmark times from networks: export, calibrate, quantize and build them, with caches."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class ProgressAlone(Observer):
 
 
 def _target_of(runner: str) -> str:
-    """Return the quantisation target for a runner of ONNX files."""
+    """Return the quantization target for a runner of ONNX files."""
     if runner.startswith("openvino"):
         return "openvino"
     return TENSORRT if runner == "onnxruntime-tensorrt" else "onnxruntime"

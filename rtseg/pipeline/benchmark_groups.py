@@ -133,7 +133,7 @@ class NetworkGroups:
 
     def _require_classes_of_data(self, classes: ClassSpec) -> None:
         if self.data_classes is not None:
-            require_classes_of(self.data_classes, classes, "the networks are", "--classes")
+            require_classes_of(self.data_classes, classes, "the networks have", "pass --classes")
 
     def _network(self, name: NetworkLike | None, size: Resolution) -> PreparedNetwork:
         brings_classes = self.checkpoint is not None or (name is not None and is_checkpoint(name))
@@ -187,7 +187,7 @@ def require_classes_of(data: ClassSpec, classes: ClassSpec, what: str, hint: str
     """Raise SpecError, with advice about the class list, unless the classes begin with those of the data."""
     if classes.names[: len(data)] != data.names:
         raise SpecError(
-            f"{what} of other classes than the data",
+            f"{what} other classes than the data",
             got=f"{data.dataset} with {len(data)} classes",
             expected=f"{classes.dataset or 'a list'} with {len(classes)}",
             hint=f"{hint} {data.dataset}",

@@ -96,7 +96,7 @@ def bench(
     """Time ONNX files and engines; or networks by name or factory; or the networks of a paper's table.
 
     sources are measured in turns, with each of the runners for their kind. Without sources, networks are exported at
-    the resolution, calibrated and quantised if precisions has "int8" or "fp16", built if a runner needs engines, all in
+    the resolution, calibrated and quantized if precisions has "int8" or "fp16", built if a runner needs engines, all in
     the cache, and timed with each runner in each precision. If no network is named, all registered ones are timed.
     Runners and precisions default to what this machine has: an FP16 engine on a GPU, else ONNX Runtime and FP32. table
     names a paper's table (`rtseg bench --tables`), which sets sizes and classes.
@@ -118,12 +118,12 @@ def bench(
     if not 0 < seconds < math.inf:
         raise SpecError("seconds is out of range", got=seconds, expected="more than 0")
     if table is not None and (sources or networks or checkpoint is not None):
-        raise SpecError("a paper's table brings its own networks", hint="checkpoints, a folder of their weights")
+        raise SpecError("a paper's table brings its own networks", hint="pass checkpoints, a folder of their weights")
     own = OwnNetwork(head, threshold, normalization, fit, padding)
     if own != OwnNetwork() and (sources or table is not None or not (networks or checkpoint is not None)):
         raise SpecError(
             "head, threshold and preprocessing apply to a network of your own only",
-            hint="--module PACKAGE.MODULE:FACTORY (networks= in Python), or without them",
+            hint="pass --module PACKAGE.MODULE:FACTORY (networks= in Python), or leave them out",
         )
     brought = networks or checkpoint is not None or checkpoints is not None or precisions
     if sources and (brought or resolution is not None or classes is not None):
@@ -131,7 +131,7 @@ def bench(
             "files bring their own network, classes, precision and resolution", expected="files or networks"
         )
     if not sources and table is None and resolution is None:
-        raise SpecError("the resolution of the networks is missing", hint="512x1024 (height x width)")
+        raise SpecError("the resolution of the networks is missing", hint="pass 512x1024 (height x width)")
     from rtseg.benchmarking.sampling import SamplingRule
     from rtseg.benchmarking.session import BenchmarkSession
     from rtseg.datasets.registry import is_labelled, open_dataset, open_pictures
@@ -223,7 +223,7 @@ def _plan(
     table = speed_table(table_id)
     chosen = classes_of_table(table) if classes is None else classes_of(classes)
     if dataset is not None:
-        require_classes_of(dataset.classes, chosen, f"table {table_id} is", "the networks with --classes")
+        require_classes_of(dataset.classes, chosen, f"table {table_id} has", "benchmark the networks with --classes")
     return plan_table(table, chosen, size)
 
 

@@ -75,7 +75,7 @@ def import_checkpoint(
     precision: str = "fp32",
     observer: Observer = SILENT,
 ) -> CheckpointImportResult:
-    """Turn another program's weights into a checkpoint of rtseg. Code in the file is never run.
+    """Turn another program's weights into an rtseg checkpoint. Code in the file is never run.
 
     network is a registered name, or "package.module:function" for one of your own. source is a file from torch.save or
     safetensors; entry is the place of the weights in it ("ema"), by default wherever they fit. Every key is accounted
@@ -174,7 +174,7 @@ def train(
     name = f"{name_part(recipe.network)}-{name_part(recipe.data.partition(':')[0])}.safetensors"
     path = Path(output) if output is not None else Path(name)
     if os.path.exists(path):  # unlike Path.exists it never raises, even for a folder without access
-        raise TrainingError(f"{path} exists already", hint="-o with another name")
+        raise TrainingError(f"{path} exists already", hint="choose another name with -o")
     artifact = trained(
         prepared,
         recipe,

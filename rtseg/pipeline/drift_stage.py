@@ -62,7 +62,7 @@ def drift(
     Each layer of other also runs on the reference's values, which gives the error that the layer itself adds. Errors
     are the root mean square of the difference divided by that of the reference's values, on `images` pictures of data.
     With threshold, a fraction, the result also has the first layer with a larger error. If one file is an engine, on a
-    GPU, or a model of OpenVINO, only the outputs are compared.
+    GPU, or an OpenVINO model, only the outputs are compared.
 
     Raises MissingDependencyError, ManifestError, OnnxError, SpecError for other contracts, DatasetError and
     RunnerError.

@@ -1,4 +1,4 @@
-"""Build an engine or a model of OpenVINO from an ONNX file, and audit the layers of an engine."""
+"""Build an engine or an OpenVINO model from an ONNX file, and audit the layers of an engine."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def _require_none(arguments: Mapping[str, object]) -> None:
     for words, value in arguments.items():
         if value:
             raise SpecError(
-                f"a model of OpenVINO is built without {words}",
+                f"an OpenVINO model is built without {words}",
                 got="the runtime openvino",
                 expected=f"{' or '.join(RUNTIMES)}, for an engine",
             )
@@ -238,7 +238,7 @@ def audit(
     for given in filter(None, (file, other)):
         if given.suffix == ".xml":
             raise EngineError(
-                f"{given} is a model of OpenVINO, whose layers get their precision when it is loaded",
+                f"{given} is an OpenVINO model, whose layers get their precision when it is loaded",
                 expected="an engine, or the JSON about its layers",
             )
     engine = _audited(file, profile)

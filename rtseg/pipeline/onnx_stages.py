@@ -82,8 +82,8 @@ def export(
 ) -> ExportResult:
     """Write a network as a canonical ONNX file, after checking that ONNX Runtime and PyTorch agree on it.
 
-    network is a registered name, "package.module:function" for one of your own, or a checkpoint of rtseg. checkpoint
-    holds the weights of a named network: a checkpoint of rtseg, or a file from torch.save or safetensors. entry is the
+    network is a registered name, "package.module:function" for one of your own, or an rtseg checkpoint. checkpoint
+    holds the weights of a named network: an rtseg checkpoint, or a file from torch.save or safetensors. entry is the
     place of the weights in such a file ("ema"), by default wherever they fit. Without checkpoint the weights are
     random, drawn with seed. head is the name or index of the output with the logits, if several outputs of your own
     network could be that. threshold is that of its single channel for two classes, by default 0.5 for probabilities,
@@ -146,7 +146,7 @@ def import_onnx(
     classes, normalization, align_corners, or fit and padding of ImageSpec, so pass them. resolution sets the size of a
     graph whose height and width are open. head is the name or index of the output with the class scores, if several
     outputs could be. threshold is that of a single channel: by default the mask's own, else 0.5 for probabilities and 0
-    for logits, by measurement. A file of rtseg without its manifest needs none of these arguments. output is by default
+    for logits, by measurement. An rtseg file without its manifest needs none of these arguments. output is by default
     NAME.canonical.onnx beside source.
 
     Raises MissingDependencyError, OnnxError, NetworkError if several outputs could be the scores, SpecError with the

@@ -1,4 +1,4 @@
-"""Quantise an FP32 ONNX file to INT8 or FP16, and measure what each block of a network loses in INT8."""
+"""Quantize an FP32 ONNX file to INT8 or FP16, and measure what each block of a network loses in INT8."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PURPOSE = "quantizing"
 
 @dataclass(frozen=True, repr=False)
 class QuantizationResult(Result):
-    """The quantised file, the census of its operators, and the blocks kept in floating point for max_drop, if given."""
+    """The quantized file, the census of its operators, and the blocks kept in floating point for max_drop, if given."""
 
     artifact: Artifact
     census: Census
@@ -188,7 +188,7 @@ def _require_coherent(to: str, target: str, table: Table | None, max_drop: float
         if value not in choices:
             raise UnknownNameError(kind, value, choices)
     if to == "int8" and table is None:
-        raise QuantizationError("INT8 needs a calibration table", hint="rtseg calibrate, or to fp16")
+        raise QuantizationError("INT8 needs a calibration table", hint="run rtseg calibrate, or quantize to fp16")
     if max_drop is not None and (to != "int8" or data is None):
         raise QuantizationError("max_drop decides what stays out of INT8", expected="int8, and data to measure it on")
 

@@ -45,7 +45,7 @@ def nothing(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({"precisions": "fp8"}, "unknown precision"),
         ({"runners": "tensorflow"}, "unknown runner"),
         ({"resolution": "65x96"}, "affnet needs sides that are multiples of 8"),
-        ({"networks": "afnet"}, "Try: 'affnet'"),
+        ({"networks": "afnet"}, "Try: use 'affnet'"),
         ({"table": "affnet-6"}, "a paper's table brings its own networks"),
     ],
 )
@@ -61,7 +61,7 @@ def test_files_bring_their_own_precision(exported: Path) -> None:
 
 
 def test_a_paper_of_other_classes_than_the_data_names_the_way_out() -> None:
-    with pytest.raises(SpecError, match=r"table affnet-6 is of other classes than the data.*with --classes streets"):
+    with pytest.raises(SpecError, match=r"table affnet-6 has other classes than the data.*with --classes streets"):
         rtseg.bench(table="affnet-6", data="streets")
 
 
@@ -124,7 +124,7 @@ def test_names_come_in_any_collection_and_none_is_none_of_them(exported: Path, g
 def test_networks_of_other_classes_than_the_data_are_refused_before_anything_is_made(
     pictures: str, cache: Path
 ) -> None:
-    with pytest.raises(SpecError, match=r"networks are of other classes than the data.*Try: --classes camvid"):
+    with pytest.raises(SpecError, match=r"networks have other classes than the data.*Try: pass --classes camvid"):
         rtseg.bench(**SMALL, classes="cityscapes", data=pictures)
     assert not cache.exists()
 

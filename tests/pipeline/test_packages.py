@@ -37,7 +37,7 @@ def test_a_package_of_no_extra_is_not_translated() -> None:
 
 
 def test_a_part_of_a_package_names_the_package() -> None:
-    told = r"plots needs the package matplotlib, which is not installed. Try: pip install 'rtseg\[report\]'"
+    told = r"plots needs the package matplotlib, which is not installed. Try: run pip install 'rtseg\[report\]'"
     with pytest.raises(MissingDependencyError, match=told), needed_for("plots"):
         raise ModuleNotFoundError("no module", name="matplotlib.figure")
 
@@ -62,5 +62,5 @@ def test_a_stage_names_the_package_that_it_misses(
     program = WITHOUT.format(missing=missing, call=call.format(file=str(exported)))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    told = rf"needs the package {package}, which is not installed. Try: pip install 'rtseg\[{extra}\]'"
+    told = rf"needs the package {package}, which is not installed. Try: run pip install 'rtseg\[{extra}\]'"
     assert re.search(told, done.stdout), done.stdout

@@ -176,7 +176,7 @@ def test_a_recipe_is_taken_from_a_file_and_a_checkpoint_that_exists_is_never_ove
         (lambda f: rtseg.export("affnet", "64by64"), SpecError, "not a resolution"),
         (lambda f: rtseg.export("afnet", "64x64"), UnknownNameError, "unknown network; got 'afnet'"),
         (lambda f: rtseg.export(None, "64x64"), NetworkError, "no network is named"),
-        (lambda f: rtseg.export("affnet", "64x64", classes="camvit"), UnknownNameError, "Try: 'camvid'"),
+        (lambda f: rtseg.export("affnet", "64x64", classes="camvit"), UnknownNameError, "Try: use 'camvid'"),
         (lambda f: rtseg.quantize(f), QuantizationError, "INT8 needs a calibration table"),
         (lambda f: rtseg.quantize(f, to="int4"), UnknownNameError, "unknown precision; got 'int4'"),
         (lambda f: rtseg.quantize(f, f, target="trt"), UnknownNameError, "unknown target; got 'trt'"),
