@@ -131,7 +131,7 @@ def require_separate(output: PathLike, *inputs: PathLike | None) -> None:
     for given in inputs:
         if given is not None and os.path.realpath(output) in map(os.path.realpath, (given, manifest_path(given))):
             raise WriteError(
-                f"writing {output} would overwrite what belongs to {given}", hint="choose another name with -o"
+                f"writing {output} would overwrite what belongs to {given}", hint="choose another name for the output"
             )
 
 

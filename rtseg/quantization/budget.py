@@ -114,7 +114,8 @@ def cheapest_that_holds(losses: Sequence[BlockLoss], max_drop: float, drop_of: C
             "no set of blocks in INT8 meets that budget",
             got=f"{least:.2f} points of mIoU lost at least",
             expected=f"at most {max_drop:g}",
-            hint="a larger --max-drop, another calibration method, or rtseg sensitivity to see what each block loses",
+            hint="allow a larger --max-drop, use another calibration method, or see in rtseg sensitivity what each "
+            "block loses",
         )
     for entry in sorted(kept, key=lambda entry: -entry.block.macs):
         if entry.loss > max_drop - min(drop, 0.0):
@@ -128,8 +129,9 @@ def cheapest_that_holds(losses: Sequence[BlockLoss], max_drop: float, drop_of: C
 def cheapest_to_keep(losses: Sequence[BlockLoss], budget: float) -> frozenset[int]:
     """Return the indices of the blocks to keep out of INT8, so that the losses of the others sum to at most budget.
 
-    The result is exactly the set with the least work (a knapsack over losses rounded up to RESOLUTION). A block that
-    alone loses nothing stays INT8.
+    Losses and budget are in points of mIoU. The losses are assumed to add up, and each is rounded up to RESOLUTION
+    (0.001 points). For the rounded losses, the result is the set with the fewest multiply-accumulates (a knapsack
+    problem, solved exactly). A block that alone loses nothing stays INT8.
     """
     costs = [math.ceil(max(entry.loss, 0.0) / RESOLUTION - 1e-9) for entry in losses]
     capacity = min(math.floor(budget / RESOLUTION + 1e-9), sum(costs))

@@ -24,10 +24,10 @@ WEIGHTED = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
 class Census:
     """Operators and multiply-accumulates by precision, and the names of the operators that are INT8.
 
-    An operator with a weight is INT8 if both its input and its weight are dequantised. Any other is INT8 if all its
-    inputs are dequantised, or come from the INT8 convolution that a residual's Add is fused with, and if its output is
-    quantised again. An activation function directly after an INT8 operator is also INT8, and so is an operator that
-    only reorders dequantised values. left gives the reason for each operator with weights that is not INT8; floating
+    An operator with a weight is INT8 if both its input and its weight are dequantized. Any other is INT8 if all its
+    inputs are dequantized, or come from the INT8 convolution that a residual's Add is fused with, and if its output is
+    quantized again. An activation function directly after an INT8 operator is also INT8, and so is an operator that
+    only reorders dequantized values. left gives the reason for each operator with weights that is not INT8; floating
     counts the others that are not, by type.
     """
 

@@ -68,7 +68,7 @@ class OutputCount:
         return first, second
 
     def rows(self) -> tuple[Row, ...]:
-        """Return nothing: an engine gives no tensor but its output."""
+        """Return no rows: an engine gives no tensor but its output."""
         return ()
 
 

@@ -40,10 +40,10 @@ def common_tensors(reference: GraphView, other: GraphView) -> tuple[CommonTensor
     """
     if (reference.input, reference.output) != (other.input, other.output):
         raise OnnxError(
-            "the two graphs call their input and output differently",
+            "the inputs and outputs of the two graphs have different names",
             got=f"{other.input} and {other.output}",
             expected=f"{reference.input} and {reference.output}",
-            hint="two files made from one export",
+            hint="compare two files made from one export",
         )
     inside = set(_computed(other))
     found: list[CommonTensor] = []

@@ -73,7 +73,7 @@ def part_values(
 class FileRun:
     """A whole file, run for its output: an ONNX file as part_values runs it, an engine with TensorRT on a GPU.
 
-    A model of OpenVINO runs with rtseg's runner, because Polygraphy has none. The artifact is verified. Raises
+    An OpenVINO model runs with rtseg's runner, because Polygraphy has none. The artifact is verified. Raises
     RunnerError, and MissingDependencyError without TensorRT or OpenVINO.
     """
 
@@ -104,9 +104,9 @@ def _engine_runner(path: Path, manifest: Manifest) -> Any:
     """Return Polygraphy's runner for an engine; it gives the engine's output only, no layer inside."""
     if runtime_of(manifest) == RTX:
         raise RunnerError(
-            f"{path} is an engine of TensorRT for RTX",
-            expected="an engine of TensorRT, or an ONNX file",
-            hint="rtseg validate with --against",
+            f"{path} is a TensorRT for RTX engine",
+            expected="a TensorRT engine, or an ONNX file",
+            hint="use rtseg validate with --against",
         )
     if find_spec("tensorrt") is None:
         raise MissingDependencyError("tensorrt", extra="gpu", purpose="running an engine")

@@ -1,4 +1,4 @@
-"""Select the operators that a user excludes from quantisation, by patterns over their names."""
+"""Select the operators that a user excludes from quantization, by patterns over their names."""
 
 from __future__ import annotations
 

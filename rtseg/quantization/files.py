@@ -1,4 +1,4 @@
-"""Quantise one exported file: a canonical FP32 file and a calibration table become an INT8 or FP16 file."""
+"""Quantize one exported file: a canonical FP32 file and a calibration table become an INT8 or FP16 file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def read_original(source: ArtifactLike) -> Original:
             f"{artifact.path} is not an FP32 file",
             got=artifact.manifest.precision,
             expected="fp32",
-            hint="the file it was made from",
+            hint="quantize the file that it was made from",
         )
     return Original(artifact, GraphView(read_canonical(artifact.path)))
 
@@ -89,7 +89,7 @@ def int8_graph(
         raise QuantizationError(
             f"nothing of {original.path} would become INT8",
             got="; ".join(reasons[:4]),
-            hint="fewer exclusions, or --to fp16",
+            hint="use fewer exclusions, or --to fp16",
         )
     require_canonical(model, f"the INT8 graph of {original.path}")
     return model, census
@@ -109,7 +109,7 @@ def write_derived(
     """
     kept = {original.path.resolve(), manifest_path(original.path).resolve()}
     if kept & {Path(path).resolve(), manifest_path(path).resolve()}:
-        raise QuantizationError(f"the result would overwrite {path}", hint="-o with another name")
+        raise QuantizationError(f"the result would overwrite {path}", hint="choose another name with -o")
     with written_together(path, manifest_path(path)) as (part, sidecar):
         part.write_bytes(model.SerializeToString())
         _require_finite(part, str(path))
@@ -152,4 +152,4 @@ def _require_finite(path: Path, label: str) -> None:
         if runner.input.dtype == "uint8":
             runner.infer(random.integers(0, 256, shape, np.uint8))
         elif not np.isfinite(runner.infer(random.standard_normal(shape, np.float32))).all():
-            raise QuantizationError(f"{label} would give values that are not finite", hint="rtseg calibrate again")
+            raise QuantizationError(f"{label} would give values that are not finite", hint="run rtseg calibrate again")

@@ -30,7 +30,7 @@ class Fp16Graph:
     precisions maps each operator with a float tensor, by node name, to "int8", "fp16" or "fp32", without Casts and
     quantizers; reasons says why each "fp32" one stays. casts counts the Casts between FP16 and FP32. subnormal and zero
     count, by constant name, the weights that lost bits, or became zero, in FP16's range. scale_change is the largest
-    relative change of an INT8 scale, except scales of weights in FP16's subnormal range: those weights are quantised
+    relative change of an INT8 scale, except scales of weights in FP16's subnormal range: those weights are quantized
     again.
     """
 
@@ -74,7 +74,7 @@ def to_fp16(
     reasons = float32_reasons(view, opset, keep, ranges or {})
     made = Conversion(prepared, view, opset, reasons)
     if set(made.precisions.values()) <= {"fp32"}:
-        raise QuantizationError("no operator would become FP16", expected="at least one", hint="fewer nodes kept")
+        raise QuantizationError("no operator would become FP16", expected="at least one", hint="keep fewer nodes")
     return Fp16Graph(
         model=made.result,
         precisions=made.precisions,
@@ -100,14 +100,14 @@ def is_fp16(model: onnx.ModelProto) -> bool:
 
 def _require_convertible(model: onnx.ModelProto) -> int:
     if is_fp16(model):
-        raise QuantizationError("the graph is FP16 already", hint="the FP32 file it was made from")
+        raise QuantizationError("the graph is FP16 already", hint="use the FP32 file that it was made from")
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     if is_quantized(model) and opset < QUANTIZED_FP16_OPSET:
         raise QuantizationError(
-            "Q/DQ accepts float16 only from a later opset on",
-            got=opset,
-            expected=QUANTIZED_FP16_OPSET,
-            hint="rtseg.engines.lowering",
+            "FP16 with Q/DQ needs a newer opset",
+            got=f"opset {opset}",
+            expected=f"{QUANTIZED_FP16_OPSET} or newer",
+            hint="pass the INT8 file to rtseg build, which converts it",
         )
     if inner := [node_name(node) for node in model.graph.node if any(a.HasField("g") for a in node.attribute)]:
         raise QuantizationError("a subgraph cannot become FP16", got=inner[0], expected="plain operators")

@@ -1,4 +1,4 @@
-"""Convert the constants of a graph to FP16: weights, batch normalisation, scales of Q/DQ."""
+"""Convert the constants of a graph to FP16: weights, batch normalisation, Q/DQ scales."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Floats = NDArray[Any]
 SMALLEST_NORMAL = float(np.finfo(np.float16).tiny)
 
 MAX_SCALE_CHANGE = 1 / 254
-"""Relative; it equals half a step of INT8 at the end of its range."""
+"""Relative; it equals half an INT8 step at the end of its range."""
 
 
 class Rounded(NamedTuple):
@@ -66,10 +66,10 @@ def with_unit_variance(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def half_scale(scale: Floats, name: str, *, of_weights: bool) -> tuple[Floats, float]:
-    """Return a scale of INT8 as float32 values that FP16 holds exactly, and the largest relative change.
+    """Return a INT8 scale as float32 values that FP16 holds exactly, and the largest relative change.
 
     Below FP16's normal numbers the scale of weights is rounded up, which clips nothing and leaves a step no coarser
-    than FP16's own there: weights are quantised with the returned scale. The scale of activations may change by at most
+    than FP16's own there: weights are quantized with the returned scale. The scale of activations may change by at most
     MAX_SCALE_CHANGE, because nothing compensates it. Raises QuantizationError.
     """
     scale = scale.astype(np.float32)
@@ -86,14 +86,14 @@ def half_scale(scale: Floats, name: str, *, of_weights: bool) -> tuple[Floats, f
             f"FP16 does not hold the scale {name}",
             got=f"{scale.flat[change.argmax()]:.3g}, which becomes {held.flat[change.argmax()]:.3g}",
             expected=f"a change of at most {MAX_SCALE_CHANGE:.2%}",
-            hint="leaving the operators around it out of INT8",
+            hint="leave the operators around it out of INT8",
         )
     normal = half >= SMALLEST_NORMAL
     return held, float(change[normal].max(initial=0.0)) if of_weights else float(change.max())
 
 
 def int8_values(values: Floats, scale: Floats, axis: int) -> NDArray[np.int8]:
-    """Return values quantised as by QuantizeLinear with zero point 0; a scale with several values is along axis."""
+    """Return values quantized as by QuantizeLinear with zero point 0; a scale with several values is along axis."""
     steps = steps_along(scale, values.ndim, axis)
     return np.clip(np.rint(values.astype(np.float32) / steps), -128, 127).astype(np.int8)
 
@@ -114,5 +114,5 @@ def require_symmetric_int8(view: GraphView, node: onnx.NodeProto) -> None:
             f"{node_name(node)} is not the INT8 that TensorRT supports",
             got=f"{onnx.TensorProto.DataType.Name(kind).lower()}{'' if symmetric else ' with a zero point'}",
             expected="int8 with zero point 0 and a constant scale",
-            hint="rtseg quantize --target tensorrt",
+            hint="run rtseg quantize --target tensorrt",
         )

@@ -137,7 +137,7 @@ class Conversion:
         self.nodes.append(new)
 
     def _int8_weights(self, node: onnx.NodeProto, scale: NDArray[Any], axis: int) -> str:
-        """Return the name of a constant in int8, quantised with the scale's FP16 value."""
+        """Return the name of a constant in int8, quantized with the scale's FP16 value."""
         source, scale_name = node.input[0], node.input[1]
         key = (source, ("int8", scale_name))
         if key not in self.names:

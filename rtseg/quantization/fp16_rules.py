@@ -87,7 +87,11 @@ def _require_nodes(view: GraphView, keep: Collection[str]) -> None:
     for name in keep:
         if name not in names:
             closest = difflib.get_close_matches(name, names, n=3)
-            raise QuantizationError("no node of the graph has that name", got=repr(name), hint=", ".join(closest))
+            raise QuantizationError(
+                "no node of the graph has that name",
+                got=repr(name),
+                hint=f"use {', '.join(closest)}" if closest else "",
+            )
 
 
 def _has_half(view: GraphView, node: onnx.NodeProto, opset: int) -> bool:

@@ -142,7 +142,7 @@ class _Insertion:
         return least
 
     def _quantized_bias(self, node: onnx.NodeProto, scales: NDArray[np.float32]) -> onnx.NodeProto:
-        """Quantise a bias. It is added to the INT32 sums, so its step is that of the products: input times weight."""
+        """Quantize a bias. It is added to the INT32 sums, so its step is that of the products: input times weight."""
         steps = self._scale_and_zero(node.input[0])[0] * scales
         name = f"{node_name(node)}_bias"
         stored = self._constant(f"{name}_quantized", _quantized(self._view.constant(node.input[2]), steps, np.int32))

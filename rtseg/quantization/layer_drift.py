@@ -4,7 +4,7 @@ There are two figures for each tensor that both graphs compute. `error_out` is t
 from the reference's when each file runs on the picture: it includes the errors of all earlier layers. `added` is the
 error of the operator itself: the other file's operator, with its own weights, scales and roundings, runs on the
 reference's values, and its result is compared with the reference's. So a fault shows in `added` at its operator, and in
-`error_out` there and later. The quantisation of a tensor counts for every operator that reads it, and FP16 rounds a
+`error_out` there and later. The quantization of a tensor counts for every operator that reads it, and FP16 rounds a
 value for its reader too, so the figures rank operators but do not sum to the final error.
 
 Errors are relative: the root mean square of the difference divided by that of the reference, over all pictures, summed
@@ -55,7 +55,7 @@ class LayerDrift:
 class Drift:
     """How a file drifts from its reference on some pictures.
 
-    layers are in computing order; empty if a file is an engine or a model of OpenVINO, whose layers are fused.
+    layers are in computing order; empty if a file is an engine or an OpenVINO model, whose layers are fused.
     interface is the output of both files: logits, scores or labels. output_error is its relative error, None for
     labels. label_difference is the fraction of pixels, from 0 to 1, whose labels differ, at the graph's resolution.
     """
@@ -103,7 +103,7 @@ def measured_drift(
     Both must state the same contracts. ONNX files run on the CPU with ONNX Runtime, through Polygraphy, operator by
     operator. Each operator runs three times per picture: in the reference, in the other, and in the other on the
     reference's values. A value is kept until its last reader has run: affnet at 1024x2048 takes about 1 GiB, for any
-    number of pictures. If one of the files is an engine, on a GPU, or a model of OpenVINO, only the outputs are
+    number of pictures. If one of the files is an engine, on a GPU, or an OpenVINO model, only the outputs are
     compared. threads limits the cores used; 0 means all.
 
     Raises OnnxError, SpecError for other contracts, DatasetError without a picture, RunnerError, MissingDependencyError
@@ -160,7 +160,7 @@ def _require_same_contract(paths: tuple[Path, Path], manifests: list[Manifest]) 
             f"{paths[0]} and {paths[1]} have different contracts",
             got=sides[0],
             expected=sides[1],
-            hint=f"rtseg quantize {paths[0]}, which makes a quantised file of it",
+            hint=f"run rtseg quantize {paths[0]}, and compare with its output",
         )
 
 

@@ -1,4 +1,4 @@
-"""Placement for ONNX Runtime's CPU provider: every tensor between quantised operators is INT8.
+"""Placement for ONNX Runtime's CPU provider: every tensor between quantized operators is INT8.
 
 Its QLinear kernels are used only with a pair on the output too: a file placed for TensorRT runs slower there than FP32.
 A pair comes after the activation function, which the provider folds into the rounding.
@@ -15,7 +15,7 @@ from rtseg.quantization.placement import Placement, Use
 from rtseg.quantization.shared_rules import MOVING, behind_activation, leading_to_convolutions, why_not, without_rule
 
 COMPUTING = frozenset({"Add", "Mul", "Resize"})
-"""Operators quantised between quantised tensors. Resize has no INT8 kernel, but the Add or Concat after it has. Not
+"""Operators quantized between quantized tensors. Resize has no INT8 kernel, but the Add or Concat after it has. Not
 AveragePool: its INT8 kernel is several times slower than the float one."""
 
 FOLDED = frozenset({"Relu", "Clip"})
@@ -68,7 +68,7 @@ class _Plan:
         return ""
 
     def _join(self, node: onnx.NodeProto) -> None:
-        """Quantise the output of an operator between INT8 tensors."""
+        """Quantize the output of an operator between INT8 tensors."""
         data = [name for name in node.input[: 1 if node.op_type == "Resize" else None] if name]
         if not all(name in self._made | self._read for name in data) or data[0] == self._view.input:
             return  # a pool over the picture's three channels has no fast INT8 kernel

@@ -24,7 +24,7 @@ from rtseg.quantization.shared_rules import (
 )
 
 COMPUTING = frozenset({"Add", "AveragePool", "Resize"})
-"""Operators quantised between quantised tensors."""
+"""Operators quantized between quantized tensors."""
 
 LEAST_SHARE = 0.01
 """As a fraction of the network's work: a smaller matrix product saves no time."""
@@ -77,7 +77,7 @@ class _Plan:
         self._compute(node, [node.input[0]])
 
     def _matrix_product(self, node: onnx.NodeProto) -> None:
-        """Quantise a product with a constant matrix. Tensor and constant are both read through a pair."""
+        """Quantize a product with a constant matrix. Tensor and constant are both read through a pair."""
         name = node_name(node)
         constants = [self._view.is_constant(tensor) for tensor in node.input]
         if name in self._excluded:
@@ -103,7 +103,7 @@ class _Plan:
             self._made.add(result)
 
     def _join(self, node: onnx.NodeProto) -> None:
-        """Quantise the output of an operator between INT8 tensors."""
+        """Quantize the output of an operator between INT8 tensors."""
         data = node.input[: 1 if node.op_type == "Resize" else None]
         reshaped = [self._behind_reshaping(tensor) for tensor in data]
         sources = [source for _, source in reshaped]
@@ -119,7 +119,7 @@ class _Plan:
             self._shared.append(frozenset([*sources, result]))
 
     def _behind_reshaping(self, tensor: str) -> tuple[list[onnx.NodeProto], str]:
-        """Return the reshaping operators on the way to a reader, and the tensor before them, which is to be quantised.
+        """Return the reshaping operators on the way to a reader, and the tensor before them, which is to be quantized.
 
         If other operators also read a reshaped result, or if its operator is excluded, that result is the tensor.
         """

@@ -1,4 +1,4 @@
-"""A placement: the plan where to quantise a graph. A target's rules make it; insertion applies it."""
+"""A placement: the plan where to quantize a graph. A target's rules make it; insertion applies it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Placement:
     """The uses of tensors that become INT8.
 
     uses: for each activation tensor, the uses that read it through its pair of QuantizeLinear and DequantizeLinear;
-    other readers keep the float tensor. weights: the nodes whose second input, a constant, is quantised, with its
+    other readers keep the float tensor. weights: the nodes whose second input, a constant, is quantized, with its
     output channels on axis 0. shared: tensors that need the same scale, because the operator between them only moves
     values (Concat, MaxPool). left: every operator with weights that stays in floating point, with the reason. products:
     the matrix products of a tensor and a constant; both are among the uses.

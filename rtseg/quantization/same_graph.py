@@ -1,4 +1,4 @@
-"""Check that a quantised file still computes the same as the file it was made from: ONNX Runtime runs both.
+"""Check that a quantized file still computes the same as the file it was made from: ONNX Runtime runs both.
 
 FP16 may differ by its rounding, which is far below LARGEST_OF_FP16. The error of INT8 cannot be known beforehand, so an
 INT8 file is compared without its roundings: each pair of QuantizeLinear and DequantizeLinear passes its input on, and
@@ -55,10 +55,10 @@ def _compare(path: Path, made: Path, largest: float, label: str) -> None:
                 expected, got = expected[counted], got[counted]
             if expected.size and not distance(expected, got) <= largest:
                 raise QuantizationError(
-                    f"{label} would compute something else than {path}",
-                    got=f"a distance of {distance(expected, got):.3g} on a {name}",
-                    expected=f"at most {largest:g} of the standard deviation",
-                    hint="--table with ranges, so that values beyond FP16 stay FP32, or --exclude",
+                    f"{label} differs too much from {path}",
+                    got=f"a relative error of {distance(expected, got):.3g} on the probe input {name!r}",
+                    expected=f"at most {largest:g}",
+                    hint="pass --table with ranges, so that values beyond FP16 stay FP32, or use --exclude",
                 )
 
 
@@ -115,7 +115,9 @@ def _passed_on(view: GraphView, label: str) -> tuple[dict[str, str], Stored]:
             continue
         halves = [[view.constant(name).tolist() for name in half.input[1:]] for half in (quantize, node)]
         if halves[0] != halves[1] or attribute(quantize, "axis", 1) != attribute(node, "axis", 1):
-            raise QuantizationError(f"the two halves of a pair differ in {label}", got=node_name(node))
+            raise QuantizationError(
+                f"QuantizeLinear and DequantizeLinear of a pair differ in {label}", got=node_name(node)
+            )
         passed[node.output[0]] = passed.get(quantize.input[0], quantize.input[0])
     return passed, stored
 

@@ -21,7 +21,7 @@ SMALLEST = float(np.finfo(np.float16).tiny)
 """The smallest step of activations: below FP16's normal numbers an FP16 engine would have another one."""
 
 SMALLEST_OF_WEIGHTS = float(np.finfo(np.float16).smallest_subnormal)
-"""The smallest step of weights: the lowering to FP16 rounds it and quantises the weights with the rounded step. A first
+"""The smallest step of weights: the lowering to FP16 rounds it and quantizes the weights with the rounded step. A first
 layer that reads pixels from 0 to 255 has steps between the two limits."""
 
 
@@ -71,7 +71,9 @@ def constant_scale(values: NDArray[np.float32]) -> np.float32:
     values that are not finite.
     """
     if not np.isfinite(values).all():
-        raise QuantizationError("a constant matrix holds values that are not finite", hint="--exclude its product")
+        raise QuantizationError(
+            "a constant matrix holds values that are not finite", hint="leave its product out of INT8 with --exclude"
+        )
     largest = float(np.abs(values).max(initial=0))
     if largest == 0:
         return np.float32(1)
@@ -82,4 +84,4 @@ def constant_scale(values: NDArray[np.float32]) -> np.float32:
 
 def _require(name: str, ranges: Mapping[str, TensorRange]) -> None:
     if name not in ranges:
-        raise QuantizationError(f"the calibration table has no range for the tensor {name}", hint="rtseg calibrate")
+        raise QuantizationError(f"the calibration table has no range for the tensor {name}", hint="run rtseg calibrate")

@@ -1,4 +1,4 @@
-"""Decide which operators are worth quantising, by the needs of INT8 kernels of tensor cores and VNNI."""
+"""Decide which operators are worth quantizing, by the needs of INT8 kernels of tensor cores and VNNI."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACTIVATIONS = frozenset({"Relu", "Clip", "PRelu", "LeakyRelu"})
 """Activations in rtseg's networks that an INT8 kernel applies to its output."""
 
 MOVING = frozenset({"Concat", "MaxPool"})
-"""Operators that only move values: quantised if their inputs are, and inputs and output share a scale."""
+"""Operators that only move values: quantized if their inputs are, and inputs and output share a scale."""
 
 RESHAPING = frozenset({"Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze"})
 """Operators that only reorder values, of any type."""
@@ -29,7 +29,7 @@ NO_RULE = {
     "Gemm": "a matrix product",
     "MatMul": "a matrix product",
 }
-"""Operators with weights that a placement does not quantise, unless it has its own rule for them."""
+"""Operators with weights that a placement does not quantize, unless it has its own rule for them."""
 
 
 def without_rule(view: GraphView) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The runtimes that a graph can be quantised for, by name, with their placement rules."""
+"""The runtimes that a graph can be quantized for, by name, with their placement rules."""
 
 from __future__ import annotations
 

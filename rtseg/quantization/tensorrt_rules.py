@@ -60,7 +60,7 @@ class _Plan:
         self._read_quantized(node, 0)
 
     def _residual(self, node: onnx.NodeProto) -> None:
-        """Quantise the skip branch of an Add if only that Add reads its other branch, an INT8 convolution.
+        """Quantize the skip branch of an Add if only that Add reads its other branch, an INT8 convolution.
 
         If the sum is read in INT8, the convolution's kernel adds and rounds in one step; a sum in floating point needs
         its skip branch in floating point.

@@ -183,7 +183,7 @@ class ImageSpec(VersionedSpec):
             raise SpecError(
                 "only a letterboxed image has padding",
                 got=f"padding {self.padding} for a stretched one",
-                hint="use --fit letterbox (fit='letterbox' in Python)",
+                hint="use --resize letterbox (fit='letterbox' in Python)",
             )
         _require_normalizing(self.scale, self.mean, self.std)
 

@@ -205,7 +205,7 @@ def test_a_block_that_holds_alone_is_found_where_no_larger_set_holds() -> None:
 
 def test_the_error_tells_the_least_that_was_lost() -> None:
     losses = [entry(0, 0.9), entry(1, 0.4)]
-    told = "no set .* got 0.40 points of mIoU lost at least; expected at most 0.3. Try: a larger --max-drop"
+    told = "no set .* got 0.40 points of mIoU lost at least; expected at most 0.3. Try: allow a larger --max-drop"
     with pytest.raises(AccuracyLossError, match=told):
         cheapest_that_holds(losses, 0.3, lambda kept: sum(loss.loss for loss in losses if loss not in kept))
 

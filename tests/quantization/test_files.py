@@ -126,7 +126,7 @@ def test_a_file_that_is_int8_already_is_refused(original: Original, table: Calib
 
 def test_a_file_without_its_manifest_is_refused(export_copy: Path) -> None:
     manifest_path(export_copy).unlink()
-    with pytest.raises(ManifestError, match="file and manifest travel together"):
+    with pytest.raises(ManifestError, match="copy both, the file and its manifest"):
         read_original(export_copy)
 
 

@@ -294,7 +294,7 @@ def test_scores_are_enlarged_after_the_cast_and_not_before() -> None:
 
 
 def test_a_name_that_no_node_has_is_refused_with_the_nearest() -> None:
-    with pytest.raises(QuantizationError, match=r"no node of the graph has that name; got '/secnd'\. Try: /second"):
+    with pytest.raises(QuantizationError, match=r"no node of the graph has that name; got '/secnd'\. Try: use /second"):
         to_fp16(convolutions(), keep=["/secnd"])
 
 

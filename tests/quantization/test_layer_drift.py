@@ -209,7 +209,7 @@ def called(*arguments: object) -> Result:
 def test_files_of_different_contracts_are_refused(exported: Path, twin: Twin, pictures: PictureSource) -> None:
     image = replace(read_manifest(exported, kind="onnx").image, mean=(0.0, 0.0, 0.0))
     path = twin(read_canonical(exported), image=image)
-    told = r"have different contracts; got mean .*0.0.*; expected mean .*0.485.*Try: rtseg quantize"
+    told = r"have different contracts; got mean .*0.0.*; expected mean .*0.485.*Try: run rtseg quantize"
     with pytest.raises(SpecError, match=told):
         drifted(exported, path, pictures)
 

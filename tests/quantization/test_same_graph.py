@@ -74,7 +74,7 @@ def test_an_int8_file_that_computes_something_else_gets_no_name(
     original = read_original(exported)
     model, _ = int8_graph(original, read_table(calibrated, original), target=target)
     damage(model.graph)
-    with pytest.raises(QuantizationError, match=r"would compute something else|halves of a pair|the original constant"):
+    with pytest.raises(QuantizationError, match=r"differs too much from|of a pair differ|the original constant"):
         write_derived(original, model, tmp_path / "x.onnx", precision="int8")
     assert list(tmp_path.iterdir()) == []
 
@@ -92,7 +92,7 @@ def test_an_fp16_file_that_computes_something_else_gets_no_name(exported: Path, 
     original = read_original(exported)
     model = to_fp16(original.model).model
     damage(model.graph)
-    with pytest.raises(QuantizationError, match=r"x\.onnx would compute something else than .*affnet\.onnx"):
+    with pytest.raises(QuantizationError, match=r"x\.onnx differs too much from .*affnet\.onnx"):
         write_derived(original, model, tmp_path / "x.onnx", precision="fp16")
     assert list(tmp_path.iterdir()) == []
 
