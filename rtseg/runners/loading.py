@@ -15,7 +15,7 @@ from rtseg.specs import contract_metadata
 
 
 def load(source: ArtifactLike, *, runner: str | None = None, threads: int = 0) -> Segmenter:
-    """Return a segmenter for an ONNX file, an engine or a model of OpenVINO. The file is verified first.
+    """Return a segmenter for an ONNX file, an engine or an OpenVINO model. The file is verified first.
 
     runner is a name of rtseg.runners.registry, by default onnxruntime for an ONNX file, openvino for a model of
     OpenVINO, and for an engine the product that built it, tensorrt or tensorrt-rtx. threads is 0, for all cores, to
@@ -49,7 +49,7 @@ def _require_same_contract(artifact: Artifact, metadata: dict[str, str] | None) 
                 f"{artifact.path} and its manifest state different contracts: {key}",
                 got=got,
                 expected=wanted,
-                hint=f"rtseg export {manifest.network} --resolution {manifest.image.resolution}",
+                hint=f"run rtseg export {manifest.network} --resolution {manifest.image.resolution}",
             )
 
 

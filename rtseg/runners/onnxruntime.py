@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _DTYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8"}
 _MORE_INT8 = ["WeightBiasQuantization"]
-"""ONNX Runtime's option to quantise weights that the file keeps in floating point; off, so that the file is run as it
+"""ONNX Runtime's option to quantize weights that the file keeps in floating point; off, so that the file is run as it
 is."""
 _SILENT, _WARNING = 4, 2
 """ONNX Runtime's log severities: "fatal", because its errors are also raised as exceptions, and its default."""
@@ -78,7 +78,9 @@ class OnnxRuntimeRunner(Runner):
                 "the ONNX Runtime installed here lacks a provider",
                 got=", ".join(ort.get_available_providers()),
                 expected=self._provider,
-                hint="pip uninstall onnxruntime, then pip install 'rtseg[gpu]'" if self._provider in _BACKENDS else "",
+                hint="run pip uninstall onnxruntime, then pip install 'rtseg[gpu]'"
+                if self._provider in _BACKENDS
+                else "",
             )
         options = ort.SessionOptions()
         options.intra_op_num_threads = self._threads
@@ -105,7 +107,7 @@ class OnnxRuntimeRunner(Runner):
                 f"{self._provider} did not start",
                 got=_why_not_loaded(self._provider, Path(ort.__file__).parent) or "no reason, and a session on the CPU",
                 expected="its libraries and a GPU",
-                hint="the CUDA and TensorRT that this onnxruntime-gpu was built for, or --runner onnxruntime",
+                hint="install the CUDA and TensorRT that this onnxruntime-gpu needs, or use --runner onnxruntime",
             )
         if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1:
             raise RunnerError(
@@ -137,7 +139,7 @@ class OnnxRuntimeRunner(Runner):
 
     def _live(self) -> ort.InferenceSession:
         if self._session is None:
-            raise RunnerError(f"the {self.backend} runner is not open", hint="with runner: ...")
+            raise RunnerError(f"the {self.backend} runner is not open", hint="open it first: with runner: ...")
         return self._session
 
 
@@ -179,7 +181,9 @@ class _DeviceSession:
 def _tensor_spec(node: ort.NodeArg) -> TensorSpec:
     if node.type not in _DTYPES or not all(isinstance(side, int) for side in node.shape):
         raise RunnerError(
-            f"the tensor {node.name} is not static float or uint8", got=f"{node.type} {node.shape}", expected="static"
+            f"the tensor {node.name} is not a static float or uint8 tensor",
+            got=f"{node.type} {node.shape}",
+            expected="static",
         )
     return TensorSpec(node.name, tuple(node.shape), _DTYPES[node.type])
 

@@ -17,7 +17,7 @@ VARIABLE = "ORT_DISABLE_TELEMETRY"
 
 
 def without_telemetry() -> None:
-    """Turn off the telemetry of ONNX Runtime for a later import, unless the user has set the variable.
+    """Turn off ONNX Runtime's telemetry for a later import, unless the user has set the variable.
 
     For packages that import it themselves.
     """
@@ -39,6 +39,6 @@ def onnxruntime_package(purpose: str = "running an ONNX file") -> Any:
         if isinstance(error, ModuleNotFoundError) and error.name == NAME:
             raise MissingDependencyError(NAME, extra="cpu", purpose=purpose) from error
         raise RunnerError(
-            f"onnxruntime cannot be imported: {first_line(error)}", hint="pip install --force-reinstall onnxruntime"
+            f"onnxruntime cannot be imported: {first_line(error)}", hint="run pip install --force-reinstall onnxruntime"
         ) from error
     return onnxruntime

@@ -30,7 +30,7 @@ class OpenVinoRunner(Runner):
     """A model compiled for the CPU. threads 0 means all cores.
 
     The source is an ONNX file, as an artifact or a path, or an artifact with a model that OpenVINO stored, whose
-    digests are compared on opening. A quantised ONNX file is compared with ONNX Runtime once; for a stored model the
+    digests are compared on opening. A quantized ONNX file is compared with ONNX Runtime once; for a stored model the
     build has done that.
 
     Operators between QuantizeLinear and DequantizeLinear run as INT8, whether placed for TensorRT or for OpenVINO. All
@@ -91,7 +91,7 @@ class OpenVinoRunner(Runner):
             self.notes = tuple(filter(None, [self._compared(model)]))
 
     def _compared(self, model: Any) -> str:
-        """Return what the comparison of a quantised model with ONNX Runtime could not check. Raises RunnerError."""
+        """Return what the comparison of a quantized model with ONNX Runtime could not check. Raises RunnerError."""
         compiled = self._compiled
         if self._precision != "f32":  # bf16 adds its own rounding, so the same rewritten model is compared in f32
             with openvino_refusals(f"OpenVINO cannot load {self._path}"):
@@ -110,7 +110,7 @@ class OpenVinoRunner(Runner):
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": self._precision,
-            # Otherwise OpenVINO would also quantise the activations of matrix products with INT8 weights.
+            # Otherwise OpenVINO would also quantize the activations of matrix products with INT8 weights.
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
             # Pinning gains nothing on an idle machine. Beside another busy program a pinned thread waits for its core
             # while another core is free (runs took 1.5 to 1.7 times as long), and two programs pin to the same core.
@@ -136,7 +136,7 @@ class OpenVinoRunner(Runner):
 
     def _live(self) -> Any:
         if self._compiled is None:
-            raise RunnerError(f"the {self.backend} runner is not open", hint="with runner: ...")
+            raise RunnerError(f"the {self.backend} runner is not open", hint="open it first: with runner: ...")
         return self._compiled
 
 
@@ -170,7 +170,7 @@ def require_precision(precision: str, capabilities: Sequence[str]) -> None:
             f"this processor does not compute in {precision}",
             got=f"{', '.join(capabilities)}, as OpenVINO sees it",
             expected=INFERENCE_PRECISIONS[precision],
-            hint="--runner openvino",
+            hint="use --runner openvino",
         )
 
 
@@ -178,7 +178,9 @@ def _tensor_spec(port: Any) -> TensorSpec:
     kind, shape = port.get_element_type().get_type_name(), port.get_partial_shape()
     name = port.get_any_name()
     if kind not in _DTYPES or not shape.is_static:
-        raise RunnerError(f"the tensor {name} is not static float or uint8", got=f"{kind} {shape}", expected="static")
+        raise RunnerError(
+            f"the tensor {name} is not a static float or uint8 tensor", got=f"{kind} {shape}", expected="static"
+        )
     return TensorSpec(name, tuple(shape.to_shape()), _DTYPES[kind])
 
 

@@ -24,12 +24,12 @@ _METADATA = ["framework"]
 
 
 def is_quantized(path: Path) -> bool:
-    """Return whether an ONNX file holds quantisation operators, which this runner rewrites. Raises OSError."""
+    """Return whether an ONNX file holds quantization operators, which this runner rewrites. Raises OSError."""
     return not operator_types(path).isdisjoint(_QUANTIZING)
 
 
 def onnx_model(path: Path) -> Any:
-    """Return the openvino.Model of an ONNX file, with its quantisation rewritten for OpenVINO.
+    """Return the openvino.Model of an ONNX file, with its quantization rewritten for OpenVINO.
 
     Raises RunnerError for a file that OpenVINO cannot read, and for operators that compute in integers themselves,
     because OpenVINO computes some of them wrongly; MissingDependencyError.
@@ -50,7 +50,7 @@ def stored_model(xml: bytes, weights: bytes, label: str) -> Any:
     """
     if not xml.startswith(b"<?xml"):  # for anything else OpenVINO would try other formats, and print their errors
         raise RunnerError(
-            f"{label} is no model of OpenVINO", expected="XML", hint="rtseg build ONNX --runtime openvino"
+            f"{label} is not an OpenVINO IR file", expected="XML", hint="run rtseg build ONNX --runtime openvino"
         )
     with openvino_refusals(f"OpenVINO cannot load {label}"):
         return core().read_model(xml, weights)
@@ -95,8 +95,8 @@ def _require_plain_operators(path: Path) -> None:
         return
     if found:
         raise RunnerError(
-            f"{path} holds operators of INT8 that OpenVINO does not compute as ONNX says",
+            f"{path} holds INT8 operators that OpenVINO computes incorrectly",
             got=", ".join(found),
             expected="plain operators between QuantizeLinear and DequantizeLinear",
-            hint="--runner onnxruntime, or the file quantised in the format QDQ",
+            hint="use --runner onnxruntime, or quantize the network in the QDQ format",
         )

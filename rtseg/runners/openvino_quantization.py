@@ -93,7 +93,7 @@ class _Weights(NamedTuple):
 
 
 def _whole_weights(last: Any) -> _Weights | None:
-    """Return the constant whose dequantisation ends in this Multiply; None if it is another Multiply."""
+    """Return the constant whose dequantization ends in this Multiply; None if it is another Multiply."""
     scale, source = _constant(last.input_value(1)), last.input_value(0)
     zero_point = np.zeros((), np.float32)
     if source.get_node().get_type_name() == "Subtract":

@@ -31,7 +31,7 @@ FORMAT = "rtseg-verdict/1"
 """Changes if this module, or a rewriting that it checks, decides differently."""
 
 FLOOR = 0.04
-"""A distance that is always accepted. Of 2,600 small quantised graphs with right results one was at 0.04, all others
+"""A distance that is always accepted. Of 2,600 small quantized graphs with right results one was at 0.04, all others
 below 0.03; wrong results were beyond 0.05."""
 
 TIMES = 2
@@ -49,7 +49,7 @@ def differences_from_onnxruntime(
     *,
     floor: float = FLOOR,
     may_overflow: bool = False,
-    hint: str = "--runner onnxruntime",
+    hint: str = "use --runner onnxruntime",
     threads: int = 0,
 ) -> str:
     """Compare infer's results for the graph in a file with ONNX Runtime. Return what could not be compared.
@@ -119,8 +119,8 @@ def _require_agreement(path: Path, runner: str, verdict: Mapping[str, list[float
     for name, (apart, allowed) in verdict.items():
         if not apart <= allowed:
             raise RunnerError(
-                f"{runner} computes something else than {path} says: on a {name} it differs from ONNX Runtime",
-                got=f"a distance of {apart:.3g}",
+                f"the results of {runner} differ from those of ONNX Runtime on {path}",
+                got=f"a relative error of {apart:.3g} on the probe input {name!r}",
                 expected=f"at most {allowed:.3g}, which rounding explains",
                 hint=hint,
             )

@@ -129,6 +129,6 @@ def file_runner(name: str | None, artifact: Artifact, *, threads: int = 0) -> Ru
             f"{name} does not run {artifact.path}",
             got=f"a file of kind {kind}",
             expected=f"one of kind {' or '.join(entry.kinds)}",
-            hint=f"--runner {' or '.join(runner_names(kind))}",
+            hint=f"use --runner {' or '.join(runner_names(kind))}",
         )
     return entry.make(artifact, threads)

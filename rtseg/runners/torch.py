@@ -63,7 +63,10 @@ class TorchRunner(Runner):
         got = str(result.dtype).removeprefix("torch.")
         if got != expected:
             raise RunnerError(
-                "this network does not stay in FP64", got=got, expected=expected, hint="no fixed dtypes in forward()"
+                "this network does not stay in FP64",
+                got=got,
+                expected=expected,
+                hint="leave fixed dtypes out of forward()",
             )
         return result.cpu().numpy()  # type: ignore[no-any-return]
 

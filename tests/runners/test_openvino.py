@@ -367,7 +367,7 @@ def test_a_graph_of_two_outputs_is_refused(tmp_path: Path) -> None:
 @needs_openvino
 @pytest.mark.parametrize("settings", [{"shape": ["n", 3, 24, 40]}, {"kind": TensorProto.DOUBLE}], ids=["shape", "type"])
 def test_a_dynamic_shape_and_another_type_are_refused(tmp_path: Path, settings: dict[str, Any]) -> None:
-    with pytest.raises(RunnerError, match="the tensor x is not static float or uint8; got "):
+    with pytest.raises(RunnerError, match="the tensor x is not a static float or uint8 tensor; got "):
         OpenVinoRunner(relu(tmp_path / "odd.onnx", **settings)).open()
 
 

@@ -78,7 +78,7 @@ def test_metadata_and_names_survive(exported: Path, tmp_path: Path) -> None:
 def test_what_is_no_xml_is_refused_without_a_word_from_openvino(
     content: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(RunnerError, match=r"m\.xml is no model of OpenVINO; expected XML"):
+    with pytest.raises(RunnerError, match=r"m\.xml is not an OpenVINO IR file; expected XML"):
         stored_model(content, b"", "m.xml")
     assert capfd.readouterr() == ("", "")
 

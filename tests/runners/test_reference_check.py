@@ -63,7 +63,8 @@ def test_a_runner_that_agrees_has_nothing_to_tell(relu: Path) -> None:
 def test_a_runner_that_disagrees_is_an_error_with_the_way_on_each_time(relu: Path, infer: object) -> None:
     for _ in range(2):
         with pytest.raises(
-            RunnerError, match=r"mine computes something else than .*relu\.onnx .* --runner onnxruntime"
+            RunnerError,
+            match=r"the results of mine differ from those of ONNX Runtime on .*relu\.onnx; .* --runner onnxruntime",
         ):
             differences_from_onnxruntime(relu, infer, "mine", TOOLS, threads=1)  # type: ignore[arg-type]
 
@@ -91,7 +92,7 @@ def test_a_damaged_verdict_is_none(relu: Path) -> None:
     (kept,) = VERDICTS.folder.iterdir()
     VERDICTS.write(kept, b'{"random input": 7}')
     assert differences_from_onnxruntime(relu, right, "mine", TOOLS, threads=1) == ""
-    with pytest.raises(RunnerError, match="computes something else"):
+    with pytest.raises(RunnerError, match="differ from those of ONNX Runtime"):
         VERDICTS.write(kept, b'{"random input": [1, 0.04]}')
         differences_from_onnxruntime(relu, right, "mine", TOOLS, threads=1)
 
@@ -113,7 +114,7 @@ def test_a_rewriting_that_openvino_needs_is_missed_when_it_is_left_out(
         assert runner.notes == ()
     monkeypatch.setattr(openvino_model, "join_quantization", lambda model, package: None)
     monkeypatch.setattr(reference_check, "FORMAT", "another")
-    with pytest.raises(RunnerError, match=r"openvino computes something else than .*x\.onnx says"):
+    with pytest.raises(RunnerError, match=r"the results of openvino differ from those of ONNX Runtime on .*x\.onnx"):
         OpenVinoRunner(path, threads=1).open()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setattr(reference_check, "FORMAT", "a third")

@@ -68,7 +68,7 @@ def test_a_name_gives_a_runner_of_engines_without_touching_the_file(name: str) -
 
 
 def test_an_unknown_name_is_refused_with_the_closest_one() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown runner; got 'openvin'.*Try: 'openvino'"):
+    with pytest.raises(UnknownNameError, match=r"unknown runner; got 'openvin'.*Try: use 'openvino'"):
         file_runner("openvin", missing("onnx"))
 
 

@@ -15,7 +15,7 @@ from rtseg.runners.cuda import dlpack
 from rtseg.runners.cuda.protocol import DeviceMemory
 
 _DOING = "take this array"
-_TO_CUDA = 'put it on the device: tensor.to("cuda"), or give it as a NumPy array where one is taken'
+_TO_CUDA = 'put it on the device: tensor.to("cuda"), or pass a NumPy array where one is accepted'
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class _Wanted:
                 _DOING,
                 name=f"strides of {strides} bytes",
                 expected=f"{self.strides}: C-contiguous",
-                hint="tensor.contiguous(), or ascontiguousarray of its library",
+                hint="pass tensor.contiguous(), or its library's ascontiguousarray(array)",
             )
         if read_only and self.writable:
             raise CudaError(_DOING, name="a read-only array", expected="a writable one")
@@ -126,7 +126,7 @@ def _from_dlpack(array: Any, wanted: _Wanted, stream: int | None) -> DeviceView:
         capsule = _capsule(array, stream)
         tensor = dlpack.read_capsule(capsule)
     except (BufferError, RuntimeError, ValueError) as error:
-        hint = "tensor.detach() of one that needs gradients"
+        hint = "pass tensor.detach() if it needs gradients"
         raise CudaError(_DOING, name=first_line(error), expected="a DLPack capsule", hint=hint) from error
     size = wanted.dtype.itemsize
     strides = None if tensor.strides is None else tuple(stride * size for stride in tensor.strides)

@@ -22,7 +22,7 @@ def bindings() -> tuple[ModuleType, ModuleType]:
         except ModuleNotFoundError:
             continue
         except ImportError as error:
-            hint = "pip install --force-reinstall cuda-python"
+            hint = "run pip install --force-reinstall cuda-python"
             raise CudaError("import cuda-python", name=first_line(error), hint=hint) from error
     hint = " for TensorRT, or 'rtseg[rtx]' for TensorRT for RTX"
     raise MissingDependencyError("cuda-python", extra="gpu", purpose="driving CUDA", hint=hint)

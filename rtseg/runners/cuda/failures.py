@@ -35,7 +35,7 @@ KNOWN = (
         2,
         "CUDA_ERROR_OUT_OF_MEMORY",
         "out of memory",
-        "a smaller resolution or batch, fewer streams, or end what else is on the GPU (nvidia-smi lists it)",
+        "use a smaller resolution or batch, or fewer streams, or end other programs on the GPU (nvidia-smi lists them)",
     ),
     KnownFailure(
         34,
@@ -53,15 +53,17 @@ KNOWN = (
         46,
         "CUDA_ERROR_DEVICE_UNAVAILABLE",
         "CUDA-capable device(s) is/are busy or unavailable",
-        "nvidia-smi shows the compute mode and who holds the GPU",
+        "run nvidia-smi, which shows the compute mode and the programs on the GPU",
     ),
     KnownFailure(
         100,
         "CUDA_ERROR_NO_DEVICE",
         "no CUDA-capable device is detected",
-        "a machine with an NVIDIA GPU; in a container --gpus all; CUDA_VISIBLE_DEVICES unset",
+        "use a machine with an NVIDIA GPU; start a container with --gpus all; unset CUDA_VISIBLE_DEVICES",
     ),
-    KnownFailure(101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal", "nvidia-smi -L lists the devices"),
+    KnownFailure(
+        101, "CUDA_ERROR_INVALID_DEVICE", "invalid device ordinal", "run nvidia-smi -L, which lists the devices"
+    ),
     KnownFailure(
         200,
         "CUDA_ERROR_INVALID_IMAGE",
@@ -72,7 +74,7 @@ KNOWN = (
         201,
         "CUDA_ERROR_INVALID_CONTEXT",
         "invalid device context",
-        "with cuda.active(): ... around the calls of any thread but the opening one",
+        "use `with cuda.active():` in every thread but the one that opened CUDA",
     ),
     KnownFailure(
         209,
@@ -153,8 +155,8 @@ def require_driver(version: tuple[int, int]) -> None:
     if version < OLDEST_DRIVER:
         raise CudaError(
             "be used here",
-            name=f"a driver of CUDA {version[0]}.{version[1]}",
-            expected=f"one of CUDA {OLDEST_DRIVER[0]}.{OLDEST_DRIVER[1]} or newer",
+            name=f"a driver for CUDA {version[0]}.{version[1]}",
+            expected=f"one for CUDA {OLDEST_DRIVER[0]}.{OLDEST_DRIVER[1]} or newer",
             hint="install a newer NVIDIA driver",
         )
 

@@ -65,7 +65,7 @@ def target_for(arch: str, supported: Sequence[int]) -> str:
             f"compile for {arch}",
             name=f"an NVRTC that starts at sm_{min(supported)}",
             expected=f"one that knows {arch}",
-            hint="an older CUDA, such as pip install 'cuda-python<13'",
+            hint="install an older CUDA: pip install 'cuda-python<13'",
         )
     return f"compute_{max(below)}"
 
@@ -86,6 +86,6 @@ def _nvrtc() -> CheckedCalls:
 
     def missing(doing: str, reason: str) -> CudaError:
         package = "nvidia-cuda-nvrtc" if major >= 13 else f"nvidia-cuda-nvrtc-cu{major}"
-        return CudaError(doing, name=f"{NO_LIBRARY}: {reason}", hint=f"pip install {package}")
+        return CudaError(doing, name=f"{NO_LIBRARY}: {reason}", hint=f"run pip install {package}")
 
     return CheckedCalls(module, failed, missing)

@@ -237,6 +237,6 @@ def values_of(arguments: Sequence[Argument]) -> list[np.generic[Any]]:
                 f"pass argument {position} to a kernel",
                 name=f"{type(argument).__name__} {argument!r}",
                 expected="a NumPy scalar of the parameter's type, or device memory",
-                hint="np.int32(...), np.float32(...), np.uint64(...) for a pointer",
+                hint="pass np.int32(...), np.float32(...), or np.uint64(...) for a pointer",
             )
     return values

@@ -86,7 +86,7 @@ class PycudaDriver(CudaDriver):
                 "take the device's primary context",
                 name="a thread that is not the main one",
                 expected="the main thread, or one that is in a PyCUDA context",
-                hint="open_cuda in the main thread, and `with cuda.active()` in the others",
+                hint="call open_cuda in the main thread, and use `with cuda.active()` in the others",
             )
         context = self._device.retain_primary_context()
         context.push()
@@ -203,9 +203,10 @@ class PycudaDriver(CudaDriver):
             self._pycuda.memset_d8_async(address(target), value, size, stream.native)
 
     def compile(self, source: str, *, name: str = "kernel.cu", options: Sequence[str] = ()) -> bytes:
-        """Return machine code of the CUDA C++ source for this device, from nvcc, which must be on the PATH.
+        """Return the cubin (machine code) that nvcc, which must be on the PATH, makes of CUDA C++ for this device.
 
-        options are nvcc's; name only appears in messages.
+        options are passed to nvcc; name only appears in messages. Raises CudaError if the source does not compile or
+        nvcc cannot be started.
         """
         compiler = importlib.import_module("pycuda.compiler")
         doing = f"compile {name} for {self.device.architecture}"
@@ -251,7 +252,7 @@ class PycudaDriver(CudaDriver):
             "capture a graph",
             name=f"PyCUDA {self.version}, which has no CUDA graphs",
             expected="cuda-python",
-            hint="--cuda cuda-python, or launch the work itself each time",
+            hint="use --cuda cuda-python, or launch the work itself each time",
         )
 
     @contextlib.contextmanager
@@ -281,5 +282,5 @@ def _package() -> ModuleType:
         reason = first_line(error)
         if "libcuda" in reason:
             raise no_driver(reason) from error
-        hint = "pip install --force-reinstall --no-cache-dir pycuda"
+        hint = "run pip install --force-reinstall --no-cache-dir pycuda"
         raise CudaError("import PyCUDA", name=reason, hint=hint) from error

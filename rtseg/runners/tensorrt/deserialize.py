@@ -10,11 +10,11 @@ from rtseg.runners.tensorrt.module import PRODUCTS, RTX, TENSORRT, TensorRt
 if TYPE_CHECKING:
     import tensorrt as trt
 
-NO_GPU = "nvidia-smi, which shows whether driver and GPU are present"
+NO_GPU = "run nvidia-smi, which shows whether driver and GPU are present"
 
 _REBUILD = {
-    TENSORRT: "rtseg build again, on this machine",
-    RTX: "rtseg build again, with the release of TensorRT for RTX that is installed here",
+    TENSORRT: "run rtseg build again on this machine",
+    RTX: "run rtseg build again with the release of TensorRT for RTX that is installed here",
 }
 
 

@@ -106,7 +106,7 @@ class DeviceFrames(Frames):
                 "the graph gives labels itself, so the device cannot resize for it",
                 got=f"an image of {size[0]}x{size[1]}",
                 expected=f"{self._image.resolution}, RGB",
-                hint="rtseg export --interface logits",
+                hint="export it with --interface logits",
             )
         with self._driver.active():
             return ResidentFrameStep(self._make_lane(), self._opening, self._ends, size, image, labels, overlay)

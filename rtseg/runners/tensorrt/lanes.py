@@ -108,12 +108,14 @@ class Lane:
             what = (
                 f"{opened.product_words} cannot make an execution context, which takes {needed} where {free} are free"
             )
-            raise runner_error(what, opened.record.errors, hint="fewer contexts, or a GPU on which nothing else runs")
+            raise runner_error(
+                what, opened.record.errors, hint="use fewer contexts, or a GPU on which nothing else runs"
+            )
         return context
 
     def _live(self) -> trt.IExecutionContext:
         if self._context is None:
-            raise RunnerError("the execution context was closed", hint="with runner: ...")
+            raise RunnerError("the execution context was closed", hint="open it first: with runner: ...")
         return self._context
 
     def _refusal(self, what: str) -> RunnerError:
@@ -190,7 +192,7 @@ class LanePool:
 
 
 def _refuse() -> Lane:
-    raise RunnerError("the runner is not open", hint="with runner: ...")
+    raise RunnerError("the runner is not open", hint="open it first: with runner: ...")
 
 
 def allocated(driver: CudaDriver, size: int, purpose: str) -> DeviceMemory:
@@ -204,7 +206,7 @@ def allocated(driver: CudaDriver, size: int, purpose: str) -> DeviceMemory:
             f"not enough GPU memory for {purpose}",
             got=f"{_mib(driver.memory()[0])} free",
             expected=_mib(size),
-            hint="fewer contexts, a smaller resolution, or end what else is on the GPU (nvidia-smi lists it)",
+            hint="use fewer contexts or a smaller resolution, or end other programs on the GPU (nvidia-smi lists them)",
         ) from error
 
 

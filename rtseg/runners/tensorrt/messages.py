@@ -42,12 +42,13 @@ TRANSLATIONS = (
     Translation(
         _CUDA_FAILS + r"35\b|CUDA driver version is insufficient",
         "there is no NVIDIA driver, or one too old for this TensorRT's CUDA",
-        "nvidia-smi, which shows the driver; a newer one, or a TensorRT for an older CUDA; in a container --gpus all",
+        "run nvidia-smi, which shows the driver; install a newer one, or a TensorRT for an older CUDA; "
+        "start a container with --gpus all",
     ),
     Translation(
         _CUDA_FAILS + r"100\b|no CUDA-capable device is detected",
         "CUDA sees no GPU",
-        "nvidia-smi -L, which lists the GPUs; unset CUDA_VISIBLE_DEVICES; in a container --gpus all",
+        "run nvidia-smi -L, which lists the GPUs; unset CUDA_VISIBLE_DEVICES; start a container with --gpus all",
     ),
     Translation(
         _CUDA_FAILS + r"34\b|CUDA driver is a stub library",
@@ -64,80 +65,80 @@ TRANSLATIONS = (
         + _CUDA_FAILS
         + r"2\b",
         "not enough GPU memory",
-        "--workspace 1024, a smaller resolution, or a GPU on which nothing else runs",
+        "use --workspace 1024, a smaller resolution, or a GPU on which nothing else runs",
     ),
     Translation(
         _CUDA_FAILS + r"\d+",
         "CUDA cannot be used here",
-        "nvidia-smi, which shows whether driver and GPU are present",
+        "run nvidia-smi, which shows whether driver and GPU are present",
     ),
     Translation(
         r"Could not find any implementation for node (.+?) due to insufficient workspace",
         "no kernel for {0} fits into the workspace",
-        "a larger --workspace",
+        "use a larger --workspace",
     ),
     Translation(
         r"Could not find any implementation for node (\{.*?\}|[^\s()]+?)\.?(?:[\s)]|$)",
         "TensorRT has no kernel for {0} in this precision on this GPU",
-        "rtseg quantize --exclude with that layer, --precision fp16, or a newer TensorRT",
+        "use rtseg quantize --exclude with that layer, --precision fp16, or a newer TensorRT",
     ),
     Translation(
         r"Cannot compile operation '([^']*)' for (\w+) \(SM(\d+)(\d)\): (.*?)\. In ",
         "compute capability {2}.{3} does not support {0} ({4})",
-        "--precision fp16, or another --compute-capability",
+        "use --precision fp16, or another --compute-capability",
     ),
     Translation(
         r"MyelinCheckException: cudnn_impl\.cpp:\d+: CHECK\(dtype == myelinTypeFloat",
         "this release of TensorRT for RTX has no INT8 convolution",
-        "pip install 'tensorrt-rtx>=1.7', or --precision fp16",
+        "run pip install 'tensorrt-rtx>=1.7', or use --precision fp16",
     ),
     Translation(
         r"no tactics to implement the operation within workspace limit",
         "no kernel fits into the workspace",
-        "a larger --workspace",
+        "use a larger --workspace",
     ),
     Translation(
         r"No importer registered for op: (\w+)",
         "TensorRT's ONNX parser does not know the operator {0}",
-        "rtseg export again, which writes what TensorRT 8.5 parses, or a newer TensorRT",
+        "run rtseg export again, which writes what TensorRT 8.5 parses, or install a newer TensorRT",
     ),
     Translation(
         r"getPluginCreator could not find plugin:? (\w+)|could not find plugin (?:creator )?(\w+)",
         "the plugin {0} is missing",
-        "an export without it; rtseg's own need none",
+        "export the network without plugins; rtseg's own exports need none",
     ),
     Translation(
         r"Plugin not found|IPluginCreator not found|Cannot deserialize plugin",
         "a plugin that the graph or engine needs is missing",
-        "an export without it; rtseg's own need none",
+        "export the network without plugins; rtseg's own exports need none",
     ),
     Translation(
         r"expecting library version (\S+) got (\S+?),",
-        "the engine is of TensorRT {1}, and this is {0}",
-        "rtseg build, with the TensorRT that will run it",
+        "the engine was built with TensorRT {1}, and this is {0}",
+        "run rtseg build with the TensorRT that will run the engine",
     ),
     Translation(
         r"Version tag does not match|not compatible with this version of TensorRT",
-        "the engine is of another version of TensorRT",
-        "rtseg build, with the TensorRT that will run it",
+        "the engine was built with another version of TensorRT",
+        "run rtseg build with the TensorRT that will run the engine",
     ),
     Translation(
         r"incompatible device, expecting compute (\S+) got compute (\S+?),",
         "the engine is for a GPU of compute capability {1}, and this one has {0}",
-        "rtseg build, on the GPU that will run it",
+        "run rtseg build on the GPU that will run the engine",
     ),
     Translation(
         r"[Mm]agic tag does not match|kMAGIC_TAG|Archive signature|kENGINE_SIGNATURE",
-        "this is not an engine of TensorRT, or it is damaged",
-        "rtseg build again",
+        "this is not a TensorRT engine, or it is damaged",
+        "run rtseg build again",
     ),
     Translation(
         r"Parameter check failed(?: at: [^,]*)?,? condition: ((?:[^()]|\([^()]*\))+?)(?:\. In |\)|$)",
         "TensorRT does not allow this: it needs {0}",
-        "another build profile, or a report of this line",
+        "use another build profile, or report this line",
     ),
     Translation(
-        r"Parameter check failed", "TensorRT does not allow this", "another build profile, or a report of this line"
+        r"Parameter check failed", "TensorRT does not allow this", "use another build profile, or report this line"
     ),
 )
 """The most specific first: many of the others follow from a lack of memory."""

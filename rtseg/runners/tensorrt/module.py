@@ -71,14 +71,14 @@ def _require_version(trt: TensorRt, runtime: str, purpose: str) -> None:
 
 def _cannot_load(runtime: str, purpose: str, error: Exception) -> MissingDependencyError | EngineError:
     package, product = _PACKAGES[runtime][0], PRODUCTS[runtime]
-    again = f"pip install --force-reinstall {package.replace('_', '-')}"
+    again = f"run pip install --force-reinstall {package.replace('_', '-')}"
     if isinstance(error, ModuleNotFoundError):
         if error.name is not None and error.name.split(".")[0] == package:
             return _missing(runtime, purpose)
         return EngineError(f"{product} is installed, but lacks a package", got=error.name, hint=again)
     library = "libnvinfer.so" if runtime == TENSORRT else "libtensorrt_rtx.so"
     windows = sys.platform == "win32"
-    place = "PATH with the folder of its DLLs" if windows else f"LD_LIBRARY_PATH with the folder of {library}"
+    place = "put the folder of its DLLs on PATH" if windows else f"put the folder of {library} on LD_LIBRARY_PATH"
     return EngineError(
         f"{product} is installed, but its libraries cannot be loaded",
         got=str(error),

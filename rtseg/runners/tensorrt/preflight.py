@@ -39,7 +39,7 @@ def require_runnable(manifest: Manifest, release: str, device: Gpu) -> tuple[str
     """
     if runtime_of(manifest) == RTX:
         return _require_rtx(manifest, release, device)
-    again = f"rtseg build ONNX --precision {manifest.precision}, on this machine"
+    again = f"run rtseg build ONNX --precision {manifest.precision} on this machine"
     _require_release(manifest, release, again)
     return _require_capability(manifest, device, again)
 
@@ -57,16 +57,16 @@ def require_release_inside(content: bytes, release: str) -> None:
     got, here = tuple(content[24:27]), _numbers(release)[:3]
     if got != here:
         raise RunnerError(
-            "the file is no engine of this release of TensorRT for RTX",
+            "the file was not built by this release of TensorRT for RTX",
             got=f"{'.'.join(map(str, got)) or 'nothing'} in its bytes 24 to 26",
             expected=release,
-            hint="rtseg build again",
+            hint="run rtseg build again",
         )
 
 
 def _require_rtx(manifest: Manifest, release: str, device: Gpu) -> tuple[str, ...]:
     major, minor = device.compute_capability
-    again = f"rtseg build ONNX --runtime tensorrt-rtx --precision {manifest.precision}"
+    again = f"run rtseg build ONNX --runtime tensorrt-rtx --precision {manifest.precision}"
     _require_release(manifest, release, again)
     listed, portable = _built(manifest).compute_capabilities, _built(manifest).portable
     known = [_numbers(str(entry)) for entry in listed]
@@ -83,7 +83,7 @@ def _require_rtx(manifest: Manifest, release: str, device: Gpu) -> tuple[str, ..
         "the engine is for other GPUs",
         got=f"{device.name} of compute capability {major}.{minor}",
         expected=f"{', '.join('{}.{}'.format(*entry) for entry in known)}{' or newer' if portable else ''}",
-        hint=f"{again} --compute-capability {major}.{minor}, where TensorRT for RTX has it",
+        hint=f"{again} --compute-capability {major}.{minor}, if TensorRT for RTX supports it",
     )
 
 
@@ -99,7 +99,7 @@ def _require_release(manifest: Manifest, release: str, again: str) -> None:
     count = min(len(got), len(here))
     if got[:count] != here[:count]:
         raise RunnerError(
-            f"the engine is of another version of {PRODUCTS[runtime]}",
+            f"the engine was built with another version of {PRODUCTS[runtime]}",
             got=f"{built} in its manifest",
             expected=f"{release}, which is installed here",
             hint=again,

@@ -94,5 +94,5 @@ def _require_aligned(pointer: int) -> None:
             "TensorRT reads and writes only at aligned addresses",
             got=f"the pointer {pointer:#x}",
             expected=f"a multiple of {ALIGNMENT}",
-            hint="a separate tensor, not a part of another: tensor.clone()",
+            hint="pass a separate tensor, not a part of another: tensor.clone()",
         )

@@ -1,4 +1,4 @@
-"""Load an engine of TensorRT for RTX; its contexts share one configuration and what was compiled for this GPU.
+"""Load a TensorRT for RTX engine; its contexts share one configuration and what was compiled for this GPU.
 
 rtseg captures its own CUDA graphs, with its two kernels in them, so the product's own graphs are off. A capture must
 not contain an allocation: engines are built with REQUIRE_USER_ALLOCATION, and each context gets its scratch memory.
@@ -19,16 +19,24 @@ if TYPE_CHECKING:
     import tensorrt_rtx as trt
 
 _DIAGNOSTICS = (
-    ("VERSION_MISMATCH", "it is of another release", "rtseg build again, with the release that is installed here"),
-    ("UNSUPPORTED_CC", "it is not for this GPU", "rtseg build --runtime tensorrt-rtx --compute-capability of this GPU"),
-    ("OLD_CUDA_DRIVER", "the NVIDIA driver is too old", "a newer driver: nvidia-smi shows which one is installed"),
-    ("OLD_CUDA_RUNTIME", "the CUDA runtime is too old", "pip install --upgrade tensorrt-rtx"),
+    ("VERSION_MISMATCH", "it is of another release", "run rtseg build again with the release that is installed here"),
+    (
+        "UNSUPPORTED_CC",
+        "it is not for this GPU",
+        "run rtseg build --runtime tensorrt-rtx with the --compute-capability of this GPU",
+    ),
+    (
+        "OLD_CUDA_DRIVER",
+        "the NVIDIA driver is too old",
+        "install a newer driver: nvidia-smi shows which one is installed",
+    ),
+    ("OLD_CUDA_RUNTIME", "the CUDA runtime is too old", "run pip install --upgrade tensorrt-rtx"),
     (
         "INSUFFICIENT_GPU_MEMORY",
         "the GPU has not enough memory",
-        "a smaller resolution, or end what else is on the GPU",
+        "use a smaller resolution, or end other programs on the GPU",
     ),
-    ("MALFORMED_ENGINE", "it is damaged, or no engine", "rtseg build again"),
+    ("MALFORMED_ENGINE", "it is damaged, or no engine", "run rtseg build again"),
     ("CUDA_ERROR", "CUDA cannot be used", NO_GPU),
 )
 """Bits of EngineInvalidityDiagnostics: name, meaning, and what to try."""

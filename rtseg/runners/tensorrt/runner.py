@@ -47,7 +47,7 @@ class TensorRtRunner(Runner):
         if runtime not in RUNTIMES:
             raise UnknownNameError("runtime", runtime, RUNTIMES)
         if contexts < 1:
-            raise RunnerError("no thread could run without an execution context", got=contexts, expected="1 or more")
+            raise RunnerError("the number of execution contexts is out of range", got=contexts, expected="1 or more")
         self.backend = runtime if cuda == DEFAULT else f"{runtime}-{cuda}"
         self.device = f"GPU ({PRODUCTS[runtime]})"
         self._runtime = runtime
@@ -128,9 +128,9 @@ class TensorRtRunner(Runner):
     def _require_product(self, built_with: str) -> None:
         if built_with != self._runtime:
             raise RunnerError(
-                f"the engine is not one of {PRODUCTS[self._runtime]}",
-                got=f"one of {PRODUCTS.get(built_with, built_with)}",
-                hint=f"--runner {built_with}" if built_with in RUNTIMES else "a newer rtseg",
+                f"the engine was not built with {PRODUCTS[self._runtime]}",
+                got=f"one built with {PRODUCTS.get(built_with, built_with)}",
+                hint=f"use --runner {built_with}" if built_with in RUNTIMES else "install a newer rtseg",
             )
 
     def _read(self, trt: TensorRt, content: bytes, device: str, sha256: str) -> OpenEngine:
@@ -165,7 +165,7 @@ class TensorRtRunner(Runner):
     def _live(self) -> _Running:
         running = self._running
         if running is None:
-            raise RunnerError(f"the {self.backend} runner is not open", hint="with runner: ...")
+            raise RunnerError(f"the {self.backend} runner is not open", hint="open it first: with runner: ...")
         return running
 
 

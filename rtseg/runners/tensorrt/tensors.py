@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ALIGNMENT = 256
 """In bytes: TensorRT requires this alignment for the address of every input and output."""
 
-_REBUILD = "rtseg build, whose engines have one static input and one static output"
+_REBUILD = "use rtseg build, whose engines have one static input and one static output"
 
 
 @dataclass(frozen=True)

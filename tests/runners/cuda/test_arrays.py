@@ -218,7 +218,10 @@ def test_another_dtype_is_refused(array: object) -> None:
 )
 def test_an_array_that_is_not_contiguous_is_refused(array: object) -> None:
     message = refused(array)
-    assert "got strides of (192, 4, 48, 8) bytes; expected (192, 96, 24, 4): C-contiguous. Try: tensor.cont" in message
+    assert (
+        "got strides of (192, 4, 48, 8) bytes; expected (192, 96, 24, 4): C-contiguous. Try: pass tensor.cont"
+        in message
+    )
 
 
 def test_a_stride_that_is_no_multiple_of_the_item_is_refused() -> None:

@@ -59,7 +59,7 @@ def test_nvcc_is_found_in_the_folder_that_the_environment_names(
 @pytest.fixture
 def no_nvrtc(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object, **__: object) -> bytes:
-        raise CudaError("ask NVRTC", name="no library libnvrtc: none", hint="pip install nvidia-cuda-nvrtc")
+        raise CudaError("ask NVRTC", name="no library libnvrtc: none", hint="run pip install nvidia-cuda-nvrtc")
 
     monkeypatch.setattr("rtseg.runners.cuda.nvrtc.compile_kernel", missing)
 

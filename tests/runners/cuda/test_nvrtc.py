@@ -23,7 +23,7 @@ def nvrtc(cuda_python: None) -> None:
     except CudaError as error:
         if "no library libnvrtc" not in str(error):
             raise
-        assert error.hint.startswith("pip install nvidia-cuda-nvrtc")
+        assert error.hint.startswith("run pip install nvidia-cuda-nvrtc")
         pytest.skip(str(error))
 
 

@@ -42,9 +42,9 @@ def test_importing_it_needs_numpy_only() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == [
         "MissingDependencyError driving CUDA needs the package cuda-python, which is not installed. "
-        "Try: pip install 'rtseg[gpu]' for TensorRT, or 'rtseg[rtx]' for TensorRT for RTX",
+        "Try: run pip install 'rtseg[gpu]' for TensorRT, or 'rtseg[rtx]' for TensorRT for RTX",
         "MissingDependencyError driving CUDA through PyCUDA needs the package pycuda, which is not installed. "
-        "Try: pip install 'rtseg[pycuda]'",
+        "Try: run pip install 'rtseg[pycuda]'",
     ]
 
 
@@ -66,7 +66,7 @@ def test_an_unknown_implementation_is_refused_with_those_there_are() -> None:
         ),
         (
             {"HOST_DRIVER_VERSION": "11030"},
-            "CudaError None CUDA cannot be used here; got a driver of CUDA 11.3; expected one of CUDA 11.4 or newer. "
+            "CudaError None CUDA cannot be used here; got a driver for CUDA 11.3; expected one for CUDA 11.4 or newer. "
             "Try: install a newer NVIDIA driver",
         ),
     ],
@@ -214,7 +214,7 @@ def test_an_unknown_failure_keeps_cudas_words() -> None:
 
 def test_the_oldest_driver_is_enough_and_one_before_it_is_not() -> None:
     require_driver(OLDEST_DRIVER)
-    with pytest.raises(CudaError, match=r"driver of CUDA 11\.3; expected one of CUDA 11\.4"):
+    with pytest.raises(CudaError, match=r"driver for CUDA 11\.3; expected one for CUDA 11\.4"):
         require_driver((11, 3))
 
 

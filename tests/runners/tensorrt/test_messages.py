@@ -32,7 +32,7 @@ LINES = [
         "10: [optimizer.cpp::computeCosts::3869] Error Code 10: Internal Error (Could not find any implementation for "
         "node /network/stem/Conv + /network/stem/Relu.)",
         "TensorRT has no kernel for /network/stem/Conv",
-        "rtseg quantize --exclude",
+        "use rtseg quantize --exclude",
     ),
     (
         "10: [optimizer.cpp::computeCosts::2011] Error Code 10: Internal Error (Could not find any implementation for "
@@ -53,36 +53,36 @@ LINES = [
     (
         "3: getPluginCreator could not find plugin: ROIAlign_TRT version: 1",
         "the plugin ROIAlign_TRT is missing",
-        "an export without it",
+        "export the network without plugins",
     ),
     (
         'node 3: Assertion failed: creator && "Plugin not found, are the plugin name, version, and namespace correct?"',
         "a plugin that the graph or engine needs is missing",
-        "an export without it",
+        "export the network without plugins",
     ),
     (
         "6: The engine plan file is not compatible with this version of TensorRT, expecting library version 8.6.1.6 "
         "got 8.5.3.1, please rebuild.",
-        "the engine is of TensorRT 8.5.3.1, and this is 8.6.1.6",
-        "rtseg build, with the TensorRT that will run it",
+        "the engine was built with TensorRT 8.5.3.1, and this is 8.6.1.6",
+        "run rtseg build with the TensorRT that will run the engine",
     ),
     (
         "1: [stdArchiveReader.cpp::StdArchiveReader::32] Error Code 1: Serialization (Serialization assertion "
         "stdVersionRead == serializationVersion failed.Version tag does not match. Note: Current Version: 232, "
         "Serialized Engine Version: 205)",
-        "the engine is of another version of TensorRT",
+        "the engine was built with another version of TensorRT",
         "rtseg build",
     ),
     (
         "6: The engine plan file is generated on an incompatible device, expecting compute 9.0 got compute 8.6, please "
         "rebuild.",
         "the engine is for a GPU of compute capability 8.6, and this one has 9.0",
-        "rtseg build, on the GPU that will run it",
+        "run rtseg build on the GPU that will run the engine",
     ),
     (
         "1: [runtime.cpp::parsePlan::314] Error Code 1: Serialization (Serialization assertion plan->header.magicTag "
         "== rt::kPLAN_MAGIC_TAG failed.Magic tag does not match)",
-        "this is not an engine of TensorRT, or it is damaged",
+        "this is not a TensorRT engine, or it is damaged",
         "rtseg build again",
     ),
     (
@@ -100,7 +100,7 @@ LINES = [
     (
         "CUDA initialization failure with error: 35. Please check your CUDA installation:  http://docs.nvidia.com/",
         "there is no NVIDIA driver, or one too old for this TensorRT's CUDA",
-        "a newer one, or a TensorRT for an older CUDA",
+        "install a newer one, or a TensorRT for an older CUDA",
     ),
     ("CUDA initialization failure with error: 100", "CUDA sees no GPU", "CUDA_VISIBLE_DEVICES"),
     (

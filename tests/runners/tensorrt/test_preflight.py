@@ -14,7 +14,7 @@ from rtseg.runners.tensorrt.preflight import require_release_inside, require_run
 from rtseg.specs import ClassSpec, ImageSpec, OutputSpec
 
 CLASSES = ClassSpec("two", ("road", "sky"), ((0, 0, 0), (1, 1, 1)))
-AGAIN = r"Try: rtseg build ONNX --precision int8, on this machine"
+AGAIN = r"Try: run rtseg build ONNX --precision int8 on this machine"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def test_an_engine_of_this_machine_is_run_without_a_word() -> None:
 
 @pytest.mark.parametrize("release", ["8.5.2.2", "8.6.1.6", "10.3.0.26", "8.5.3.2", "11.4.0"])
 def test_another_version_is_refused_to_its_last_number_with_the_command_that_mends_it(release: str) -> None:
-    told = rf"of another version of TensorRT; got 8\.5\.3\.1 in its manifest; expected {release}, which is .*{AGAIN}"
+    told = rf"with another version of TensorRT; got 8\.5\.3\.1 in its manifest; expected {release}, which is .*{AGAIN}"
     with pytest.raises(RunnerError, match=told):
         require_runnable(engine(), release, H200)
 
@@ -105,7 +105,7 @@ def test_an_engine_without_settings_is_for_its_own_gpu() -> None:
 
 # TensorRT for RTX
 
-RTX_AGAIN = r"Try: rtseg build ONNX --runtime tensorrt-rtx --precision int8"
+RTX_AGAIN = r"Try: run rtseg build ONNX --runtime tensorrt-rtx --precision int8"
 
 RTX_2080, RTX_3060, RTX_4090, B200, RTX_5090, SPARK, LATER = (
     Gpu("NVIDIA GeForce RTX 2080", (7, 5)),
@@ -219,6 +219,6 @@ def test_the_release_in_the_bytes_is_the_one_that_is_installed(numbers: tuple[in
     ],
 )
 def test_another_release_in_the_bytes_is_refused_with_both(content: bytes, got: str) -> None:
-    told = rf"of this release of .* RTX; got {got} in its bytes 24 to 26; expected 1\.7\.1\.116\. Try: rtseg build"
+    told = rf"by this release of .* RTX; got {got} in its bytes 24 to 26; expected 1\.7\.1\.116\. Try: run rtseg build"
     with pytest.raises(RunnerError, match=told):
         require_release_inside(content, "1.7.1.116")

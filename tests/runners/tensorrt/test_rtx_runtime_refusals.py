@@ -45,7 +45,7 @@ versions = pytest.mark.parametrize("version", RTX_VERSIONS)
 def out_of_memory_for(purpose: str, free: int) -> Any:
     """Return a case: memory of the device, and what it does not suffice for."""
     return pytest.param(
-        free, rf"not enough GPU memory for {purpose}; got \d\.\d MiB free; .*Try: fewer con", id=purpose
+        free, rf"not enough GPU memory for {purpose}; got \d\.\d MiB free; .*Try: use fewer con", id=purpose
     )
 
 
@@ -56,7 +56,7 @@ def out_of_memory_for(purpose: str, free: int) -> Any:
         out_of_memory_for("the engine's output", 80_000),
         out_of_memory_for("the engine's scratch memory", 120_000),
         pytest.param(
-            50_000, "cannot load the engine: the GPU has not enough memory; got INSUF.*Try: a smaller", id="all"
+            50_000, "cannot load the engine: the GPU has not enough memory; got INSUF.*Try: use a smaller", id="all"
         ),
     ],
 )
@@ -129,9 +129,9 @@ def test_an_engine_whose_manifest_tells_of_another_release_is_refused_unseen(mak
     path = machine.rtx_engine(machine.graph(), release="1.3.0.35")
     told = refusal(path, RunnerError)
     assert told.startswith(
-        "the engine is of another version of TensorRT for RTX; got 1.3.0.35 in its manifest; expected "
+        "the engine was built with another version of TensorRT for RTX; got 1.3.0.35 in its manifest; expected "
     )
-    assert "Try: rtseg build ONNX --runtime tensorrt-rtx --precision fp32" in told
+    assert "Try: run rtseg build ONNX --runtime tensorrt-rtx --precision fp32" in told
     assert machine.rtx.seen == []
 
 
@@ -141,7 +141,7 @@ def test_an_engine_whose_bytes_tell_of_another_release_is_refused_unseen(make_rt
     path = machine.rtx_engine(machine.graph(), RtxPlan("1.3.0.35"), release=machine.rtx.release)
     told = refusal(path, RunnerError)
     assert told.startswith(
-        "the file is no engine of this release of TensorRT for RTX; got 1.3.0 in its bytes 24 to 26; "
+        "the file was not built by this release of TensorRT for RTX; got 1.3.0 in its bytes 24 to 26; "
     )
     assert machine.rtx.seen == []
 
@@ -152,7 +152,7 @@ def test_a_file_that_is_no_engine_is_refused_unseen(rtx: EmulatedMachine, conten
     manifest = read_manifest(path, kind="engine")
     path.write_bytes(content)
     write_manifest(path, manifest)
-    assert "no engine of this release of TensorRT for RTX" in refusal(path, RunnerError)
+    assert "was not built by this release of TensorRT for RTX" in refusal(path, RunnerError)
     assert rtx.rtx.seen == []
 
 
@@ -187,7 +187,7 @@ def test_an_engine_for_other_gpus_is_refused_unseen(
     here = "{}.{}".format(*gpu.compute_capability)
     told = refusal(path, RunnerError)
     assert told.startswith(f"the engine is for other GPUs; got {gpu.name} of compute capability {here}; ")
-    assert f"expected {expected_ones}. Try: rtseg build ONNX --runtime tensorrt-rtx" in told
+    assert f"expected {expected_ones}. Try: run rtseg build ONNX --runtime tensorrt-rtx" in told
     assert f"--compute-capability {here}" in told
     assert machine.rtx.seen == []
 
@@ -220,17 +220,29 @@ def test_a_portable_engine_runs_on_a_newer_gpu_with_one_note(make_rtx: Any, vers
     [
         (
             "VERSION_MISMATCH",
-            "it is of another release; got VERSION_MISMATCH. Try: rtseg build again, with the release",
+            "it is of another release; got VERSION_MISMATCH. Try: run rtseg build again with the release",
         ),
         (
             "UNSUPPORTED_CC",
-            "it is not for this GPU; got UNSUPPORTED_CC. Try: rtseg build --runtime tensorrt-rtx --comp",
+            "it is not for this GPU; got UNSUPPORTED_CC. Try: run rtseg build --runtime tensorrt-rtx with",
         ),
-        ("OLD_CUDA_DRIVER", "the NVIDIA driver is too old; got OLD_CUDA_DRIVER. Try: a newer driver: nvidia-smi shows"),
-        ("OLD_CUDA_RUNTIME", "the CUDA runtime is too old; got OLD_CUDA_RUNTIME. Try: pip install --upgrade tensorrt-"),
-        ("INSUFFICIENT_GPU_MEMORY", "the GPU has not enough memory; got INSUFFICIENT_GPU_MEMORY. Try: a smaller res"),
-        ("MALFORMED_ENGINE", "it is damaged, or no engine; got MALFORMED_ENGINE. Try: rtseg build again"),
-        ("CUDA_ERROR", "CUDA cannot be used; got CUDA_ERROR. Try: nvidia-smi, which shows whether driver and GPU are"),
+        (
+            "OLD_CUDA_DRIVER",
+            "the NVIDIA driver is too old; got OLD_CUDA_DRIVER. Try: install a newer driver: nvidia-smi shows",
+        ),
+        (
+            "OLD_CUDA_RUNTIME",
+            "the CUDA runtime is too old; got OLD_CUDA_RUNTIME. Try: run pip install --upgrade tensorrt-",
+        ),
+        (
+            "INSUFFICIENT_GPU_MEMORY",
+            "the GPU has not enough memory; got INSUFFICIENT_GPU_MEMORY. Try: use a smaller res",
+        ),
+        ("MALFORMED_ENGINE", "it is damaged, or no engine; got MALFORMED_ENGINE. Try: run rtseg build again"),
+        (
+            "CUDA_ERROR",
+            "CUDA cannot be used; got CUDA_ERROR. Try: run nvidia-smi, which shows whether driver and GPU are",
+        ),
     ],
 )
 def test_each_diagnostic_is_one_line_with_what_to_try(
@@ -264,7 +276,7 @@ def test_several_diagnostics_are_told_in_one_line(rtx: EmulatedMachine) -> None:
 
 def test_an_engine_that_is_invalid_without_a_diagnostic_is_told_in_the_products_words(rtx: EmulatedMachine) -> None:
     rtx.rtx.verdict = "INVALID", 0
-    told = "TensorRT for RTX cannot load the engine; got from TensorRT: no message. Try: nvidia-smi"
+    told = "TensorRT for RTX cannot load the engine; got from TensorRT: no message. Try: run nvidia-smi"
     assert refusal(rtx.rtx_engine(rtx.graph()), EngineError).startswith(told)
 
 
@@ -299,7 +311,7 @@ def test_an_engine_that_is_said_to_be_valid_and_is_refused_all_the_same_is_one_l
     rtx.rtx.verdict = "VALID", 0
     told = refusal(path, EngineError)
     assert told.startswith("TensorRT for RTX refuses the engine; got from TensorRT: ")
-    assert told.endswith("Try: rtseg build again, with the release of TensorRT for RTX that is installed here")
+    assert told.endswith("Try: run rtseg build again with the release of TensorRT for RTX that is installed here")
 
 
 # The real product, on a machine without a driver
@@ -342,7 +354,7 @@ def test_the_real_product_without_a_driver_tells_of_it_in_one_line(real_engine: 
         open_rtx_engine(tensorrt_rtx, real_engine.read_bytes(), "none", "0" * 64)
     told = str(raised.value)
     assert told.startswith("TensorRT for RTX cannot load the engine: there is no NVIDIA driver, or one too old for")
-    assert "\n" not in told and "Try: nvidia-smi" in told
+    assert "\n" not in told and "Try: run nvidia-smi" in told
 
 
 def test_the_real_product_calls_junk_malformed(no_driver: None) -> None:

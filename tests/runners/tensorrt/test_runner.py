@@ -263,7 +263,9 @@ def test_a_context_that_is_out_when_the_runner_closes_is_freed_when_it_comes_bac
 def test_a_run_that_tensorrt_refuses_is_told_in_its_words(machine: EmulatedMachine) -> None:
     with TensorRtRunner(machine.engine(machine.graph())) as runner:
         machine.tensorrt.refuses_to_run = True
-        with pytest.raises(RunnerError, match=r"could not run the engine; got from TensorRT: Cask.*Try: rtseg build"):
+        with pytest.raises(
+            RunnerError, match=r"could not run the engine; got from TensorRT: Cask.*Try: run rtseg build"
+        ):
             runner.bind(tensor(0))
         machine.tensorrt.refuses_to_run = False
         runner.infer(tensor(0))
@@ -295,8 +297,8 @@ def test_an_engine_of_another_make_is_refused(machine: EmulatedMachine, options:
 @pytest.mark.parametrize(
     ("memory", "told"),
     [
-        (10_000, r"memory for the engine's input; got 0\.0 MiB free; expected 0\.1 MiB\. Try: fewer contexts"),
-        (75_000, r"memory for the engine's output; got 0\.0 MiB free; expected 0\.0 MiB\. Try: fewer contexts"),
+        (10_000, r"memory for the engine's input; got 0\.0 MiB free; expected 0\.1 MiB\. Try: use fewer contexts"),
+        (75_000, r"memory for the engine's output; got 0\.0 MiB free; expected 0\.0 MiB\. Try: use fewer contexts"),
         (
             100_000,
             r"an execution context, which takes 0\.1 MiB where 0\.0 MiB are free: not enough GPU memory; got",
@@ -368,16 +370,24 @@ def of_another_version_than_its_manifest_says(machine: EmulatedMachine, path: Pa
 @pytest.mark.parametrize(
     ("damage", "kind", "told"),
     [
-        (of_another_version, RunnerError, r"another version of TensorRT; got 10\.3\.0\.26 in .*Try: rtseg build ONNX"),
-        (of_another_gpu, RunnerError, r"for another GPU; got NVIDIA H200 .*9\.0; expected 8\.7, .*Try: rtseg build"),
-        (one_byte_altered, ManifestError, r"does not match its manifest; got sha256 .*Try: rtseg build ONNX"),
-        (truncated, ManifestError, r"does not match its manifest; got sha256 .*Try: rtseg build ONNX"),
+        (
+            of_another_version,
+            RunnerError,
+            r"another version of TensorRT; got 10\.3\.0\.26 in .*Try: run rtseg build ONNX",
+        ),
+        (
+            of_another_gpu,
+            RunnerError,
+            r"for another GPU; got NVIDIA H200 .*9\.0; expected 8\.7, .*Try: run rtseg build",
+        ),
+        (one_byte_altered, ManifestError, r"does not match its manifest; got sha256 .*Try: run rtseg build ONNX"),
+        (truncated, ManifestError, r"does not match its manifest; got sha256 .*Try: run rtseg build ONNX"),
         (without_its_manifest, ManifestError, r"logits\.engine has no manifest beside it"),
-        (refused_by_tensorrt, EngineError, r"refuses the engine: this is not an engine of TensorRT, or it is damaged"),
+        (refused_by_tensorrt, EngineError, r"refuses the engine: this is not a TensorRT engine, or it is damaged"),
         (
             of_another_version_than_its_manifest_says,
             EngineError,
-            r"TensorRT refuses the engine: the engine is of (TensorRT 10\.3\.0\.26|another version)",
+            r"TensorRT refuses the engine: the engine was built with (TensorRT 10\.3\.0\.26|another version)",
         ),
     ],
 )
@@ -406,7 +416,7 @@ def test_tensorrts_words_are_heard_while_an_engine_that_came_first_is_open(machi
         lasting = first.bind(tensor(1))
     path = machine.engine(graph)
     refused_by_tensorrt(machine, path)
-    with pytest.raises(EngineError, match="refuses the engine: this is not an engine of TensorRT"):
+    with pytest.raises(EngineError, match="refuses the engine: this is not a TensorRT engine"):
         TensorRtRunner(path).open()
     lasting.close()
 

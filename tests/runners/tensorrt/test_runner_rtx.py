@@ -401,14 +401,18 @@ def test_the_runner_of_the_other_product_is_refused_with_the_one_that_fits(
 ) -> None:
     machine = make_machine(rtx="rtx-1.7", device=RTX_4090)
     if asked == "tensorrt-rtx":
-        path, told = machine.engine(machine.graph()), "TensorRT for RTX; got one of TensorRT. Try: --runner tensorrt"
+        path, told = (
+            machine.engine(machine.graph()),
+            "TensorRT for RTX; got one built with TensorRT. Try: use --runner tensorrt",
+        )
     else:
         path, told = (
             machine.rtx_engine(machine.graph()),
-            "TensorRT; got one of TensorRT for RTX. Try: --runner tensorrt-rtx",
+            "TensorRT; got one built with TensorRT for RTX. Try: use --runner tensorrt-rtx",
         )
     assert (
-        refused("run", path, picture, "--runner", asked, "-o", tmp_path / "out") == f"the engine is not one of {told}"
+        refused("run", path, picture, "--runner", asked, "-o", tmp_path / "out")
+        == f"the engine was not built with {told}"
     )
     assert machine.rtx.seen == machine.tensorrt.recorded.arguments("Runtime.deserialize_cuda_engine") == []
 
@@ -416,11 +420,15 @@ def test_the_runner_of_the_other_product_is_refused_with_the_one_that_fits(
 def test_an_engine_of_a_product_that_is_not_known_yet_asks_for_a_newer_rtseg(rtx: EmulatedMachine) -> None:
     path = rtx.rtx_engine(rtx.graph(), runtime="tensorrt-next")
     told = refusal(path, RunnerError)
-    assert told == "the engine is not one of TensorRT; got one of tensorrt-next. Try: a newer rtseg"
+    assert (
+        told == "the engine was not built with TensorRT; got one built with tensorrt-next. Try: install a newer rtseg"
+    )
 
 
 def test_a_product_that_does_not_exist_is_refused_with_the_closest_one() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown runtime; got 'tensorrt_rtx'; expected .*Try: 'tensorrt-rtx'"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown runtime; got 'tensorrt_rtx'; expected .*Try: use 'tensorrt-rtx'"
+    ):
         TensorRtRunner("any.engine", runtime="tensorrt_rtx")
 
 
@@ -429,7 +437,7 @@ def test_a_runner_of_another_kind_of_file_is_refused_with_every_runner_of_engine
 ) -> None:
     path = rtx.rtx_engine(rtx.graph())
     told = refused("run", path, picture, "--runner", "openvino", "-o", tmp_path / "out")
-    assert told.endswith("Try: --runner tensorrt or tensorrt-pycuda or tensorrt-rtx")
+    assert told.endswith("Try: use --runner tensorrt or tensorrt-pycuda or tensorrt-rtx")
 
 
 # The command line
