@@ -71,7 +71,7 @@ def _opencv() -> Finding:
     try:
         version = import_module("cv2").__version__
     except ImportError as error:  # also opencv-python without the system's libGL
-        return Finding("opencv", False, f"cv2 cannot be imported: {error}", "pip install opencv-python-headless")
+        return Finding("opencv", False, f"cv2 cannot be imported: {error}", "run pip install opencv-python-headless")
     return Finding("opencv", True, f"{wheels[0]} {metadata.version(wheels[0])}" if wheels else f"cv2 {version}")
 
 
@@ -83,7 +83,7 @@ def _onnxruntime() -> Finding:
         mend = "run pip uninstall onnxruntime onnxruntime-gpu, then pip install one of them"
         return Finding("onnxruntime", False, "two packages are installed over each other", mend)
     if not installed:
-        return Finding("onnxruntime", False, "not installed", "pip install 'rtseg[cpu]' or 'rtseg[gpu]'")
+        return Finding("onnxruntime", False, "not installed", "run pip install 'rtseg[cpu]' or 'rtseg[gpu]'")
     try:
         onnxruntime = onnxruntime_package()
     except RtsegError as error:  # a library that it needs is missing
@@ -100,7 +100,7 @@ def _openvino() -> Finding:
     try:
         precisions = [name for name in cpu_capabilities() if name in ("FP32", "FP16", "BF16", "INT8")]
     except MissingDependencyError:
-        return Finding("openvino", False, "not installed: no --runner openvino", "pip install 'rtseg[openvino]'")
+        return Finding("openvino", False, "not installed: no --runner openvino", "run pip install 'rtseg[openvino]'")
     version = metadata.version("openvino")
     return Finding("openvino", True, f"{version}; this processor computes in: {', '.join(precisions)}")
 
@@ -132,7 +132,7 @@ def _cuda() -> Finding:
     try:
         cuda = open_cuda()
     except MissingDependencyError:
-        return Finding("cuda", False, "cuda-python is not installed: no engines", "pip install 'rtseg[gpu]'")
+        return Finding("cuda", False, "cuda-python is not installed: no engines", "run pip install 'rtseg[gpu]'")
     except CudaError as error:
         return failure("cuda", error)
     device = cuda.device
@@ -147,7 +147,7 @@ def _pycuda() -> Finding:
     except ImportError:
         version = None
     if version is None:  # not installed, or a folder of that name
-        return Finding("pycuda", False, "not installed: engines run without it", "pip install 'rtseg[pycuda]'")
+        return Finding("pycuda", False, "not installed: engines run without it", "run pip install 'rtseg[pycuda]'")
     return Finding("pycuda", True, str(version))
 
 
@@ -158,14 +158,14 @@ def _tensorrt() -> Finding:
         release = tensorrt_release("building an engine")
     except MissingDependencyError:
         return Finding(
-            "tensorrt", False, "not installed: no engines for this GPU", "pip install 'rtseg[gpu]' on a GPU machine"
+            "tensorrt", False, "not installed: no engines for this GPU", "run pip install 'rtseg[gpu]' on a GPU machine"
         )
     except EngineError as error:
         return failure("tensorrt", error)
     built_for, driver = _cuda_of_tensorrt(), _cuda_of_driver()
     if built_for is not None and driver is not None and driver < built_for:
         seen = f"{release} is built for CUDA {built_for}, and the driver supports CUDA {driver}"
-        return Finding("tensorrt", False, seen, f"pip install tensorrt-cu{driver}, or a newer driver")
+        return Finding("tensorrt", False, seen, f"run pip install tensorrt-cu{driver}, or install a newer driver")
     return Finding("tensorrt", True, release)
 
 
@@ -179,7 +179,7 @@ def _rtx() -> Finding:
     except MissingDependencyError:
         if not rtx_has_wheels():
             return Finding(RTX, False, "not for this platform: x86-64 Linux and Windows only")
-        return Finding(RTX, False, "not installed: no engines for RTX cards", "pip install 'rtseg[rtx]'")
+        return Finding(RTX, False, "not installed: no engines for RTX cards", "run pip install 'rtseg[rtx]'")
     except EngineError as error:
         return failure(RTX, error)
     capabilities = ", ".join(map(capability_text, known_capabilities(trt)))

@@ -105,7 +105,7 @@ def test_tensorrt_for_rtx_beside_a_driver_tells_what_it_builds_for_alone(monkeyp
     assert finding("tensorrt-rtx")["seen"] == "1.7.1.116: builds for 7.5, 8.6, 12.0"
 
 
-@pytest.mark.parametrize(("machine", "mend"), [("x86_64", "pip install 'rtseg[rtx]'"), ("aarch64", "")])
+@pytest.mark.parametrize(("machine", "mend"), [("x86_64", "run pip install 'rtseg[rtx]'"), ("aarch64", "")])
 def test_where_tensorrt_for_rtx_has_no_wheels_nothing_is_said_to_install(
     monkeypatch: pytest.MonkeyPatch, machine: str, mend: str
 ) -> None:
@@ -126,7 +126,7 @@ def test_pycuda_is_told_with_its_version(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_without_pycuda_its_extra_is_told(monkeypatch: pytest.MonkeyPatch, module: ModuleType | None) -> None:
     monkeypatch.setitem(sys.modules, "pycuda", module)
     found = finding("pycuda")
-    assert (found["works"], found["mend"]) == (False, "pip install 'rtseg[pycuda]'")
+    assert (found["works"], found["mend"]) == (False, "run pip install 'rtseg[pycuda]'")
 
 
 @pytest.fixture(scope="module")

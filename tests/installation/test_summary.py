@@ -8,10 +8,10 @@ from rtseg.installation.finding import Finding
 from rtseg.installation.summary import summary_line
 
 PACKAGES = {
-    "onnxruntime": "pip install 'rtseg[cpu]'",
-    "torch": "pip install 'rtseg[export]'",
-    "tensorrt": "pip install 'rtseg[gpu]'",
-    "tensorrt-rtx": "pip install 'rtseg[rtx]'",
+    "onnxruntime": "run pip install 'rtseg[cpu]'",
+    "torch": "run pip install 'rtseg[export]'",
+    "tensorrt": "run pip install 'rtseg[gpu]'",
+    "tensorrt-rtx": "run pip install 'rtseg[rtx]'",
 }
 """With what mends them."""
 
@@ -69,14 +69,14 @@ def test_without_a_driver_it_says_what_is_built_what_is_lacking_and_what_to_inst
 def test_without_a_driver_the_package_that_builds_all_the_same_comes_first() -> None:
     assert line("tensorrt", "tensorrt-rtx", **{**NO_DRIVER, **without("tensorrt", "tensorrt-rtx")}) == (
         "This machine exports networks and runs ONNX files; it runs no engine: no NVIDIA driver. "
-        "Next: pip install 'rtseg[rtx]'; then install the driver."
+        "Next: run pip install 'rtseg[rtx]'; then install the driver."
     )
 
 
 def test_on_a_gpu_without_either_product_both_are_told() -> None:
     said = line("tensorrt", "tensorrt-rtx", **without("tensorrt", "tensorrt-rtx"))
     assert "; it runs no engine: no working tensorrt. " in said
-    assert said.endswith("Next: pip install 'rtseg[rtx]'; then pip install 'rtseg[gpu]'.")
+    assert said.endswith("Next: run pip install 'rtseg[rtx]'; then run pip install 'rtseg[gpu]'.")
 
 
 def test_one_product_that_runs_is_enough() -> None:
@@ -111,11 +111,11 @@ def test_where_nothing_works_the_first_thing_to_install_is_told() -> None:
         for name in STEPS
         if name not in ("driver", "kernels compiled", "graph written")
     }
-    graph = Finding("graph written", False, "no onnx", "pip install 'rtseg[cpu]'")
+    graph = Finding("graph written", False, "no onnx", "run pip install 'rtseg[cpu]'")
     said = line("onnxruntime", "torch", **{**broken, "driver": NO_DRIVER["driver"], "graph written": graph})
     assert said == (
         "Nothing works here yet; it runs no engine: no NVIDIA driver. "
-        "Next: pip install 'rtseg[cpu]'; then install the driver."
+        "Next: run pip install 'rtseg[cpu]'; then install the driver."
     )
 
 
