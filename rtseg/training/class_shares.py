@@ -31,13 +31,13 @@ def class_shares(dataset: LabelledDataset, observer: Observer = SILENT) -> Share
     return shares
 
 
-def inverse_log_weights(shares: Shares, c: float) -> Shares:
+def inverse_log_weights(shares: Shares, c: float) -> NDArray[np.float64]:
     """Return 1 / ln(c + share) for each class (Paszke et al., ENet, section 5.2)."""
     return 1 / np.log(c + shares)
 
 
-def focal_exponents(shares: Shares) -> Shares:
-    """Return the order of magnitude of each class's share relative to the smallest one (OWFL, equation 6).
+def focal_exponents(shares: Shares) -> NDArray[np.float64]:
+    """Return each class's exponent: the order of magnitude of its share relative to the smallest (OWFL, equation 6).
 
     The order of magnitude is floor(log10): the only rule that gives the three groups of AFFNet's Table VIII on
     Cityscapes. A class that never occurs gets 0, and does not count as the smallest.

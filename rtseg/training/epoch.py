@@ -73,7 +73,7 @@ def train_epoch(
         current = value.item()
         if not math.isfinite(current):
             raise TrainingError(
-                f"the loss is {current} in epoch {epoch + 1}, step {step + 1}", hint="a lower --learning-rate"
+                f"the loss is {current} in epoch {epoch + 1}, step {step + 1}", hint="use a lower --learning-rate"
             )
         total += current
         words = f"epoch {epoch + 1}/{recipe.epochs}  loss {current:.4f}"
@@ -88,5 +88,5 @@ def _training_logits(model: NormalizedNetwork, images: Tensor) -> tuple[Tensor, 
         batch, _, height, width = images.shape
         raise TrainingError(
             f"the network cannot be trained on batches of {batch} at {height}x{width}: {error}",
-            hint="--batch-size 2 or more",
+            hint="use --batch-size 2 or more",
         ) from error

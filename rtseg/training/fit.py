@@ -72,7 +72,7 @@ def fit(
         raise TrainingError(
             f"{network.name} has one channel for its two classes",
             expected="a channel for each class, which the losses compare",
-            hint="a factory that builds two, and no threshold",
+            hint="write a factory that builds two channels, and leave out the threshold",
         )
     for dataset, kind in ((train, "training "), (val, "validation ")):
         require_labels(dataset, kind=kind, observer=observer)
@@ -87,7 +87,7 @@ def fit(
     path = state_path(output)
     if path.exists() and not resume:
         raise TrainingError(
-            f"{path} is what an unfinished run left", hint="--resume to go on with it, or delete it to begin anew"
+            f"{path} is from an unfinished run", hint="pass --resume to continue it, or delete it to begin again"
         )
     if path.exists():
         state = _resumed(path, recipe, backbone, network.name, model, optimizer)
@@ -169,7 +169,7 @@ def _resumed(
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
             f"{path} does not fit {name}: {str(error).splitlines()[0]}",
-            hint="the network it was begun with, or another output file",
+            hint="use the network that it began with, or another output file",
         ) from error
     return state
 

@@ -31,7 +31,7 @@ class TrainingRecipe:
 
     data is a dataset as on the command line, without its folder ("camvid", "streets:256x512"). loss is a name in
     rtseg.training.losses, or "" for the network's own. backbone is what the backbone starts from: "imagenet" needs a
-    file of those weights, "checkpoint" a checkpoint of rtseg of any network with the same backbone. patches
+    file of those weights, "checkpoint" an rtseg checkpoint of any network with the same backbone. patches
     ("2x4 of 880x880") first cuts each training picture into a grid of windows. crop is the size of a training sample,
     cropped after scaling by a factor drawn log-uniformly from scale_min..scale_max. The learning rate rises linearly
     over warmup_steps, then falls as (1 - progress) ** poly_power; 0 keeps it constant. jitter is the largest relative
@@ -136,6 +136,6 @@ def read_recipe(path: PathLike, *, network: str | None = None) -> TrainingRecipe
             f"{path} names a network of your own, whose code would be imported",
             got=repr(recipe.network),
             expected="a registered network",
-            hint=f"--module {recipe.network}, if you trust it",
+            hint=f"pass --module {recipe.network}, if you trust it",
         )
     return recipe

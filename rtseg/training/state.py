@@ -73,6 +73,6 @@ def read_training_state(path: Path, recipe: TrainingRecipe) -> TrainingState:
             f"{path} belongs to another recipe",
             got=", ".join(f"{name}={recorded[name]!r}" for name in changed),
             expected=", ".join(f"{name}={recipe.to_json()[name]!r}" for name in changed),
-            hint="the same recipe, or another output file",
+            hint="use the same recipe, or another output file",
         )
     return state

@@ -71,7 +71,12 @@ def test_a_random_backbone_comes_from_no_file(tmp_path: Path) -> None:
             False,
             r"no file of them is given; expected .* torchvision\.models\.resnet7",
         ),
-        (constant, "imagenet", True, r"mine:constant has no backbone with ImageNet weights\. Try: --backbone random"),
+        (
+            constant,
+            "imagenet",
+            True,
+            r"mine:constant has no backbone with ImageNet weights\. Try: use --backbone random",
+        ),
         (constant, "imagenet", False, r"mine:constant has no backbone with ImageNet weights"),
         (backed, "random", True, r"the recipe's backbone is random, yet weights are given; got .*resnet7\.pth"),
     ],
@@ -113,7 +118,7 @@ def test_resuming_with_another_backbone_is_refused(tmp_path: Path, imagenet_file
     path = tmp_path / "out.safetensors"
     begun_from(path, imagenet_file)
     torch.save({"weight": torch.zeros(2, 3, 1, 1), "bias": torch.zeros(2)}, imagenet_file)
-    with pytest.raises(TrainingError, match=r"begun with other weights in its backbone; got .*resnet7\.pth with SHA"):
+    with pytest.raises(TrainingError, match=r"began with other backbone weights; got .*resnet7\.pth with SHA"):
         recipe = replace(IMAGENET, epochs=2)
         fit(backed(), recipe, Grey(4, 1), Grey(1, 0), path, backbone=imagenet_file, resume=True)
 

@@ -333,7 +333,7 @@ def test_a_run_killed_after_its_last_epoch_only_writes_the_checkpoint(tmp_path: 
 def test_without_resume_an_unfinished_run_is_neither_taken_up_nor_lost(tmp_path: Path) -> None:
     path = interrupted(tmp_path)
     state = state_path(path).read_bytes()
-    with pytest.raises(TrainingError, match=r"unfinished run left\. Try: --resume to go on"):
+    with pytest.raises(TrainingError, match=r"from an unfinished run\. Try: pass --resume to continue"):
         fit(constant(), TOWARDS_ONE, Grey(4, 1), Grey(1, 0), path)
     assert state_path(path).read_bytes() == state
 
@@ -398,7 +398,7 @@ def test_a_state_that_cannot_be_read_is_refused(content: bytes, tmp_path: Path) 
 def test_a_loss_that_is_not_finite_ends_the_run(tmp_path: Path) -> None:
     recipe = replace(TOWARDS_ONE, learning_rate=1e38)
     with pytest.raises(
-        TrainingError, match=r"the loss is (nan|inf) in epoch \d, step \d\. Try: a lower --learning-rate"
+        TrainingError, match=r"the loss is (nan|inf) in epoch \d, step \d\. Try: use a lower --learning-rate"
     ):
         fit(constant(), recipe, Grey(4, 1), Grey(1, 0), tmp_path / "out.safetensors")
     assert not (tmp_path / "out.safetensors").exists()
@@ -447,7 +447,7 @@ def test_a_batch_too_small_for_batch_statistics_is_refused(
     affnet: PreparedNetwork, six_scenes: LabelledDataset, two_scenes: LabelledDataset, tmp_path: Path
 ) -> None:
     # Pyramid pooling over one bin leaves one value per channel and picture, of which there is no variance.
-    with pytest.raises(TrainingError, match=r"cannot be trained on batches of 1 at 64x96.*Try: --batch-size 2"):
+    with pytest.raises(TrainingError, match=r"cannot be trained on batches of 1 at 64x96.*Try: use --batch-size 2"):
         fit(affnet, replace(RECIPE, batch_size=1), six_scenes, two_scenes, tmp_path / "out.safetensors")
 
 

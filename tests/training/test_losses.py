@@ -373,7 +373,7 @@ def test_every_network_names_a_loss_there_is() -> None:
 
 
 def test_an_unknown_loss_is_refused_with_the_closest_one() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown loss; got 'owfl'.*Try: 'owfl.ce'"):
+    with pytest.raises(UnknownNameError, match=r"unknown loss; got 'owfl'.*Try: use 'owfl.ce'"):
         loss_of("owfl")
 
 

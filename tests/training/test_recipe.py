@@ -199,7 +199,9 @@ def test_without_patches_there_is_no_grid() -> None:
     ],
 )
 def test_what_is_no_grid_of_patches_is_refused_with_the_form(patches: str) -> None:
-    with pytest.raises(SpecError, match=r"not a grid of patches; got .*; expected ROWSxCOLUMNS of .*Try: 2x4 of 880x"):
+    with pytest.raises(
+        SpecError, match=r"not a grid of patches; got .*; expected ROWSxCOLUMNS of .*Try: write it as 2x4 of 880x"
+    ):
         replace(SMALLEST, patches=patches)
 
 
