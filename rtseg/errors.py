@@ -72,7 +72,7 @@ class UnknownNameError(RtsegError):
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         closest = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"{closest[0]!r}" if closest else ""
+        hint = f"use {closest[0]!r}" if closest else ""
         super().__init__(
             f"unknown {kind}", got=repr(name), expected=f"one of {', '.join(names)}" if names else "none", hint=hint
         )
@@ -130,7 +130,7 @@ class CudaError(RunnerError):
     """CUDA cannot be used, or one of its calls failed.
 
     doing says what was being done. name and code are CUDA's own, as CUDA_ERROR_OUT_OF_MEMORY and 2; code is None and
-    name is a phrase if no call of CUDA returned a code.
+    name is a phrase if no CUDA call returned a code.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class MissingDependencyError(RtsegError):
         """hint follows the command that installs the extra, where another extra may be the one that is wanted."""
         super().__init__(
             f"{purpose} needs the package {package}, which is not installed",
-            hint=f"pip install 'rtseg[{extra}]'{hint}",
+            hint=f"run pip install 'rtseg[{extra}]'{hint}",
         )
 
 

@@ -117,14 +117,14 @@ def label_files(
         except ImageError as error:
             summary.failures.append(_failure(path, error))
         except MemoryError:
-            too_large = ImageError(f"there is not enough memory to label {path}", hint="a smaller picture")
+            too_large = ImageError(f"there is not enough memory to label {path}", hint="use a smaller picture")
             summary.failures.append(_failure(path, too_large))
         except WriteError as error:
             if not isinstance(error.__cause__, OSError) or error.__cause__.errno not in (None, errno.ENAMETOOLONG):
                 raise  # no other input could be written either
             why: InputError = ImageError(str(error))
             if error.__cause__.errno is not None:
-                why = ImageError(f"the name of {path} is too long for its results", hint="a shorter one")
+                why = ImageError(f"the name of {path} is too long for its results", hint="shorten it")
             summary.failures.append(_failure(path, why))
         observer.progress("labelling", done, len(inputs))
     return summary
@@ -148,7 +148,7 @@ def _require_kept(inputs: Sequence[Path], names: Sequence[str], folder: Path) ->
     for path in inputs:
         place = folded(os.path.realpath(path))
         if not results.isdisjoint((place, os.path.dirname(place))):
-            raise InputError(f"labelling would overwrite the input {path}", hint="-o with another folder")
+            raise InputError(f"labelling would overwrite the input {path}", hint="choose another folder with -o")
 
 
 def _label_image(

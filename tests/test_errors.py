@@ -41,7 +41,7 @@ def test_a_number_beyond_all_floats_makes_a_manifest_damaged(export_copy: Path) 
     data = json.loads(manifest_path(export_copy).read_text(encoding="utf-8"))
     data["image"]["mean"] = [10**400] * 3
     manifest_path(export_copy).write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(ManifestError, match="is not a manifest of rtseg"):
+    with pytest.raises(ManifestError, match="is not an rtseg manifest"):
         read_manifest(export_copy, kind="onnx")
 
 

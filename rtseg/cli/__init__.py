@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except RtsegError as error:
         _fail(f"{error} (see {error.page})", 1)
     except MemoryError as error:
-        _fail(f"out of memory{f': {error}' if str(error) else ''}. Try: a smaller resolution", 1)
+        _fail(f"out of memory{f': {error}' if str(error) else ''}. Try: use a smaller resolution", 1)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the pipe has left: a message has no reader
         sys.exit(1)

@@ -45,7 +45,7 @@ def audit(
     The report also counts the kernels and the bytes that they move. It needs neither TensorRT nor a GPU.
 
     FILE is an engine with FILE.layers.json beside it (rtseg build writes both), or the JSON file that TensorRT's engine
-    inspector writes (trtexec --exportLayerInfo). An engine of TensorRT for RTX is checked for each compute capability
+    inspector writes (trtexec --exportLayerInfo). A TensorRT for RTX engine is checked for each compute capability
     that it was built for.
 
     If --expect or the manifest names a precision, and the convolutions and matrix products were not built in it, the

@@ -107,7 +107,7 @@ def bench(
     frame    uint8 image -> uint8 label map, both in host memory
 
     Without files, rtseg exports the networks into the user's cache and times them at --resolution: those of --network,
-    or all registered ones. If --precision asks for it, they are calibrated and quantised. If a --runner takes engines,
+    or all registered ones. If --precision asks for it, they are calibrated and quantized. If a --runner takes engines,
     engines are built and audited.
 
     --table times the networks of a paper's table, at the table's sizes and the boundary network. --resolution sets a

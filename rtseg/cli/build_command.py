@@ -49,7 +49,8 @@ from rtseg.specs import PRECISIONS
 @click.option(
     "--no-rewrite",
     is_flag=True,
-    help="Compile the graph as it is. By default, exact graph passes first rewrite it to suit the compiler.",
+    help="Compile the graph as it is. By default, graph passes first rewrite it for the compiler; the result is "
+    "equivalent up to rounding.",
 )
 @click.option(
     "--workspace", type=click.IntRange(1, 1 << 24), metavar="MiB", help="Limit of the scratch memory of a layer."
@@ -78,12 +79,13 @@ def build(
 ) -> None:
     """Build an engine for NVIDIA GPUs, or for OpenVINO.
 
-    An engine is written only after its precision is proven.
+    An engine is written once its precision is proven. If rtseg cannot read the text of TensorRT's inspector, it
+    writes the engine, prints a note, and marks the precision in the manifest as not proven.
 
     TensorRT builds for the GPU of this machine. TensorRT for RTX builds without a GPU: for RTX cards from Ampere on, or
     for each --compute-capability (7.5 Turing, 8.6 Ampere, 8.9 Ada, 12.0 Blackwell). Turing needs an engine of its own,
-    in fp32 or fp16. Build fp16 from an FP32 or FP16 file, int8 from a file of rtseg quantize. For other ONNX files, run
-    rtseg import-onnx first.
+    in fp32 or fp16. Build fp16 from an FP32 or FP16 file, int8 from a file that rtseg quantize wrote. For other ONNX
+    files, run rtseg import-onnx first.
 
     Beside the engine, rtseg writes its manifest and its layers (NAME.engine.layers.json). An engine that was
     built before comes from the cache. The command also prints a computed lower bound of the time of one frame on the

@@ -48,7 +48,7 @@ def import_onnx(
 
     Size, interface and stride come from the graph. Pass options for what the graph does not record: classes,
     normalisation and the rule of upsampling. The command removes an ArgMax at the end, transposes inputs and outputs
-    whose channels come last, and fixes open sizes by --resolution. A file of rtseg that lost its manifest needs no
+    whose channels come last, and fixes open sizes by --resolution. An rtseg file that lost its manifest needs no
     options.
 
     \b

@@ -149,7 +149,7 @@ def named_network(network: str | None, factory: str | None) -> str | None:
     """
     if network is not None and factory is not None:
         raise NetworkError(
-            "a network is named and a factory given", got=f"{network} and {factory}", expected="one of them"
+            "both a network and a factory are given", got=f"{network} and {factory}", expected="one of them"
         )
     if factory is not None and ":" not in factory:
         raise NetworkError("not a reference to a factory", got=repr(factory), expected="package.module:factory")

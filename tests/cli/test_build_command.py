@@ -35,7 +35,7 @@ def test_without_tensorrt_the_command_says_what_to_install(build_refused: Refuse
     told = build_refused(exported, "--precision", "fp16")
     assert told == (
         "building an engine needs the package tensorrt_rtx or tensorrt, which is not installed. "
-        "Try: pip install 'rtseg[rtx]'"
+        "Try: run pip install 'rtseg[rtx]'"
     )
 
 

@@ -87,14 +87,14 @@ def test_bench_times_it_with_openvino(cli: Cli, stored: Path) -> None:
 
 def test_audit_says_in_a_line_that_there_is_nothing_to_prove(refused: Refused, stored: Path) -> None:
     told = refused("audit", stored)
-    assert "affnet.xml is a model of OpenVINO, whose layers get their precision when it is loaded" in told
+    assert "affnet.xml is an OpenVINO model, whose layers get their precision when it is loaded" in told
 
 
 def test_a_runner_that_does_not_take_it_is_refused_with_those_that_do(
     refused: Refused, stored: Path, picture: Path, tmp_path: Path
 ) -> None:
     told = refused("run", stored, picture, "-o", tmp_path / "out", "--runner", "onnxruntime")
-    assert "got a file of kind openvino; expected one of kind onnx. Try: --runner openvino or openvino-bf16" in told
+    assert "got a file of kind openvino; expected one of kind onnx. Try: use --runner openvino or openvino-bf16" in told
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_what_says_how_an_engine_is_built_is_refused(
 ) -> None:
     before = files_in(tmp_path)
     told = refused("build", export_copy, "--runtime", "openvino", *option)
-    assert told.startswith(f"a model of OpenVINO is built without {words}; got the runtime openvino")
+    assert told.startswith(f"an OpenVINO model is built without {words}; got the runtime openvino")
     assert files_in(tmp_path) == before
 
 
 def test_another_precision_names_the_command_that_makes_it(refused: Refused, export_copy: Path) -> None:
     told = refused("build", export_copy, "--runtime", "openvino", "--precision", "int8")
-    assert told.endswith(f"Try: rtseg quantize {export_copy} --to int8, and build what that writes")
+    assert told.endswith(f"Try: run rtseg quantize {export_copy} --to int8 first, and build its output")
 
 
 def test_no_engine_and_no_stored_model_is_a_source(refused: Refused, stored: Path) -> None:
@@ -139,5 +139,5 @@ def test_an_unknown_runtime_is_refused_with_the_closest_one(export_copy: Path) -
 
 
 def test_settings_of_an_engine_are_refused_in_python_too(export_copy: Path) -> None:
-    with pytest.raises(SpecError, match="a model of OpenVINO is built without a workspace"):
+    with pytest.raises(SpecError, match="an OpenVINO model is built without a workspace"):
         rtseg.build(export_copy, runtime="openvino", workspace_mib=64)

@@ -82,7 +82,7 @@ def test_json_has_what_the_text_has_and_standard_output_nothing_else(cli: Cli, e
 def test_ranges_that_had_not_settled_are_a_warning_that_says_what_to_do(cli: Cli, exported: Path, table: Path) -> None:
     outcome = done(cli("calibrate", exported, "--data", DATA, "--images", 2, "-o", table))
     assert "warning: the ranges had not settled with 2 pictures" in outcome.err
-    assert "from 1 on, the median moved by " in outcome.err and "Try: 4 pictures" in outcome.err
+    assert "from 1 on, the median moved by " in outcome.err and "Try: use 4 pictures" in outcome.err
 
 
 def test_minmax_clips_nothing_and_says_so(cli: Cli, exported: Path, table: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_folder_of_pictures_serves_and_says_when_it_has_too_few(cli: Cli, expo
         sorted(["0.png", "1.png"], key={p.name: p.sha256 for p in found.pictures}.get),
     )
     assert "there are only 2 pictures, not 64: all of them are taken" in outcome.err
-    assert "Try: a larger set of pictures" in outcome.err and "--images" not in outcome.err
+    assert "Try: use a larger set of pictures" in outcome.err and "--images" not in outcome.err
     assert str(folder) not in table.read_text()
 
 
@@ -119,7 +119,7 @@ def test_a_saved_set_calibrates_on_exactly_its_pictures(cli: Cli, exported: Path
     done(cli("calibrate", exported, "--data", DATA, "--split", "val", "--images", 3, "--save-set", kept, "-o", first))
     assert len(ImageSet.read(kept).pictures) == 3
     outcome = done(cli("calibrate", exported, "--data", DATA, "--set", kept, "-o", again))
-    assert "Try: a larger set of pictures" in outcome.err  # as --images cannot be said beside --set
+    assert "Try: use a larger set of pictures" in outcome.err  # as --images cannot be said beside --set
     assert first.read_bytes() == again.read_bytes()
 
 
@@ -168,7 +168,7 @@ def test_a_network_that_is_not_there_is_refused(refused: Refused, tmp_path: Path
 
 def test_a_network_without_a_manifest_is_refused(refused: Refused, export_copy: Path, table: Path) -> None:
     manifest_path(export_copy).unlink()
-    assert "file and manifest travel together" in refused("calibrate", export_copy, "--data", DATA, "-o", table)
+    assert "else copy both, the file and its manifest" in refused("calibrate", export_copy, "--data", DATA, "-o", table)
 
 
 def test_an_int8_file_is_refused_with_the_command_for_the_right_one(
@@ -176,7 +176,7 @@ def test_an_int8_file_is_refused_with_the_command_for_the_right_one(
 ) -> None:
     write_manifest(export_copy, replace(read_manifest(export_copy, kind="onnx"), precision="int8"))
     message = refused("calibrate", export_copy, "--data", DATA, "-o", table)
-    assert "got int8" in message and message.endswith("Try: rtseg export affnet --resolution 64x64")
+    assert "got int8" in message and message.endswith("Try: run rtseg export affnet --resolution 64x64")
 
 
 def test_an_empty_folder_is_refused(refused: Refused, exported: Path, tmp_path: Path, table: Path) -> None:
@@ -233,7 +233,7 @@ def test_a_percentile_for_another_method_is_wrong_usage(misused: Refused, export
 @pytest.mark.parametrize("percent", [0, 101])
 def test_a_percentile_out_of_range_is_refused(refused: Refused, exported: Path, table: Path, percent: int) -> None:
     message = refused("calibrate", exported, "--data", DATA, "--percentile", percent, "-o", table)
-    assert "a percentile is a share" in message
+    assert "the percentile is out of range" in message
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_the_work(

@@ -83,7 +83,7 @@ def test_networks_prints_json_of_those_that_are_named(run: Run) -> None:
 
 
 def test_networks_refuses_a_mistyped_name_with_the_closest_one(refused: Refused) -> None:
-    assert refused("networks", "afnet").endswith("Try: 'affnet'")
+    assert refused("networks", "afnet").endswith("Try: use 'affnet'")
 
 
 def test_networks_prints_json_with_what_is_stated_and_what_is_inferred(run: Run) -> None:
@@ -192,9 +192,9 @@ def test_bench_lists_the_papers_tables(run: Run) -> None:
 
 
 def test_bench_refuses_a_table_it_does_not_know_or_that_has_no_speed(refused: Refused) -> None:
-    assert refused("bench", "--table", "afnet-6").endswith("Try: 'affnet-6'")
+    assert refused("bench", "--table", "afnet-6").endswith("Try: use 'affnet-6'")
     assert "prints neither ms nor FPS" in refused("bench", "--table", "affnet-4")
-    assert refused("bench", "--table", "haff-abstract").endswith("Try: --resolution 512x1024")
+    assert refused("bench", "--table", "haff-abstract").endswith("Try: pass --resolution 512x1024")
 
 
 @pytest.mark.parametrize("other", [("F.onnx",), ("--network", "affnet"), ("--checkpoint", "F")])

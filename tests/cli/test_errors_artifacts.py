@@ -45,7 +45,7 @@ def test_one_flipped_byte_is_noticed(run_refused: Callable[[], str], export_copy
     export_copy.write_bytes(content)
     message = run_refused()
     assert "does not match its manifest; got sha256" in message
-    assert message.endswith("Try: rtseg export affnet --resolution 64x64")
+    assert message.endswith("Try: run rtseg export affnet --resolution 64x64")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 1000, -1000], ids=["empty", "one byte", "its head", "all but its end"])
@@ -92,9 +92,7 @@ def test_an_output_of_another_shape_is_refused_even_when_signed(
     output.type.tensor_type.shape.dim[1].dim_value *= 2
     onnx.save(model, export_copy)
     sign(export_copy)
-    assert (
-        run_refused() == "the graph's output is not what its manifest says; got (1, 22, 8, 8); expected (1, 11, 8, 8)"
-    )
+    assert run_refused() == "the graph's output does not match its manifest; got (1, 22, 8, 8); expected (1, 11, 8, 8)"
 
 
 def test_a_file_without_its_manifest_is_refused(run_refused: Callable[[], str], export_copy: Path) -> None:
@@ -109,7 +107,7 @@ def test_a_file_without_its_manifest_is_refused(run_refused: Callable[[], str], 
 )
 def test_a_manifest_that_is_none_is_refused(run_refused: Callable[[], str], export_copy: Path, content: bytes) -> None:
     manifest_path(export_copy).write_bytes(content)
-    assert run_refused().startswith(f"{manifest_path(export_copy)} is not a manifest of rtseg (")
+    assert run_refused().startswith(f"{manifest_path(export_copy)} is not an rtseg manifest (")
 
 
 def changed(data: dict[str, Any], where: str, value: object) -> dict[str, Any]:
@@ -164,7 +162,7 @@ def test_a_manifest_with_a_wrong_value_is_refused_and_the_field_named(
     data = json.loads(manifest_path(export_copy).read_text())
     manifest_path(export_copy).write_text(json.dumps(changed(data, where, value)))
     message = run_refused()
-    assert message.startswith(f"{manifest_path(export_copy)} is not a manifest of rtseg (")
+    assert message.startswith(f"{manifest_path(export_copy)} is not an rtseg manifest (")
     assert len(message) < 400
 
 
@@ -173,7 +171,7 @@ def test_a_manifest_that_lacks_a_field_is_refused(run_refused: Callable[[], str]
     data = json.loads(manifest_path(export_copy).read_text())
     del data[name]
     manifest_path(export_copy).write_text(json.dumps(data))
-    assert run_refused().endswith(f"is not a manifest of rtseg (the manifest lacks fields; expected {name})")
+    assert run_refused().endswith(f"is not an rtseg manifest (the manifest lacks fields; expected {name})")
 
 
 def test_an_artifact_of_another_kind_is_refused(run_refused: Callable[[], str], export_copy: Path) -> None:

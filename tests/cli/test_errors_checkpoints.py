@@ -112,7 +112,7 @@ def test_a_pth_for_another_number_of_classes_is_refused(
     torch.save(load_file(weights), tmp_path / "camvid.pth")
     message = export_refused(tmp_path / "camvid.pth", "--classes", "cityscapes")
     assert "does not fit affnet with 19 classes" in message
-    assert "Try: --classes with the number it was trained for" in message
+    assert "Try: pass --classes with the number it was trained for" in message
 
 
 @pytest.mark.parametrize("name", ["none.pth", "none.safetensors"])
@@ -132,7 +132,7 @@ def test_an_exported_file_is_no_checkpoint(export_refused: Callable[..., str], e
 
 def test_a_safetensors_of_another_network_is_refused(export_refused: Callable[..., str], checkpoint: Path) -> None:
     message = export_refused(checkpoint, network="s2fpn18")
-    assert message.endswith("holds another network; got affnet; expected s2fpn18. Try: the name affnet")
+    assert message.endswith("holds another network; got affnet; expected s2fpn18. Try: pass the name affnet")
 
 
 def test_a_safetensors_of_other_classes_is_refused(export_refused: Callable[..., str], checkpoint: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_checkpoint_does_not_decide_which_code_is_imported(
     save_checkpoint(tmp_path / "planted.safetensors", planted, Resolution(64, 64))
     monkeypatch.chdir(tmp_path)
     message = refused("export", "--checkpoint", "planted.safetensors", "--resolution", "64x64")
-    assert message.endswith("Try: --module planted:factory, if you trust it")
+    assert message.endswith("Try: pass --module planted:factory, if you trust it")
     assert not ran.exists()
 
 

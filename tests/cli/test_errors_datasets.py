@@ -55,7 +55,7 @@ def test_labels_of_another_size_than_their_picture_are_refused(validate_refused:
 def test_a_missing_label_file_is_refused_and_named(validate_refused: Refused, camvid: Path) -> None:
     (camvid / "valannot" / "a.png").unlink()
     message = validate_refused(f"camvid:{camvid}")
-    assert message.startswith(f"1 label files are missing; got no {camvid / 'valannot' / 'a.png'}. Try: images:")
+    assert message.startswith(f"1 label files are missing; got no {camvid / 'valannot' / 'a.png'}. Try: pass images:")
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_folder_without_the_layout_is_refused_with_the_layout(
     validate_refused: Refused, tmp_path: Path, name: str
 ) -> None:
     message = validate_refused(f"{name}:{tmp_path}")
-    assert "pictures in" in message and f"Try: {name}:PATH with the folder that holds" in message
+    assert "pictures in" in message and f"Try: pass {name}:PATH with the folder that holds" in message
 
 
 @pytest.mark.parametrize("data", ["camvid", "camvid:", "cityscapes:"])
@@ -198,7 +198,7 @@ def test_the_test_split_of_cityscapes_is_told_where_the_labels_are(
     arguments = "--classes", "cityscapes", "--resolution", "64x64", "--images", "0", "-o", tmp_path / "n.onnx"
     assert cli("export", "affnet", *arguments).code == 0
     command = "validate", tmp_path / "n.onnx", "--data", f"cityscapes:{tmp_path}", "--split", "test"
-    hint = ". Try: --split val: the labels of Cityscapes' test split are not public"
+    hint = ". Try: use --split val: the labels of Cityscapes' test split are not public"
     for more in ((), ("--against", tmp_path / "n.onnx")):
         message = refused(*command, *more)
         assert message.startswith("no pixel of the 1 picture is labelled") and message.endswith(hint)

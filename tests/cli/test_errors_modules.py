@@ -165,8 +165,11 @@ def test_a_network_of_ones_own_is_exported_and_run(
         ("mine:leaves", "mine:leaves(classes=11) failed: SystemExit: 0"),
         ("mine:takes_nothing", "mine:takes_nothing(classes=11) failed: TypeError: takes_nothing() got an unexpected"),
         ("mine:not_callable", "mine:not_callable(classes=11) failed: TypeError: 'int' object is not callable"),
-        ("mine:builds_a_number", "mine:builds_a_number built no module; got int; expected torch.nn.Module"),
-        ("mine:one_class_more", "mine:one_class_more gives another shape than logits; got the output (1, 12, 16, 16)"),
+        ("mine:builds_a_number", "mine:builds_a_number did not return a torch.nn.Module; got int"),
+        (
+            "mine:one_class_more",
+            "no output of mine:one_class_more has the shape of logits; got the output (1, 12, 16, 16)",
+        ),
         ("mine:Fails", "mine:Fails fails on a float32 (1, 3, 64, 64) image: RuntimeError: out of order"),
         ("mine:GivesText", "mine:GivesText gives no logits; got no tensor"),
         ("mine:GivesNothing", "mine:GivesNothing gives no logits; got no tensor"),
@@ -186,9 +189,9 @@ def test_a_module_that_breaks_the_contract_is_refused_with_the_reason(
 
 def test_options_of_a_network_of_ones_own_are_refused_and_not_ignored(export_refused: Callable[..., str]) -> None:
     message = export_refused("mine:small", "--option", "fusion=ewa")
-    assert message == "a network of your own has no options; got fusion. Try: a factory for each variant"
+    assert message == "a network of your own has no options; got fusion. Try: write a factory for each variant"
 
 
 def test_a_name_and_a_module_together_are_refused(home: Path, refused: Refused) -> None:
     message = refused("export", "affnet", "--module", "mine:small", "--resolution", "64x64")
-    assert message == "a network is named and a factory given; got affnet and mine:small; expected one of them"
+    assert message == "both a network and a factory are given; got affnet and mine:small; expected one of them"

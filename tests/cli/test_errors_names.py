@@ -26,7 +26,7 @@ def nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files_in
 def test_a_mistyped_network_is_refused_with_the_closest_one(refused: Refused, command: tuple[str, ...]) -> None:
     message = refused(*command)
     assert message.startswith("unknown network; got 'afnet'; expected one of affnet, ")
-    assert message.endswith(". Try: 'affnet'")
+    assert message.endswith(". Try: use 'affnet'")
 
 
 def test_a_name_that_is_close_to_nothing_gets_the_list_and_no_guess(refused: Refused) -> None:
@@ -35,16 +35,16 @@ def test_a_name_that_is_close_to_nothing_gets_the_list_and_no_guess(refused: Ref
 
 
 def test_a_mistyped_dataset_is_refused_with_the_closest_one(refused: Refused) -> None:
-    assert refused(*EXPORT, "--data", "camvd:somewhere").endswith("Try: 'camvid'")
+    assert refused(*EXPORT, "--data", "camvd:somewhere").endswith("Try: use 'camvid'")
 
 
 def test_a_mistyped_split_is_refused_with_the_closest_one(refused: Refused) -> None:
     message = refused("scenes", "out", "--resolution", "64x64", "--split", "vall")
-    assert message == "unknown split of streets; got 'vall'; expected one of test, train, val. Try: 'val'"
+    assert message == "unknown split of streets; got 'vall'; expected one of test, train, val. Try: use 'val'"
 
 
 def test_a_mistyped_class_list_is_refused_with_the_closest_one(refused: Refused) -> None:
-    assert refused(*EXPORT, "--classes", "cityscape").endswith("Try: 'cityscapes'")
+    assert refused(*EXPORT, "--classes", "cityscape").endswith("Try: use 'cityscapes'")
 
 
 @pytest.mark.parametrize("count", ["0", "1", "257", "9" * 30])
@@ -53,13 +53,13 @@ def test_a_number_of_classes_out_of_range_is_refused(refused: Refused, count: st
 
 
 def test_a_mistyped_option_is_refused_with_the_closest_one(refused: Refused) -> None:
-    assert refused(*EXPORT, "--option", "fusin=ewa").endswith("Try: 'fusion'")
+    assert refused(*EXPORT, "--option", "fusin=ewa").endswith("Try: use 'fusion'")
 
 
 def test_a_mistyped_value_of_an_option_is_refused_with_the_closest_one(refused: Refused) -> None:
     message = refused(*EXPORT, "--option", "fusion=ewaa")
     assert message.startswith("unknown value of affnet's option fusion; got 'ewaa'")
-    assert message.endswith("Try: 'ewa'")
+    assert message.endswith("Try: use 'ewa'")
 
 
 def test_an_export_without_a_network_is_refused(refused: Refused) -> None:
@@ -69,7 +69,7 @@ def test_an_export_without_a_network_is_refused(refused: Refused) -> None:
 @pytest.mark.parametrize("size", ["0x0", "8x8", "1x99999999", "100000x100000", "64x0"])
 def test_an_absurd_resolution_is_refused_with_its_range(refused: Refused, size: str) -> None:
     message = refused("export", "affnet", "--resolution", size)
-    assert f"got {size}; expected 16 to 16384 pixels. Try: 512x1024" in message
+    assert f"got {size}; expected 16 to 16384 pixels. Try: use 512x1024" in message
 
 
 def test_a_resolution_whose_scores_fit_no_memory_is_refused(refused: Refused) -> None:
@@ -128,4 +128,4 @@ def test_a_seed_no_generator_takes_is_refused(refused: Refused) -> None:
 
 
 def test_a_mistyped_network_is_refused_by_the_installed_program_too(refused_process: Refused) -> None:
-    assert refused_process("export", "afnet", "--resolution", "64x64").endswith("Try: 'affnet'")
+    assert refused_process("export", "afnet", "--resolution", "64x64").endswith("Try: use 'affnet'")

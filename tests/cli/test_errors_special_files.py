@@ -71,7 +71,7 @@ KINDS: dict[Make, str] = {
     folder: "is a folder",
     link_to_a_named_pipe: "is a link to a named pipe",
     link_to_a_device: "is a link to a device",
-    link_of_the_system: "is a link of the system",
+    link_of_the_system: "is a link into /proc, as /dev/stdout is",
 }
 
 

@@ -90,7 +90,7 @@ def with_recipe(camvid: Path, path: Path, *arguments: object) -> tuple[object, .
 def test_a_mistyped_loss_is_refused_with_the_closest_one(train_refused: Refused) -> None:
     message = train_refused("affnet", "--loss", "weighted-ce-1.2")
     assert message.startswith("unknown loss; got 'weighted-ce-1.2'; expected one of ce, ce+auxiliary, ce+dice, ohem, ")
-    assert message.endswith("Try: 'weighted-ce-1.02'")
+    assert message.endswith("Try: use 'weighted-ce-1.02'")
 
 
 def test_the_loss_of_the_command_is_trained_with_and_recorded(
@@ -119,7 +119,7 @@ def test_a_recipe_with_an_imagenet_backbone_and_no_file_is_refused_with_what_is_
     message = refused(*with_recipe(camvid, recipe(tmp_path, 'backbone = "imagenet"')))
     assert message == (
         "the recipe starts s2fpn18 from ImageNet weights, and no file of them is given; "
-        "expected the state_dict of torchvision.models.resnet18. Try: --backbone FILE, or --backbone random"
+        "expected the state_dict of torchvision.models.resnet18. Try: pass --backbone FILE, or --backbone random"
     )
 
 
@@ -133,7 +133,7 @@ def test_such_a_recipe_may_be_trained_from_random_weights_and_says_so(
 
 def test_a_backbone_for_a_network_without_one_is_refused(train_refused: Refused, resnet18: Path) -> None:
     message = train_refused("affnet", "--backbone", resnet18)
-    assert message == "affnet has no backbone with ImageNet weights. Try: --backbone random"
+    assert message == "affnet has no backbone with ImageNet weights. Try: use --backbone random"
 
 
 def test_the_backbone_of_another_model_is_refused_with_the_model_it_should_be_of(
@@ -226,7 +226,7 @@ def test_training_on_voc_gives_its_classes(cli: Callable[..., Any], voc: Path, t
 
 def test_validating_on_vocs_test_split_is_refused_with_the_reason(refused: Refused, exported: Path, voc: Path) -> None:
     message = refused("validate", exported, "--data", f"voc:{voc}", "--split", "test")
-    assert message == "VOC 2012 has no public labels for its test split. Try: the split val"
+    assert message == "VOC 2012 has no public labels for its test split. Try: use the split val"
 
 
 def test_a_folder_that_is_no_voc_is_refused_with_the_layout(refused: Refused, exported: Path, tmp_path: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_recipe_imports_no_code_unless_the_command_names_it(
     (tmp_path / "evil.py").write_text("import pathlib; pathlib.Path('ran').touch()\ndef factory(classes): pass")
     (tmp_path / "recipe.toml").write_text('network = "evil:factory"\ndata = "camvid"\nepochs = 1')
     command = ("train", "--recipe", "recipe.toml", "--data", f"camvid:{camvid}")
-    assert refused(*command).endswith("Try: --module evil:factory, if you trust it")
+    assert refused(*command).endswith("Try: pass --module evil:factory, if you trust it")
     assert not (tmp_path / "ran").exists()
-    assert "built no module" in refused(*command, "--module", "evil:factory")
+    assert "did not return a torch.nn.Module" in refused(*command, "--module", "evil:factory")
     assert (tmp_path / "ran").exists()

@@ -117,7 +117,7 @@ def test_a_folder_is_no_place_for_an_export(
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path / "folder")
     assert refused(*export, "-o", target if target != "folder" else tmp_path / "folder").endswith(
-        "is a folder. Try: another folder, or free some space"
+        "is a folder. Try: choose another folder, or free some space"
     )
     assert files_in(tmp_path) == []
 
@@ -215,7 +215,7 @@ def test_what_the_disk_cannot_hold_is_said_and_leaves_nothing(
     }
     assert commands[name][0] == command
     message = error_of(on_a_disk_full_from(target, *commands[name]))
-    assert message == f"cannot write {target}: File too large. Try: another folder, or free some space"
+    assert message == f"cannot write {target}: File too large. Try: choose another folder, or free some space"
     assert files_in(folder) == []
 
 
@@ -227,7 +227,7 @@ def test_an_engine_that_the_disk_cannot_hold_is_said_and_leaves_nothing(
     outcome = on_a_disk_full_from(target, "build", small, "--runtime", "tensorrt-rtx", "-o", target)
     assert outcome.code == 1 and "Traceback" not in outcome.err
     message = outcome.err.splitlines()[-1]
-    told = f"cannot write {target}: File too large. Try: another folder, or free some space"
+    told = f"cannot write {target}: File too large. Try: choose another folder, or free some space"
     assert message == f"rtseg: error: {told} (see {WriteError(told).page})"
     assert files_in(target.parent) == []
 

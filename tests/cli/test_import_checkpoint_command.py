@@ -118,7 +118,7 @@ def test_a_class_count_that_does_not_fit_is_told_with_both_numbers(refused: Refu
 def test_an_unknown_network_is_refused_with_the_closest_name(refused: Refused, published: Path) -> None:
     message = refused("import-checkpoint", "s2fpn", published, "--classes", "camvid")
     assert message.startswith("unknown network; got 's2fpn'")
-    assert "Try: 's2fpn" in message
+    assert "Try: use 's2fpn" in message
 
 
 def test_classes_with_void_have_one_output_more(refused: Refused, published: Path) -> None:

@@ -94,5 +94,5 @@ def test_a_runner_whose_package_is_missing_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     arguments = [exported] if command == "bench" else [exported, picture, "-o", tmp_path / "out"]
-    assert refused(command, *arguments, "--runner", "openvino").endswith("Try: pip install 'rtseg[openvino]'")
+    assert refused(command, *arguments, "--runner", "openvino").endswith("Try: run pip install 'rtseg[openvino]'")
     assert not (tmp_path / "out").exists()

@@ -90,13 +90,13 @@ def test_bench_takes_the_threshold_of_one_channel(cli: Cli, home: Path) -> None:
 
 def test_without_a_choice_bench_names_an_option_that_it_has(cli: Cli, refused: Refused) -> None:
     message = refused("bench", *HEADS, "--classes", "5", *BENCH)
-    assert message.endswith("Try: --output NAME|INDEX (head= in Python), such as --output 1")
+    assert message.endswith("Try: choose one with --output NAME|INDEX (head= in Python), such as --output 1")
     assert "--output NAME|INDEX" in cli("bench", "--help").out
 
 
 @pytest.mark.parametrize("other", [{"table": "affnet-6"}, {"resolution": "64x96"}])
 def test_bench_refuses_a_head_where_no_network_is_named(other: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match=r"to a network of your own.*Try: --module"):
+    with pytest.raises(SpecError, match=r"to a network of your own.*Try: pass --module"):
         rtseg.bench(head=1, **other)
 
 

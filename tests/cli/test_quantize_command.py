@@ -263,7 +263,7 @@ def test_a_file_that_is_int8_already_is_refused(
 
 def test_an_onnx_file_without_a_manifest_is_refused(refused: Refused, exported: Path, tmp_path: Path) -> None:
     shutil.copy(exported, tmp_path / "alone.onnx")
-    assert "file and manifest travel together" in refused("quantize", tmp_path / "alone.onnx", "--to", "fp16")
+    assert "copy both, the file and its manifest" in refused("quantize", tmp_path / "alone.onnx", "--to", "fp16")
 
 
 def test_the_original_is_not_overwritten(refused: Refused, export_copy: Path, calibrated: Path) -> None:

@@ -181,7 +181,7 @@ def test_a_missing_matplotlib_is_told_before_the_work_with_the_extra(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     message = refused(*unread(tmp_path), "--plot", tmp_path / "plot.png")
     assert message.startswith("drawing a plot needs the package matplotlib, which is not installed")
-    assert message.endswith("Try: pip install 'rtseg[report]'")
+    assert message.endswith("Try: run pip install 'rtseg[report]'")
 
 
 def test_matplotlib_is_not_needed_for_the_table(ranked: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +297,7 @@ def test_a_budget_that_no_block_holds_is_an_error_and_leaves_no_file(
     assert outcome.code == 1 and outcome.out == ""
     last = outcome.err.splitlines()[-1]
     assert last.startswith("rtseg: error: no set of blocks in INT8 meets that budget; got ")
-    assert "expected at most 0.5. Try: a larger --max-drop" in last
+    assert "expected at most 0.5. Try: allow a larger --max-drop" in last
     assert files_in(tmp_path) == ["all.json"]
 
 
@@ -325,7 +325,7 @@ def test_the_table_is_not_overwritten_by_the_file_or_its_manifest(
     for output in (table, tmp_path / "net"):
         assert table in (output, manifest_path(output))
         message = refused("quantize", staged.onnx, "--table", table, "--to", "int8", "-o", output)
-        assert message.endswith(f"would overwrite what belongs to {table}. Try: another name")
+        assert message.endswith(f"would overwrite what belongs to {table}. Try: choose another name for the output")
     assert table.read_bytes() == staged.table.read_bytes()
 
 

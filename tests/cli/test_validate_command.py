@@ -221,7 +221,7 @@ def test_a_broken_gate_without_labels_exits_with_1(unlabelled: Cli) -> None:
 
 def test_a_largest_drop_without_labels_is_refused_before_any_file_is_read(refused: Refused) -> None:
     message = refused("validate", "no.onnx", "--against", "none.onnx", "--data", "images:nowhere", "--max-drop", "1")
-    assert message.startswith("without labels there is no mIoU") and "Try: --min-agreement" in message
+    assert message.startswith("without labels there is no mIoU") and "Try: use --min-agreement" in message
 
 
 def test_pictures_without_labels_alone_are_refused_with_the_way_out(
@@ -230,7 +230,7 @@ def test_pictures_without_labels_alone_are_refused_with_the_way_out(
     message = refused("validate", exported, "--data", f"images:{camvid / 'val'}")
     assert (
         message
-        == f"images:{camvid / 'val'} has no labels to validate on. Try: --against B, to measure agreement with B"
+        == f"images:{camvid / 'val'} has no labels to validate on. Try: pass --against B to measure agreement with B"
     )
 
 
@@ -246,7 +246,7 @@ def test_a_dataset_of_other_classes_is_refused(refused: Refused, camvid: Path, t
     path = export(tmp_path / "voc.onnx", "--classes", "voc", "--resolution", "64x64")
     message = refused("validate", path, "--against", path, "--data", f"camvid:{camvid}")
     assert message.startswith("the artifact and the dataset have different classes; got camvid with 11 classes")
-    assert message.endswith("Try: --data voc:PATH")
+    assert message.endswith("Try: pass --data voc:PATH")
 
 
 def test_for_classes_of_no_dataset_the_hint_is_what_works(
@@ -255,7 +255,7 @@ def test_for_classes_of_no_dataset_the_hint_is_what_works(
     path = export(tmp_path / "three.onnx", "--classes", "3", "--resolution", "64x64")
     message = refused("validate", path, "--data", f"camvid:{camvid}")
     assert message.startswith("the artifact and the dataset have different classes; got camvid with 11 classes")
-    assert "Try: rtseg validate FILE --against OTHER --data images:FOLDER" in message
+    assert "Try: run rtseg validate FILE --against OTHER --data images:FOLDER" in message
     assert message.endswith("rtseg has no dataset of these classes")
     assert cli("validate", path, "--against", path, "--data", f"images:{camvid / 'val'}").code == 0
 

@@ -243,7 +243,7 @@ except SpecError as error:
 """
     assert (
         printed(program, settings)
-        == "before Python 3.11 build settings need the package tomli. Try: pip install tomli\n"
+        == "before Python 3.11 build settings need the package tomli. Try: run pip install tomli\n"
     )
 
 
@@ -290,7 +290,7 @@ def test_building_and_reading_an_engine_without_a_driver_is_one_line_each(one_op
     ):
         message = printed(program, one_operator)
         assert message.startswith(f"{what}: {cause}") and message.count("\n") == 1
-        assert "Try: nvidia-smi" in message
+        assert "Try: run nvidia-smi" in message
 
 
 @pytest.mark.parametrize(

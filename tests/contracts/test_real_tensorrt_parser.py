@@ -210,7 +210,7 @@ def test_an_operator_that_is_unknown_is_told_by_its_name(double: Path, tmp_path:
     assert message.startswith(
         "TensorRT's ONNX parser refuses the graph: TensorRT's ONNX parser does not know the operator Mish; got from "
     )
-    assert "Try: rtseg export again" in message and message.count("\n") == 1
+    assert "Try: run rtseg export again" in message and message.count("\n") == 1
 
 
 def test_axes_as_an_input_are_misread_which_is_why_files_are_opset_17(double: Path, tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def test_the_compiler_makes_fp16_arithmetic_of_int8_for_turing_and_the_proof_see
 ) -> None:
     """What lowering refuses up front, let through to the real compiler."""
     monkeypatch.setattr(lowering, "TURING", (0, 0))
-    with pytest.raises(EngineError, match=r"were asked for in int8 and built in fp16 .* silently"):
+    with pytest.raises(EngineError, match=r"were requested in int8 and built in fp16 .* silently"):
         built(int8, "int8", "7.5", folder=tmp_path)
     assert not list(tmp_path.glob("*.engine"))
     monkeypatch.undo()
@@ -270,7 +270,7 @@ def test_a_precision_that_the_compiler_was_not_given_fails_and_leaves_no_file(sm
 
     ready = replace(compiler.ready(small, "fp32"), precision="fp16")
     manifest = read_manifest(small, kind="onnx")
-    with pytest.raises(EngineError, match="fp16 was asked for, and the graph that was built has no product in it"):
+    with pytest.raises(EngineError, match="fp16 was requested, but no product of the graph is in fp16"):
         compile_engine(compiler, ready, manifest, tmp_path / "x.engine", cache=EngineCache(tmp_path / "cache"))
     assert not list(tmp_path.glob("x.engine*"))
 

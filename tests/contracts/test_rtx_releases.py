@@ -113,4 +113,4 @@ def test_int8_is_built_from_1_7_on_and_refused_in_one_line_before(
         assert told["verdict"]["passed"], told["verdict"]
     else:
         assert "this release of TensorRT for RTX has no INT8 convolution" in told["refused"]
-        assert told["refused"].endswith("Try: pip install 'tensorrt-rtx>=1.7', or --precision fp16")
+        assert told["refused"].endswith("Try: run pip install 'tensorrt-rtx>=1.7', or use --precision fp16")

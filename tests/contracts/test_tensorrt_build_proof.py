@@ -30,7 +30,8 @@ def test_an_engine_that_is_not_what_was_asked_for_gets_no_name_but_is_kept(
     put_layers(recorded, LAYERS["fp32"])
     for _ in range(2):
         with pytest.raises(
-            EngineError, match=r"^fp16 was asked for and not built; .* stays in the cache. Try: .*--keep-anyway$"
+            EngineError,
+            match=r"^fp16 was requested, but the compiler chose another .* stays in the cache. Try: .*--keep-anyway$",
         ):
             build_engine(exported, tmp_path / "a.engine", precision="fp16")
     assert not [name for name in files_in(tmp_path) if name.startswith("a.engine")]
@@ -47,7 +48,7 @@ def test_an_engine_whose_layers_cannot_be_read_is_written_and_said_to_be_unprove
     put_layers(recorded, '{"Strata": []}')
     told = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine")
     assert (told.code, told.out.strip()) == (0, str(tmp_path / "a.engine"))
-    assert "whether this is fp16 is not proven: the inspector's text is not what" in told.err
+    assert "the precision fp16 is not proven: the inspector's text is not what" in told.err
     audit = read_manifest(tmp_path / "a.engine", kind="engine").details.audit
     assert audit["shares"] is None and audit["verdict"]["undecided"]
 
@@ -61,12 +62,12 @@ def test_the_command_tells_the_shares_and_ends_with_the_verdict(
     *_, shares, account, verdict = told.err.splitlines()
     assert account.startswith("6 kernels, 0 of which only move or convert data; ")
     assert shares.startswith("TF32 4 of 4 convolutions and matrix products; ")
-    assert verdict.startswith("rtseg: error: fp16 was asked for and not built; got all 4 ")
+    assert verdict.startswith("rtseg: error: fp16 was requested, but the compiler chose another precision; got all 4 ")
     assert (told.code, told.out, (tmp_path / "a.engine").exists()) == (1, "", False)
     kept = cli(*command, "--keep-anyway", "--json")
     facts = json.loads(kept.out)
     assert (kept.code, facts["verdict"]["passed"], facts["shares"]["weighted"]) == (1, False, {"tf32": 4})
-    assert "rtseg: error: fp16 was asked for and not built" in kept.err
+    assert "rtseg: error: fp16 was requested, but the compiler chose another precision" in kept.err
     assert (tmp_path / "a.engine").read_bytes() == b"engine"
 
 

@@ -63,7 +63,7 @@ def logging(recorded: Recorded, severity: str, line: str, answer: Any) -> Callab
 
 def test_int8_of_a_graph_without_quantisers_is_refused(gpu: Recorded, build_refused: Refused, exported: Path) -> None:
     told = build_refused(exported, "--precision", "int8")
-    assert told == "INT8 is not in the graph; got no Q/DQ. Try: rtseg quantize ONNX --table T --to int8"
+    assert told == "INT8 is not in the graph; got no Q/DQ. Try: run rtseg quantize ONNX --table T --to int8"
 
 
 def test_an_engine_in_place_of_an_onnx_file_is_refused(
@@ -85,7 +85,9 @@ def test_an_onnx_file_without_contracts_is_told_the_command_and_its_options(
     del model.metadata_props[:]
     onnx.save(model, export_copy)
     told = build_refused(export_copy)
-    assert "has no manifest, and its metadata states no contract. Try: rtseg import-onnx" in told
+    assert (
+        "has no manifest, and its metadata does not describe its input and output. Try: run rtseg import-onnx" in told
+    )
     assert all(option in told for option in ("--classes 11", "--normalization", "--no-align-corners"))
 
 
@@ -115,10 +117,10 @@ def test_libraries_that_cannot_be_loaded_are_told(
 def test_without_a_gpu_the_line_is_cudas(
     tensorrt: Recorded, build_refused: Refused, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_no_cuda(monkeypatch, CudaError("find a GPU", name="CUDA_ERROR_NO_DEVICE", code=100, hint="nvidia-smi"))
+    put_no_cuda(monkeypatch, CudaError("find a GPU", name="CUDA_ERROR_NO_DEVICE", code=100, hint="run nvidia-smi"))
     assert (
         build_refused(exported, "--runtime", "tensorrt")
-        == "CUDA cannot find a GPU; got CUDA_ERROR_NO_DEVICE (100). Try: nvidia-smi"
+        == "CUDA cannot find a GPU; got CUDA_ERROR_NO_DEVICE (100). Try: run nvidia-smi"
     )
 
 
@@ -180,7 +182,7 @@ def test_a_driver_that_is_too_old_for_tensorrt_is_told_so(
 @pytest.mark.parametrize(
     ("name", "level", "told"),
     [
-        ("8.5.3", "ampere_plus", "this TensorRT builds for one GPU only; got 8.5.3"),
+        ("8.5.3", "ampere_plus", "this TensorRT has no hardware compatibility; got 8.5.3"),
         ("10.3", "same_compute_capability", "this TensorRT has no hardware_compatibility same_compute_capability; got"),
     ],
 )

@@ -130,7 +130,7 @@ except EngineError as error:
 """
     printed = run_python(program)
     assert printed.startswith("TensorRT cannot start its builder; got from TensorRT: ")
-    assert printed.endswith("Try: nvidia-smi, which shows whether driver and GPU are present\n")
+    assert printed.endswith("Try: run nvidia-smi, which shows whether driver and GPU are present\n")
 
 
 def test_the_version_is_the_first_two_numbers(run_python: RunPython, version: str) -> None:

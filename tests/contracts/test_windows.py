@@ -272,7 +272,7 @@ def test_on_windows_a_message_names_the_libraries_of_windows(monkeypatch: pytest
     monkeypatch.setattr(sys, "platform", "win32")
     assert "nvcuda.dll" in str(no_driver("x"))
     told = str(module._cannot_load(module.TENSORRT, "x", OSError("no nvinfer_10.dll")))
-    assert told.endswith("or PATH with the folder of its DLLs")
+    assert told.endswith("or put the folder of its DLLs on PATH")
 
 
 def test_where_there_are_no_groups_of_processes_a_task_that_takes_too_long_is_ended_alone(

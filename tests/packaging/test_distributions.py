@@ -85,8 +85,8 @@ def test_what_runs_an_engine_labels_a_picture_with_numpy_alone(bare: Environment
 @pytest.mark.parametrize(
     ("runner", "message"),
     [
-        ("onnxruntime", "needs the package onnxruntime, which is not installed. Try: pip install 'rtseg[cpu]'"),
-        ("openvino", "needs the package openvino, which is not installed. Try: pip install 'rtseg[openvino]'"),
+        ("onnxruntime", "needs the package onnxruntime, which is not installed. Try: run pip install 'rtseg[cpu]'"),
+        ("openvino", "needs the package openvino, which is not installed. Try: run pip install 'rtseg[openvino]'"),
     ],
 )
 def test_what_a_file_lacks_to_run_is_named_with_its_extra(

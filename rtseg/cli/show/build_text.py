@@ -22,14 +22,14 @@ def built_text(manifest: Manifest, *, from_cache: bool) -> str:
 def next_commands(engine: Artifact, source: Path) -> str:
     """Return the commands that audit an engine, compare it with the file it was built from, and time it.
 
-    For an INT8 engine of TensorRT for RTX, the commands compare it with the FP16 engine: which of the two moves less
+    For an TensorRT for RTX engine in INT8, the commands compare it with the FP16 engine: which of the two moves less
     data depends on the network.
     """
     this, other, manifest = shlex.quote(str(engine.path)), shlex.quote(str(source)), engine.manifest
     if manifest.details_as(EngineDetails).runtime == RTX:
         if manifest.precision == "int8":
             return (
-                "INT8 convolutions write FP32 here, and other kernels quantise it again: FP16 may move less data.\n"
+                "INT8 convolutions write FP32 here, and other kernels quantize it again: FP16 may move less data.\n"
                 f"next: rtseg build FP32.onnx --runtime tensorrt-rtx --precision fp16 -o FP16.engine\n"
                 f"      rtseg audit {this} --against FP16.engine"
             )

@@ -1,4 +1,4 @@
-"""What a quantisation prints at its end."""
+"""What a quantization prints at its end."""
 
 from __future__ import annotations
 
