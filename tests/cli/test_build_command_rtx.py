@@ -125,7 +125,7 @@ def test_the_audit_tells_a_lower_bound_for_each_card_that_the_engine_is_for(
     cli: Cli, refused: Refused, exported: Path, tmp_path: Path
 ) -> None:
     engine = tmp_path / "a.engine"
-    built = json.loads(cli("build", exported, *AMPERE, "--precision", "fp16", "-o", engine, "--json").out)
+    built = json.loads(cli("build", exported, AS_IT_IS, *AMPERE, "--precision", "fp16", "-o", engine, "--json").out)
     bounds = json.loads(cli("audit", engine, "--json").out)["lower_bounds"]
     assert [bound["ms"] for bound in bounds] == [bound["ms"] for bound in built["lower_bounds"]]
     for bound in bounds:
@@ -158,7 +158,7 @@ def test_the_exit_code_of_an_audit_is_1_where_another_precision_is_expected(
     cli: Cli, refused: Refused, exported: Path, tmp_path: Path
 ) -> None:
     engine = tmp_path / "a.engine"
-    cli("build", exported, *AMPERE, "--precision", "fp16", "-o", engine)
+    cli("build", exported, AS_IT_IS, *AMPERE, "--precision", "fp16", "-o", engine)
     assert (
         "int8 was asked for, and the graph that was built has no product in it"
         in refused("audit", engine, "--expect", "int8").splitlines()[-1]
@@ -187,7 +187,10 @@ def test_the_layers_of_another_engine_are_no_proof_of_this_one(
 
 def test_the_graph_is_kept_as_the_compiler_is_given_it(cli: Cli, exported: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.onnx"
-    told = cli("build", exported, *AMPERE, "--precision", "fp16", "-o", tmp_path / "a.engine", "--keep-graph", kept)
+    told = cli(
+        *("build", exported, AS_IT_IS, *AMPERE, "--precision", "fp16"),
+        *("-o", tmp_path / "a.engine", "--keep-graph", kept),
+    )
     assert told.code == 0
     onnx.checker.check_model(onnx.load(kept), full_check=True)
 
