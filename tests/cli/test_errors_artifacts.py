@@ -45,7 +45,7 @@ def test_one_flipped_byte_is_noticed(run_refused: Callable[[], str], export_copy
     export_copy.write_bytes(content)
     message = run_refused()
     assert "does not match its manifest; got sha256" in message
-    assert message.endswith("Try: rtseg export affnet --resolution 64x64")
+    assert message.endswith("Try: rtseg export mine:staged --resolution 64x96")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 1000, -1000], ids=["empty", "one byte", "its head", "all but its end"])
@@ -93,7 +93,8 @@ def test_an_output_of_another_shape_is_refused_even_when_signed(
     onnx.save(model, export_copy)
     sign(export_copy)
     assert (
-        run_refused() == "the graph's output is not what its manifest says; got (1, 22, 8, 8); expected (1, 11, 8, 8)"
+        run_refused()
+        == "the graph's output is not what its manifest says; got (1, 22, 16, 24); expected (1, 11, 16, 24)"
     )
 
 
