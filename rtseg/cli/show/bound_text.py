@@ -61,7 +61,7 @@ def _remarks(bounds: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
     worst = max(bounds, key=lambda bound: int(bound["uncounted_kernels"]))
     if uncounted := worst["uncounted_kernels"]:
-        lines.append(f"It is too low: it lacks the products of {_kernels(uncounted)}, which are unknown:")
+        lines.append(f"The bound is too low: it lacks the products of {_kernels(uncounted)}:")
         named = [_made_of(kernel) for kernel in worst["kernels"] if not kernel["counted"]][:NAMED]
         lines += [f"  {name}" for name in named]
         if uncounted > len(named):

@@ -59,11 +59,11 @@ def test_measured_times_stand_beside_with_the_part_that_was_reached() -> None:
 
 def test_a_bound_that_lacks_products_says_so_and_names_the_first_kernels() -> None:
     lines = printed(bound("RTX 3090", 0.3), bound("RTX 4090", 0.2, uncounted=5))
-    assert lines[-5] == "It is too low: it lacks the products of 5 kernels, which are unknown:"
+    assert lines[-5] == "The bound is too low: it lacks the products of 5 kernels:"
     assert all(line.startswith("  …") and line.endswith("/Conv") for line in lines[-4:-1])
     assert lines[-1] == "  and 2 more"
     assert printed(bound("RTX 3090", 0.3, uncounted=1))[-2].startswith(
-        "It is too low: it lacks the products of 1 kernel,"
+        "The bound is too low: it lacks the products of 1 kernel:"
     )
 
 
