@@ -32,7 +32,8 @@ rtseg bench demo/scores.onnx demo/logits.onnx --seconds 5
 
 say "6. an engine for RTX cards, built without a GPU, and its layers"
 if python -c "import tensorrt_rtx" 2>/dev/null; then
-    rtseg build demo/logits.onnx --runtime tensorrt-rtx --precision fp16 -o demo/logits.engine
+    rtseg export --checkpoint "$checkpoint" --resolution "$resolution" --target tensorrt --images 0 -o demo/logits.gpu.onnx
+    rtseg build demo/logits.gpu.onnx --runtime tensorrt-rtx --precision fp16 -o demo/logits.engine
     rtseg audit demo/logits.engine
 else
     echo "skipped: TensorRT for RTX is not installed; it has wheels only for x86-64 Linux and Windows"
