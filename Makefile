@@ -1,6 +1,6 @@
 # Two commands for newcomers, `make demo` and `make test`; before a commit `make check`, style and types, passes too.
 # Each creates .venv and installs what it needs. On a machine where PyPI's torch would bring CUDA that
-# is not wanted, point pip at PyTorch's CPU wheels: make demo PIP_ARGS="--index-url ..."
+# is not wanted, add the index of PyTorch's CPU wheels: make demo PIP_ARGS="--extra-index-url ..."
 
 PYTHON ?= python3
 PIP_ARGS ?=

@@ -10,18 +10,18 @@ mkdir demo
 
 say() { printf '\n== %s\n' "$1"; }
 
-say "1. export: PyTorch -> ONNX, compared before the file gets its name"
+say "1. export: PyTorch -> ONNX, compared with PyTorch before it is written"
 rtseg export --checkpoint "$checkpoint" --resolution "$resolution" -o demo/logits.onnx
 rtseg export --checkpoint "$checkpoint" --resolution "$resolution" --interface scores -o demo/scores.onnx
 
 if [ $# -eq 0 ]; then
-    say "2. pictures: six street scenes are rendered, as none were named"
+    say "2. pictures: none were given, so six street scenes are rendered"
     rtseg scenes demo/scenes --resolution 720x960 --count 6
     set -- demo/scenes/val
-    say "3. accuracy of that very file, on scenes it was not trained on"
+    say "3. accuracy of the exported file, on scenes that were not used in training"
     rtseg validate demo/logits.onnx --data streets --split test --limit 30
 else
-    say "2. pictures: yours.   3. accuracy: not measured, as they have no labels"
+    say "2. pictures: yours.   3. accuracy: not measured, because they have no labels"
 fi
 
 say "4. labels and overlays"
@@ -30,12 +30,13 @@ rtseg run demo/logits.onnx "$@" -o demo/labelled
 say "5. latency"
 rtseg bench demo/scores.onnx demo/logits.onnx --seconds 5
 
-say "6. an engine for RTX cards, built without one, and what is in it"
+say "6. an engine for RTX cards, built without a GPU, and its layers"
 if python -c "import tensorrt_rtx" 2>/dev/null; then
-    rtseg build demo/logits.onnx --runtime tensorrt-rtx --precision fp16 -o demo/logits.engine
+    rtseg export --checkpoint "$checkpoint" --resolution "$resolution" --target tensorrt --images 0 -o demo/logits.gpu.onnx
+    rtseg build demo/logits.gpu.onnx --runtime tensorrt-rtx --precision fp16 -o demo/logits.engine
     rtseg audit demo/logits.engine
 else
-    echo "left out: TensorRT for RTX is not installed, and has wheels for x86-64 Linux and Windows only"
+    echo "skipped: TensorRT for RTX is not installed; it has wheels only for x86-64 Linux and Windows"
 fi
 
 say "done: look at demo/labelled/*_overlay.png; the engine is demo/logits.engine"

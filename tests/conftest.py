@@ -37,6 +37,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 if TYPE_CHECKING:
     from tests.native.kernels_on_cpu import KernelsOnCpu
+    from tests.staged_network import Staged
 
 PREFIX = "rtseg: error: "
 PAGE = r"docs/troubleshooting\.md#[a-z]+error\)"
@@ -202,7 +203,27 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
+    """The small network's file, table and pictures; not to be changed."""
+    from tests.staged_network import write_staged
+
+    return write_staged(tmp_path_factory.mktemp("staged"))
+
+
+@pytest.fixture(scope="session")
+def exported(staged: Staged) -> Path:
+    """The file of a network of five convolutions at 64x96 with CamVid's classes; not to be changed."""
+    return staged.onnx
+
+
+@pytest.fixture(scope="session")
+def calibrated(staged: Staged) -> Path:
+    """A calibration table of the exported file; not to be changed."""
+    return staged.table
+
+
+@pytest.fixture(scope="session")
+def affnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """affnet at 64x64 with CamVid's classes; not to be changed."""
     from rtseg.cli import main
 
@@ -214,8 +235,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def calibrated(exported: Path) -> Path:
-    """A calibration table of the exported file, from three random inputs; not to be changed."""
+def affnet_table(affnet_file: Path) -> Path:
+    """A calibration table of affnet's file, from three random inputs; not to be changed."""
     from rtseg.artifacts.manifest import read_manifest, tool_versions
     from rtseg.calibration.observation import cut, tensor_spec
     from rtseg.calibration.table import CalibrationTable, PictureDigest, TensorRange
@@ -224,7 +245,7 @@ def calibrated(exported: Path) -> Path:
     from rtseg.graphs.view import GraphView
     from rtseg.runners.activations import ActivationRunner
 
-    model, manifest = read_canonical(exported), read_manifest(exported, kind="onnx")
+    model, manifest = read_canonical(affnet_file), read_manifest(affnet_file, kind="onnx")
     view = GraphView(model)
     source = tensor_spec(view, view.input)
     run = ActivationRunner(source, cut(view, view.activations()), threads=1)
@@ -250,7 +271,7 @@ def calibrated(exported: Path) -> Path:
         convergence={},
         tools=tool_versions(),
     )
-    path = exported.with_name("affnet.table.json")
+    path = affnet_file.with_name("affnet.table.json")
     table.write(path)
     return path
 

@@ -231,7 +231,7 @@ def _stored_graph(store: CaseFolder, path: Path, interface: str, precision: str,
         **{
             name: value
             for name, value in asdict(ready).items()
-            if name not in ("graph", "products", "notes", "rewriting")
+            if name not in ("graph", "products", "notes", "rewriting", "macs")
         },
     )
 

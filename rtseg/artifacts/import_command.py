@@ -29,8 +29,8 @@ class _End:
 def import_command(path: str | os.PathLike[str]) -> str:
     """Return the command `rtseg import-onnx PATH ...` for an ONNX file; placeholders stand for what it does not reveal.
 
-    For a file that cannot be read, or is not ONNX, return the command without options. The command can be pasted once
-    N and HxW are replaced by numbers; imagenet and --no-align-corners suit most networks.
+    For a file that cannot be read, or is not ONNX, return the command without options. NAME is imagenet or unit, as in
+    training; N and HxW are numbers. --no-align-corners suits most networks.
     """
     command = f"rtseg import-onnx {os.fspath(path)}"
     try:
@@ -49,7 +49,7 @@ def _options(source: _End, result: _End) -> Iterator[str]:
     last = source.sides[-1:] == (RGB,) and source.sides[1:2] != (RGB,)
     size = source.sides[1:3] if last else source.sides[2:4]
     yield f"--classes {_classes(result, last)}"
-    yield "--normalization imagenet"
+    yield "--normalization NAME"
     given = result.sides[1:3] if last else result.sides[2:4]
     if result.element in _FLOATS and len(given) == 2 and all(given) and given != size:
         yield "--no-align-corners"

@@ -288,7 +288,7 @@ def _remake_command(manifest: Manifest) -> str:
         return f"run rtseg build ONNX --precision {manifest.precision}"
     if manifest.kind == "openvino":
         return "run rtseg build ONNX --runtime openvino"
-    return f"run rtseg export {manifest.network} --resolution {manifest.image.resolution}"
+    return "copy the file and its manifest again, or repeat the command that wrote them"
 
 
 _TOOLS = (

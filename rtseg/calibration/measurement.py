@@ -40,7 +40,7 @@ def require_fp32(artifact: Artifact) -> None:
             f"{artifact.path} is not in FP32",
             got=manifest.precision,
             expected="the FP32 file that it was made from",
-            hint=f"run rtseg export {manifest.network} --resolution {manifest.image.resolution}",
+            hint="pass the FP32 file that rtseg export wrote",
         )
 
 

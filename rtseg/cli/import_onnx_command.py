@@ -61,6 +61,7 @@ def import_onnx(
         --mean 123.7 116.3 103.5 --std 58.4 57.1 57.4 -o other.onnx
     """
     import rtseg
+    from rtseg.cli.show.export_text import pixels_text
 
     with watched() as observer:
         result = rtseg.import_onnx(
@@ -79,5 +80,6 @@ def import_onnx(
         return
     manifest = result.artifact.manifest
     say(f"{manifest.output.interface} of {len(manifest.output.classes)} classes at {manifest.image.resolution}")
+    say(pixels_text(manifest.image))
     say(result.account)
     click.echo(result.artifact.path)

@@ -83,11 +83,14 @@ def build_engine(
     path, manifest = opened_source(source, observer)
     precision = precision or manifest.precision
     compiler = chosen_compiler(runtime, capabilities, cuda, observer)
-    ready = compiler.ready(path, precision, rewrite=rewrite)
     engine = Path(output) if output is not None else compiler.platform.default_name(path, precision)
     _require_other_files(path, engine)
     if keep_graph is not None:
-        _keep_graph(ready, Path(keep_graph), path, engine)
+        _require_another_file(Path(keep_graph), path, engine)
+    ready = compiler.ready(path, precision, rewrite=rewrite)
+    if keep_graph is not None:
+        with written_atomically(Path(keep_graph)) as part:
+            part.write_bytes(ready.graph)
     if written_for(manifest.details) == "cpu":
         ready = replace(ready, notes=(f"{path} has the form for a CPU; {FORM_HINT}", *ready.notes))
     return compile_engine(
@@ -169,12 +172,10 @@ def compile_engine(
     return write_engine(engine, plan, parent, key, ready, proof, from_cache=found)
 
 
-def _keep_graph(ready: ReadyGraph, path: Path, source: Path, engine: Path) -> None:
+def _require_another_file(path: Path, source: Path, engine: Path) -> None:
     taken = (source, manifest_path(source), engine, manifest_path(engine), layers_beside(engine))
     if path.resolve() in {other.resolve() for other in taken}:
         raise EngineError(f"the graph would overwrite {path}", hint="choose another name with --keep-graph")
-    with written_atomically(path) as part:
-        part.write_bytes(ready.graph)
 
 
 def opened_source(given: ArtifactLike, observer: Observer) -> tuple[Path, Manifest]:

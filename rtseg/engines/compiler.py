@@ -73,6 +73,8 @@ def ready_from(
         from rtseg.engines.lowering.lower import lower
         from rtseg.graphs.canonical import read_canonical
         from rtseg.graphs.identity import model_sha256
+        from rtseg.graphs.macs import macs_by_node
+        from rtseg.graphs.view import GraphView
     except ModuleNotFoundError as error:
         extra = "rtx" if form == RTX else "gpu"
         raise MissingDependencyError(str(error.name), extra=extra, purpose=PURPOSE) from error
@@ -81,6 +83,7 @@ def ready_from(
     def ready(rewriting: Rewriting | None) -> ReadyGraph:
         written = model if rewriting is None else rewriting.model
         lowered = replace(lower(written, precision, form, capabilities=capabilities), source_sha256=model_sha256(model))
+        macs = macs_by_node(GraphView(lowered.model)) if lowered.products else {}
         between = None if written is model or precision == "fp32" else written  # its own comparison is the tighter one
         return ReadyGraph(
             lowered.model.SerializeToString(),
@@ -93,6 +96,7 @@ def ready_from(
             lowered.products,
             compared_with_file(lowered, Path(path), rewritten=between),
             {} if rewriting is None else rewriting.to_json(),
+            {name: count for name, count in macs.items() if name in lowered.products},
         )
 
     rewriting = None if rewriter is None else rewriter()(model)

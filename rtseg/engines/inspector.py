@@ -7,8 +7,8 @@ ProfilingVerbosity.DETAILED. rtseg saves it, and so does `trtexec --exportLayerI
     TensorRT 11        "I/O Tensors": [{"Name": "input", ...}]    a tensor has "Format" and "Datatype"
 
 A third form extends that of 11; engines.rtx_compiler writes it for TensorRT for RTX engines. It adds the constants
-that a layer reads, the precision that the graph requests for each product, and the layers of a separate build for each
-compute capability.
+that a layer reads, the precision that the graph requests for each product, the multiply-accumulates of each product
+(missing in older files), and the layers of a separate build for each compute capability.
 
 TensorRT spells a type "FP16" or "Half", "FP32" or "Float", alone or within a format's description; here each type has
 one name.
@@ -31,8 +31,8 @@ DETAILED = (
 INSPECTOR = "the inspector's text"
 MAX_DIMENSIONS, MAX_LENGTH = 16, 1 << 40
 RTX_SCHEMA = "rtx"
-ASKED, ALONE = "Asked Precisions", "Alone"
-"""Keys of EngineLayers.asked and alone, which TensorRT's own inspector does not write."""
+ASKED, ALONE, MACS = "Asked Precisions", "Alone", "Multiply-Accumulates"
+"""Keys of EngineLayers.asked, alone and macs, which TensorRT's own inspector does not write."""
 
 
 _ONNX_OPERATOR = re.compile(r"(.*?)\](?=(?:__\w+)?[\x1e\x1f\s]*(?:\[|$))", re.DOTALL)
@@ -103,7 +103,8 @@ class EngineLayers:
     The other fields are empty except for "rtx". asked maps the name of each ONNX convolution and matrix product to its
     precision in the graph. alone maps a compute capability, such as "8.6", to the layers of a separate build for it: an
     engine for several capabilities has one list, which does not show the kernels of each. capabilities are all that the
-    engine was compiled for.
+    engine was compiled for. macs maps the names in asked to the multiply-accumulates of the operator in the graph; it
+    is empty in older files.
     """
 
     layers: tuple[EngineLayer, ...]
@@ -113,6 +114,7 @@ class EngineLayers:
     asked: Mapping[str, str] = field(default_factory=dict)
     alone: Mapping[str, EngineLayers] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
+    macs: Mapping[str, int] = field(default_factory=dict)
 
 
 def parse_layers(data: object, source: str = INSPECTOR) -> EngineLayers:
@@ -158,17 +160,25 @@ def _of_rtx(data: Mapping[str, Any], source: str) -> EngineLayers:
             expected=", ".join(map(str, capabilities)),
             hint="build it again",
         )
-    layers = _layers(data, source)
+    layers, macs = _layers(data, source), _macs(data, source)
     asked = {str(name): str(precision) for name, precision in asked.items()}
     if "I/O Tensors" in data:
         ends = _told_ends(data["I/O Tensors"], source)
     else:
         ends = _found_ends(layers, data.get("Bindings", []), source)
     each = {
-        str(capability): EngineLayers(_layers(part, source), *ends, RTX_SCHEMA, asked, {}, (str(capability),))
+        str(capability): EngineLayers(_layers(part, source), *ends, RTX_SCHEMA, asked, {}, (str(capability),), macs)
         for capability, part in alone.items()
     }
-    return EngineLayers(layers, *ends, RTX_SCHEMA, asked, each, tuple(map(str, capabilities)))
+    return EngineLayers(layers, *ends, RTX_SCHEMA, asked, each, tuple(map(str, capabilities)), macs)
+
+
+def _macs(data: Mapping[str, Any], source: str) -> dict[str, int]:
+    """Return the multiply-accumulates of the graph's products, empty for a file without them."""
+    macs = data.get(MACS, {})
+    if not isinstance(macs, Mapping) or not all(type(count) is int and count >= 0 for count in macs.values()):
+        raise EngineError(f'{source} has no numbers of multiply-accumulates in "{MACS}"', hint="build it again")
+    return {str(name): count for name, count in macs.items()}
 
 
 def _layer(entry: object, source: str) -> EngineLayer:

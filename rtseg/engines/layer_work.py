@@ -44,6 +44,9 @@ _POINTWISE = frozenset(
         "Sqrt",
         "Abs",
         "Neg",
+        "Silu",
+        "Elu",
+        "Log",
     }
 )
 """Operations that a generated kernel may add to its product without changing the shape."""
@@ -62,7 +65,7 @@ def macs_of(layer: EngineLayer, work: str) -> int | None:
     shapes = [tensor.shape for tensor in (*layer.inputs, *layer.outputs)]
     if not layer.inputs or not layer.outputs or not all(shapes) or min(map(min, shapes)) < 1:
         return None
-    if _FEWER.search(layer.tactic):
+    if skips_products(layer):
         return None
     fused = operations(layer.name)
     if fused:
@@ -76,6 +79,11 @@ def macs_of(layer: EngineLayer, work: str) -> int | None:
     else:
         found = set(_convolutions(layer))
     return found.pop() if len(found) == 1 else None
+
+
+def skips_products(layer: EngineLayer) -> bool:
+    """Return whether the tactic is known to multiply less than the direct product."""
+    return _FEWER.search(layer.tactic) is not None
 
 
 def _convolutions(layer: EngineLayer, *, pointwise: bool = False) -> Iterator[int]:

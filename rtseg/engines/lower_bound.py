@@ -2,8 +2,9 @@
 
 Two things take time however good the kernels are, and they can overlap:
 
-    operations   the products of each kernel, at the card's fastest rate for the kernel's precision, at its highest
-                 clock. A kernel whose products cannot be counted adds nothing, and neither does any other operation.
+    operations   the products of each kernel (engine_macs), at the card's fastest rate for the kernel's precision, at
+                 its highest clock. A kernel whose products are unknown adds nothing, and neither does any other
+                 operation.
     memory       the bytes that must pass between cache and memory, at full bandwidth: every input and constant once,
                  every output once, and the part of a tensor between two kernels that the L2 cannot hold, written
                  once and read once. The frame begins with an empty cache and ends when its outputs are in memory.
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from rtseg.engines.layer_work import macs_of
+from rtseg.engines.engine_macs import macs_of_layers
 
 if TYPE_CHECKING:
     from rtseg.engines.cards import Card
@@ -163,9 +164,8 @@ def lower_bound(audit: Audit, card: Card, *, measured: bool = True) -> LowerBoun
     part = audit if timed else audit.alone.get(card.compute_capability, audit)
     compulsory = _Compulsory(part, card.l2_bytes)
     kernels = []
-    for entry in part.layers:
-        layer = entry.layer
-        macs, rate = macs_of(layer, entry.work), card.operations_per_second(entry.precision)
+    for entry, macs in zip(part.layers, macs_of_layers(part.layers, part.engine.macs)):
+        layer, rate = entry.layer, card.operations_per_second(entry.precision)
         size = compulsory.of(layer.inputs, layer.constants or (), layer.outputs)
         kernels.append(
             KernelBound(

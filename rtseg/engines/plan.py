@@ -17,9 +17,9 @@ class ReadyGraph:
     graph is a serialised ONNX model and sha256 its digest; source_sha256 is the digest of the source file. precision is
     fp32, fp16 or int8. typed is True if the graph holds the types; otherwise builder_flags name the precision. account
     is a sentence about the changes to the graph. products, for TensorRT for RTX, maps each convolution and matrix
-    product to its precision, against which the finished engine is checked. notes say what the comparison with the file
-    could not check. rewriting holds the applied graph passes and their savings (engines.rewriting.choice.Rewriting),
-    empty if none was requested.
+    product to its precision, against which the finished engine is checked; macs maps it to its multiply-accumulates.
+    notes say what the comparison with the file could not check. rewriting holds the applied graph passes and their
+    savings (engines.rewriting.choice.Rewriting), empty if none was requested.
     """
 
     graph: bytes
@@ -32,6 +32,7 @@ class ReadyGraph:
     products: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     rewriting: Mapping[str, Any] = field(default_factory=dict)
+    macs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

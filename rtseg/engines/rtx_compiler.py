@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rtseg.artifacts.files import PathLike
 from rtseg.engines.compiler import Compiler, ready_from
-from rtseg.engines.inspector import ALONE, ASKED
+from rtseg.engines.inspector import ALONE, ASKED, MACS
 from rtseg.engines.lowering.versions import RTX, Capability
 from rtseg.engines.plan import Plan, ReadyGraph
 from rtseg.engines.platform import RtxPlatform, capability_text
@@ -69,6 +69,7 @@ class RtxCompiler(Compiler):
         layers = {
             **engine.layers,
             ASKED: dict(ready.products),
+            MACS: dict(ready.macs),
             ALONE: {name: {"Layers": layers["Layers"]} for name, layers in lists.items()},
             "Runtime": platform.to_json(),
         }

@@ -73,6 +73,7 @@ def contract_of_labels(model: onnx.ModelProto, said: ContractOptions, label: str
             f"{label} has none of rtseg's interfaces",
             got=f"{_words(taken, source)} to {_words(given, result)}",
             expected=INTERFACES,
+            hint="export the network with float32 input, without Cast and division; --normalization takes their place",
         )
     _require_said(said, "labels", label)
     assert said.classes is not None and said.normalization is not None

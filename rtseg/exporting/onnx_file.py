@@ -23,13 +23,14 @@ from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.errors import NetworkError, OnnxError
 from rtseg.exporting.folding import fold_constants
 from rtseg.exporting.interfaces import interface_module
+from rtseg.exporting.last_resize import Upsampled, last_resize, without_last_resize
 from rtseg.exporting.network_form import CPU_TARGET, GPU, form_for, written_for
 from rtseg.exporting.parity import parity_of
 from rtseg.exporting.parity_report import ParityReport
 from rtseg.exporting.static_graph import static_copy
 from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.exporting.written_out import WrittenOut
-from rtseg.frame.protocol import TensorSpec
+from rtseg.frame.protocol import Runner, TensorSpec
 from rtseg.graphs.canonical import OPSET, read_canonical
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.observer import SILENT, Observer
@@ -78,7 +79,9 @@ def export_onnx(
     target is the runtime that the network is written for (network_form). The file is compared with the network in eager
     PyTorch on a random input and on the given uint8 RGB images before it gets its name, so an existing path holds a
     graph that agrees. If the two differ by more than a small amount, a run in FP64 decides whether rounding explains
-    it. Raises SpecError for a resolution that does not fit, NetworkError, OnnxError, ParityError and WriteError.
+    it. If the logits of a user's network end with a Resize to the picture's size, the file has those before it, because
+    rtseg upsamples them by the same rule (last_resize); they are compared after upsampling, and a note says so. Raises
+    SpecError for a resolution that does not fit, NetworkError, OnnxError, ParityError and WriteError.
     """
     image, output = network.image_spec(resolution), network.output_spec(interface)
     module, source = interface_module(network, interface, resolution)
@@ -93,10 +96,19 @@ def export_onnx(
             raise NetworkError(f"{network.name} does not depend on the picture", expected="logits computed from it")
         fold_constants(traced, str(path))
         model = static_copy(traced, reference.output, contract_metadata(image, output))
+        last = last_resize(model, resolution) if interface == "logits" and network.spec is None else None
+        written = output if last is None else replace(output, stride=last.stride, align_corners=last.align_corners)
+        if last is not None:
+            without_last_resize(model, last)
+            onnx.helper.set_model_props(model, dict(contract_metadata(image, written)))
+            observer.note(last.note(network.name, resolution))
         observer.progress(TASK, 1, 2, "traced")
         part.write_bytes(model.SerializeToString())
         read_canonical(part, label=str(path))
-        with OnnxRuntimeRunner(part) as exported:
+        runner: Runner = OnnxRuntimeRunner(part)
+        if last is not None:
+            runner = Upsampled(runner, resolution, align_corners=last.align_corners)
+        with runner as exported:
             report = parity_of(reference, exported, image, output, images, fp64=reference, seed=seed)
         report.require_agreement(str(path))
         observer.progress(TASK, 2, 2, "compared with PyTorch")
@@ -107,7 +119,7 @@ def export_onnx(
             weights=network.weights,
             precision="fp32",
             image=image,
-            output=output,
+            output=written,
             parent_sha256=network.parent_sha256,
             details=ExportDetails(
                 report.to_json(), tuple(unsupported_operators(model)), written_for(network.module, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import importlib
 import inspect
 import re
@@ -153,13 +154,18 @@ def _imported(reference: str) -> Factory:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        factory: Factory = getattr(importlib.import_module(home), attribute)
-    except (ImportError, AttributeError) as error:
+        module = importlib.import_module(home)
+    except ImportError as error:
         named = home.removesuffix(".py").replace("/", ".") if home.endswith(".py") else ""
         hint = f"pass {named}:{attribute}" if named else "run the command in the folder that holds it"
         raise NetworkError(f"cannot import {reference}: {error}", hint=hint) from error
     except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkError(f"importing {home} failed: {_told(error)}") from error
+    if not hasattr(module, attribute):
+        near = difflib.get_close_matches(attribute, dir(module), n=1)
+        hint = f"pass {home}:{near[0]}" if near else f"pass the name of a function or class in {home}"
+        raise NetworkError(f"cannot import {reference}: {home} has no {attribute}", hint=hint)
+    factory: Factory = getattr(module, attribute)
     return factory
 
 

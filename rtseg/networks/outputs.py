@@ -87,7 +87,7 @@ def head_of(
             f"{label} has several outputs that could be its logits",
             got=listed,
             expected=f"one, or one of them named {', '.join(MAIN_NAMES)}",
-            hint=f"choose one with {CHOICE}, such as --output {chosen[-1]}",
+            hint=f"choose the network's own logits, not an auxiliary head's, with {CHOICE}",
         )
     return chosen[0]
 

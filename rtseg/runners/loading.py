@@ -49,7 +49,7 @@ def _require_same_contract(artifact: Artifact, metadata: dict[str, str] | None) 
                 f"{artifact.path} and its manifest state different contracts: {key}",
                 got=got,
                 expected=wanted,
-                hint=f"run rtseg export {manifest.network} --resolution {manifest.image.resolution}",
+                hint="copy the file and its manifest again, or repeat the command that wrote them",
             )
 
 

@@ -37,18 +37,18 @@ def written(
 @pytest.mark.parametrize(
     ("source", "result", "element", "options"),
     [
-        ((1, 3, 64, 96), (1, 5, 64, 96), FLOAT, "--classes 5 --normalization imagenet"),
+        ((1, 3, 64, 96), (1, 5, 64, 96), FLOAT, "--classes 5 --normalization NAME"),
         (
             (1, 3, 64, 96),
             (1, 5, 8, 12),
             FLOAT,
-            "--classes 5 --normalization imagenet --no-align-corners",
+            "--classes 5 --normalization NAME --no-align-corners",
         ),
-        ((1, 64, 96, 3), (1, 64, 96, 5), FLOAT, "--classes 5 --normalization imagenet"),
-        (("n", 3, "h", "w"), ("n", 5, "h", "w"), FLOAT, "--classes 5 --normalization imagenet --resolution HxW"),
-        ((1, 3, 64, 96), (1, 1, 64, 96), FLOAT, "--classes 2 --normalization imagenet"),
-        ((1, 3, 64, 96), (1, 64, 96), INT64, "--classes N --normalization imagenet"),
-        ((1, 3, 64, 96), None, FLOAT, "--classes N --normalization imagenet"),
+        ((1, 64, 96, 3), (1, 64, 96, 5), FLOAT, "--classes 5 --normalization NAME"),
+        (("n", 3, "h", "w"), ("n", 5, "h", "w"), FLOAT, "--classes 5 --normalization NAME --resolution HxW"),
+        ((1, 3, 64, 96), (1, 1, 64, 96), FLOAT, "--classes 2 --normalization NAME"),
+        ((1, 3, 64, 96), (1, 64, 96), INT64, "--classes N --normalization NAME"),
+        ((1, 3, 64, 96), None, FLOAT, "--classes N --normalization NAME"),
     ],
 )
 def test_what_the_file_shows_is_filled_in(

@@ -159,16 +159,16 @@ def alarms() -> Iterator[None]:
 @pytest.mark.usefixtures("alarms")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers here")
 def test_interrupts_at_any_moment_change_nothing(
-    exported: Path, selection: Selection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    affnet_file: Path, selection: Selection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = content(measured_ranges(exported, selection, PERCENTILE, threads=1), tmp_path)
+    expected = content(measured_ranges(affnet_file, selection, PERCENTILE, threads=1), tmp_path)
     monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "another"))
     moments, interrupts = random.Random(0), 0
     for attempt in range(60):
         try:
             # Longer with each attempt, so that a slow machine gets to its end too and a fast one is interrupted.
             signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.01, 0.05) * 1.2**attempt)
-            table = measured_ranges(exported, selection, PERCENTILE, threads=1)
+            table = measured_ranges(affnet_file, selection, PERCENTILE, threads=1)
             signal.setitimer(signal.ITIMER_REAL, 0)
             break
         except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,8 +19,8 @@ KIB = 1024
 
 
 @pytest.fixture(scope="module")
-def view(exported) -> GraphView:
-    return GraphView(read_canonical(exported))
+def view(affnet_file: Path) -> GraphView:
+    return GraphView(read_canonical(affnet_file))
 
 
 def computed(view: GraphView) -> list[str]:

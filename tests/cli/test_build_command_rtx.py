@@ -62,10 +62,10 @@ def quantized(cli: Cli, exported: Path, calibrated: Path, tmp_path_factory: pyte
 
 
 def test_a_build_tells_precisions_and_account_and_how_to_look_into_the_engine(
-    cli: Cli, exported: Path, tmp_path: Path
+    cli: Cli, affnet_file: Path, tmp_path: Path
 ) -> None:
     engine = tmp_path / "a.engine"
-    told = cli("build", exported, *RTX, "--compute-capability", "8.9", "--precision", "fp16", "-o", engine)
+    told = cli("build", affnet_file, *RTX, "--compute-capability", "8.9", "--precision", "fp16", "-o", engine)
     assert (told.code, told.out) == (0, f"{engine}\n")
     passes, form, shares, account, what, graph, bound, after = told.err.splitlines()
     assert passes.startswith("graph passes: ") and passes.endswith(" MB")
@@ -94,7 +94,7 @@ def test_a_compute_capability_chooses_tensorrt_for_rtx_by_itself(cli: Cli, expor
     told = cli("build", exported, AS_IT_IS, "--compute-capability", "8.6", "-o", tmp_path / "a.engine", "--json")
     facts = json.loads(told.out)
     assert facts["manifest"]["details"]["runtime"] == "tensorrt-rtx"
-    assert facts["verdict"]["passed"] and facts["shares"]["account"]["kernels"] > 20
+    assert facts["verdict"]["passed"] and facts["shares"]["account"]["kernels"] >= 5
     cards = {bound["card"]["name"] for bound in facts["lower_bounds"]}
     assert cards == {"RTX 3060 12 GB", "RTX 3080", "RTX 3090", "RTX A4000"}
 
@@ -108,9 +108,9 @@ def test_without_a_runtime_the_command_says_which_it_took_and_why(
     assert first.startswith("TensorRT for RTX 1.") and first.endswith(" builds it: TensorRT is not installed")
 
 
-def test_the_audit_tells_kernels_bytes_and_the_largest(cli: Cli, exported: Path, tmp_path: Path) -> None:
+def test_the_audit_tells_kernels_bytes_and_the_largest(cli: Cli, affnet_file: Path, tmp_path: Path) -> None:
     engine = tmp_path / "a.engine"
-    cli("build", exported, AS_IT_IS, *RTX, "--precision", "fp16", "-o", engine)
+    cli("build", affnet_file, AS_IT_IS, *RTX, "--precision", "fp16", "-o", engine)
     account = json.loads(cli("audit", engine, "--json").out)["engine"]["account"]
     assert account["bytes"] == account["read_bytes"] + account["written_bytes"] + account["constant_bytes"]
     assert len(account["largest"]) == 10 and len(account["each"]) == account["kernels"]
@@ -125,7 +125,7 @@ def test_the_audit_tells_a_lower_bound_for_each_card_that_the_engine_is_for(
     cli: Cli, refused: Refused, exported: Path, tmp_path: Path
 ) -> None:
     engine = tmp_path / "a.engine"
-    built = json.loads(cli("build", exported, *AMPERE, "--precision", "fp16", "-o", engine, "--json").out)
+    built = json.loads(cli("build", exported, AS_IT_IS, *AMPERE, "--precision", "fp16", "-o", engine, "--json").out)
     bounds = json.loads(cli("audit", engine, "--json").out)["lower_bounds"]
     assert [bound["ms"] for bound in bounds] == [bound["ms"] for bound in built["lower_bounds"]]
     for bound in bounds:
@@ -158,7 +158,7 @@ def test_the_exit_code_of_an_audit_is_1_where_another_precision_is_expected(
     cli: Cli, refused: Refused, exported: Path, tmp_path: Path
 ) -> None:
     engine = tmp_path / "a.engine"
-    cli("build", exported, *AMPERE, "--precision", "fp16", "-o", engine)
+    cli("build", exported, AS_IT_IS, *AMPERE, "--precision", "fp16", "-o", engine)
     assert (
         "int8 was requested, but no product of the graph is in int8"
         in refused("audit", engine, "--expect", "int8").splitlines()[-1]
@@ -171,7 +171,7 @@ def test_an_engine_that_is_int8_is_not_the_fp16_that_is_expected(
     engine = tmp_path / "a.engine"
     cli("build", quantized, AS_IT_IS, "--compute-capability", "8.6", "-o", engine)
     told = refused("audit", engine, "--expect", "fp16", "--json")
-    assert "fp16 was requested, but the graph has " in told and " in int8 (" in told
+    assert "fp16 was requested, but no product of the graph is in fp16; got int8" in told
 
 
 def test_the_layers_of_another_engine_are_no_proof_of_this_one(
@@ -187,7 +187,10 @@ def test_the_layers_of_another_engine_are_no_proof_of_this_one(
 
 def test_the_graph_is_kept_as_the_compiler_is_given_it(cli: Cli, exported: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.onnx"
-    told = cli("build", exported, *AMPERE, "--precision", "fp16", "-o", tmp_path / "a.engine", "--keep-graph", kept)
+    told = cli(
+        *("build", exported, AS_IT_IS, *AMPERE, "--precision", "fp16"),
+        *("-o", tmp_path / "a.engine", "--keep-graph", kept),
+    )
     assert told.code == 0
     onnx.checker.check_model(onnx.load(kept), full_check=True)
 

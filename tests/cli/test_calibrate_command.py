@@ -176,7 +176,7 @@ def test_an_int8_file_is_refused_with_the_command_for_the_right_one(
 ) -> None:
     write_manifest(export_copy, replace(read_manifest(export_copy, kind="onnx"), precision="int8"))
     message = refused("calibrate", export_copy, "--data", DATA, "-o", table)
-    assert "got int8" in message and message.endswith("Try: run rtseg export affnet --resolution 64x64")
+    assert "got int8" in message and message.endswith("Try: pass the FP32 file that rtseg export wrote")
 
 
 def test_an_empty_folder_is_refused(refused: Refused, exported: Path, tmp_path: Path, table: Path) -> None:
@@ -197,7 +197,7 @@ def test_pictures_far_too_small_are_refused_with_both_sizes(
 ) -> None:
     folder = write_pictures(tmp_path / "small", noise(20, 64))
     message = refused("calibrate", exported, "--data", f"images:{folder}", "-o", table)
-    assert "0.png" in message and "got 20x64" in message and "64x64" in message
+    assert "0.png" in message and "got 20x64" in message and "64x96" in message
 
 
 def test_a_set_with_a_picture_that_changed_is_refused_by_name(

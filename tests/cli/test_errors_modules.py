@@ -156,7 +156,7 @@ def test_a_network_of_ones_own_is_exported_and_run(
         (":small", "not a reference to a factory"),
         (".mine:small", "not a reference to a factory"),
         ("no_such_module:f", "cannot import no_such_module:f: No module named 'no_such_module'"),
-        ("mine:smal", "cannot import mine:smal: module 'mine' has no attribute 'smal'"),
+        ("mine:smal", "cannot import mine:smal: mine has no smal"),
         ("needs:f", "cannot import needs:f: No module named 'no_such_package'"),
         ("unfinished:f", "importing unfinished failed: SyntaxError: '(' was never closed (unfinished.py, line 1)"),
         ("divides:f", "importing divides failed: ZeroDivisionError: division by zero"),

@@ -15,7 +15,7 @@ import torch
 
 from rtseg.artifacts.files import written_atomically
 from rtseg.artifacts.manifest import manifest_path
-from tests.staged_network import Staged, write_staged
+from tests.staged_network import Staged
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has none of these files")
 
@@ -85,12 +85,6 @@ def test_what_is_no_regular_file_stays_as_it_is(make: Make, refused: Refused, we
     after = os.lstat(target)
     assert (after.st_mode, after.st_ino, after.st_rdev) == (before.st_mode, before.st_ino, before.st_rdev)
     assert sorted(os.listdir(tmp_path)) == names
-
-
-@pytest.fixture(scope="module")
-def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
-    """A small file, its table and pictures; not to be changed."""
-    return write_staged(tmp_path_factory.mktemp("staged"))
 
 
 WRITTEN = {

@@ -25,7 +25,7 @@ from rtseg.errors import WriteError
 from tests.cli.forked_commands import files_of_at_most, forked, full_from, standard_output_to
 from tests.conftest import Outcome, error_of
 from tests.emulated_gpu.graphs import write_graph
-from tests.staged_network import Staged, write_staged
+from tests.staged_network import Staged
 
 Refused = Callable[..., str]
 Listing = Callable[[Path], list[str]]
@@ -70,12 +70,6 @@ def on_a_disk_full_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OnAF
         return forked(*arguments, first=partial(full_from, part))
 
     return ran
-
-
-@pytest.fixture(scope="module")
-def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
-    """A small file, its table and pictures; not to be changed."""
-    return write_staged(tmp_path_factory.mktemp("staged"))
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def test_a_stranger_is_imported_and_every_other_command_takes_it(
     told = cli("import-onnx", stranger, "--classes", "camvid", "--normalization", "imagenet", "--no-align-corners")
     path = tmp_path / "copy.canonical.onnx"
     assert (told.code, told.out.strip()) == (0, str(path))
-    assert "logits of 11 classes at 64x64" in told.err
+    assert "logits of 11 classes at 64x96" in told.err
     manifest = read_manifest(path, kind="onnx")
     assert manifest.image.normalization == IMAGENET_NORMALIZATION
     assert (manifest.output.classes.dataset, manifest.output.align_corners) == ("camvid", False)

@@ -39,8 +39,8 @@ def test_bench_times_a_file_behind_several_runners_in_turns(cli: Cli, exported: 
 
 
 @needs_openvino
-def test_bench_prints_the_runners_and_their_ratio(cli: Cli, exported: Path) -> None:
-    _, out, err = cli("bench", exported, "--runner", "onnxruntime", "--runner", "openvino", "--seconds", 0.1)
+def test_bench_prints_the_runners_and_their_ratio(cli: Cli, affnet_file: Path) -> None:
+    _, out, err = cli("bench", affnet_file, "--runner", "onnxruntime", "--runner", "openvino", "--seconds", 0.1)
     rows = [line.split() for line in out.splitlines() if line.lstrip().startswith("affnet ")]
     assert [row[2:6] for row in rows] == [
         [boundary, "CPU", runner, "fp32"] for boundary in ("engine", "frame") for runner in ("onnxruntime", "openvino")

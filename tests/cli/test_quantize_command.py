@@ -61,10 +61,10 @@ def test_int8_is_written_and_its_path_printed(cli: Cli, exported: Path, calibrat
 
 
 def test_it_says_what_share_of_the_work_became_int8_and_what_was_left_why(
-    cli: Cli, exported: Path, calibrated: Path, result: Path
+    cli: Cli, affnet_file: Path, affnet_table: Path, result: Path
 ) -> None:
     first, second, third = done(
-        cli("quantize", exported, "--table", calibrated, "--to", "int8", "-o", result)
+        cli("quantize", affnet_file, "--table", affnet_table, "--to", "int8", "-o", result)
     ).err.splitlines()
     facts = read_manifest(result, kind="onnx").details.census
     share = facts["macs"]["int8"] / sum(facts["macs"].values())
@@ -87,14 +87,14 @@ def test_fp16_needs_no_table(cli: Cli, exported: Path, result: Path) -> None:
 
 
 def test_fp16_takes_a_table_to_know_what_would_overflow(
-    cli: Cli, exported: Path, calibrated: Path, result: Path, tmp_path: Path
+    cli: Cli, affnet_file: Path, affnet_table: Path, result: Path, tmp_path: Path
 ) -> None:
-    table = CalibrationTable.read(calibrated)
+    table = CalibrationTable.read(affnet_table)
     huge = {
         name: replace(given, maximum=1e5) if "classifier" in name else given for name, given in table.ranges.items()
     }
     replace(table, ranges=huge).write(tmp_path / "huge.json")
-    done(cli("quantize", exported, "--table", tmp_path / "huge.json", "--to", "fp16", "-o", result))
+    done(cli("quantize", affnet_file, "--table", tmp_path / "huge.json", "--to", "fp16", "-o", result))
     facts = read_manifest(result, kind="onnx").details
     assert facts.census["operators"]["fp32"] > 0
     assert facts.table["pictures"] == 3
@@ -129,13 +129,15 @@ def test_the_target_decides_how_activations_are_written(
     assert kinds == {"tensorrt": onnx.TensorProto.INT8, "onnxruntime": uint8, "openvino": uint8}
 
 
-def test_json_holds_the_path_and_the_whole_manifest(cli: Cli, exported: Path, calibrated: Path, result: Path) -> None:
+def test_json_holds_the_path_and_the_whole_manifest(
+    cli: Cli, affnet_file: Path, affnet_table: Path, result: Path
+) -> None:
     outcome = done(
         cli(
             "quantize",
-            exported,
+            affnet_file,
             "--table",
-            calibrated,
+            affnet_table,
             "--to",
             "int8",
             "--exclude",
@@ -149,14 +151,18 @@ def test_json_holds_the_path_and_the_whole_manifest(cli: Cli, exported: Path, ca
     assert printed["path"] == str(result)
     assert printed["manifest"] == json.loads(manifest_path(result).read_text())
     details = printed["manifest"]["details"]
-    assert details["table"]["sha256"] == sha256_of(calibrated)
+    assert details["table"]["sha256"] == sha256_of(affnet_table)
     assert (details["target"], details["budget"]) == ("tensorrt", None)
     assert details["excluded"] and all(name.startswith("/network/fusion/") for name in details["excluded"])
     assert set(details["census"]["left"].values()) >= {"excluded"}
 
 
-def test_an_excluded_module_stays_in_floating_point(cli: Cli, exported: Path, calibrated: Path, result: Path) -> None:
-    done(cli("quantize", exported, "--table", calibrated, "--to", "int8", "--exclude", "*/pyramid/*", "-o", result))
+def test_an_excluded_module_stays_in_floating_point(
+    cli: Cli, affnet_file: Path, affnet_table: Path, result: Path
+) -> None:
+    done(
+        cli("quantize", affnet_file, "--table", affnet_table, "--to", "int8", "--exclude", "*/pyramid/*", "-o", result)
+    )
     for node in onnx.load(result).graph.node:
         if "/pyramid/" in node.name and node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
             assert not any(name.endswith("_dequantized") for name in node.input), node.name
@@ -234,10 +240,10 @@ def test_a_table_that_is_not_there_is_refused(refused: Refused, exported: Path, 
 @pytest.mark.usefixtures("kept_clean")
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
 def test_a_pattern_that_matches_nothing_is_refused_with_the_nearest_names(
-    refused: Refused, exported: Path, calibrated: Path, precision: str, result: Path
+    refused: Refused, affnet_file: Path, affnet_table: Path, precision: str, result: Path
 ) -> None:
-    arguments = ("--table", calibrated, "--to", precision, "--exclude", "/network/fussion", "-o", result)
-    message = refused("quantize", exported, *arguments)
+    arguments = ("--table", affnet_table, "--to", precision, "--exclude", "/network/fussion", "-o", result)
+    message = refused("quantize", affnet_file, *arguments)
     assert "no operator matches the pattern; got '/network/fussion'" in message
     assert "/network/fusion" in message
 
@@ -298,10 +304,10 @@ def test_a_folder_without_leave_to_write_is_told(
 
 @pytest.mark.usefixtures("kept_clean")
 def test_a_table_that_lacks_a_range_is_refused(
-    refused: Refused, exported: Path, calibrated: Path, tmp_path: Path, result: Path
+    refused: Refused, affnet_file: Path, affnet_table: Path, tmp_path: Path, result: Path
 ) -> None:
-    table = CalibrationTable.read(calibrated)
+    table = CalibrationTable.read(affnet_table)
     fewer = {name: given for name, given in table.ranges.items() if "pyramid" not in name}
     replace(table, ranges=fewer).write(tmp_path / "fewer.json")
-    message = refused("quantize", exported, "--table", tmp_path / "fewer.json", "--to", "int8", "-o", result)
+    message = refused("quantize", affnet_file, "--table", tmp_path / "fewer.json", "--to", "int8", "-o", result)
     assert "the calibration table has no range for the tensor /network/pyramid" in message

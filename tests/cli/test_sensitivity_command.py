@@ -19,19 +19,13 @@ from rtseg.cli.show.sensitivity_text import LOSS_COLOUR, TOGETHER_COLOUR, sensit
 from rtseg.graphs.canonical import read_canonical
 from rtseg.quantization.census import census_of
 from rtseg.runners.registry import DEFAULT_RUNNERS
-from tests.staged_network import BLOCKS, HEAD, LATE, PICTURES, Staged, write_staged
+from tests.staged_network import BLOCKS, HEAD, LATE, PICTURES, Staged
 
 DEFAULT_RUNNER = DEFAULT_RUNNERS["onnx"]
 
 Cli = Callable[..., Any]
 Refused = Callable[..., str]
 Listing = Callable[[Path], list[str]]
-
-
-@pytest.fixture(scope="module")
-def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
-    """The small network's file, table and pictures; not to be changed."""
-    return write_staged(tmp_path_factory.mktemp("staged"))
 
 
 @pytest.fixture(scope="module")
@@ -202,9 +196,9 @@ def test_what_the_work_needs_is_not_overwritten(
     assert [path.read_text() for path in files.values()] == list(files)
 
 
-def test_a_table_of_another_graph_is_refused(refused: Refused, staged: Staged, exported: Path) -> None:
-    message = refused("sensitivity", exported, "--table", staged.table, "--data", staged.data)
-    assert message.startswith(f"the calibration table is of another graph than {exported}")
+def test_a_table_of_another_graph_is_refused(refused: Refused, staged: Staged, affnet_file: Path) -> None:
+    message = refused("sensitivity", affnet_file, "--table", staged.table, "--data", staged.data)
+    assert message.startswith(f"the calibration table is of another graph than {affnet_file}")
 
 
 def test_exclusions_that_leave_nothing_are_refused(refused: Refused, staged: Staged) -> None:

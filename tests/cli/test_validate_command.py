@@ -91,10 +91,10 @@ def test_both_files_have_the_accuracy_that_validate_finds_of_each_alone(
     assert (together["pictures"], together["gate"]) == (3, None)
 
 
-def test_validate_alone_tells_precision_and_runner(cli: Cli, exported: Path, camvid: Path) -> None:
-    facts = facts_of(cli("validate", exported, "--data", f"camvid:{camvid}", "--runner", "onnxruntime", "--json"))
+def test_validate_alone_tells_precision_and_runner(cli: Cli, affnet_file: Path, camvid: Path) -> None:
+    facts = facts_of(cli("validate", affnet_file, "--data", f"camvid:{camvid}", "--runner", "onnxruntime", "--json"))
     assert (facts["precision"], facts["runner"], facts["resolution"]) == ("fp32", "onnxruntime", "64x64")
-    text = cli("validate", exported, "--data", f"camvid:{camvid}").out
+    text = cli("validate", affnet_file, "--data", f"camvid:{camvid}").out
     assert text.splitlines()[-1].startswith("fp32, computed on CPU") and text.endswith("by onnxruntime\n")
 
 
@@ -185,10 +185,10 @@ def test_the_same_file_twice_passes_the_strictest_gate(cli: Cli, exported: Path,
 
 
 def test_files_of_different_resolutions_are_compared_and_that_is_said(
-    cli: Cli, exported: Path, camvid: Path, tmp_path: Path
+    cli: Cli, affnet_file: Path, camvid: Path, tmp_path: Path
 ) -> None:
     larger = export(tmp_path / "larger.onnx", "--classes", "camvid", "--resolution", "96x128")
-    outcome = cli("validate", larger, "--against", exported, "--data", f"camvid:{camvid}")
+    outcome = cli("validate", larger, "--against", affnet_file, "--data", f"camvid:{camvid}")
     assert outcome.code == 0
     assert "A sees pictures at 96x128, B at 64x64" in outcome.out
 

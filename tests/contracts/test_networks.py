@@ -32,11 +32,14 @@ CLASSES = class_spec("camvid")
 SMALL = Resolution(64, 96)
 CAMVID = Resolution(360, 480)
 OF_THE_PAPERS = ("affnet", "haff", "mlff", "s2fpn18")
-OF_EACH_STRIDE = ("affnet", "enet", "espnetv2", "fast_scnn", "haff", "mlff", "unet")
+OF_EACH_STRIDE = ("affnet", "enet", "espnetv2", "fast_scnn", "haff", "mlff")
 """Networks of each stride and rule of upsampling: all that the interfaces beside the logits depend on."""
 
 DEEPER = ("s2fpn34", "s2fpn34m")
 """s2fpn18 with a deeper trunk: the same code, many more weights, and so in the slow lane."""
+
+LARGE = ("fcn8s", "pspnet", "unet")
+"""More than 20 million weights: what is slow for weights alone is in the slow lane."""
 
 PAPERS_SIZES = ("512x512", "512x1024", "1024x2048")
 
@@ -49,13 +52,24 @@ SAME_LABELS = 0.999
 SHAPE_OPERATORS = {"Shape", "Size", "Gather", "NonZero", "If", "Loop", "Scan"}
 
 
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(name, marks=pytest.mark.slow) if name in DEEPER else name for name in network_names()],
-)
+def names(*, slow: tuple[str, ...]) -> list[object]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in network_names()]
+
+
+@pytest.fixture(scope="module", params=names(slow=DEEPER))
 def network(request: pytest.FixtureRequest) -> PreparedNetwork:
     """The network with random weights, none of them zero, so that every part has a say in the output."""
-    prepared = network_with_random_weights(request.param, CLASSES, seed=1)
+    return seeded_and_awake(request.param)
+
+
+@pytest.fixture(scope="module", params=names(slow=(*DEEPER, *LARGE)))
+def light(request: pytest.FixtureRequest) -> PreparedNetwork:
+    """The same, for tests that build, copy or store it again."""
+    return seeded_and_awake(request.param)
+
+
+def seeded_and_awake(name: str) -> PreparedNetwork:
+    prepared = network_with_random_weights(name, CLASSES, seed=1)
     wake(prepared.module)
     return prepared
 
@@ -67,9 +81,9 @@ def meta(network: PreparedNetwork) -> SegmentationNetwork:
 
 
 @pytest.fixture(scope="module")
-def small_logits(network: PreparedNetwork) -> torch.Tensor:
+def small_logits(light: PreparedNetwork) -> torch.Tensor:
     """What the network makes of the small image; not to be changed."""
-    return logits_of(network, SMALL)
+    return logits_of(light, SMALL)
 
 
 class Seeded(NamedTuple):
@@ -78,9 +92,9 @@ class Seeded(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def of_seed_7(network: PreparedNetwork) -> Seeded:
+def of_seed_7(light: PreparedNetwork) -> Seeded:
     """The network with the random weights of that seed; not to be changed."""
-    return seeded(network.name, 7)
+    return seeded(light.name, 7)
 
 
 def seeded(name: str, seed: int) -> Seeded:
@@ -120,11 +134,11 @@ def test_another_seed_gives_other_weights(of_seed_7: Seeded) -> None:
     assert not torch.equal(of_seed_7.logits, seeded(of_seed_7.network.name, 8).logits)
 
 
-def test_building_a_network_leaves_torchs_random_numbers_alone(network: PreparedNetwork) -> None:
+def test_building_a_network_leaves_torchs_random_numbers_alone(light: PreparedNetwork) -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    network_with_random_weights(network.name, CLASSES, seed=9)
+    network_with_random_weights(light.name, CLASSES, seed=9)
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -157,8 +171,8 @@ def test_logits_of_a_picture_do_not_depend_on_its_neighbours_in_the_batch(networ
     torch.testing.assert_close(together[1:2], alone, rtol=0, atol=RELATIVE_TOLERANCE * float(alone.abs().max()))
 
 
-def test_the_gradient_of_the_training_logits_reaches_every_parameter(network: PreparedNetwork) -> None:
-    copy = network_with_random_weights(network.name, CLASSES, seed=1).module.train()
+def test_the_gradient_of_the_training_logits_reaches_every_parameter(light: PreparedNetwork) -> None:
+    copy = network_with_random_weights(light.name, CLASSES, seed=1).module.train()
     wake(copy)
     torch.manual_seed(0)
     outputs = copy.training_logits(images(Resolution(64, 128), batch=2))
@@ -166,16 +180,16 @@ def test_the_gradient_of_the_training_logits_reaches_every_parameter(network: Pr
     assert [name for name, p in copy.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-def test_the_first_training_logits_are_the_networks_own(network: PreparedNetwork, small_logits: torch.Tensor) -> None:
+def test_the_first_training_logits_are_the_networks_own(light: PreparedNetwork, small_logits: torch.Tensor) -> None:
     with torch.inference_mode():
-        first = network.module.eval().training_logits(images(SMALL))[0]
+        first = light.module.eval().training_logits(images(SMALL))[0]
     assert torch.equal(first, small_logits)
 
 
 def test_a_checkpoint_gives_the_same_logits_bit_for_bit(
-    network: PreparedNetwork, small_logits: torch.Tensor, tmp_path: Path
+    light: PreparedNetwork, small_logits: torch.Tensor, tmp_path: Path
 ) -> None:
-    save_checkpoint(tmp_path / "weights.safetensors", network, SMALL)
+    save_checkpoint(tmp_path / "weights.safetensors", light, SMALL)
     loaded = network_from_checkpoint(tmp_path / "weights.safetensors")
     assert torch.equal(logits_of(loaded, SMALL), small_logits)
 
@@ -201,12 +215,12 @@ def test_what_is_called_the_auxiliary_heads_is_what_the_logits_do_not_depend_on(
 
 
 def test_a_checkpoint_without_its_heads_gives_the_same_logits(
-    network: PreparedNetwork, small_logits: torch.Tensor, tmp_path: Path
+    light: PreparedNetwork, small_logits: torch.Tensor, tmp_path: Path
 ) -> None:
-    if not network.module.auxiliary_heads:
+    if not light.module.auxiliary_heads:
         pytest.skip("it has no auxiliary heads")
-    save_checkpoint(tmp_path / "weights.safetensors", network, SMALL, heads=False)
-    save_checkpoint(tmp_path / "whole.safetensors", network, SMALL)
+    save_checkpoint(tmp_path / "weights.safetensors", light, SMALL, heads=False)
+    save_checkpoint(tmp_path / "whole.safetensors", light, SMALL)
     loaded = network_from_checkpoint(tmp_path / "weights.safetensors")
     assert torch.equal(logits_of(loaded, SMALL), small_logits)
     smaller, whole = (path.stat().st_size for path in sorted(tmp_path.glob("*.safetensors")))
@@ -216,7 +230,8 @@ def test_a_checkpoint_without_its_heads_gives_the_same_logits(
 def test_the_networks_that_stand_for_their_strides_stand_for_all_of_them() -> None:
     def tails(names: Iterable[str]) -> set[tuple[int, bool]]:
         modules = [meta_network(network_spec(name), len(CLASSES)) for name in names]
-        return {(module.stride, module.align_corners) for module in modules}
+        # At stride 1 nothing is upsampled, by either rule.
+        return {(module.stride, module.align_corners and module.stride > 1) for module in modules}
 
     assert tails(OF_EACH_STRIDE) == tails(network_names())
 

@@ -18,7 +18,14 @@ from rtseg.runners.cuda.protocol import DeviceInfo
 from tests.contracts.tensorrt_api import versions
 from tests.contracts.tensorrt_double import Recorded
 from tests.contracts.tensorrt_machine import LAYERS, builds, put_gpu, put_layers, put_tensorrt
+from tests.emulated_gpu.graphs import write_graph
 from tests.observers import Recorder
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of one convolution; not to be changed."""
+    return write_graph(tmp_path_factory.mktemp("exported") / "small.onnx")
 
 
 @pytest.fixture(params=versions(), ids=lambda version: version.name)
@@ -128,7 +135,7 @@ def test_the_command_prints_the_path_or_everything(
     assert (plain.code, plain.out.strip()) == (0, str(tmp_path / "a.engine"))
     assert "fp16 for NVIDIA H200 (sm90), TensorRT " in plain.err
     assert "FP16 4 of 4 convolutions and matrix products; reformat layers: 1, Q/DQ that stand alone: none" in plain.err
-    assert f"next: rtseg validate {tmp_path / 'a.engine'} --against {exported} --data camvid:DIR" in plain.err
+    assert f"next: rtseg validate {tmp_path / 'a.engine'} --against {exported} --data five:DIR" in plain.err
     assert plain.err.endswith(f"rtseg bench {tmp_path / 'a.engine'}\n")
     told = cli("build", exported, "--precision", "fp16", "-o", tmp_path / "a.engine", "--json")
     facts = json.loads(told.out)

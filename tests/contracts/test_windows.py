@@ -254,7 +254,7 @@ def test_a_picture_is_labelled_where_every_name_that_windows_lacks_is_missing(
 
 def test_a_file_is_timed_where_every_name_that_windows_lacks_is_missing(exported: Path) -> None:
     program = lacking(*COMMAND_LINE) + RUNS
-    assert "affnet" in answer(program, "bench", exported, "--seconds", "0.2", PYTHONIOENCODING="cp1252")
+    assert "staged" in answer(program, "bench", exported, "--seconds", "0.2", PYTHONIOENCODING="cp1252")
 
 
 def test_a_letter_that_the_code_page_of_a_pipe_lacks_is_printed_as_a_question_mark() -> None:

@@ -69,7 +69,8 @@ def test_the_marked_blocks_of_the_readme_and_then_of_each_guide_run(
     monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    Path("export").symlink_to(ROOT / "export")
+    for folder in ("export", "calibration"):
+        Path(folder).symlink_to(ROOT / folder)
     for page in (README, *EXECUTED):
         execute(page)
     sys.modules.pop("mine", None)

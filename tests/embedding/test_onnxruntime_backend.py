@@ -86,8 +86,8 @@ def identity(path: Path, kind: str, shape: str, opset: int = 17) -> Path:
 
 
 @pytest.fixture
-def fp32(exported: Path, tmp_path: Path) -> Path:
-    return shutil.copy(exported, tmp_path / "fp32.onnx")
+def fp32(affnet_file: Path, tmp_path: Path) -> Path:
+    return shutil.copy(affnet_file, tmp_path / "fp32.onnx")
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -97,9 +97,9 @@ def test_a_network_gives_the_bits_of_the_runner(run: Run, fp32: Path, threads: i
 
 @pytest.mark.parametrize("target", ["tensorrt", "onnxruntime"])
 def test_a_network_in_int8_gives_the_bits_of_the_runner(
-    run: Run, exported: Path, calibrated: Path, tmp_path: Path, target: str
+    run: Run, affnet_file: Path, affnet_table: Path, tmp_path: Path, target: str
 ) -> None:
-    made = rtseg.quantize(exported, calibrated, tmp_path / "int8.onnx", target=target)
+    made = rtseg.quantize(affnet_file, affnet_table, tmp_path / "int8.onnx", target=target)
     require_same(run, made.artifact.path)
 
 

@@ -49,6 +49,14 @@ def test_a_sum_that_is_fused_in_is_not_taken_for_the_input() -> None:
     assert macs(fused) == 128 * 8 * 16 * 112 * 9
 
 
+@pytest.mark.parametrize("activation", ["Silu", "Elu", "AbsAddLog"])
+def test_an_activation_that_is_fused_in_changes_no_count(activation: str) -> None:
+    name = f"__myl_Corr{activation}_myl0_1"
+    assert (
+        macs(layer("runtime_fusion", [(1, 8, 4, 4)], [(16, 8, 1, 1), (1, 16, 1, 1)], (1, 16, 4, 4), name)) == 16**2 * 8
+    )
+
+
 def test_each_value_that_a_transposed_convolution_reads_meets_a_window() -> None:
     assert macs(layer("deconv", [(1, 16, 4, 8)], [(16, 12, 2, 2), (1, 12, 1, 1)], (1, 12, 8, 16))) == 16 * 32 * 12 * 4
 

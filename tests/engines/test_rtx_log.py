@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtseg.engines.inspector import ALONE, ASKED, parse_layers
+from rtseg.engines.inspector import ALONE, ASKED, MACS, parse_layers
 from rtseg.engines.rtx_log import inspector_json, is_layer_list
 from rtseg.errors import EngineError
 
@@ -75,6 +75,22 @@ def test_an_engine_for_several_needs_the_layers_for_each_alone(target: dict[str,
     told = {**inspector_json(text(line())), ASKED: {}, ALONE: {}, "Runtime": target}
     with pytest.raises(EngineError, match="lacks the separate layers for each compute capability; got none"):
         parse_layers(told)
+
+
+def test_the_products_of_the_graph_go_with_each_separate_build_and_older_files_have_none() -> None:
+    target = {"compute_capabilities": ["8.6", "8.9"], "portable": False}
+    told = inspector_json(text(line()))
+    alone = dict.fromkeys(target["compute_capabilities"], told)  # type: ignore[call-overload]
+    written = {**told, ASKED: {"/a/Conv": "fp16"}, ALONE: alone, "Runtime": target}
+    read = parse_layers({**written, MACS: {"/a/Conv": 7}})
+    assert [part.macs for part in (read, *read.alone.values())] == [{"/a/Conv": 7}] * 3
+    assert parse_layers(written).macs == {}
+
+
+@pytest.mark.parametrize("macs", [[], {"/a/Conv": -1}, {"/a/Conv": 1.5}, {"/a/Conv": True}, {"/a/Conv": "7"}])
+def test_products_that_are_no_numbers_are_refused(macs: object) -> None:
+    with pytest.raises(EngineError, match='no numbers of multiply-accumulates in "Multiply-Accumulates"'):
+        parse_layers({**inspector_json(text(line())), ASKED: {}, MACS: macs, **ONE})
 
 
 def test_a_layer_that_is_called_like_one_of_another_profile_counts() -> None:

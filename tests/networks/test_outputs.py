@@ -56,7 +56,7 @@ def test_one_that_fits_or_is_named_so_is_taken(shapes: dict[str, tuple[int, ...]
 )
 def test_where_several_fit_the_user_is_asked(shapes: dict[str, tuple[int, ...]]) -> None:
     with pytest.raises(
-        NetworkError, match=r"Try: choose one with --output NAME\|INDEX \(head= in Python\), such as --output"
+        NetworkError, match=r"Try: choose the network's own logits, .*, with --output NAME\|INDEX \(head="
     ):
         head_of(shapes, 5, SIZE, None, "the network")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -30,9 +31,21 @@ BOUNDARIES = ["network", "engine", "frame"]
 NO_DRIVER = CudaError("be used here", name="no NVIDIA driver: none", expected="libcuda.so.1")
 
 
+@pytest.fixture(scope="module")
+def made_by_others(made_before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What all tests here share: exports, and the choices of graph passes."""
+    folder = tmp_path_factory.mktemp("made_by_others")
+    shutil.copytree(made_before / "exports", folder / "exports")
+    (folder / "rewriting").mkdir()
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def cache_with_exports(exports_made: Path) -> None:
+def cache_with_exports(cache: Path, made_by_others: Path) -> None:
     """Here engines are what is made."""
+    cache.mkdir()
+    for shared in made_by_others.iterdir():
+        (cache / shared.name).symlink_to(shared)
 
 
 @pytest.fixture

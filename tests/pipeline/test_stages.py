@@ -107,8 +107,8 @@ def test_a_result_that_made_an_artifact_is_taken_for_it(exported: Path, calibrat
     int8 = rtseg.quantize(exported, calibrated, tmp_path / "int8.onnx")
     assert rtseg.validate(int8, DATA, limit=1, threads=1).ran.artifact is int8.artifact
     with rtseg.load(int8, threads=1) as segmenter:
-        assert "64x64" in repr(segmenter)
-    assert repr(int8.artifact).endswith("onnx: affnet 64x64 int8)") and len(repr(int8)) < 300
+        assert "64x96" in repr(segmenter)
+    assert repr(int8.artifact).endswith("onnx: mine:staged 64x96 int8)") and len(repr(int8)) < 300
 
 
 def test_a_checkpoint_stands_for_its_network(tmp_path: Path) -> None:

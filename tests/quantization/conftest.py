@@ -9,15 +9,9 @@ from rtseg.datasets.registry import open_dataset, open_pictures
 from rtseg.quantization.files import read_original, read_table
 from rtseg.quantization.trials import Trials
 from rtseg.runners.registry import DEFAULT_RUNNERS
-from tests.staged_network import Staged, write_staged
+from tests.staged_network import Staged
 
 DEFAULT_RUNNER = DEFAULT_RUNNERS["onnx"]
-
-
-@pytest.fixture(scope="session")
-def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
-    """The small network's file, table and pictures; not to be changed."""
-    return write_staged(tmp_path_factory.mktemp("staged"))
 
 
 @pytest.fixture(scope="session")

@@ -38,6 +38,18 @@ from tests.quantization.small_graphs import TARGETS, relative_error, session
 FilesIn = Callable[[Path], list[str]]
 
 
+@pytest.fixture(scope="module")
+def exported(affnet_file: Path) -> Path:
+    """affnet's file: it has sums, products and reductions beside convolutions."""
+    return affnet_file
+
+
+@pytest.fixture(scope="module")
+def calibrated(affnet_table: Path) -> Path:
+    """Its table."""
+    return affnet_table
+
+
 @pytest.fixture
 def original(exported: Path) -> Original:
     return read_original(exported)

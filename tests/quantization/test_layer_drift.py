@@ -47,16 +47,16 @@ def pictures() -> PictureSource:
 
 
 @pytest.fixture(scope="module")
-def half(exported: Path) -> bytes:
+def half(affnet_file: Path) -> bytes:
     """affnet in FP16."""
-    return to_fp16(read_canonical(exported)).model.SerializeToString()
+    return to_fp16(read_canonical(affnet_file)).model.SerializeToString()
 
 
 @pytest.fixture(scope="module")
-def quantized(exported: Path, calibrated: Path) -> dict[str, bytes]:
+def quantized(affnet_file: Path, affnet_table: Path) -> dict[str, bytes]:
     """affnet in INT8 by target."""
-    original = read_original(exported)
-    table = read_table(calibrated, original)
+    original = read_original(affnet_file)
+    table = read_table(affnet_table, original)
     return {
         target: int8_graph(original, table, target=target)[0].SerializeToString()
         for target in ("tensorrt", "onnxruntime")
@@ -64,13 +64,13 @@ def quantized(exported: Path, calibrated: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def twin(exported: Path, tmp_path: Path) -> Twin:
-    """Write a graph with the manifest of the exported file, or one that differs from it in some fields."""
+def twin(affnet_file: Path, tmp_path: Path) -> Twin:
+    """Write a graph with the manifest of the affnet_file file, or one that differs from it in some fields."""
 
     def written(model: onnx.ModelProto, precision: str = "fp32", **fields: object) -> Path:
         path = tmp_path / "twin.onnx"
         path.write_bytes(model.SerializeToString())
-        told = replace(read_manifest(exported, kind="onnx"), precision=precision, **fields)  # type: ignore[arg-type]
+        told = replace(read_manifest(affnet_file, kind="onnx"), precision=precision, **fields)  # type: ignore[arg-type]
         write_manifest(path, told)
         return path
 
@@ -95,10 +95,10 @@ def drifted(reference: Path, other: Path, pictures: PictureSource, **settings: A
 
 @pytest.mark.parametrize("target", ["tensorrt", "onnxruntime"])
 def test_a_scale_of_weights_that_is_wrong_by_4_puts_its_operator_first(
-    target: str, quantized: dict[str, bytes], exported: Path, twin: Twin, pictures: PictureSource
+    target: str, quantized: dict[str, bytes], affnet_file: Path, twin: Twin, pictures: PictureSource
 ) -> None:
     model = onnx.load_from_string(quantized[target])
-    clean = drifted(exported, twin(model, "int8"), pictures, images=1, threads=1)
+    clean = drifted(affnet_file, twin(model, "int8"), pictures, images=1, threads=1)
     weight = operator(model, CONV).input[1]
     reader = GraphView(model).producer(weight)
     assert reader is not None and reader.op_type == "DequantizeLinear"
@@ -106,7 +106,7 @@ def test_a_scale_of_weights_that_is_wrong_by_4_puts_its_operator_first(
     scale = next(entry for entry in model.graph.initializer if entry.name == there.input[1])
     model.graph.initializer.append(numpy_helper.from_array(numpy_helper.to_array(scale) * 4, "wrong"))
     there.input[1] = "wrong"
-    found = drifted(exported, twin(model, "int8"), pictures, images=1, threads=1)
+    found = drifted(affnet_file, twin(model, "int8"), pictures, images=1, threads=1)
     worst, *others = found.ranked()
     assert (worst.operator, worst.operator_type) == (CONV, "Conv")
     assert worst.added > 2 > 4 * others[0].added
@@ -119,11 +119,11 @@ def test_a_scale_of_weights_that_is_wrong_by_4_puts_its_operator_first(
 
 
 def test_a_wrong_bias_in_fp16_puts_its_operator_first_and_is_the_first_beyond(
-    half: bytes, exported: Path, twin: Twin, pictures: PictureSource
+    half: bytes, affnet_file: Path, twin: Twin, pictures: PictureSource
 ) -> None:
     model = onnx.load_from_string(half)
     changed(model, operator(model, CONV).input[2], lambda bias: bias + np.float16(0.5))
-    found = drifted(exported, twin(model, "fp16"), pictures, images=2, threads=1)
+    found = drifted(affnet_file, twin(model, "fp16"), pictures, images=2, threads=1)
     assert found.pictures == 2
     assert found.ranked()[0].operator == CONV
     assert found.ranked()[1].added < 0.01 < found.ranked()[0].added
@@ -132,11 +132,11 @@ def test_a_wrong_bias_in_fp16_puts_its_operator_first_and_is_the_first_beyond(
     assert found.first_beyond(1e9) is None
 
 
-def test_two_equal_files_do_not_drift(exported: Path, pictures: PictureSource) -> None:
+def test_two_equal_files_do_not_drift(affnet_file: Path, pictures: PictureSource) -> None:
     told: list[tuple[float, float | None]] = []
     observer = Observer()
     observer.progress = lambda task, done, total, detail="": told.append((done, total))  # type: ignore[method-assign]
-    found = drifted(exported, exported, pictures, images=1, threads=1, observer=observer)
+    found = drifted(affnet_file, affnet_file, pictures, images=1, threads=1, observer=observer)
     assert told == [(index + 1, len(found.layers)) for index in range(len(found.layers))]
     assert len(found.layers) > 100
     assert {error for layer in found.layers for error in (layer.error_in, layer.error_out, layer.added)} == {0.0}
@@ -144,12 +144,12 @@ def test_two_equal_files_do_not_drift(exported: Path, pictures: PictureSource) -
 
 
 def test_the_error_at_the_end_is_that_of_the_files_as_a_whole(
-    quantized: dict[str, bytes], exported: Path, twin: Twin, pictures: PictureSource, monkeypatch: pytest.MonkeyPatch
+    quantized: dict[str, bytes], affnet_file: Path, twin: Twin, pictures: PictureSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = onnx.load_from_string(quantized["tensorrt"])
     path = twin(model, "int8")
-    found = drifted(exported, path, pictures, images=1, threads=1)
-    whole = as_engine(exported, path, pictures, monkeypatch)
+    found = drifted(affnet_file, path, pictures, images=1, threads=1)
+    whole = as_engine(affnet_file, path, pictures, monkeypatch)
     assert whole.layers == ()
     assert found.layers[-1].tensor == GraphView(model).output
     assert found.output_error == found.layers[-1].error_out == pytest.approx(whole.output_error, rel=1e-5)
@@ -170,12 +170,12 @@ def as_engine(reference: Path, path: Path, pictures: PictureSource, monkeypatch:
 
 
 def test_the_result_as_json_names_every_layer_and_the_worst_first(
-    half: bytes, exported: Path, twin: Twin, tmp_path: Path
+    half: bytes, affnet_file: Path, twin: Twin, tmp_path: Path
 ) -> None:
     path = twin(onnx.load_from_string(half), "fp16")
-    arguments = [exported, path, "--data", SCENES, "--images", 1, "--threads", 1, "--threshold", 0.01, "--json"]
+    arguments = [affnet_file, path, "--data", SCENES, "--images", 1, "--threads", 1, "--threshold", 0.01, "--json"]
     facts = json.loads(called(*arguments).stdout)
-    assert (facts["reference"], facts["other"]) == (str(exported), str(path))
+    assert (facts["reference"], facts["other"]) == (str(affnet_file), str(path))
     assert (facts["data"], facts["split"], facts["pictures"], facts["interface"]) == ("streets", "val", 1, "logits")
     layers = {layer["tensor"]: layer for layer in facts["layers"]}
     assert list(layers) == [layer["tensor"] for layer in facts["layers"]]
@@ -189,10 +189,12 @@ def test_the_result_as_json_names_every_layer_and_the_worst_first(
 
 
 def test_the_table_shows_as_many_layers_as_asked_and_nothing_else_is_printed(
-    half: bytes, exported: Path, twin: Twin, capfd: pytest.CaptureFixture[str]
+    half: bytes, affnet_file: Path, twin: Twin, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = twin(onnx.load_from_string(half), "fp16")
-    text = called(exported, path, "--data", SCENES, "--images", 1, "--threads", 1, "--top", 3, "--threshold", 5).stdout
+    text = called(
+        affnet_file, path, "--data", SCENES, "--images", 1, "--threads", 1, "--top", 3, "--threshold", 5
+    ).stdout
     assert "the 3 of 204 layers that add most" in text
     assert sum("Conv" in line for line in text.splitlines()) == 3
     assert "no layer is off by more than 5 %" in text
@@ -206,33 +208,33 @@ def called(*arguments: object) -> Result:
     return outcome
 
 
-def test_files_of_different_contracts_are_refused(exported: Path, twin: Twin, pictures: PictureSource) -> None:
-    image = replace(read_manifest(exported, kind="onnx").image, mean=(0.0, 0.0, 0.0))
-    path = twin(read_canonical(exported), image=image)
+def test_files_of_different_contracts_are_refused(affnet_file: Path, twin: Twin, pictures: PictureSource) -> None:
+    image = replace(read_manifest(affnet_file, kind="onnx").image, mean=(0.0, 0.0, 0.0))
+    path = twin(read_canonical(affnet_file), image=image)
     told = r"have different contracts; got mean .*0.0.*; expected mean .*0.485.*Try: run rtseg quantize"
     with pytest.raises(SpecError, match=told):
-        drifted(exported, path, pictures)
+        drifted(affnet_file, path, pictures)
 
 
 def test_a_file_that_is_not_what_its_manifest_says_is_refused(
-    export_copy: Path, exported: Path, pictures: PictureSource
+    export_copy: Path, affnet_file: Path, pictures: PictureSource
 ) -> None:
     export_copy.write_bytes(export_copy.read_bytes() + b" ")
     with pytest.raises(ManifestError, match="does not match its manifest"):
-        drifted(exported, export_copy, pictures)
+        drifted(affnet_file, export_copy, pictures)
 
 
-def test_no_picture_is_refused(exported: Path, pictures: PictureSource) -> None:
+def test_no_picture_is_refused(affnet_file: Path, pictures: PictureSource) -> None:
     with pytest.raises(DatasetError, match="no picture to compare on; got 0"):
-        drifted(exported, exported, pictures, images=0)
+        drifted(affnet_file, affnet_file, pictures, images=0)
 
 
 def test_missing_polygraphy_is_named_with_its_extra(
-    exported: Path, pictures: PictureSource, monkeypatch: pytest.MonkeyPatch
+    affnet_file: Path, pictures: PictureSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "polygraphy", None)
     with pytest.raises(MissingDependencyError, match=r"layer by layer needs the package polygraphy.*rtseg\[report\]"):
-        drifted(exported, exported, pictures)
+        drifted(affnet_file, affnet_file, pictures)
 
 
 def test_an_engine_without_tensorrt_is_refused_by_name(
@@ -256,15 +258,15 @@ def test_of_a_model_of_openvino_the_outputs_alone_are_compared(
 
 
 def test_what_polygraphy_raises_comes_as_one_error_and_its_logger_is_as_before(
-    exported: Path, twin: Twin, pictures: PictureSource, capfd: pytest.CaptureFixture[str]
+    affnet_file: Path, twin: Twin, pictures: PictureSource, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from polygraphy.logger import G_LOGGER
 
     before = G_LOGGER.module_severity.get()
-    model = read_canonical(exported)
+    model = read_canonical(affnet_file)
     operator(model, CONV).op_type = "NoSuchOperator"
     with pytest.raises(RunnerError, match=r"ONNX Runtime cannot compute .*NoSuchOperator"):
-        drifted(exported, twin(model), pictures, images=1, threads=1)
+        drifted(affnet_file, twin(model), pictures, images=1, threads=1)
     assert G_LOGGER.module_severity.get() == before
     assert capfd.readouterr() == ("", "")
 
@@ -291,9 +293,9 @@ def label_graph(bias: float) -> onnx.ModelProto:
 
 
 def test_of_a_graph_that_gives_labels_their_difference_is_told_and_no_error(
-    exported: Path, twin: Twin, tmp_path: Path, pictures: PictureSource
+    affnet_file: Path, twin: Twin, tmp_path: Path, pictures: PictureSource
 ) -> None:
-    output = replace(read_manifest(exported, kind="onnx").output, interface="labels")
+    output = replace(read_manifest(affnet_file, kind="onnx").output, interface="labels")
     path = twin(label_graph(0.0), output=output)
     shutil.copy(path, tmp_path / "first.onnx")
     shutil.copy(manifest_path(path), manifest_path(tmp_path / "first.onnx"))

@@ -88,8 +88,10 @@ def test_a_stored_weight_a_step_away_is_seen(exported: Path, calibrated: Path, t
 
 
 @pytest.mark.parametrize("damage", [drop_a_relu, clip_large_values])
-def test_an_fp16_file_that_computes_something_else_gets_no_name(exported: Path, tmp_path: Path, damage: Damage) -> None:
-    original = read_original(exported)
+def test_an_fp16_file_that_computes_something_else_gets_no_name(
+    affnet_file: Path, tmp_path: Path, damage: Damage
+) -> None:
+    original = read_original(affnet_file)
     model = to_fp16(original.model).model
     damage(model.graph)
     with pytest.raises(QuantizationError, match=r"x\.onnx differs too much from .*affnet\.onnx"):

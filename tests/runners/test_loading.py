@@ -39,7 +39,7 @@ def test_a_file_of_which_one_byte_changed_is_refused(graph: Path) -> None:
     content[len(content) // 2] ^= 1
     graph.write_bytes(content)
     with pytest.raises(
-        ManifestError, match=r"does not match its manifest; got sha256 .*Try: run rtseg export one convolution"
+        ManifestError, match=r"does not match its manifest; got sha256 .*Try: copy the file and its manifest again"
     ):
         load(graph)
 

@@ -15,13 +15,21 @@ SLOWEST = 10
 
 LONGEST_NAME = 38
 
+NAMED = 3
+"""Kernels of unknown products that are named. The JSON has all."""
+
 
 def bounds_text(bounds: Sequence[Mapping[str, Any]]) -> str:
-    """Return one line with the smallest and the largest of one or more lower bounds (LowerBound.summary), in ms."""
+    """Return one line with the smallest and the largest of one or more lower bounds (LowerBound.summary), in ms.
+
+    The line says so if products are missing from them.
+    """
     ordered = sorted(bounds, key=lambda bound: bound["ms"])
     ends = ordered[:1] if len(ordered) == 1 else [ordered[0], ordered[-1]]
     text = " to ".join(f"{_ms(bound['ms'])} ms ({bound['card']['name']})" for bound in ends)
-    return f"lower bound of a frame: {text}"
+    uncounted = max(bound["uncounted_kernels"] for bound in bounds)
+    missing = f"; too low: it lacks the products of {_kernels(uncounted)} (rtseg audit)" if uncounted else ""
+    return f"lower bound of a frame: {text}{missing}"
 
 
 def add_bounds(console: Console, bounds: Sequence[Mapping[str, Any]]) -> None:
@@ -51,10 +59,18 @@ def _remarks(bounds: Sequence[Mapping[str, Any]]) -> list[str]:
         "memory (inputs, constants and outputs once, and what the L2 cache cannot hold).",
         "Traffic is all data that the kernels list, at full bandwidth; it is no bound.",
     ]
-    uncounted = max(bound["uncounted_kernels"] for bound in bounds)
-    if uncounted:
-        lines.append(f"Kernels whose products are unknown and count as zero: {uncounted}.")
+    worst = max(bounds, key=lambda bound: int(bound["uncounted_kernels"]))
+    if uncounted := worst["uncounted_kernels"]:
+        lines.append(f"The bound is too low: it lacks the products of {_kernels(uncounted)}:")
+        named = [_made_of(kernel) for kernel in worst["kernels"] if not kernel["counted"]][:NAMED]
+        lines += [f"  {name}" for name in named]
+        if uncounted > len(named):
+            lines.append(f"  and {uncounted - len(named)} more")
     return lines
+
+
+def _kernels(number: int) -> str:
+    return "1 kernel" if number == 1 else f"{number} kernels"
 
 
 def _add_kernels(console: Console, kernels: Sequence[Mapping[str, Any]]) -> None:

@@ -11,7 +11,7 @@ from rtseg.cli.show.bound_text import add_bounds, bounds_text
 
 
 def bound(name: str, ms: float, *, measured: float | None = None, uncounted: int = 0) -> dict[str, Any]:
-    kernel = {"name": "k", "operators": ["/network/deep/deep.0/" * 4 + "Conv"], "ms": ms / 2}
+    kernel = {"name": "k", "operators": ["/network/deep/deep.0/" * 4 + "Conv"], "ms": ms / 2, "counted": not uncounted}
     both = {"measured_ms": measured, "reached": None if measured is None else ms / measured}
     return {
         "card": {"name": name},
@@ -20,7 +20,7 @@ def bound(name: str, ms: float, *, measured: float | None = None, uncounted: int
         "memory_ms": ms,
         "traffic_ms": 4 * ms,
         "uncounted_kernels": uncounted,
-        "kernels": [{**kernel, **both}],
+        "kernels": [{**kernel, **both}] * max(1, uncounted),
         **both,
     }
 
@@ -57,9 +57,19 @@ def test_measured_times_stand_beside_with_the_part_that_was_reached() -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_products_that_count_as_nothing_are_told() -> None:
-    lines = printed(bound("RTX 3090", 0.3, uncounted=3))
-    assert lines[-1] == "Kernels whose products are unknown and count as zero: 3."
+def test_a_bound_that_lacks_products_says_so_and_names_the_first_kernels() -> None:
+    lines = printed(bound("RTX 3090", 0.3), bound("RTX 4090", 0.2, uncounted=5))
+    assert lines[-5] == "The bound is too low: it lacks the products of 5 kernels:"
+    assert all(line.startswith("  …") and line.endswith("/Conv") for line in lines[-4:-1])
+    assert lines[-1] == "  and 2 more"
+    assert printed(bound("RTX 3090", 0.3, uncounted=1))[-2].startswith(
+        "The bound is too low: it lacks the products of 1 kernel:"
+    )
+
+
+def test_the_line_of_a_build_says_how_many_kernels_the_bound_lacks() -> None:
+    told = bounds_text([bound("RTX 3090", 0.25, uncounted=3), bound("RTX 4090", 0.25, uncounted=2)])
+    assert told.endswith("(RTX 4090); too low: it lacks the products of 3 kernels (rtseg audit)")
 
 
 def test_without_a_card_nothing_is_printed() -> None:

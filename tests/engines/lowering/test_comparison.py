@@ -56,14 +56,14 @@ def test_an_int8_file_computes_what_it_says_beside_fp16(exported: Path, calibrat
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_a_graph_that_computes_something_else_is_refused(exported: Path, precision: str) -> None:
-    lowered = damaged(lower(read_canonical(exported), precision, TYPED), without_a_relu)
+def test_a_graph_that_computes_something_else_is_refused(affnet_file: Path, precision: str) -> None:
+    lowered = damaged(lower(read_canonical(affnet_file), precision, TYPED), without_a_relu)
     refusal = (
         r"for TensorRT \(typed\) differ from those of ONNX Runtime on .*affnet\.onnx.* Try: use another --precision"
     )
     for _ in range(2):
         with pytest.raises(RunnerError, match=refusal):
-            compared_with_file(lowered, exported)
+            compared_with_file(lowered, affnet_file)
 
 
 def test_a_graph_that_is_not_valid_is_refused(exported: Path) -> None:
