@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from rtseg.networks.spec import NetworkSpec, SegmentationNetwork
@@ -26,8 +28,23 @@ class Parameters:
 
 def meta_network(spec: NetworkSpec, classes: int, options: Mapping[str, str] | None = None) -> SegmentationNetwork:
     """Return the network on the meta device, without memory for its parameters, in evaluation mode."""
-    with torch.device("meta"):
+    with torch.device("meta"), _NoRandomNumbers():
         return spec.build(classes, **spec.complete_options(options or {})).eval()
+
+
+class _NoRandomNumbers(TorchFunctionMode):
+    """Leaves out random weights: PyTorch draws none without memory, but takes a second to find that out."""
+
+    _DRAWING = frozenset((Tensor.normal_, Tensor.uniform_))
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        return args[0] if function in self._DRAWING else function(*args, **(kwargs or {}))
 
 
 def count_parameters(network: SegmentationNetwork) -> Parameters:

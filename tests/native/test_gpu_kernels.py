@@ -570,7 +570,7 @@ def test_the_order_in_which_threads_run_changes_no_label(gpu: KernelsOnCpu) -> N
         np.testing.assert_array_equal(gpu_labels(gpu, logits, (72, 160), False, seed=seed), wanted)
 
 
-@pytest.mark.parametrize("which", range(3))
+@pytest.mark.parametrize("which", [0, *(pytest.param(which, marks=pytest.mark.slow) for which in (1, 2))])
 def test_a_kernel_that_lacks_a_barrier_is_found_out(gpu: KernelsOnCpu, tmp_path: Path, which: int) -> None:
     pieces = ends.source().split("    __syncthreads();\n")
     assert len(pieces) == 4
