@@ -35,8 +35,9 @@ if python -c "import tensorrt_rtx" 2>/dev/null; then
     rtseg export --checkpoint "$checkpoint" --resolution "$resolution" --target tensorrt --images 0 -o demo/logits.gpu.onnx
     rtseg build demo/logits.gpu.onnx --runtime tensorrt-rtx --precision fp16 -o demo/logits.engine
     rtseg audit demo/logits.engine
+    engine="; the engine is demo/logits.engine"
 else
     echo "skipped: TensorRT for RTX is not installed; it has wheels only for x86-64 Linux and Windows"
 fi
 
-say "done: look at demo/labelled/*_overlay.png; the engine is demo/logits.engine"
+say "done: look at demo/labelled/*_overlay.png${engine:-}"

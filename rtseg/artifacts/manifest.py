@@ -117,7 +117,7 @@ def _details(values: Mapping[str, Any]) -> Details:
 
 
 def manifest_path(path: PathLike) -> Path:
-    """Return the sidecar path of the artifact at path."""
+    """Return the path of an artifact's manifest: PATH.json."""
     return Path(f"{os.fspath(path)}.json")
 
 

@@ -114,7 +114,9 @@ def said_normalization(
         return Normalization(order, chosen.scale, means, deviations)
     if scale is not None and mean is not None and std is not None:
         return Normalization(order, scale, mean, std)
-    if any(number is not None for number in numbers) or colour_order is not None:
+    if colour_order is not None and all(number is None for number in numbers):
+        raise click.UsageError("--colour-order needs --normalization, or --mean, --std and --scale together")
+    if any(number is not None for number in numbers):
         raise click.UsageError(
             "--mean, --std and --scale go together (--scale 0.00392157 is 1/255), or use --normalization instead"
         )

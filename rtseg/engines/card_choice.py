@@ -45,7 +45,7 @@ def _for_engine(card: Card, capabilities: Sequence[str], path: PathLike) -> Card
             f"{path} is not for {card.name}",
             got=f"compute capability {card.compute_capability}",
             expected=", ".join(capabilities),
-            hint="pass an engine that was built for it",
+            hint="leave out --card, or build an engine for that compute capability",
         )
     return card
 

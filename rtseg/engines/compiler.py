@@ -62,6 +62,9 @@ def ready_from(
 ) -> ReadyGraph:
     """Return the file's graph lowered into a form of rtseg.engines.lowering, so that building it needs no onnx.
 
+    form is typed, flags or rtx (versions.form_for_release); capabilities are the compute capabilities to lower for,
+    none for TensorRT.
+
     rewriter, if given, makes the object that applies graph passes before the lowering. ONNX Runtime computes the same
     with both graphs, or a note says why they were not compared. If it finds a difference after graph passes, the graph
     is lowered without them, and a note says so. Raises MissingDependencyError without onnx, OnnxError for the file,

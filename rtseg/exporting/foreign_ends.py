@@ -28,7 +28,7 @@ RGB = 3
 
 @dataclass(frozen=True)
 class ForeignEnds:
-    """The input layout of a graph at one size, and the scores of the chosen output."""
+    """The input of a graph at one size (element: an onnx.TensorProto type), and the scores of the chosen output."""
 
     input: str
     element: int

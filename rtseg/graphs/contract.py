@@ -62,9 +62,10 @@ def require_ends(model: onnx.ModelProto, image: ImageSpec, output: OutputSpec, l
     (_, taken), (_, given) = graph_ends(model, label)
     if (taken, given) != tensor_shapes(image, output):
         raise OnnxError(
-            f"the input and output of {label} do not match its contract",
+            f"{label} has another input or output than its metadata states",
             got=f"{taken} to {given}",
             expected=" to ".join(map(str, tensor_shapes(image, output))),
+            hint="export or import the file again",
         )
 
 

@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 
 
 class Reader(NamedTuple):
-    """A node that reads a tensor, and the number of that input."""
+    """A node that reads a tensor, and the index of the input through which it reads it."""
 
     node: onnx.NodeProto
     position: int

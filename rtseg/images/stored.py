@@ -102,7 +102,12 @@ def stored_picture(path: PathLike) -> StoredPicture:
     size = stored_size(path)
     most = max(SMALL_FILE, BYTES_A_PIXEL * max_pixels())
     if size > most:
-        raise ImageError(f"{path} is too large for a picture", got=f"{size} bytes", expected=f"at most {most}")
+        raise ImageError(
+            f"{path} is too large for a picture",
+            got=f"{size} bytes",
+            expected=f"at most {most} bytes",
+            hint=f"set {LIMIT} higher if you trust the file and have the memory",
+        )
     try:
         data = read_bytes(path)
     except OSError as error:

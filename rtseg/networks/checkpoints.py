@@ -244,7 +244,7 @@ def _fitting(
             f"{path} has several sets of weights that fit {network.name}",
             got=", ".join(reading.name or "the top of the file" for reading, _, _ in different),
             expected="one",
-            hint=f"pass --entry {different[-1][0].name}",
+            hint=f"pass --entry {different[-1][0].name} to rtseg export or import-checkpoint",
         )
     return different[0] if different else min(nearest, key=lambda one: one[0])[1:]
 

@@ -68,7 +68,10 @@ class FactoryNetwork(SegmentationNetwork):
         return logits if logits.dtype in (torch.float32, torch.float64) else logits.float()
 
     def training_logits(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the logits, then every other output with a channel for each class, at any stride."""
+        """Return the logits, then every other output with a channel for each class, at any stride.
+
+        Each is (batch, classes, height, width). Raises NetworkError if no output has the shape of logits.
+        """
         outputs = named_outputs(self.module(images))
         main = outputs.pop(self._main(outputs, images))
         resolution = Resolution(*map(int, images.shape[2:]))
@@ -248,7 +251,7 @@ def _outputs(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:
     except (Exception, SystemExit) as error:  # a user's network may raise anything
         raise NetworkError(
             f"{label} fails on a float32 {tuple(image.shape)} image: {_told(error)}",
-            hint="pass a --resolution that the network is made for",
+            hint="pass a --resolution (rtseg train: --crop) that the network takes",
         ) from error
 
 

@@ -112,7 +112,9 @@ def _require_nothing_of_outputs(head: Head, threshold: float | None) -> None:
     if head is not None or threshold is not None:
         got = "--threshold" if head is None else f"--output {head}"
         raise NetworkError(
-            "a registered network has one output, a channel for each class", got=got, hint="leave it out"
+            "--output and --threshold are only for a network of your own",
+            got=f"{got} for a registered network",
+            hint="leave it out",
         )
 
 

@@ -66,7 +66,7 @@ def with_unit_variance(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def half_scale(scale: Floats, name: str, *, of_weights: bool) -> tuple[Floats, float]:
-    """Return a INT8 scale as float32 values that FP16 holds exactly, and the largest relative change.
+    """Return an INT8 scale as float32 values that FP16 holds exactly, and the largest relative change.
 
     Below FP16's normal numbers the scale of weights is rounded up, which clips nothing and leaves a step no coarser
     than FP16's own there: weights are quantized with the returned scale. The scale of activations may change by at most
@@ -86,7 +86,7 @@ def half_scale(scale: Floats, name: str, *, of_weights: bool) -> tuple[Floats, f
             f"FP16 does not hold the scale {name}",
             got=f"{scale.flat[change.argmax()]:.3g}, which becomes {held.flat[change.argmax()]:.3g}",
             expected=f"a change of at most {MAX_SCALE_CHANGE:.2%}",
-            hint="leave the operators around it out of INT8",
+            hint="leave the operators that read it out of INT8: rtseg quantize --to int8 --exclude PATTERN",
         )
     normal = half >= SMALLEST_NORMAL
     return held, float(change[normal].max(initial=0.0)) if of_weights else float(change.max())

@@ -98,5 +98,5 @@ def _require_plain_operators(path: Path) -> None:
             f"{path} holds INT8 operators that OpenVINO computes incorrectly",
             got=", ".join(found),
             expected="plain operators between QuantizeLinear and DequantizeLinear",
-            hint="use --runner onnxruntime, or quantize the network in the QDQ format",
+            hint="quantize the network in the QDQ format, or run it with --runner onnxruntime",
         )

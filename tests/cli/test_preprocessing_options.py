@@ -101,11 +101,11 @@ def test_bench_refuses_a_head_where_no_network_is_named(other: dict[str, Any]) -
 
 
 def test_a_registered_network_has_neither_head_nor_another_preprocessing(tmp_path: Path) -> None:
-    with pytest.raises(NetworkError, match=r"a registered network has one output"):
+    with pytest.raises(NetworkError, match=r"are only for a network of your own"):
         rtseg.bench(networks="affnet", resolution="64x96", head=1)
     with pytest.raises(NetworkError, match=r"the preprocessing of affnet is fixed"):
         rtseg.bench(networks="affnet", resolution="64x96", fit="letterbox")
-    with pytest.raises(NetworkError, match=r"a registered network has one output"):
+    with pytest.raises(NetworkError, match=r"are only for a network of your own"):
         rtseg.import_checkpoint("affnet", tmp_path / "none.pth", classes=5, head=1)
 
 

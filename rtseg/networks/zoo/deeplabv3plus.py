@@ -80,7 +80,7 @@ class DeepLabV3Plus(SegmentationNetwork):
         return self.classifier(decoded)  # type: ignore[no-any-return]
 
     def load_backbone(self, state: Mapping[str, Tensor]) -> None:
-        """Copy the ImageNet weights of torchvision's mobilenet_v2 into the trunk."""
+        """Copy the ImageNet weights of torchvision's mobilenet_v2 into the trunk. Raises CheckpointError for others."""
         self.trunk.load_imagenet(state)
 
 

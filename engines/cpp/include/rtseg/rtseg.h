@@ -233,7 +233,8 @@ RTSEG_EXPORT rtseg_status rtseg_session_write_input(rtseg_session* session, cons
 RTSEG_EXPORT rtseg_status rtseg_session_infer(rtseg_session* session);
 RTSEG_EXPORT rtseg_status rtseg_session_read_labels(rtseg_session* session, const rtseg_label_map* labels);
 
-/* Point at the network's input, and at its output for the parts above. */
+/* Set *tensor to the network's input or output. Call rtseg_session_write_input and rtseg_session_infer before
+ * rtseg_session_get_output, else it gives RTSEG_STATUS_INVALID_ARGUMENT; rtseg_session_run is not enough on every backend. */
 RTSEG_EXPORT rtseg_status rtseg_session_get_input(rtseg_session* session, rtseg_tensor* tensor);
 RTSEG_EXPORT rtseg_status rtseg_session_get_output(rtseg_session* session, rtseg_tensor* tensor);
 
