@@ -46,7 +46,10 @@ def render_scene(seed: int, index: int, height: int, width: int) -> tuple[Pixels
 
 
 class Streets:
-    """Rendered road scenes: 400 in train, 60 in val, 60 in test. The splits share none; each is the same at every size."""
+    """Rendered road scenes: 400 in train, 60 in val, 60 in test.
+
+    The splits share no scene. A scene is the same at every size, 360x480 by default.
+    """
 
     SPLITS = ("train", "val", "test")
     DEFAULT_RESOLUTION = Resolution(360, 480)
