@@ -132,7 +132,7 @@ def build(
         click.echo(result.artifact.path)
         say(uses_of_stored(result.artifact))
     else:
-        say(built_text(result.artifact.manifest, from_cache=result.from_cache))
+        say(built_text(result.artifact, from_cache=result.from_cache))
         if result.bounds:
             say(bounds_text([bound.summary() for bound in result.bounds]))
         click.echo(result.artifact.path)

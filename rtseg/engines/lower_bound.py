@@ -21,6 +21,7 @@ cache less passes through memory, so traffic is not a limit.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -153,8 +154,11 @@ class LowerBound:
         return {**self.summary(), "kernels": [kernel.to_json() for kernel in self.kernels]}
 
 
-def lower_bound(audit: Audit, card: Card, *, measured: bool = True) -> LowerBound:
+def lower_bound(audit: Audit, card: Card, *, measured: bool = True, stored_bytes: int | None = None) -> LowerBound:
     """Return the lower bound of an engine on a card.
+
+    stored_bytes is the size of the engine's file. All constants together count no more than that: the file holds equal
+    ones, such as the zeros that pad depthwise INT8 weights, only once, and the layer information names each.
 
     measured is True if the audit's times, if any, were measured on that card. If the layer information has a separate
     build for the card's compute capability, its layers are used, unless there are times: those belong to the engine's
@@ -162,7 +166,7 @@ def lower_bound(audit: Audit, card: Card, *, measured: bool = True) -> LowerBoun
     """
     timed = measured and audit.timed
     part = audit if timed else audit.alone.get(card.compute_capability, audit)
-    compulsory = _Compulsory(part, card.l2_bytes)
+    compulsory = _Compulsory(part, card.l2_bytes, stored_bytes)
     kernels = []
     for entry, macs in zip(part.layers, macs_of_layers(part.layers, part.engine.macs)):
         layer, rate = entry.layer, card.operations_per_second(entry.precision)
@@ -191,8 +195,9 @@ class _Compulsory:
     counts, and of an output no more than its own size.
     """
 
-    def __init__(self, audit: Audit, l2_bytes: int) -> None:
+    def __init__(self, audit: Audit, l2_bytes: int, stored_bytes: int | None) -> None:
         self._l2_bytes = l2_bytes
+        self._stored = sys.maxsize if stored_bytes is None else stored_bytes
         self._inputs = {tensor.name for tensor in audit.engine.inputs}
         self._outputs = {tensor.name: tensor.bytes or 0 for tensor in audit.engine.outputs}
         self._read: defaultdict[str, int] = defaultdict(int)
@@ -202,8 +207,9 @@ class _Compulsory:
     ) -> int:
         """Return the bytes of the next kernel."""
         size = sum(self._newly_read(tensor, tensor.name in self._inputs) for tensor in inputs)
-        size += sum(self._newly_read(tensor, True) for tensor in constants)
-        return size + sum(map(self._written, outputs))
+        constant = min(sum(self._newly_read(tensor, True) for tensor in constants), self._stored)
+        self._stored -= constant
+        return size + constant + sum(map(self._written, outputs))
 
     def _newly_read(self, tensor: LayerTensor, starts_in_memory: bool) -> int:
         needed = (tensor.bytes or 0) if starts_in_memory else self._beyond(tensor)

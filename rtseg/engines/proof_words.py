@@ -16,7 +16,9 @@ def shares_text(shares: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{precision.upper()} {number}" for precision, number in weighted.items())
     if shares["operators"] is not None:
         whole = "the graph's convolutions and matrix products"
-        return f"{counts or 'none'} of the {total} kernels that compute {whole}, {shares['operators']} in all"
+        return (
+            f"{counts or 'none'} of the {total} kernels that compute {whole}; these are {shares['operators']} operators"
+        )
     beside = ", ".join(
         f"{words}: {shares[key] or 'none'}"
         for key, words in (("reformats", "reformat layers"), ("unfused", "Q/DQ that stand alone"))

@@ -258,7 +258,8 @@ def _bounds(file: PathLike, engine: Audit, cards: Sequence[str] = ()) -> tuple[L
         if cards:
             raise
         return ()
-    return tuple(lower_bound(engine, card, measured=len(chosen) == 1) for card in chosen)
+    stored = None if str(file).endswith(".json") else os.path.getsize(file)
+    return tuple(lower_bound(engine, card, measured=len(chosen) == 1, stored_bytes=stored) for card in chosen)
 
 
 def _bounds_of_built(built: BuiltEngine) -> tuple[LowerBound, ...]:

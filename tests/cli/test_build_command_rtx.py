@@ -71,7 +71,9 @@ def test_a_build_tells_precisions_and_account_and_how_to_look_into_the_engine(
     assert passes.startswith("graph passes: ") and passes.endswith(" MB")
     assert form.endswith("has the form for a CPU; rtseg export --target tensorrt writes the one for GPUs")
     assert re.fullmatch(
-        r"FP16 (\d+) of the \1 kernels that compute the graph's convolutions and matrix products, \d+ in all", shares
+        r"FP16 (\d+) of the \1 kernels that compute the graph's convolutions and matrix products; "
+        r"these are \d+ operators",
+        shares,
     )
     assert " kernels, " in account and account.endswith("MB read and written")
     assert what.startswith("fp16 for GPUs of compute capability 8.9, TensorRT for RTX 1.")
@@ -201,7 +203,7 @@ def test_a_second_build_of_the_same_is_taken_from_the_cache(
     monkeypatch.setenv("RTSEG_CACHE", str(tmp_path / "cache"))
     command = ("build", exported, AS_IT_IS, *RTX, "--compute-capability", "8.6", "-o")
     first, second = (cli(*command, tmp_path / name) for name in ("a.engine", "b.engine"))
-    assert "built in" in first.err and "built before, taken from the cache" in second.err
+    assert "compiled in" in first.err and "built before, taken from the cache" in second.err
     digests = [read_manifest(tmp_path / name, kind="engine").sha256 for name in ("a.engine", "b.engine")]
     assert digests[0] == digests[1]
 

@@ -94,6 +94,15 @@ def test_what_two_kernels_read_is_read_from_memory_once() -> None:
     assert [kernel.memory_bytes for kernel in bound.kernels] == [32 + MIB + 8, 16]
 
 
+def test_constants_count_no_more_than_the_file_of_the_engine_holds() -> None:
+    readers = [
+        layer("kgen", inputs=(tensor("x", 1),), constants=(tensor(f"zeros {number}", 100),), outputs=(tensor("y", 1),))
+        for number in range(2)
+    ]
+    whole, stored = (lower_bound(engine(*readers), CARD, stored_bytes=size).memory_bytes for size in (None, 300))
+    assert whole - stored == 2 * 2 * 100 - 300
+
+
 def test_an_input_that_is_read_in_parts_counts_as_its_largest_part() -> None:
     parts = [layer("kgen", inputs=(tensor("x", size),), outputs=(tensor("y", 1),)) for size in (8, 24, 16)]
     assert [kernel.memory_bytes for kernel in lower_bound(engine(*parts), CARD).kernels] == [16 + 2, 32, 0]

@@ -8,15 +8,18 @@ from pathlib import Path
 from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import EngineDetails, OpenVinoDetails
 from rtseg.artifacts.manifest import Manifest
+from rtseg.engines.proof_words import megabytes
 from rtseg.runners.tensorrt.module import PRODUCTS, RTX
 
 
-def built_text(manifest: Manifest, *, from_cache: bool) -> str:
-    """Return two lines: the engine with its GPU and product, and how the graph was lowered for it."""
+def built_text(engine: Artifact, *, from_cache: bool) -> str:
+    """Return two lines: the engine with its GPU, product and size, and how the graph was lowered for it."""
+    manifest = engine.manifest
     details = manifest.details_as(EngineDetails)
-    how = "built before, taken from the cache" if from_cache else f"built in {details.build_seconds:.0f} s"
+    how = "built before, taken from the cache" if from_cache else f"compiled in {details.build_seconds:.1f} s"
     product = f"{PRODUCTS[details.runtime]} {details.release}"
-    return f"{manifest.precision} for {manifest.device}, {product}: {how}\ngraph: {details.lowering}"
+    size = megabytes(engine.path.stat().st_size)
+    return f"{manifest.precision} for {manifest.device}, {product}: {size}, {how}\ngraph: {details.lowering}"
 
 
 def next_commands(engine: Artifact, source: Path) -> str:
