@@ -128,7 +128,11 @@ def test_the_image_set_of_the_streets_names_the_scenes_that_are_rendered_here() 
     assert [image_set.pictures[scene.name] for scene in chosen] == [picture_sha256(scene.image) for scene in chosen]
 
 
-@pytest.mark.parametrize("path", TABLES, ids=name_of)
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.slow) if path.name.startswith("s2fpn") else path for path in TABLES],
+    ids=name_of,
+)
 def test_a_tracked_table_is_of_the_graph_that_its_checkpoint_exports_and_of_a_tracked_set(
     path: Path, tmp_path: Path
 ) -> None:

@@ -159,6 +159,7 @@ def test_bench_of_an_artifact_prints_its_boundaries_and_says_cpu(run: Run, artif
     assert [row[2:4] for row in table] == [["engine", "CPU"], ["frame", "CPU"]]
 
 
+@pytest.mark.slow
 def test_bench_without_arguments_times_every_registered_network(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

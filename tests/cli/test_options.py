@@ -59,6 +59,7 @@ def test_bench_runs_a_papers_table_with_the_named_runner(
     assert [row["backend"] for row in json.loads(out)["rows"]] == ["openvino"]
 
 
+@pytest.mark.slow
 @needs_openvino
 @pytest.mark.usefixtures("few_rendered_pictures")
 def test_bench_runs_a_papers_table_with_several_runners_and_precisions_in_turns(

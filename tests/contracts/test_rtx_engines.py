@@ -47,11 +47,11 @@ SMALL = Resolution(64, 96)
 SHIPPED = {"affnet-camvid": (), "s2fpn18-camvid": ("12.0",)}
 """With what they are built for: one for all, as that takes five builds."""
 
-BUILT = ("affnet", "fast_scnn", "haff", "mlff")
+BUILT = ("affnet", "haff")
 """All others are slow tests; s2fpn18 is built in INT8 below."""
 
-REWRITTEN = ("enet", "espnetv2")
-"""Of which passes save the most; all others are slow tests."""
+REWRITTEN = ("enet",)
+"""Of which passes save much; all others are slow tests."""
 
 SIZES = ("512x512", "512x1024", "1024x2048")
 PORTABLE = ("8.6", "8.9", "12.0", "12.1")
@@ -272,7 +272,7 @@ def test_a_precision_that_the_compiler_was_not_given_fails_and_leaves_no_file(sm
     compiler = rtx_compiler_of("8.6")
     from rtseg.engines.building import compile_engine
 
-    ready = replace(compiler.ready(small, "fp32"), precision="fp16")
+    ready = replace(compiler.ready(small, "fp32", rewrite=False), precision="fp16")
     manifest = read_manifest(small, kind="onnx")
     with pytest.raises(EngineError, match="fp16 was requested, but no product of the graph is in fp16"):
         compile_engine(compiler, ready, manifest, tmp_path / "x.engine", cache=EngineCache(tmp_path / "cache"))

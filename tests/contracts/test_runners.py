@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from rtseg.datasets.registry import class_spec
 from rtseg.engines.openvino_building import build_openvino
 from rtseg.errors import RunnerError
 from rtseg.exporting.interfaces import interface_module
@@ -23,13 +24,14 @@ from rtseg.runners.openvino import OpenVinoRunner
 from rtseg.runners.tensorrt.module import RTX
 from rtseg.runners.tensorrt.runner import TensorRtRunner
 from rtseg.runners.torch import TorchRunner
-from rtseg.specs import Resolution
+from rtseg.specs import Normalization, Resolution
 from tests.emulated_gpu.driver import RTX_4090
 from tests.emulated_gpu.machine import EmulatedMachine
 from tests.native.kernels_on_cpu import KernelsOnCpu
+from tests.staged_network import StagedNetwork
 
 SIZE = Resolution(64, 96)
-SHAPES = {"logits": ((1, 3, 64, 96), (1, 11, 8, 12)), "labels": ((1, 64, 96, 3), (1, 64, 96))}
+SHAPES = {"logits": ((1, 3, 64, 96), (1, 11, 16, 24)), "labels": ((1, 64, 96, 3), (1, 64, 96))}
 BACKENDS = ("torch", "onnxruntime", "openvino", "openvino-stored", "tensorrt", "tensorrt-rtx")
 
 Make = Callable[[], Runner]
@@ -41,16 +43,25 @@ def machine(exports: Path, kernels_on_cpu: KernelsOnCpu) -> Iterator[EmulatedMac
         yield EmulatedMachine(patch, kernels_on_cpu, exports, rtx="rtx-1.7", device=RTX_4090)
 
 
+@pytest.fixture(scope="module")
+def network() -> PreparedNetwork:
+    """Five convolutions: nothing here depends on more, and every test opens a runner."""
+    classes = class_spec("camvid")
+    scene = torch.randn(1, 3, SIZE.height, SIZE.width, generator=torch.Generator().manual_seed(0))
+    module = StagedNetwork(len(classes), scene).eval()
+    return PreparedNetwork("mine:staged", module, classes, Normalization(), "made by hand")
+
+
 @pytest.fixture(scope="module", params=[(b, i) for b in BACKENDS for i in SHAPES], ids="-".join)
-def graph(request: pytest.FixtureRequest, affnet: PreparedNetwork, exports: Path) -> tuple[str, Make]:
+def graph(request: pytest.FixtureRequest, network: PreparedNetwork, exports: Path) -> tuple[str, Make]:
     """An interface's name and a function that makes a fresh runner for it."""
     backend, interface = request.param
     if backend == "torch":
-        module, source = interface_module(affnet, interface, SIZE)
+        module, source = interface_module(network, interface, SIZE)
         return interface, lambda: TorchRunner(module, source)
     path = exports / f"contract.{interface}.onnx"
     if not path.exists():
-        export_onnx(affnet, SIZE, path, interface=interface)
+        export_onnx(network, SIZE, path, interface=interface)
     if backend == "tensorrt":
         engine = request.getfixturevalue("machine").engine(path)
         return interface, lambda: TensorRtRunner(engine)

@@ -89,7 +89,7 @@ def test_what_openvino_gets_wrong_by_itself_comes_out_right(
 
 def test_operators_that_compute_in_whole_numbers_themselves_are_refused(tmp_path: Path) -> None:
     path = write_quantized(tmp_path / "x.onnx", ["convolution", "matrix"], Encoding(form="QOperator"))
-    refusal = r"x\.onnx holds INT8 operators .*; got QLinearConv, QLinearMatMul; .* Try: use --runner onnxruntime, or"
+    refusal = r"x\.onnx holds INT8 operators .*; got QLinearConv, QLinearMatMul; .* Try: quantize the network"
     with pytest.raises(RunnerError, match=refusal):
         OpenVinoRunner(path).open()
     with OnnxRuntimeRunner(path, threads=1) as runner:

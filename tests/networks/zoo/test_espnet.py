@@ -153,6 +153,7 @@ def test_the_cityscapes_weights_do_not_fit_the_other_skip() -> None:
         network_from_weights(CITYSCAPES_WEIGHTS, build_network("espnet", class_spec("cityscapes+void")))
 
 
+@pytest.mark.slow
 @pytest.mark.data(*WEIGHTS, "camvid/val")
 def test_the_official_camvid_weights_are_as_right_here_as_in_the_official_code(one_core: None) -> None:
     # On the first 20 validation pictures. All 101 give mIoU 0.7010 and class accuracy 0.7971, here and there.
