@@ -61,11 +61,10 @@ def quantized(cli: Cli, exported: Path, calibrated: Path, tmp_path_factory: pyte
     return path
 
 
-def test_a_build_tells_precisions_and_account_and_how_to_look_into_the_engine(
-    cli: Cli, affnet_file: Path, tmp_path: Path
-) -> None:
-    engine = tmp_path / "a.engine"
-    told = cli("build", affnet_file, *RTX, "--compute-capability", "8.9", "--precision", "fp16", "-o", engine)
+def test_a_build_tells_precisions_and_account_and_how_to_look_into_the_engine(cli: Cli, tmp_path: Path) -> None:
+    engine, file = tmp_path / "a.engine", tmp_path / "fast_scnn.onnx"
+    cli("export", "fast_scnn", "--classes", "camvid", "--resolution", "64x64", "--images", "0", "-o", file)
+    told = cli("build", file, *RTX, "--compute-capability", "8.9", "--precision", "fp16", "-o", engine)
     assert (told.code, told.out) == (0, f"{engine}\n")
     passes, form, shares, account, what, graph, bound, after = told.err.splitlines()
     assert passes.startswith("graph passes: ") and passes.endswith(" MB")

@@ -44,8 +44,8 @@ from tests.silu_network import silu_network
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = Resolution(64, 96)
-SHIPPED = {"affnet-camvid": (), "s2fpn18-camvid": ("12.0",)}
-"""With what they are built for: one for all, as that takes five builds."""
+SHIPPED = {"affnet-camvid": ("8.9",), "s2fpn18-camvid": ("12.0",)}
+"""With what they are built for: for all at once would take five builds."""
 
 BUILT = ("affnet", "haff")
 """All others are slow tests; s2fpn18 is built in INT8 below."""
@@ -184,7 +184,7 @@ def test_the_shipped_networks_become_int8_engines(
     graph = int8 if int8.name.startswith(f"{name}.") else quantized(name, tmp_path)
     engine = built(graph, "int8", *capabilities, folder=tmp_path)
     assert engine.verdict.passed, engine.verdict.sentence()
-    assert tuple(engine.verdict.alone) == (() if capabilities else PORTABLE)
+    assert tuple(engine.verdict.alone) == ()
     asked = read_layers(engine.path).asked
     layers = audit(read_layers(engine.path)).weighted
     assert sum(entry.precision == "int8" for entry in layers) >= 0.5 * len(asked)
