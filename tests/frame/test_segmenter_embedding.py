@@ -21,8 +21,8 @@ SIZES = [(64, 64), (50, 70), (33, 90)]
 
 
 @pytest.fixture(params=RUNNERS)
-def segmenter(request: pytest.FixtureRequest, exported: Path) -> Segmenter:
-    return load(exported, runner=request.param, threads=1)
+def segmenter(request: pytest.FixtureRequest, affnet_file: Path) -> Segmenter:
+    return load(affnet_file, runner=request.param, threads=1)
 
 
 def picture(height: int, width: int) -> np.ndarray:
