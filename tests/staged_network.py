@@ -65,6 +65,13 @@ class StagedNetwork(SegmentationNetwork):
         return self.head(self.late(self.early(self.stem(images))))  # type: ignore[no-any-return]
 
 
+def staged_network(scene: Tensor) -> PreparedNetwork:
+    """Return the network with CamVid's classes; the scene, (1, 3, height, width), balances them."""
+    classes = class_spec("camvid")
+    module = StagedNetwork(len(classes), scene).eval()
+    return PreparedNetwork("mine:staged", module, classes, Normalization(), "made by hand")
+
+
 class Staged(NamedTuple):
     """The exported file, its table, and the pictures in CamVid's layout (split val)."""
 
@@ -115,9 +122,7 @@ def write_staged(folder: Path) -> Staged:
     scenes = open_dataset(SCENES, "val")
     image = ImageSpec(SIZE.height, SIZE.width)
     scene = torch.from_numpy(tensor_from_image(scenes[0].image, image, threads=1))[None]
-    classes = class_spec("camvid")
-    module = StagedNetwork(len(classes), scene).eval()
-    export_onnx(PreparedNetwork("mine:staged", module, classes, Normalization(), "made by hand"), SIZE, files.onnx)
+    export_onnx(staged_network(scene), SIZE, files.onnx)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as done:
         patch.setenv("RTSEG_CACHE", str(folder / "cache"))
         arguments = ("--data", SCENES, "--images", "4", "--method", "minmax", "--threads", "1")

@@ -189,7 +189,7 @@ def unreadable_weights(path: PathLike, manifest: Manifest, error: OSError) -> Ma
     """Return the error to raise if the constants of an OpenVINO model cannot be read."""
     return ManifestError(
         f"cannot read {weights_path(path)}, the constants of {path}: {error.strerror}",
-        hint=f"copy all three files; or {_remake_command(manifest)}",
+        hint=f"copy all three files; or {_way_to_mend(manifest)}",
     )
 
 
@@ -201,7 +201,7 @@ def require_weights_digest(path: PathLike, manifest: Manifest, digest: str) -> N
             f"{weights_path(path)} does not match the manifest of {path}",
             got=f"sha256 {digest[:12]}",
             expected=f"sha256 {expected[:12]}",
-            hint=_remake_command(manifest),
+            hint=_way_to_mend(manifest),
         )
 
 
@@ -270,25 +270,28 @@ def require_kind(path: PathLike, manifest: Manifest, kinds: Collection[str]) -> 
         raise ManifestError(f"{path} is another kind of artifact", got=manifest.kind, expected=" or ".join(kinds))
 
 
+COPY_AGAIN = "copy the file and its manifest again, or repeat the command that wrote them"
+
+
 def require_digest(path: PathLike, manifest: Manifest, digest: str) -> None:
-    """Raise ManifestError, with the command that makes the file again, unless the digest matches the manifest."""
+    """Raise ManifestError, with the way to a good file, unless the digest matches the manifest."""
     if manifest.sha256 != digest:
         raise ManifestError(
             f"{path} does not match its manifest",
             got=f"sha256 {digest[:12]}",
             expected=f"sha256 {manifest.sha256[:12]}",
-            hint=_remake_command(manifest),
+            hint=_way_to_mend(manifest),
         )
 
 
-def _remake_command(manifest: Manifest) -> str:
+def _way_to_mend(manifest: Manifest) -> str:
     if manifest.kind == "checkpoint":
         return f"get a fresh copy, or run rtseg train {manifest.network}"
     if manifest.kind == "engine":
         return f"run rtseg build ONNX --precision {manifest.precision}"
     if manifest.kind == "openvino":
         return "run rtseg build ONNX --runtime openvino"
-    return "copy the file and its manifest again, or repeat the command that wrote them"
+    return COPY_AGAIN
 
 
 _TOOLS = (

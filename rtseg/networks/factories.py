@@ -122,7 +122,7 @@ def network_from_factory(
     """Return the network that `package.module:factory` builds when called with the number of classes.
 
     Its argument is one of CLASSES_ARGUMENTS. The current folder is importable, as for `python -m`. The module may
-    define `normalization` (a rtseg.specs.Normalization) and `align_corners`. A copy is run once at the resolution, by
+    define `normalization` (an rtseg.specs.Normalization) and `align_corners`. A copy is run once at the resolution, by
     default 128x128; head is the name or index of the output with the logits if several could be. threshold is that of a
     network of two classes with one channel, by default 0.5 for probabilities and 0 for logits. Raises NetworkError.
     """

@@ -7,6 +7,7 @@ import reprlib
 from typing import Any
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
+from rtseg.artifacts.manifest import COPY_AGAIN
 from rtseg.errors import ManifestError
 from rtseg.frame.segmenter import Segmenter
 from rtseg.frame.workspaces import require_threads
@@ -49,7 +50,7 @@ def _require_same_contract(artifact: Artifact, metadata: dict[str, str] | None) 
                 f"{artifact.path} and its manifest state different contracts: {key}",
                 got=got,
                 expected=wanted,
-                hint="copy the file and its manifest again, or repeat the command that wrote them",
+                hint=COPY_AGAIN,
             )
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from rtseg.datasets.registry import class_spec
 from rtseg.engines.openvino_building import build_openvino
 from rtseg.errors import RunnerError
 from rtseg.exporting.interfaces import interface_module
@@ -24,11 +23,11 @@ from rtseg.runners.openvino import OpenVinoRunner
 from rtseg.runners.tensorrt.module import RTX
 from rtseg.runners.tensorrt.runner import TensorRtRunner
 from rtseg.runners.torch import TorchRunner
-from rtseg.specs import Normalization, Resolution
+from rtseg.specs import Resolution
 from tests.emulated_gpu.driver import RTX_4090
 from tests.emulated_gpu.machine import EmulatedMachine
 from tests.native.kernels_on_cpu import KernelsOnCpu
-from tests.staged_network import StagedNetwork
+from tests.staged_network import staged_network
 
 SIZE = Resolution(64, 96)
 SHAPES = {"logits": ((1, 3, 64, 96), (1, 11, 16, 24)), "labels": ((1, 64, 96, 3), (1, 64, 96))}
@@ -46,10 +45,7 @@ def machine(exports: Path, kernels_on_cpu: KernelsOnCpu) -> Iterator[EmulatedMac
 @pytest.fixture(scope="module")
 def network() -> PreparedNetwork:
     """Five convolutions: nothing here depends on more, and every test opens a runner."""
-    classes = class_spec("camvid")
-    scene = torch.randn(1, 3, SIZE.height, SIZE.width, generator=torch.Generator().manual_seed(0))
-    module = StagedNetwork(len(classes), scene).eval()
-    return PreparedNetwork("mine:staged", module, classes, Normalization(), "made by hand")
+    return staged_network(torch.randn(1, 3, SIZE.height, SIZE.width, generator=torch.Generator().manual_seed(0)))
 
 
 @pytest.fixture(scope="module", params=[(b, i) for b in BACKENDS for i in SHAPES], ids="-".join)

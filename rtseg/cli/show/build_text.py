@@ -25,7 +25,7 @@ def built_text(engine: Artifact, *, from_cache: bool) -> str:
 def next_commands(engine: Artifact, source: Path) -> str:
     """Return the commands that audit an engine, compare it with the file it was built from, and time it.
 
-    For an TensorRT for RTX engine in INT8, the commands compare it with the FP16 engine: which of the two moves less
+    For an INT8 engine of TensorRT for RTX, the commands compare it with the FP16 engine: which of the two moves less
     data depends on the network.
     """
     this, other, manifest = shlex.quote(str(engine.path)), shlex.quote(str(source)), engine.manifest
