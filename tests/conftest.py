@@ -22,6 +22,7 @@ import pytest
 
 from rtseg.artifacts.manifest import manifest_path
 from rtseg.specs import Resolution
+from tests.made_once import made_once, run_folder
 from tests.outside import why_not
 
 HERE = Path(__file__).resolve().parent
@@ -164,6 +165,14 @@ def refused_process() -> Refused:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def a_cache_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep off the user's cache: what one run finds there, another does not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RTSEG_CACHE", str(run_folder(tmp_path_factory) / "cache"))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def scenes_are_drawn_once() -> Iterator[None]:
     """Let each worker draw each scene of the streets once: they are the same every time, and half of many tests."""
     try:
@@ -186,9 +195,9 @@ def few_rendered_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def kernels_on_cpu(tmp_path_factory: pytest.TempPathFactory) -> KernelsOnCpu:
     """The GPU's kernels, compiled for the CPU."""
-    from tests.native.kernels_on_cpu import KernelsOnCpu
+    from tests.native.kernels_on_cpu import KernelsOnCpu, compile_kernels
 
-    return KernelsOnCpu(tmp_path_factory.mktemp("kernels"))
+    return KernelsOnCpu(made_once(tmp_path_factory, "kernels-on-cpu", compile_kernels))
 
 
 @pytest.fixture(scope="session")
@@ -206,9 +215,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
     """The small network's file, table and pictures; not to be changed."""
-    from tests.staged_network import write_staged
+    from tests.staged_network import staged_files, write_staged
 
-    return write_staged(tmp_path_factory.mktemp("staged"))
+    return staged_files(made_once(tmp_path_factory, "staged", write_staged))
 
 
 @pytest.fixture(scope="session")
@@ -224,57 +233,23 @@ def calibrated(staged: Staged) -> Path:
 
 
 @pytest.fixture(scope="session")
-def affnet_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """affnet at 64x64 with CamVid's classes; not to be changed."""
-    from rtseg.cli import main
+def affnet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with affnet's file and its calibration table."""
+    from tests.affnet_files import write_affnet
 
-    path = tmp_path_factory.mktemp("exported") / "affnet.onnx"
-    with pytest.raises(SystemExit) as done:
-        main(["export", "affnet", "--classes", "camvid", "--resolution", "64x64", "--images", "0", "-o", str(path)])
-    assert done.value.code == 0
-    return path
+    return made_once(tmp_path_factory, "affnet", write_affnet)
 
 
 @pytest.fixture(scope="session")
-def affnet_table(affnet_file: Path) -> Path:
-    """A calibration table of affnet's file, from three random inputs; not to be changed."""
-    from rtseg.artifacts.manifest import read_manifest, tool_versions
-    from rtseg.calibration.observation import cut, tensor_spec
-    from rtseg.calibration.table import CalibrationTable, PictureDigest, TensorRange
-    from rtseg.graphs.canonical import read_canonical
-    from rtseg.graphs.identity import structure_sha256
-    from rtseg.graphs.view import GraphView
-    from rtseg.runners.activations import ActivationRunner
+def affnet_file(affnet_folder: Path) -> Path:
+    """affnet at 64x64 with CamVid's classes; not to be changed."""
+    return affnet_folder / "affnet.onnx"
 
-    model, manifest = read_canonical(affnet_file), read_manifest(affnet_file, kind="onnx")
-    view = GraphView(model)
-    source = tensor_spec(view, view.input)
-    run = ActivationRunner(source, cut(view, view.activations()), threads=1)
-    random = np.random.default_rng(0)
-    seen: dict[str, list[float]] = {}
-    for _ in range(3):
-        image = random.standard_normal(source.shape, np.float32)
-        for name, values in [(source.name, image), *run(image)]:
-            seen.setdefault(name, []).extend((float(values.min()), float(values.max())))
-    ranges = {name: TensorRange(max(*map(abs, ends), 1e-6), min(ends), max(ends)) for name, ends in seen.items()}
-    table = CalibrationTable(
-        network=manifest.network,
-        onnx_sha256=manifest.sha256,
-        structure_sha256=structure_sha256(GraphView(model)),
-        parent_sha256=manifest.parent_sha256,
-        image=manifest.image,
-        method="minmax",
-        percentile=None,
-        data="random",
-        split="train",
-        pictures=tuple(PictureDigest(f"random {index}", f"{index:064x}") for index in range(3)),
-        ranges=ranges,
-        convergence={},
-        tools=tool_versions(),
-    )
-    path = affnet_file.with_name("affnet.table.json")
-    table.write(path)
-    return path
+
+@pytest.fixture(scope="session")
+def affnet_table(affnet_folder: Path) -> Path:
+    """A calibration table of affnet's file, from three random inputs; not to be changed."""
+    return affnet_folder / "affnet.table.json"
 
 
 @pytest.fixture

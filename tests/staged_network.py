@@ -116,9 +116,14 @@ class Foretold:
         return LabelledImage(scene.name, scene.image, self._segmenter(scene.image))
 
 
-def write_staged(folder: Path) -> Staged:
+def staged_files(folder: Path) -> Staged:
+    """Return where the files of a folder are."""
+    return Staged(folder / "staged.onnx", folder / "staged.table.json", folder / "camvid")
+
+
+def write_staged(folder: Path) -> None:
     """Export, calibrate and draw."""
-    files = Staged(folder / "staged.onnx", folder / "staged.table.json", folder / "camvid")
+    files = staged_files(folder)
     scenes = open_dataset(SCENES, "val")
     image = ImageSpec(SIZE.height, SIZE.width)
     scene = torch.from_numpy(tensor_from_image(scenes[0].image, image, threads=1))[None]
@@ -130,4 +135,3 @@ def write_staged(folder: Path) -> Staged:
     assert done.value.code == 0
     with load(files.onnx, threads=1) as segmenter:
         write_camvid_layout(Foretold(scenes, segmenter), files.camvid, "val", count=PICTURES)
-    return files

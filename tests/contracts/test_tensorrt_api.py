@@ -16,6 +16,7 @@ import pytest
 from tests.contracts.tensorrt_api import DATA, RTX_VERSIONS, VERSIONS, Signature, every_version, in_words, versions
 from tests.contracts.tensorrt_source import findings as findings_in
 from tests.contracts.tensorrt_types import Source
+from tests.contracts.tensorrt_uses import Finding
 from tests.outside import outside
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,16 +110,22 @@ def source() -> Source:
     return Source.below(ROOT / "rtseg")
 
 
-def test_the_source_uses_nothing_that_a_claimed_version_lacks(source: Source) -> None:
-    assert [str(found) for found in findings_in(source) if not found.text.startswith("not followed")] == []
+@pytest.fixture(scope="module")
+def found(source: Source) -> list[Finding]:
+    """What is found in the source. Meanwhile the source notes what it touches."""
+    return findings_in(source)
 
 
-def test_the_source_uses_nothing_that_cannot_be_followed(source: Source) -> None:
-    assert [str(found) for found in findings_in(source) if found.text.startswith("not followed")] == []
+def test_the_source_uses_nothing_that_a_claimed_version_lacks(found: list[Finding]) -> None:
+    assert [str(each) for each in found if not each.text.startswith("not followed")] == []
 
 
+def test_the_source_uses_nothing_that_cannot_be_followed(found: list[Finding]) -> None:
+    assert [str(each) for each in found if each.text.startswith("not followed")] == []
+
+
+@pytest.mark.usefixtures("found")
 def test_the_walk_meets_the_calls_of_a_build_and_of_a_run(source: Source) -> None:
-    findings_in(source)
     met = {
         "tensorrt.Builder",
         "Builder.create_network",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -104,31 +102,20 @@ def make(build: Path, *targets: str) -> None:
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
 
-def built_once(folder: Path) -> CppLibrary:
-    """Return the library built below a folder that all workers of a run share: the first builds it, others wait."""
-    folder.mkdir(parents=True, exist_ok=True)
-    library = CppLibrary(folder / "build", folder / "prefix")
-    with open(folder / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "done").exists():
-            # Less optimised than a user's: no bit depends on it, and it takes half as long.
-            configure(
-                library.build,
-                f"-DCMAKE_INSTALL_PREFIX={library.prefix}",
-                "-DCMAKE_BUILD_TYPE=None",
-                "-DRTSEG_TESTS=ON",
-                *_onnxruntime_options(),
-            )
-            make(library.build, "all", "install")
-            (folder / "done").touch()
-    return library
+def library_in(folder: Path) -> CppLibrary:
+    """Return the library that build wrote into a folder."""
+    return CppLibrary(folder / "build", folder / "prefix")
 
 
-def shared_folder(base: Path, is_worker: bool) -> Path:
-    """Return a folder that all workers of a pytest run share, given the temporary folder of one."""
-    return (base.parent if is_worker else base) / "cpp-library"
-
-
-def is_worker() -> bool:
-    """Return whether this process is one of several that share the tests."""
-    return "PYTEST_XDIST_WORKER" in os.environ
+def build(folder: Path) -> None:
+    """Build the library, its programs and its tests in a folder, and install it there."""
+    library = library_in(folder)
+    # Less optimised than a user's: no bit depends on it, and it takes half as long.
+    configure(
+        library.build,
+        f"-DCMAKE_INSTALL_PREFIX={library.prefix}",
+        "-DCMAKE_BUILD_TYPE=None",
+        "-DRTSEG_TESTS=ON",
+        *_onnxruntime_options(),
+    )
+    make(library.build, "all", "install")

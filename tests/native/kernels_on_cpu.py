@@ -18,26 +18,30 @@ from rtseg.runners.cuda import ends
 HERE = Path(__file__).parent
 NATIVE = Path(rtseg.__file__).parent / "native"
 CXX = shutil.which("c++")
+LIBRARY = "frame_ends.so"
+
+
+def compile_kernels(folder: Path, source: Path = NATIVE) -> None:
+    """Compile the kernels of a folder of sources into a library in folder. Skips where that cannot be."""
+    if CXX is None:
+        pytest.skip("no C++ compiler (c++)")
+    if not Path("/usr/include/ucontext.h").exists():
+        pytest.skip("fibres are made with ucontext.h, which is not here")
+    compiled = folder / "frame_ends.o"
+    strict = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-unknown-pragmas", "-Wno-pass-failed"]
+    exact = ["-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"]  # fibres jump between stacks
+    command = [CXX, "-std=c++17", "-O1", "-fPIC", *strict, *exact, "-fsanitize=alignment"]
+    command += [f"-I{source}", f"-I{HERE}", "-c", HERE / "frame_ends_on_cpu.cpp", "-o", compiled]
+    subprocess.run(command, check=True)
+    # Not with -fsanitize: the source says what then happens.
+    subprocess.run([CXX, "-shared", compiled, "-o", folder / LIBRARY], check=True)
 
 
 class KernelsOnCpu:
-    """The kernels of one source file, by name."""
+    """The kernels of the library that compile_kernels wrote into a folder, by name."""
 
-    def __init__(self, folder: Path, source: Path = NATIVE) -> None:
-        if CXX is None:
-            pytest.skip("no C++ compiler (c++)")
-        if not Path("/usr/include/ucontext.h").exists():
-            pytest.skip("fibres are made with ucontext.h, which is not here")
-        compiled, library = folder / "frame_ends.o", folder / "frame_ends.so"
-        strict = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Wno-unknown-pragmas", "-Wno-pass-failed"]
-        exact = ["-ffp-contract=off", "-fno-strict-aliasing", "-U_FORTIFY_SOURCE"]  # fibres jump between stacks
-        command = [CXX, "-std=c++17", "-O1", "-fPIC", *strict, *exact, "-fsanitize=alignment"]
-        command += [f"-I{source}", f"-I{HERE}", "-c", HERE / "frame_ends_on_cpu.cpp", "-o", compiled]
-        subprocess.run(command, check=True)
-        subprocess.run(
-            [CXX, "-shared", compiled, "-o", library], check=True
-        )  # not with -fsanitize: the source says what then happens
-        self.library = ctypes.CDLL(str(library))
+    def __init__(self, folder: Path) -> None:
+        self.library = ctypes.CDLL(str(folder / LIBRARY))
         self.library.describe.restype = self.library.launch.restype = ctypes.c_char_p
         self.library.to_float.restype = ctypes.c_float
         self.library.to_half.argtypes = [ctypes.c_float]

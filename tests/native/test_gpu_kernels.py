@@ -31,7 +31,7 @@ from rtseg.frame.tail import labels_from_logits
 from rtseg.frame.window import Window
 from rtseg.runners.cuda import ends
 from rtseg.specs import ClassSpec, ImageSpec
-from tests.native.kernels_on_cpu import KernelsOnCpu
+from tests.native.kernels_on_cpu import KernelsOnCpu, compile_kernels
 from tests.toml_files import read_toml
 
 NATIVE = Path(rtseg.__file__).parent / "native"
@@ -576,7 +576,8 @@ def test_a_kernel_that_lacks_a_barrier_is_found_out(gpu: KernelsOnCpu, tmp_path:
     assert len(pieces) == 4
     pieces[which : which + 2] = [pieces[which] + pieces[which + 1]]
     (tmp_path / ends.NAME).write_text("    __syncthreads();\n".join(pieces))
-    broken = KernelsOnCpu(tmp_path, tmp_path)
+    compile_kernels(tmp_path, tmp_path)
+    broken = KernelsOnCpu(tmp_path)
     logits = few_values(19, 9, 20)
     wanted = core_labels(logits, (72, 160), False)
     got = [gpu_labels(broken, logits, (72, 160), False, seed=seed) for seed in range(4)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.made_once import made_once
 from tests.packaging.environments import Distributions, Environment, copy_of_the_checkout, succeeded
 
 BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
@@ -22,16 +23,20 @@ def unpacked(sdist: Path, folder: Path) -> Path:
     return only
 
 
-@pytest.fixture(scope="session")
-def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
-    """An sdist of a copy of the checkout, and a wheel of the sdist, by this environment's setuptools."""
-    folder = tmp_path_factory.mktemp("distributions")
+def build(folder: Path) -> None:
+    """Copy the checkout into checkout/, and build into dist/."""
     checkout, dist = copy_of_the_checkout(folder / "checkout"), folder / "dist"
     succeeded(sys.executable, "-c", BUILD, "build_sdist", dist, cwd=checkout)
     (sdist,) = dist.glob("*.tar.gz")
     succeeded(sys.executable, "-c", BUILD, "build_wheel", dist, cwd=unpacked(sdist, folder / "sdist"))
-    (wheel,) = dist.glob("*.whl")
-    return Distributions(checkout, sdist, wheel)
+
+
+@pytest.fixture(scope="session")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    """An sdist of a copy of the checkout, and a wheel of the sdist, by this environment's setuptools."""
+    folder = made_once(tmp_path_factory, "distributions", build)
+    (sdist,), (wheel,) = (list((folder / "dist").glob(form)) for form in ("*.tar.gz", "*.whl"))
+    return Distributions(folder / "checkout", sdist, wheel)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from tests.native.kernels_on_cpu import KernelsOnCpu
 from tests.observers import Recorder
 
 Cli = Callable[..., Any]
-SMALL: dict[str, Any] = {"networks": "affnet", "classes": "camvid", "resolution": "64x96", "seconds": 0.05}
+SMALL: dict[str, Any] = {"networks": "fast_scnn", "classes": "camvid", "resolution": "64x96", "seconds": 0.05}
 TABLE = ("--table", "haff-abstract", "--resolution", "64x64", "--classes", "streets", "--seconds", "0.05")
 BOUNDARIES = ["network", "engine", "frame"]
 NO_DRIVER = CudaError("be used here", name="no NVIDIA driver: none", expected="libcuda.so.1")

@@ -12,6 +12,7 @@ from rtseg.datasets.registry import class_spec
 from rtseg.networks.checkpoints import save_checkpoint
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.specs import Resolution
+from tests.made_once import made_once
 
 SIZE = Resolution(64, 96)
 
@@ -27,11 +28,12 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def folder(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> CaseFolder:
     """Its case at one size, for TensorRT before 10 and from 10 on; not to be changed."""
-    path = tmp_path_factory.mktemp("gpu") / "cases"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RTSEG_CACHE", str(path.parent / "cache"))
+
+    def make(folder: Path) -> None:
+        path = folder / "cases"
         prepare(Request([checkpoint], [SIZE], tables=path), path)
-    return CaseFolder(path)
+
+    return CaseFolder(made_once(tmp_path_factory, "gpu-check", make) / "cases")
 
 
 @pytest.fixture(scope="session")
