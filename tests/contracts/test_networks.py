@@ -21,7 +21,7 @@ from rtseg.exporting.interfaces import interface_module
 from rtseg.exporting.onnx_file import export_onnx
 from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.networks.checkpoints import network_from_checkpoint, save_checkpoint
-from rtseg.networks.complexity import count_macs, count_parameters, meta_network
+from rtseg.networks.complexity import Parameters, complexity, count_macs, meta_network
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
 from rtseg.networks.registry import network_names, network_spec
 from rtseg.networks.spec import SegmentationNetwork
@@ -31,6 +31,7 @@ from rtseg.specs import INTERFACES, Resolution, contract_metadata
 CLASSES = class_spec("camvid")
 SMALL = Resolution(64, 96)
 CAMVID = Resolution(360, 480)
+COUNTED = Resolution(256, 512)
 AT_CAMVIDS_SIZE = ("affnet", "haff")
 OF_EACH_STRIDE = ("affnet", "enet", "espnetv2", "fast_scnn", "haff", "mlff")
 """Networks of each stride and rule of upsampling: all that the interfaces beside the logits depend on."""
@@ -85,6 +86,17 @@ def seeded_and_awake(name: str) -> PreparedNetwork:
 def meta(network: PreparedNetwork) -> SegmentationNetwork:
     """The network without memory, which has shapes and counts, and computes nothing."""
     return meta_network(network_spec(network.name), len(CLASSES))
+
+
+class Counted(NamedTuple):
+    parameters: Parameters
+    macs: int
+
+
+@pytest.fixture(scope="module")
+def counted(network: PreparedNetwork, meta: SegmentationNetwork) -> Counted:
+    """Its parameters, and its multiply-accumulates at one size."""
+    return Counted(*complexity(meta, COUNTED, network.name))
 
 
 @pytest.fixture(scope="module")
@@ -201,24 +213,25 @@ def test_a_checkpoint_gives_the_same_logits_bit_for_bit(
     assert torch.equal(logits_of(loaded, SMALL), small_logits)
 
 
-def test_the_parameters_are_counted_as_they_are(network: PreparedNetwork, meta: SegmentationNetwork) -> None:
-    counted = count_parameters(meta)
-    assert counted.trained == sum(parameter.numel() for parameter in network.module.parameters())
-    assert 0 < counted.deployed <= counted.trained
+def test_the_parameters_are_counted_as_they_are(network: PreparedNetwork, counted: Counted) -> None:
+    parameters = counted.parameters
+    assert parameters.trained == sum(parameter.numel() for parameter in network.module.parameters())
+    assert 0 < parameters.deployed <= parameters.trained
 
 
 def test_four_times_the_pixels_are_about_four_times_the_multiply_accumulates(
-    network: PreparedNetwork, meta: SegmentationNetwork
+    network: PreparedNetwork, meta: SegmentationNetwork, counted: Counted
 ) -> None:
     # Not exactly: what is pooled to fixed bins or to one value costs the same at every size.
-    small, large = (count_macs(meta, Resolution(*size), network.name) for size in ((256, 512), (512, 1024)))
-    assert large / small == pytest.approx(4, rel=0.01)
+    large = count_macs(meta, Resolution(2 * COUNTED.height, 2 * COUNTED.width), network.name)
+    assert large / counted.macs == pytest.approx(4, rel=0.01)
 
 
-def test_what_is_called_the_auxiliary_heads_is_what_the_logits_do_not_depend_on(meta: SegmentationNetwork) -> None:
-    counted = count_parameters(meta)
+def test_what_is_called_the_auxiliary_heads_is_what_the_logits_do_not_depend_on(
+    meta: SegmentationNetwork, counted: Counted
+) -> None:
     heads = meta.get_submodule(meta.auxiliary_heads).parameters() if meta.auxiliary_heads else []
-    assert sum(parameter.numel() for parameter in heads) == counted.trained - counted.deployed
+    assert sum(parameter.numel() for parameter in heads) == counted.parameters.trained - counted.parameters.deployed
 
 
 def test_a_checkpoint_without_its_heads_gives_the_same_logits(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _thread
+import signal
 import threading
 import time
 
@@ -23,8 +23,9 @@ def test_after_an_interrupt_the_work_has_ended_before_the_caller_goes_on() -> No
         stop.set()
         return True
 
-    timer = threading.Timer(0.3, _thread.interrupt_main)  # while the caller waits, not in tick
-    timer.start()
+    main = threading.main_thread().ident
+    assert main is not None
+    threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGINT)).start()  # while the caller waits, not in tick
     with pytest.raises(KeyboardInterrupt):
         run_interruptibly(work, tick=lambda: None, interrupt=interrupt, every_seconds=5)
     assert done.is_set()

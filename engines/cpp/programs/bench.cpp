@@ -6,6 +6,7 @@
 #include <deque>
 #include <filesystem>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <opencv2/imgproc.hpp>
 #include <set>
 #include <string>

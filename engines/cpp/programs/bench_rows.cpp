@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "program.h"
@@ -60,7 +61,7 @@ BenchSubject read_subject(const std::string& path) {
             {"kind", &subject.kind},       {"network", &subject.network},     {"weights", &subject.weights},
             {"sha256", &subject.sha256},   {"precision", &subject.precision}};
         for (const auto& [field, text] : texts) *text = manifest.at(field).get<std::string>();
-        subject.options = manifest.at("options");
+        subject.options = manifest.at("options").get<std::map<std::string, std::string>>();
         subject.height = manifest.at("image").at("height").get<int>();
         subject.width = manifest.at("image").at("width").get<int>();
         subject.interface = manifest.at("output").at("interface").get<std::string>();

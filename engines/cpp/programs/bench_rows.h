@@ -5,7 +5,8 @@
 #ifndef RTSEG_PROGRAMS_BENCH_ROWS_H
 #define RTSEG_PROGRAMS_BENCH_ROWS_H
 
-#include <nlohmann/json.hpp>
+#include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,7 +25,7 @@ struct BenchSubject {
     std::string path, file;  // the file's name
     std::string kind, network, weights, precision, interface, sha256;
     int height = 0, width = 0;
-    nlohmann::ordered_json options = nlohmann::ordered_json::object();
+    std::map<std::string, std::string> options;
 
     std::string resolution() const { return std::to_string(height) + "x" + std::to_string(width); }
 };

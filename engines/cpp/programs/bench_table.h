@@ -2,7 +2,7 @@
 #ifndef RTSEG_PROGRAMS_BENCH_TABLE_H
 #define RTSEG_PROGRAMS_BENCH_TABLE_H
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace programs {

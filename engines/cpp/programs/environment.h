@@ -4,7 +4,7 @@
 #ifndef RTSEG_PROGRAMS_ENVIRONMENT_H
 #define RTSEG_PROGRAMS_ENVIRONMENT_H
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 namespace programs {

@@ -156,7 +156,7 @@ int segment(int argc, char** argv) {
             summary.add_failure(file, error.what());  // the picture's size
         }
     }
-    const std::string text = summary.to_json().dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    const std::string text = summary.text();
     write_bytes((fs::path(request.folder) / "summary.json").string(), text.data(), text.size());
     if (request.as_json) std::cout << text;
     for (const Failure& failure : summary.failures()) std::cerr << "not labelled: " << failure.error << "\n";

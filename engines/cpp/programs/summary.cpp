@@ -1,5 +1,6 @@
 #include "summary.h"
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
 namespace programs {
@@ -33,7 +34,7 @@ ordered_json Summary::shares(const Counts& counts, int64_t pixels) const {
     return found;
 }
 
-ordered_json Summary::to_json() const {
+std::string Summary::text() const {
     Counts total{};
     int64_t pixels = 0;
     ordered_json inputs = ordered_json::array(), failures = ordered_json::array();
@@ -48,13 +49,14 @@ ordered_json Summary::to_json() const {
                           {"class_share", shares(entry.counts, entry.pixels)}});
     }
     for (const Failure& failure : failures_) failures.push_back({{"input", failure.input}, {"error", failure.error}});
-    return {{"artifact", artifact_},
-            {"backend", model_.info().backend},
-            {"device", model_.info().device},
-            {"pixels", pixels},
-            {"class_share", shares(total, pixels)},
-            {"inputs", inputs},
-            {"failures", failures}};
+    const ordered_json document = {{"artifact", artifact_},
+                                   {"backend", model_.info().backend},
+                                   {"device", model_.info().device},
+                                   {"pixels", pixels},
+                                   {"class_share", shares(total, pixels)},
+                                   {"inputs", inputs},
+                                   {"failures", failures}};
+    return document.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace programs

@@ -4,7 +4,7 @@
 
 #include <array>
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <opencv2/core.hpp>
 #include <rtseg/rtseg.hpp>
 #include <string>
@@ -28,7 +28,8 @@ class Summary {
     void add_failure(const std::string& input, const std::string& error);
 
     const std::vector<Failure>& failures() const { return failures_; }
-    nlohmann::ordered_json to_json() const;
+    // Return the file's text.
+    std::string text() const;
 
   private:
     struct Entry {

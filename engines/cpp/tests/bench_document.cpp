@@ -2,6 +2,7 @@
 // tests/embedding/test_bench_judgements.py.
 
 #include <iostream>
+#include <nlohmann/json.hpp>
 
 #include "programs/bench_rows.h"
 #include "programs/environment.h"
