@@ -1,4 +1,4 @@
-"""affnet's file and a calibration table of it, for tests that want a real network and no accuracy."""
+"""affnet's files and a calibration table, for tests that want a real network and no accuracy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtseg.graphs.identity import structure_sha256
 from rtseg.graphs.view import GraphView
 from rtseg.networks.prepared import network_with_random_weights
 from rtseg.runners.activations import ActivationRunner
-from rtseg.specs import Resolution
+from rtseg.specs import INTERFACES, Resolution
 
 
 def write_affnet(folder: Path) -> None:
@@ -24,6 +24,13 @@ def write_affnet(folder: Path) -> None:
     path = folder / "affnet.onnx"
     export_onnx(network_with_random_weights("affnet", class_spec("camvid"), seed=0), Resolution(64, 64), path)
     table_of(path).write(folder / "affnet.table.json")
+
+
+def write_interfaces(folder: Path) -> None:
+    """Write logits.onnx, scores.onnx and labels.onnx, at 64x96 with CamVid's classes and the weights of seed 5."""
+    network = network_with_random_weights("affnet", class_spec("camvid"), seed=5)
+    for interface in INTERFACES:
+        export_onnx(network, Resolution(64, 96), folder / f"{interface}.onnx", interface=interface)
 
 
 def table_of(path: Path) -> CalibrationTable:

@@ -252,6 +252,16 @@ def affnet_table(affnet_folder: Path) -> Path:
     return affnet_folder / "affnet.table.json"
 
 
+@pytest.fixture(scope="session")
+def affnet_interfaces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """affnet at 64x96 with CamVid's classes and the weights of seed 5, by interface; not to be changed."""
+    from rtseg.specs import INTERFACES
+    from tests.affnet_files import write_interfaces
+
+    folder = made_once(tmp_path_factory, "affnet-interfaces", write_interfaces)
+    return {interface: folder / f"{interface}.onnx" for interface in INTERFACES}
+
+
 @pytest.fixture
 def export_copy(exported: Path, tmp_path: Path) -> Path:
     """The exported file with its manifest, for a test that damages it."""

@@ -13,13 +13,11 @@ from PIL import Image
 from rtseg.datasets.registry import class_spec
 from rtseg.datasets.streets.dataset import Streets
 from rtseg.errors import InputError, WriteError
-from rtseg.exporting.onnx_file import export_onnx
 from rtseg.frame.palette import overlay
 from rtseg.frame.segmenter import Segmenter
 from rtseg.images.files import read_image
 from rtseg.images.label_png import read_label_png
 from rtseg.labelling import expand_inputs, label_files
-from rtseg.networks.prepared import network_with_random_weights
 from rtseg.observer import Observer
 from rtseg.runners.loading import load
 from rtseg.specs import Resolution
@@ -33,10 +31,8 @@ pytestmark = pytest.mark.usefixtures("one_core")
 
 
 @pytest.fixture(scope="module")
-def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
-    path = tmp_path_factory.mktemp("export") / "affnet.onnx"
-    export_onnx(network_with_random_weights("affnet", CLASSES, seed=5), Resolution(64, 96), path)
-    return load(path, threads=1)
+def segmenter(affnet_interfaces: dict[str, Path]) -> Segmenter:
+    return load(affnet_interfaces["logits"], threads=1)
 
 
 def scene(index: int = 0) -> np.ndarray:

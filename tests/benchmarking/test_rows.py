@@ -28,23 +28,16 @@ from rtseg.errors import (
     RtsegError,
     RunnerError,
 )
-from rtseg.exporting.onnx_file import export_onnx
-from rtseg.networks.prepared import network_with_random_weights
 from rtseg.runners.loading import load
-from rtseg.specs import INTERFACES, Resolution
+from rtseg.specs import INTERFACES
 from tests.observers import Recorder
 
 AT_ONCE = SamplingRule(min_seconds=0, max_seconds=0.01, min_samples=5, warmup_seconds=0)
 
 
 @pytest.fixture(scope="module")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("artifacts")
-    network = network_with_random_weights("affnet", class_spec("streets"))
-    paths = {interface: folder / f"{interface}.onnx" for interface in INTERFACES}
-    for interface, path in paths.items():
-        export_onnx(network, Resolution(64, 96), path, interface=interface)
-    return paths
+def artifacts(affnet_interfaces: dict[str, Path]) -> dict[str, Path]:
+    return affnet_interfaces
 
 
 def subject(path: Path, runner: str | None = None) -> Subject:

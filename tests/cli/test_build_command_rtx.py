@@ -16,6 +16,7 @@ from rtseg.artifacts.manifest import read_manifest
 from rtseg.runners.tensorrt.module import rtx_has_wheels
 from tests.conftest import error_of
 from tests.emulated_gpu.graphs import write_graph
+from tests.made_once import made_once
 
 Refused = Callable[..., str]
 Cli = Callable[..., Any]
@@ -30,7 +31,7 @@ AMPERE = (*RTX, "--compute-capability", "8.6")
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all: what is printed about an engine does not depend on where it comes from."""
-    return tmp_path_factory.mktemp("cache")
+    return made_once(tmp_path_factory, "cache-of-rtx-builds", lambda folder: None)
 
 
 @pytest.fixture(autouse=True)

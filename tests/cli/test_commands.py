@@ -18,6 +18,7 @@ from rtseg.images.files import read_image
 from rtseg.images.label_png import read_label_png
 from rtseg.networks import registry
 from rtseg.papers.tables import paper_tables
+from tests.made_once import made_once
 
 Run = Callable[..., str]
 Refused = Callable[..., str]
@@ -41,11 +42,14 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("artifact") / "affnet.onnx"
-    with pytest.raises(SystemExit) as ended:
-        main(["export", "affnet", "--classes", "streets", "--resolution", "64x96", "-o", str(path)])
-    assert ended.value.code == 0
-    return path
+
+    def export(folder: Path) -> None:
+        path = folder / "affnet.onnx"
+        with pytest.raises(SystemExit) as ended:
+            main(["export", "affnet", "--classes", "streets", "--resolution", "64x96", "-o", str(path)])
+        assert ended.value.code == 0
+
+    return made_once(tmp_path_factory, "affnet-of-the-streets", export) / "affnet.onnx"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -22,6 +22,7 @@ from rtseg.networks.registry import network_names
 from rtseg.quantization.files import int8_graph, read_original, read_table, write_derived
 from rtseg.specs import Resolution
 from tests.contracts.rtx_builds import built, exported, quantized
+from tests.made_once import made_once
 from tests.silu_network import silu_network
 
 pytestmark = pytest.mark.usefixtures("rtx_compiler")
@@ -120,9 +121,11 @@ def test_the_multiply_accumulates_of_the_kernels_are_those_of_the_graph(network:
 @pytest.fixture(scope="module")
 def silu(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network of SiLU and gates."""
-    path = tmp_path_factory.mktemp("silu") / "silu.onnx"
-    export_onnx(silu_network(), Resolution(64, 128), path)
-    return path
+
+    def export(folder: Path) -> None:
+        export_onnx(silu_network(), Resolution(64, 128), folder / "silu.onnx")
+
+    return made_once(tmp_path_factory, "silu", export) / "silu.onnx"
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 
 import rtseg
 from tests.embedding.cpp_library import GOLDEN, CppLibrary, run
+from tests.made_once import made_once
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "cpp"
 MODEL, OTHER = GOLDEN / "fp32-logits.onnx", GOLDEN / "int8-logits.onnx"
@@ -19,14 +20,15 @@ MODEL, OTHER = GOLDEN / "fp32-logits.onnx", GOLDEN / "int8-logits.onnx"
 @pytest.fixture(scope="module")
 def examples(cpp_library: CppLibrary, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the built examples."""
-    folder = tmp_path_factory.mktemp("examples")
-    configure = ["cmake", "-S", EXAMPLES, "-B", folder, f"-DCMAKE_PREFIX_PATH={cpp_library.prefix}"]
-    flags = "-Wall -Wextra -Wpedantic -Werror"
-    subprocess.run(
-        [*configure, f"-DCMAKE_CXX_FLAGS={flags}", f"-DCMAKE_C_FLAGS={flags}"], check=True, capture_output=True
-    )
-    subprocess.run(["cmake", "--build", folder, "-j2"], check=True, capture_output=True)
-    return folder
+
+    def build(folder: Path) -> None:
+        configure = ["cmake", "-S", EXAMPLES, "-B", folder, f"-DCMAKE_PREFIX_PATH={cpp_library.prefix}"]
+        flags = "-Wall -Wextra -Wpedantic -Werror"
+        options = (f"-DCMAKE_CXX_FLAGS={flags}", f"-DCMAKE_C_FLAGS={flags}")
+        subprocess.run([*configure, *options], check=True, capture_output=True)
+        subprocess.run(["cmake", "--build", folder, "-j2"], check=True, capture_output=True)
+
+    return made_once(tmp_path_factory, "cpp-examples", build)
 
 
 @pytest.fixture(scope="module")

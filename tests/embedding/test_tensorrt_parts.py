@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,9 +24,11 @@ from rtseg.runners.tensorrt.rtx_runtime import _DIAGNOSTICS
 from rtseg.specs import ImageSpec, OutputSpec
 from tests.contracts.tensorrt_api import RTX_VERSIONS, VERSIONS, every_version
 from tests.embedding.tensorrt_modules import BACKEND, CPP, HERE
+from tests.made_once import made_once
 
 COMPILER = shutil.which("c++")
 KINDS = {"int32": "i", "int64": "l", "float32": "f", "uint64": "p"}
+LIBRARY = "parts.so"
 PARTS = ("end_launches", "host_tensors", "messages", "preflight")
 
 IMAGE = ImageSpec(96, 160)
@@ -35,19 +38,22 @@ SIZES = ((96, 160), (96, 161), (95, 160), (12, 20), (24, 40), (7, 1000), (1000, 
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    if COMPILER is None:
-        pytest.skip("no C++ compiler (c++)")
-    library = tmp_path_factory.mktemp("parts") / "parts.so"
-    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-    includes = [f"-I{CPP / 'include'}", f"-I{CPP / 'src'}", f"-I{BACKEND}"]
-    sources = [HERE / "tensorrt_parts.cpp", CPP / "src" / "errors.cpp", *(BACKEND / f"{name}.cpp" for name in PARTS)]
-    command = [COMPILER, "-std=c++17", "-shared", "-fPIC", *warnings, *includes, *sources, "-o", library]
-    subprocess.run(command, check=True)
+    library = made_once(tmp_path_factory, "tensorrt-parts", compile_parts) / LIBRARY
     loaded = ctypes.CDLL(str(library))
     for name in ("front", "tail", "preflight", "release_inside", "told", "diagnosis"):
         getattr(loaded, name).restype = ctypes.c_char_p
     loaded.diagnosis.argtypes = [ctypes.c_ulonglong]
     return loaded
+
+
+def compile_parts(folder: Path) -> None:
+    if COMPILER is None:
+        pytest.skip("no C++ compiler (c++)")
+    warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    includes = [f"-I{CPP / 'include'}", f"-I{CPP / 'src'}", f"-I{BACKEND}"]
+    sources = [HERE / "tensorrt_parts.cpp", CPP / "src" / "errors.cpp", *(BACKEND / f"{name}.cpp" for name in PARTS)]
+    command = [COMPILER, "-std=c++17", "-shared", "-fPIC", *warnings, *includes, *sources, "-o", folder / LIBRARY]
+    subprocess.run(command, check=True)
 
 
 def described(launch: ends.Launch) -> str:

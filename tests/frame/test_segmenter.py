@@ -12,7 +12,6 @@ from rtseg.datasets.registry import class_spec
 from rtseg.datasets.streets.dataset import Streets
 from rtseg.errors import ImageError, RunnerError, SpecError
 from rtseg.exporting.interfaces import interface_module
-from rtseg.exporting.onnx_file import export_onnx
 from rtseg.frame.palette import overlay
 from rtseg.frame.segmenter import Segmenter
 from rtseg.networks.prepared import PreparedNetwork, network_with_random_weights
@@ -36,13 +35,9 @@ def affnet() -> PreparedNetwork:
 
 
 @pytest.fixture(scope="module")
-def files(affnet: PreparedNetwork, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One exported file for each interface."""
-    folder = tmp_path_factory.mktemp("exports")
-    paths = {interface: folder / f"affnet.{interface}.onnx" for interface in INTERFACES}
-    for interface, path in paths.items():
-        export_onnx(affnet, SIZE, path, interface=interface)
-    return paths
+def files(affnet_interfaces: dict[str, Path]) -> dict[str, Path]:
+    """The exported file of each interface."""
+    return affnet_interfaces
 
 
 @pytest.fixture(params=INTERFACES)

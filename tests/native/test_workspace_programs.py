@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import rtseg
+from tests.made_once import made_once
 
 NATIVE = Path(rtseg.__file__).parent / "native"
 HERE = Path(__file__).parent
@@ -44,8 +45,12 @@ def printed(*command: object) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def counts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    wraps = [f"-Wl,--wrap={name}" for name in WRAPPED]
-    return built(tmp_path_factory.mktemp("counts") / "workspace_counts", "-O1", "-static-libstdc++", *wraps)
+    wraps, name = [f"-Wl,--wrap={name}" for name in WRAPPED], "workspace_counts"
+
+    def build(folder: Path) -> None:
+        built(folder / name, "-O1", "-static-libstdc++", *wraps)
+
+    return made_once(tmp_path_factory, name, build) / name
 
 
 def test_the_second_call_of_the_same_sizes_allocates_nothing_and_starts_no_thread(counts: Path) -> None:

@@ -21,6 +21,7 @@ from tests.emulated_gpu.builder import put_builder, put_rtx_builder
 from tests.emulated_gpu.driver import RTX_4090
 from tests.emulated_gpu.injection import put_device, put_no_cuda
 from tests.emulated_gpu.machine import EmulatedMachine
+from tests.made_once import made_once
 from tests.native.kernels_on_cpu import KernelsOnCpu
 from tests.observers import Recorder
 
@@ -34,10 +35,12 @@ NO_DRIVER = CudaError("be used here", name="no NVIDIA driver: none", expected="l
 @pytest.fixture(scope="module")
 def made_by_others(made_before: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What all tests here share: exports, and the choices of graph passes."""
-    folder = tmp_path_factory.mktemp("made_by_others")
-    shutil.copytree(made_before / "exports", folder / "exports")
-    (folder / "rewriting").mkdir()
-    return folder
+
+    def fill(folder: Path) -> None:
+        shutil.copytree(made_before / "exports", folder / "exports")
+        (folder / "rewriting").mkdir()
+
+    return made_once(tmp_path_factory, "made-by-others", fill)
 
 
 @pytest.fixture(autouse=True)

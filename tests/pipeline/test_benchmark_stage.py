@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 import rtseg
+from rtseg.datasets.registry import class_spec
 from rtseg.errors import SpecError, UnknownNameError
+from rtseg.networks.checkpoints import save_checkpoint
+from rtseg.networks.prepared import network_with_random_weights
 from rtseg.pipeline.benchmark_stage import BenchmarkInterrupted
-from rtseg.pipeline.trained_weights import SHIPPED
+from rtseg.specs import Resolution
 from tests.observers import Interrupting, Recorder
 
 Cli = Callable[..., Any]
@@ -83,9 +86,12 @@ def test_a_damaged_file_in_the_cache_is_made_again(exports_made: Path) -> None:
 
 
 def test_two_networks_of_one_name_take_turns_and_say_their_files(tmp_path: Path) -> None:
-    shipped = [SHIPPED / f"affnet-{name}.safetensors" for name in ("camvid", "streets")]
-    rows = rtseg.bench(**{**SMALL, "networks": shipped}).rows
-    assert [row["file"] for row in rows] == [path.name for path in shipped] * 3
+    given = [tmp_path / f"{seed}.safetensors" for seed in range(2)]
+    for seed, path in enumerate(given):
+        network = network_with_random_weights("fast_scnn", class_spec("camvid"), seed=seed)
+        save_checkpoint(path, network, Resolution(64, 96))
+    rows = rtseg.bench(**{**SMALL, "networks": given}).rows
+    assert [row["file"] for row in rows] == [path.name for path in given] * 3
     assert all(row["vs_first"] is not None for row in rows)
 
 
