@@ -42,7 +42,7 @@ CACHED = "the files made so far stay in the cache"
 )
 @click.option("--table", "table_id", metavar="ID", help="Time a paper's table, and print it in the paper's layout.")
 @click.option("--tables", "list_tables", is_flag=True, help="List the papers' tables.")
-@click.option("--classes", metavar="NAME|N", help="Class list.  [default: cityscapes, or the table's]")
+@click.option("--classes", metavar="NAME|N|FILE", help="Class list.  [default: cityscapes, or the table's]")
 @resolution_option(required=False)
 @own_network_options
 @click.option(

@@ -26,7 +26,9 @@ from rtseg.specs import Resolution
 @click.command("import-checkpoint")
 @click.argument("network", metavar="NETWORK|PKG.MOD:FACTORY")
 @file_argument("source", metavar="FILE")
-@click.option("--classes", required=True, metavar="NAME|N", help="Classes it was trained for; NAME+void has one more.")
+@click.option(
+    "--classes", required=True, metavar="NAME|N|FILE", help="Classes it was trained for; NAME+void has one more."
+)
 @click.option("--option", "options", type=KeyValueType(), multiple=True, help=OPTION_HELP)
 @entry_option
 @resolution_option(required=False)

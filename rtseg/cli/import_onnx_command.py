@@ -15,7 +15,9 @@ from rtseg.specs import Resolution
 
 @click.command("import-onnx")
 @file_argument("source", metavar="ONNX")
-@click.option("--classes", metavar="NAME|N", help="Class list, such as cityscapes, or the number of classes.")
+@click.option(
+    "--classes", metavar="NAME|N|FILE", help="Class list, such as cityscapes or FILE.toml, or the number of classes."
+)
 @preprocessing_options
 @click.option("--align-corners/--no-align-corners", default=None, help="How to upsample the logits.")
 @resolution_option(required=False)

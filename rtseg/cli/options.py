@@ -24,7 +24,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 ANY_PATH = click.Path(path_type=Path, readable=False)
 """A path of any kind. The library reports what is wrong with it: an unreadable file is an error, not wrong usage."""
 
-DATASETS = "streets, camvid:DIR, cityscapes:DIR or voc:DIR"
+DATASETS = "streets, camvid:DIR, cityscapes:DIR, voc:DIR or own:DIR"
 """How the help of --data names the datasets with labels."""
 
 
@@ -92,8 +92,8 @@ def network_options(command: Command) -> Command:
         entry_option,
         click.option(
             "--classes",
-            metavar="NAME|N",
-            help="Classes: cityscapes, camvid, voc, streets, NAME+void or a number.  "
+            metavar="NAME|N|FILE",
+            help="Classes: cityscapes, camvid, voc, streets, NAME+void, a number, or your own list, FILE.toml.  "
             "[default: the checkpoint's, else cityscapes]",
         ),
         click.option("--option", "options", type=KeyValueType(), multiple=True, help=OPTION_HELP),

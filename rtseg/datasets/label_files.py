@@ -34,15 +34,28 @@ def read_labels(path: Path, classes: ClassSpec, *, void: int, any_palette: bool 
     palette of another dataset is refused, and so is an unknown palette unless any_palette is true. Raises ImageError,
     with the way to convert the file.
     """
-    stored = read_stored_labels(path)
-    if not stored.is_label_map:
-        hint = _of_colours(stored.values, classes) if stored.values.ndim == 3 else _of_numbers(stored.values, classes)
-        raise not_a_label_map(path, stored, hint)
+    stored = _label_map(path, classes)
     labels: Labels = stored.values.astype(np.uint8, copy=False)
     if stored.palette:
         used = set(np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist())
         _require_own_palette(path, stored, used - {void, classes.ignore_index}, classes, any_palette)
     return labels
+
+
+def read_values(path: Path, classes: ClassSpec) -> Labels:
+    """Return the values of a label file as stored, uint8 (height, width), whatever its palette shows.
+
+    classes are named in the message. Raises ImageError, with the way to convert the file.
+    """
+    return _label_map(path, classes).values.astype(np.uint8, copy=False)
+
+
+def _label_map(path: Path, classes: ClassSpec) -> StoredLabels:
+    stored = read_stored_labels(path)
+    if not stored.is_label_map:
+        hint = _of_colours(stored.values, classes) if stored.values.ndim == 3 else _of_numbers(stored.values, classes)
+        raise not_a_label_map(path, stored, hint)
+    return stored
 
 
 def read_labelled_picture(path: Path, read: Callable[[Path], Image]) -> Image:

@@ -1,4 +1,4 @@
-"""Datasets by name: `camvid:PATH`, `cityscapes:PATH`, `voc:PATH`, and `streets`, which needs no files.
+"""Datasets by name: `camvid:PATH`, `cityscapes:PATH`, `voc:PATH`, `own:PATH`, and `streets`, which needs no files.
 
 `images:PATH`, a folder of pictures without labels, is accepted where labels are not needed.
 """
@@ -15,6 +15,8 @@ from rtseg.datasets.camvid_classes import CAMVID_CLASSES
 from rtseg.datasets.cityscapes import Cityscapes
 from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
 from rtseg.datasets.labelled import LabelledDataset
+from rtseg.datasets.own import Own
+from rtseg.datasets.own_classes import NAME, read_own_classes
 from rtseg.datasets.pictures import DatasetPictures, FolderPictures, PictureSource
 from rtseg.datasets.streets.dataset import STREETS_CLASSES, Streets
 from rtseg.datasets.voc import VOC2012
@@ -40,9 +42,15 @@ def _open_voc(argument: str, split: str, observer: Observer) -> LabelledDataset:
     return VOC2012(_folder("voc", argument), split, observer)
 
 
-_OPENERS: dict[str, tuple[Callable[[str, str, Observer], LabelledDataset], tuple[str, ...]]] = {
+def _open_own(argument: str, split: str, observer: Observer) -> LabelledDataset:
+    is_file = argument.endswith(".toml") and os.path.isfile(argument)
+    return Own(Path(argument) if is_file else _folder(NAME, argument), split, observer)
+
+
+_OPENERS: dict[str, tuple[Callable[[str, str, Observer], LabelledDataset], tuple[str, ...] | None]] = {
     "camvid": (_open_camvid, CamVid.SPLITS),
     "cityscapes": (_open_cityscapes, Cityscapes.SPLITS),
+    NAME: (_open_own, None),  # its splits are the folders there are
     "streets": (_open_streets, Streets.SPLITS),
     "voc": (_open_voc, VOC2012.SPLITS),
 }
@@ -69,7 +77,7 @@ def open_dataset(text: str, split: str, observer: Observer = SILENT) -> Labelled
     if name not in _OPENERS:
         raise UnknownNameError("dataset", name, _OPENERS)
     opener, splits = _OPENERS[name]
-    if split not in splits:
+    if splits is not None and split not in splits:
         raise UnknownNameError(f"split of {name}", split, splits)
     return opener(argument, split, observer)
 
@@ -99,16 +107,18 @@ def open_pictures(text: str, split: str, observer: Observer = SILENT) -> Picture
 
 
 def class_spec(text: str) -> ClassSpec:
-    """Return the classes of a dataset by its name, NAME+void, or a number of unnamed classes.
+    """Return the classes of a dataset by its name, NAME+void, a number of unnamed classes, or a file FILE.toml.
 
     "+void" adds a last class for the dataset's unlabelled pixels: some published networks have an output for it. Raises
-    UnknownNameError for another name and SpecError for a number out of range.
+    UnknownNameError for another name, and SpecError for a number out of range and for a file that is no class list.
     """
+    if text.endswith(".toml"):
+        return read_own_classes(text).spec
     if text.isdecimal():
         return _numbered_classes(int(text))
     name, plus, void = text.partition("+")
     if name not in _CLASSES or (plus and void != "void"):
-        raise UnknownNameError("class list", text, [*_CLASSES, "NAME+void", "a number from 2 to 256"])
+        raise UnknownNameError("class list", text, [*_CLASSES, "NAME+void", "a number from 2 to 256", "FILE.toml"])
     spec = _CLASSES[name]
     return replace(spec, names=(*spec.names, "void"), palette=(*spec.palette, (0, 0, 0))) if plus else spec
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rtseg.artifacts.files import read_utf8
-from rtseg.engines.toml_package import toml_package
+from rtseg.artifacts.toml_package import toml_package
 from rtseg.errors import UnknownNameError
 
 FILE = Path(__file__).with_name("cards.toml")

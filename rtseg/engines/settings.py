@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from rtseg.artifacts.files import PathLike, read_utf8
-from rtseg.engines.toml_package import toml_package
+from rtseg.artifacts.toml_package import toml_package
 from rtseg.errors import SpecError
 
 HARDWARE_COMPATIBILITIES = ("none", "ampere_plus", "same_compute_capability")

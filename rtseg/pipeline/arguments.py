@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rtseg.networks.prepared import PreparedNetwork
 
 Classes = Union[ClassSpec, str, int]
-"""A class list, its name ("camvid", "camvid+void"), or a number of nameless classes."""
+"""A class list, its name ("camvid", "camvid+void"), its file ("yard/classes.toml"), or a number of nameless classes."""
 
 NetworkLike = Union[str, ArtifactLike]
 """A registered name, "package.module:function" for one of your own, or an rtseg checkpoint."""
@@ -64,7 +64,7 @@ def require_at_least(least: float, **values: float | None) -> None:
 
 
 def classes_of(classes: Classes) -> ClassSpec:
-    """Return the class list of a ClassSpec, a name, or a number. Raises UnknownNameError and SpecError."""
+    """Return the class list of a ClassSpec, a name, a file, or a number. Raises UnknownNameError and SpecError."""
     from rtseg.datasets.registry import class_spec
 
     return classes if isinstance(classes, ClassSpec) else class_spec(str(classes))

@@ -64,7 +64,10 @@ def fit(
     steps = len(samples) // recipe.batch_size
     if steps == 0:
         raise TrainingError(
-            "the training split is smaller than one batch", got=len(samples), expected=f"at least {recipe.batch_size}"
+            "the training split is smaller than one batch",
+            got=len(samples),
+            expected=f"at least {recipe.batch_size}",
+            hint="pass a smaller --batch-size",
         )
     recipe.crop_resolution.require_multiple_of(network.module.multiple, network.name)
     _require_same_classes(network, train, val)

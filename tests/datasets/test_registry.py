@@ -12,8 +12,8 @@ from rtseg.errors import DatasetError, SpecError, UnknownNameError
 from rtseg.specs import Resolution
 
 
-def test_the_datasets_are_these_four() -> None:
-    assert dataset_names() == ["camvid", "cityscapes", "streets", "voc"]
+def test_the_datasets_are_these_five() -> None:
+    assert dataset_names() == ["camvid", "cityscapes", "own", "streets", "voc"]
 
 
 def test_streets_need_no_folder_and_have_camvids_size() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import rtseg
+from rtseg.artifacts.toml_package import toml_package
 from rtseg.engines.cards import cards
-from rtseg.engines.toml_package import toml_package
 from rtseg.errors import SpecError
 
 LAYERS = Path(__file__).resolve().parents[1] / "data" / "inspector" / "fp16-8.5.json"
