@@ -179,9 +179,13 @@ def bench(
     if interrupted is not None:
         say(f"stopped: {RESUMABLE if interrupted.resumable else CACHED}")
         raise interrupted
-    if untimed := [row for row in result.rows if row["summary"] is None]:
+    untimed = [row for row in result.rows if row["summary"] is None]
+    if untimed:
         words = ", ".join(dict.fromkeys(row["word"] for row in untimed))
         say(f"{len(untimed)} of {len(result.rows)} rows have no time: {words}")
+    if result.skipped:
+        say(f"{len(result.skipped)} of {len(artifacts)} files were skipped")
+    if not result.is_complete:
         raise click.exceptions.Exit(1)
 
 

@@ -41,11 +41,13 @@ PAPERS_BOUNDARY = ("scores",)
 Makers = dict[str, Callable[[Observer], Subject]]
 
 
-def group_of_files(sources: Sequence[ArtifactLike], runners: Sequence[str], observer: Observer) -> Group:
+def group_of_files(
+    sources: Sequence[ArtifactLike], runners: Sequence[str], observer: Observer
+) -> tuple[Group, list[str]]:
     """Return the group of files, each with each of the runners for its kind, or with its default if there is none.
 
-    A damaged file is skipped with a warning. Raises ManifestError if all are damaged, and RunnerError for a runner that
-    can run none of them.
+    A missing or damaged file is skipped with a warning; the reasons are returned too. Raises ManifestError if every
+    file is skipped, and RunnerError for a runner that can run none of them.
     """
     artifacts, errors = [], []
     for source in sources:
@@ -67,7 +69,7 @@ def group_of_files(sources: Sequence[ArtifactLike], runners: Sequence[str], obse
         for runner in (*fitting,) or (None,):
             name = f"{artifact.path.name} ({number} of {len(artifacts)}) {runner or ''}"
             makers[name.rstrip()] = partial(_as_it_is, Subject.of(artifact, runner))
-    return Group("files", makers)
+    return Group("files", makers), list(map(str, errors))
 
 
 def _as_it_is(subject: Subject, observer: Observer) -> Subject:

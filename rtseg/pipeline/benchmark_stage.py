@@ -52,9 +52,14 @@ class BenchmarkResult(Result):
         return self.document["rows"]  # type: ignore[no-any-return]
 
     @property
+    def skipped(self) -> Sequence[str]:
+        """Why files were skipped, one text for each: they are missing or damaged, and have no row."""
+        return self.document.get("skipped", [])  # type: ignore[no-any-return]
+
+    @property
     def is_complete(self) -> bool:
-        """Whether every row was timed."""
-        return all(row["summary"] is not None for row in self.rows)
+        """Whether no file was skipped, and every row was timed."""
+        return not self.skipped and all(row["summary"] is not None for row in self.rows)
 
     def _document(self) -> Mapping[str, Any]:
         """Return the document."""
@@ -106,7 +111,8 @@ def bench(
     network; with data its default is the repository's folder. Each row takes `seconds`. head, threshold, normalization,
     fit and padding are those of `export`, for named networks of your own.
 
-    A file that cannot be made, loaded or run gives a row with the reason. Ctrl-C raises BenchmarkInterrupted with the
+    A file that cannot be made, loaded or run gives a row with the reason. A given file that is missing or damaged is
+    skipped, with a warning. Ctrl-C raises BenchmarkInterrupted with the
     finished rows. The same call with resume continues after the last finished unit: a network of all registered ones, a
     size of a table, or an interface of named networks.
 
@@ -180,8 +186,8 @@ def _of_files(
 ) -> BenchmarkResult:
     from rtseg.pipeline.benchmark_groups import group_of_files
 
-    group = group_of_files(sources, runners, observer)
-    result = _run(session, [group], None, _nothing_more, False, observer)
+    group, skipped = group_of_files(sources, runners, observer)
+    result = _run(session, [group], None, lambda rows: {"skipped": skipped}, False, observer)
     if all(row["summary"] is None for row in result.rows):
         raise session.errors[0] if session.errors else RunnerError(result.rows[0]["reason"])
     return result

@@ -100,8 +100,19 @@ def test_a_damaged_file_among_others_is_passed_over_with_a_warning(exported: Pat
         (tmp_path / path.name).write_bytes(path.read_bytes())
     damaged, recorder = tmp_path / exported.name, Recorder()
     damaged.write_bytes(damaged.read_bytes()[:-1])
-    assert rtseg.bench([exported, damaged], seconds=0.05, observer=recorder).is_complete
-    assert len(recorder.warnings) == 1 and recorder.warnings[0].startswith("skipped: ")
+    result = rtseg.bench([exported, damaged], seconds=0.05, observer=recorder)
+    assert {row["file"] for row in result.rows} == {exported.name}
+    assert recorder.warnings == [f"skipped: {reason}" for reason in result.skipped] and len(result.skipped) == 1
+    assert not result.is_complete
+
+
+def test_a_file_that_is_not_there_costs_the_exit_code_and_no_row(exported: Path, cli: Cli) -> None:
+    told = cli("bench", exported, "nowhere.onnx", "--seconds", "0.05", "--json")
+    assert told.code == 1
+    assert told.err.splitlines()[-1] == "1 of 2 files were skipped"
+    document = json.loads(told.out)
+    assert [row["summary"] is None for row in document["rows"]] == [False, False]
+    assert "cannot read nowhere.onnx" in document["skipped"][0]
 
 
 def test_a_cache_that_cannot_be_written_costs_its_own_rows_alone(exports_made: Path) -> None:
