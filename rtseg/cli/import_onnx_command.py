@@ -10,7 +10,7 @@ import click
 from rtseg.cli.console import print_json, say, watched
 from rtseg.cli.options import ANY_PATH, file_argument, json_option, resolution_option
 from rtseg.cli.preprocessing_options import preprocessing, preprocessing_options
-from rtseg.specs import Resolution
+from rtseg.specs import FLOAT_INTERFACES, Resolution
 
 
 @click.command("import-onnx")
@@ -29,6 +29,11 @@ from rtseg.specs import Resolution
     help="Threshold of a single channel: class 1 above it.  [default: the mask's own, else measured]",
 )
 @click.option(
+    "--interface",
+    type=click.Choice(FLOAT_INTERFACES),
+    help="scores keeps a Resize to the picture's size at the end.  [default: logits]",
+)
+@click.option(
     "-o", "output", type=ANY_PATH, metavar="FILE", help="File to write.  [default: NAME.canonical.onnx beside ONNX]"
 )
 @json_option
@@ -39,6 +44,7 @@ def import_onnx(
     resolution: Resolution | None,
     head: str | None,
     threshold: float | None,
+    interface: str | None,
     output: Path | None,
     as_json: bool,
     **pixels: Any,
@@ -49,8 +55,9 @@ def import_onnx(
     metadata) and adds a manifest. It writes the result only if ONNX Runtime gives the same for both files.
 
     Size, interface and stride come from the graph. Pass options for what the graph does not record: classes,
-    normalisation and the rule of upsampling. The command removes an ArgMax at the end, transposes inputs and outputs
-    whose channels come last, and fixes open sizes by --resolution. An rtseg file that lost its manifest needs no
+    normalisation and the rule of upsampling. The command removes an ArgMax at the end, and a Resize of the logits to
+    the picture's size, which rtseg does by the same rule. It transposes inputs and outputs whose channels come last,
+    and fixes open sizes by --resolution. An rtseg file that lost its manifest needs no
     options.
 
     \b
@@ -75,6 +82,7 @@ def import_onnx(
             head=head,
             threshold=threshold,
             **preprocessing(**pixels),
+            interface=interface,
             observer=observer,
         )
     if as_json:

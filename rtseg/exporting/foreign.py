@@ -1,6 +1,6 @@
 """Import another exporter's ONNX file: make it canonical, add the two contracts, and prove that it computes the same.
 
-read ──▶ one size ──▶ float32 NCHW ends ──▶ opset 17 ──▶ simplified, contracts in the metadata ──▶ compared
+read ──▶ one size ──▶ float32 NCHW ends ──▶ opset 17 ──▶ simplified, with contracts ──▶ no last Resize ──▶ compared
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from rtseg.artifacts.onnx_bytes import external_files
 from rtseg.errors import OnnxError, ParityError, first_line
 from rtseg.exporting.foreign_contract import ContractOptions
 from rtseg.exporting.foreign_graph import ForeignGraph
+from rtseg.exporting.last_resize import LastResize, Upsampled, last_resize, without_last_resize
 from rtseg.exporting.opset_lowering.opset import with_canonical_opset
 from rtseg.exporting.parity import parity_of
 from rtseg.exporting.parity_report import MIN_LABEL_AGREEMENT, ParityReport
 from rtseg.exporting.static_graph import static_copy
 from rtseg.exporting.tensorrt_operators import unsupported_operators
 from rtseg.exporting.untouched import UntouchedFile
-from rtseg.frame.protocol import TensorSpec
+from rtseg.frame.protocol import Runner, TensorSpec
 from rtseg.graphs.canonical import IR_VERSION, read_canonical, read_graph, require_canonical
 from rtseg.graphs.contract import graph_ends, graph_precision, stated_contract, stated_manifest
 from rtseg.runners.onnxruntime import OnnxRuntimeRunner
@@ -48,29 +49,38 @@ def canonical_import(
 
     A file that states its contracts in its metadata, such as an rtseg file without its manifest, needs no options. If
     it is also canonical and no output is given, the file stays as it is and gets a manifest. Otherwise output is by
-    default NAME.canonical.onnx beside it.
+    default NAME.canonical.onnx beside it. A last Resize of the logits to the picture's size is left out (last_resize),
+    unless the interface scores is asked for.
 
     Raises OnnxError for a file that cannot be made canonical, SpecError for a missing contract, with the options to
     give, or for one that does not fit the graph, ParityError and WriteError.
     """
-    origin = Path(source)
+    origin, said = Path(source), said or ContractOptions()
     sidecar = manifest_path(origin)
     model = read_graph(origin)
     scattered = bool(external_files(origin))
     if sidecar.exists() and not scattered:
         raise OnnxError(f"{origin} has a manifest already, {sidecar}", hint="use it as it is: it needs no import")
-    foreign = ForeignGraph.of(model, said or ContractOptions(), str(origin))
+    foreign = ForeignGraph.of(model, said, str(origin))
     if output is None and not scattered and _is_canonical(model, str(origin)):
         return _with_manifest(origin)
     path = Path(output) if output is not None else origin.with_name(f"{origin.stem}.canonical.onnx")
     if {path.resolve(), manifest_path(path).resolve()} & {origin.resolve(), manifest_path(origin).resolve()}:
         raise OnnxError(f"the result would overwrite {origin}", hint="choose another name with -o")
     canonical, changes = _canonical_copy(foreign, str(origin))
+    last = None if said.interface == "scores" else _last_resize(foreign, canonical)
+    given = foreign.output if last is None else last.contract(foreign.output)
+    if last is not None:
+        without_last_resize(canonical, last, contract_metadata(foreign.image, given))
+        changes.append(last.note(origin.name, foreign.image.resolution))
     account = "; ".join([*foreign.changes, *changes, "contracts written into the metadata"])
     with foreign.reference(origin) as reference, written_together(path, manifest_path(path)) as (part, sidecar):
         part.write_bytes(canonical.SerializeToString())
         read_canonical(part, label=str(path))
-        with OnnxRuntimeRunner(part, optimized=False) as candidate:
+        runner: Runner = OnnxRuntimeRunner(part, optimized=False)
+        if last is not None:
+            runner = Upsampled(runner, foreign.image.resolution, align_corners=last.align_corners)
+        with runner as candidate:
             report = parity_of(reference, candidate, foreign.image, foreign.output, ())
         report.require_agreement(str(path))
         if isinstance(reference, UntouchedFile):
@@ -82,12 +92,19 @@ def canonical_import(
             weights=f"imported from {origin.name}",
             precision=graph_precision(canonical),
             image=foreign.image,
-            output=foreign.output,
+            output=given,
             parent_sha256=sha256_of(origin),
             details=OnnxImportDetails(account, report.to_json(), tuple(unsupported_operators(canonical))),
         )
         manifest = write_manifest(part, manifest, sidecar=sidecar)
     return ImportedOnnx(Artifact(path, manifest), account, report)
+
+
+def _last_resize(foreign: ForeignGraph, canonical: onnx.ModelProto) -> LastResize | None:
+    """Return the Resize that can be left out; None if there is none, or if the file states that it gives scores."""
+    if foreign.ends is None or foreign.output.interface != "scores":
+        return None
+    return last_resize(canonical, foreign.image.resolution)
 
 
 def _canonical_copy(foreign: ForeignGraph, label: str) -> tuple[onnx.ModelProto, list[str]]:

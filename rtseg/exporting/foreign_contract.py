@@ -28,7 +28,7 @@ class ContractOptions:
     normalization is how pixels become the network's input; a graph that gives labels normalises itself. align_corners
     is the rule for upsampling logits, needed if they are smaller than the image. fit and padding are those of
     ImageSpec, by default "stretch". resolution is for a graph of open size, head the name or index of the output with
-    the class scores, threshold that of a single channel.
+    the class scores, threshold that of a single channel. interface "scores" keeps a Resize of the logits at the end.
     """
 
     classes: ClassSpec | None = None
@@ -39,6 +39,7 @@ class ContractOptions:
     resolution: Resolution | None = None
     head: Head = None
     threshold: float | None = None
+    interface: str | None = None
 
 
 def contract_of_ends(ends: ForeignEnds, said: ContractOptions, label: str) -> tuple[ImageSpec, OutputSpec]:
@@ -47,6 +48,12 @@ def contract_of_ends(ends: ForeignEnds, said: ContractOptions, label: str) -> tu
     stride = stride_of(ends.scores.shape, channels, ends.resolution)
     assert stride is not None
     interface = "scores" if stride == 1 else "logits"
+    if said.interface == "scores" and interface == "logits":
+        raise SpecError(
+            f"{label} gives logits at stride {stride}",
+            expected="scores at the size of the picture",
+            hint="leave out --interface scores",
+        )
     _require_said(said, interface, label)
     assert said.classes is not None and said.normalization is not None
     told_apart = channels if ends.scores.threshold is None else 2

@@ -97,10 +97,9 @@ def export_onnx(
         fold_constants(traced, str(path))
         model = static_copy(traced, reference.output, contract_metadata(image, output))
         last = last_resize(model, resolution) if interface == "logits" and network.spec is None else None
-        written = output if last is None else replace(output, stride=last.stride, align_corners=last.align_corners)
+        written = output if last is None else last.contract(output)
         if last is not None:
-            without_last_resize(model, last)
-            onnx.helper.set_model_props(model, dict(contract_metadata(image, written)))
+            without_last_resize(model, last, contract_metadata(image, written))
             observer.note(last.note(network.name, resolution))
         observer.progress(TASK, 1, 2, "traced")
         part.write_bytes(model.SerializeToString())

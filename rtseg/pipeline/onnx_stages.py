@@ -25,7 +25,7 @@ from rtseg.pipeline.arguments import (
 )
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
-from rtseg.specs import TARGETS, Normalization
+from rtseg.specs import FLOAT_INTERFACES, TARGETS, Normalization
 
 if TYPE_CHECKING:
     from rtseg.exporting.parity_report import ParityReport
@@ -138,16 +138,18 @@ def import_onnx(
     threshold: float | None = None,
     fit: str | None = None,
     padding: int | None = None,
+    interface: str | None = None,
     observer: Observer = SILENT,
 ) -> OnnxImportResult:
     """Write the canonical form of another exporter's ONNX file, after checking that ONNX Runtime agrees on both.
 
-    Size, interface and stride are read from the graph; labels and masks at its end are removed. The graph does not show
-    classes, normalization, align_corners, or fit and padding of ImageSpec, so pass them. resolution sets the size of a
-    graph whose height and width are open. head is the name or index of the output with the class scores, if several
-    outputs could be. threshold is that of a single channel: by default the mask's own, else 0.5 for probabilities and 0
-    for logits, by measurement. An rtseg file without its manifest needs none of these arguments. output is by default
-    NAME.canonical.onnx beside source.
+    Size, interface and stride are read from the graph. Labels and masks at its end are removed, and so is a Resize of
+    the logits to the picture's size, because rtseg upsamples by the same rule; interface "scores" keeps it. The graph
+    does not show classes, normalization, align_corners, or fit and padding of ImageSpec, so pass them. resolution sets
+    the size of a graph whose height and width are open. head is the name or index of the output with the class scores,
+    if several outputs could be. threshold is that of a single channel: by default the mask's own, else 0.5 for
+    probabilities and 0 for logits, by measurement. An rtseg file without its manifest needs none of these arguments.
+    output is by default NAME.canonical.onnx beside source.
 
     Raises MissingDependencyError, OnnxError, NetworkError if several outputs could be the scores, SpecError with the
     options that are missing, ParityError, RunnerError and WriteError.
@@ -156,6 +158,8 @@ def import_onnx(
         from rtseg.exporting.foreign import canonical_import
         from rtseg.exporting.foreign_contract import ContractOptions
 
+    if interface is not None and interface not in FLOAT_INTERFACES:
+        raise UnknownNameError("interface of an imported file", interface, FLOAT_INTERFACES)
     if output is not None:
         require_replaceable(output, manifest_path(output))
     said = ContractOptions(
@@ -167,6 +171,7 @@ def import_onnx(
         None if resolution is None else resolution_of(resolution),
         head,
         threshold,
+        interface,
     )
     try:
         require_regular_file(source)

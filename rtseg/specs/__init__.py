@@ -19,6 +19,7 @@ from rtseg.errors import SpecError
 from rtseg.specs.versioned_json import SINCE_2, VersionedSpec, known_version
 
 INTERFACES = ("logits", "scores", "labels")
+FLOAT_INTERFACES = ("logits", "scores")
 COLOUR_ORDERS = ("RGB", "BGR")
 RESIZE_RULES = ("bilinear",)
 FITS = ("stretch", "letterbox")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -15,17 +16,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rtseg.artifacts.manifest import manifest_path
 from rtseg.datasets.registry import class_spec, open_dataset
-from rtseg.errors import ParityError
-from rtseg.exporting import onnx_file
-from rtseg.exporting.last_resize import last_resize
+from rtseg.errors import ParityError, SpecError
+from rtseg.exporting import foreign, onnx_file
+from rtseg.exporting.foreign import ImportedOnnx, canonical_import
+from rtseg.exporting.foreign_contract import ContractOptions
+from rtseg.exporting.last_resize import LastResize, last_resize
 from rtseg.exporting.onnx_file import Exported, export_onnx
 from rtseg.frame.preprocess import tensor_from_image
+from rtseg.graphs.canonical import read_canonical
+from rtseg.graphs.contract import stated_manifest
 from rtseg.networks.factories import network_from_factory
 from rtseg.networks.prepared import PreparedNetwork
 from rtseg.networks.registry import network_spec
 from rtseg.runners.loading import load
-from rtseg.specs import Resolution
+from rtseg.specs import IMAGENET_NORMALIZATION, Resolution
 from tests.observers import Recorder
 
 SIZE = Resolution(64, 96)
@@ -125,13 +131,14 @@ def test_one_channel_is_compared_with_its_threshold_after_upsampling(tmp_path: P
     require_labels_of_pytorch(exported, network)
 
 
-def test_a_wrong_rule_is_refused_and_no_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(model: onnx.ModelProto, resolution: Resolution) -> object:
-        found = last_resize(model, resolution)
-        assert found is not None
-        return replace(found, align_corners=not found.align_corners)
+def with_the_wrong_rule(model: onnx.ModelProto, resolution: Resolution) -> LastResize:
+    found = last_resize(model, resolution)
+    assert found is not None
+    return replace(found, align_corners=not found.align_corners)
 
-    monkeypatch.setattr(onnx_file, "last_resize", wrong)
+
+def test_a_wrong_rule_is_refused_and_no_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_file, "last_resize", with_the_wrong_rule)
     with pytest.raises(ParityError):
         export_onnx(own(ALIGNED), SIZE, tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -140,3 +147,95 @@ def test_a_wrong_rule_is_refused_and_no_file_is_written(tmp_path: Path, monkeypa
 def test_a_registered_network_is_written_as_it_is(tmp_path: Path) -> None:
     registered = replace(own(ALIGNED), spec=network_spec("fcn8s"))
     assert last_operator(export_onnx(registered, SIZE, tmp_path / "net.onnx")) == "Resize"
+
+
+# Other exporters' files
+
+
+class Theirs(NamedTuple):
+    """A file as PyTorch writes it, and the network in it."""
+
+    path: Path
+    module: nn.Module
+
+
+SAID = ContractOptions(class_spec("camvid"), IMAGENET_NORMALIZATION)
+
+
+def theirs(end: End, folder: Path, classes: int = 11) -> Theirs:
+    torch.manual_seed(0)
+    made = Theirs(folder / "mine.onnx", Ending(classes, end).eval())
+    picture = torch.zeros(1, 3, SIZE.height, SIZE.width)
+    torch.onnx.export(made.module, (picture,), made.path, dynamo=False)  # type: ignore[arg-type]
+    return made
+
+
+def require_their_labels(imported: ImportedOnnx, made: Theirs) -> None:
+    picture = open_dataset(f"streets:{SIZE}", "val")[0].image
+    given = tensor_from_image(picture, imported.artifact.manifest.image, threads=1)
+    with load(imported.artifact.path) as segmenter, torch.inference_mode():
+        labels, answer = segmenter(picture), made.module(torch.from_numpy(given)[None])[0]
+    expected = answer if answer.ndim == 2 else answer.argmax(0)
+    assert expected.shape == labels.shape and len(np.unique(labels)) > 1
+    assert np.mean(expected.numpy() == labels) > 0.999
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch, about its older exporter
+@pytest.mark.parametrize(("end", "align_corners"), CUT.values(), ids=CUT.keys())
+def test_an_imported_file_has_the_logits_before_the_resize_too(end: End, align_corners: bool, tmp_path: Path) -> None:
+    made = theirs(end, tmp_path)
+    imported = canonical_import(made.path, said=SAID)
+    output = imported.artifact.manifest.output
+    assert (output.interface, output.stride, output.align_corners) == ("logits", 8, align_corners)
+    model = read_canonical(imported.artifact.path)
+    assert "Resize" not in {node.op_type for node in model.graph.node}
+    assert "mine.onnx ends with a Resize of its logits from 8x12 to 64x96" in imported.account
+    assert stated_manifest(imported.artifact.path).output == output
+    require_their_labels(imported, made)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_argmax_behind_the_resize_goes_first(tmp_path: Path) -> None:
+    made = theirs(lambda logits, images: HALF_PIXEL(logits, images).argmax(1), tmp_path)
+    imported = canonical_import(made.path, said=SAID)
+    assert imported.artifact.manifest.output.stride == 8
+    require_their_labels(imported, made)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("end", KEPT.values(), ids=KEPT.keys())
+def test_an_imported_file_keeps_another_end(end: End, tmp_path: Path) -> None:
+    imported = canonical_import(theirs(end, tmp_path).path, said=replace(SAID, align_corners=False))
+    assert "ends with a Resize" not in imported.account
+    assert read_canonical(imported.artifact.path).graph.node[-1].op_type != "Conv"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_an_imported_file_keeps_the_resize_for_whoever_wants_scores(tmp_path: Path) -> None:
+    imported = canonical_import(theirs(ALIGNED, tmp_path).path, said=replace(SAID, interface="scores"))
+    assert imported.artifact.manifest.output.interface == "scores"
+    assert read_canonical(imported.artifact.path).graph.node[-1].op_type == "Resize"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scores_are_not_to_be_had_of_a_graph_that_ends_with_small_logits(tmp_path: Path) -> None:
+    path = theirs(lambda logits, images: logits, tmp_path).path
+    with pytest.raises(SpecError, match=r"gives logits at stride 8; .* Try: leave out --interface scores"):
+        canonical_import(path, said=replace(SAID, align_corners=False, interface="scores"))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_wrong_rule_of_an_imported_file_is_refused_and_no_file_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "last_resize", with_the_wrong_rule)
+    with pytest.raises(ParityError):
+        canonical_import(theirs(ALIGNED, tmp_path).path, said=SAID)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.onnx"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_file_of_rtseg_that_states_scores_keeps_them(tmp_path: Path) -> None:
+    exported = export_onnx(own(ALIGNED), SIZE, tmp_path / "net.onnx", interface="scores")
+    manifest_path(exported.artifact.path).unlink()
+    assert canonical_import(exported.artifact.path).artifact.manifest.output.interface == "scores"
