@@ -63,6 +63,4 @@ def _equal_weights(view: GraphView, node: onnx.NodeProto) -> Convolution | None:
     return Convolution(weight, np.zeros(channels), strides, pads, (1, 1), channels)
 
 
-AVERAGE_POOLS_AS_CONVOLUTIONS = GraphPass(
-    "average-pools", average_pools_as_convolutions, "a copy of what is averaged into the Concat", carries_over=False
-)
+AVERAGE_POOLS_AS_CONVOLUTIONS = GraphPass("average-pools", average_pools_as_convolutions, carries_over=False)

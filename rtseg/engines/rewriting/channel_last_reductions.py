@@ -94,10 +94,10 @@ def _reshaped(change: GraphChange, tensor: str, shape: Axes, name: str) -> str:
     return change.add("Reshape", [tensor, change.constant(f"{name}_sizes", np.array(shape))], name)
 
 
-def _pass(over: Collection[Axes], what: str, saves: str) -> GraphPass:
-    return GraphPass(f"{what}-on-channel-last", functools.partial(_rewritten, over=over), saves, carries_over=False)
+def _pass(over: Collection[Axes], what: str) -> GraphPass:
+    return GraphPass(f"{what}-on-channel-last", functools.partial(_rewritten, over=over), carries_over=False)
 
 
-GLOBAL_REDUCTIONS = _pass([(2, 3)], "global-reductions", "kernels: a mean and a maximum of one map share them")
-STRIP_REDUCTIONS = _pass([(2,), (3,)], "strip-reductions", "kernels: a mean and a maximum along rows share them")
-CHANNEL_REDUCTIONS = _pass([(1,)], "channel-reductions", "reading a map twice for its mean and its maximum")
+GLOBAL_REDUCTIONS = _pass([(2, 3)], "global-reductions")
+STRIP_REDUCTIONS = _pass([(2,), (3,)], "strip-reductions")
+CHANNEL_REDUCTIONS = _pass([(1,)], "channel-reductions")

@@ -61,6 +61,4 @@ def _pays(view: GraphView, between: str, result: str, three: tuple[Convolution, 
     return bool(2 * _BYTES_A_VALUE * inner + BYTES_A_KERNEL > BYTES_A_MAC * added)
 
 
-COMPOSED_CONVOLUTIONS = GraphPass(
-    "composed-convolutions", composed_convolutions, "the map between two convolutions, and a kernel", carries_over=True
-)
+COMPOSED_CONVOLUTIONS = GraphPass("composed-convolutions", composed_convolutions, carries_over=True)

@@ -82,6 +82,4 @@ def _part_by_part(change: GraphChange, node: onnx.NodeProto, whole: Convolution,
     define_sum(change, result, terms)
 
 
-CONVOLUTIONS_BEFORE_RESIZE = GraphPass(
-    "convolutions-before-resize", convolutions_before_resize, "arithmetic, and channels to enlarge", carries_over=True
-)
+CONVOLUTIONS_BEFORE_RESIZE = GraphPass("convolutions-before-resize", convolutions_before_resize, carries_over=True)

@@ -88,6 +88,4 @@ def places(
     return low, np.minimum(low + 1, before - 1), old - low
 
 
-GATHERED_RESIZES = GraphPass(
-    "gathered-resizes", gathered_resizes, "kernels between Resizes that are added up", carries_over=False
-)
+GATHERED_RESIZES = GraphPass("gathered-resizes", gathered_resizes, carries_over=False)

@@ -112,6 +112,5 @@ def _along(change: GraphChange, tensor: str, taps: Taps, axis: int, kind: np.dty
 LABELS_BY_COMPARISON = GraphPass(
     name="labels-by-comparison",
     rewrite=_rewritten,
-    saves="the scores of all classes at full size, written once and read once",
     carries_over=False,
 )

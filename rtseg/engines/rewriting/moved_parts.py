@@ -74,4 +74,4 @@ def _goes_into_product(view: GraphView, tensor: str) -> bool:
     return any(found is not None and found.is_product for found in convolutions)
 
 
-MOVED_PARTS = GraphPass("moved-parts", moved_parts, "a copy of what else a Concat joins", carries_over=False)
+MOVED_PARTS = GraphPass("moved-parts", moved_parts, carries_over=False)

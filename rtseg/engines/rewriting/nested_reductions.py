@@ -57,6 +57,5 @@ def _reduce_further(change: GraphChange, node: onnx.NodeProto, part: onnx.NodePr
 NESTED_REDUCTIONS = GraphPass(
     name="nested-reductions",
     rewrite=_rewritten,
-    saves="reading a map again for its mean over more axes",
     carries_over=True,
 )

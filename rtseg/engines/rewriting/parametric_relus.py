@@ -28,6 +28,4 @@ def parametric_relus(model: onnx.ModelProto) -> onnx.ModelProto:
     return change.result()
 
 
-PARAMETRIC_RELUS = GraphPass(
-    "parametric-relus", parametric_relus, "a kernel that reads a map three times", carries_over=False
-)
+PARAMETRIC_RELUS = GraphPass("parametric-relus", parametric_relus, carries_over=False)

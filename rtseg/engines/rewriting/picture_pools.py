@@ -18,4 +18,4 @@ def picture_pools(model: onnx.ModelProto) -> onnx.ModelProto:
     return change.result()
 
 
-PICTURE_POOLS = GraphPass("picture-pools", picture_pools, "a copy of the picture for a pool", carries_over=False)
+PICTURE_POOLS = GraphPass("picture-pools", picture_pools, carries_over=False)

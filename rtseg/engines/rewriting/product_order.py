@@ -82,6 +82,5 @@ def _mixes(view: GraphView, node: onnx.NodeProto, shape: tuple[int, ...]) -> boo
 PRODUCT_ORDER = GraphPass(
     name="product-order",
     rewrite=_rewritten,
-    saves="a kernel, and a map written and read, for each product of a map and a vector before another map",
     carries_over=False,
 )

@@ -136,6 +136,5 @@ def _quarters(
 QUARTERED_STEM = GraphPass(
     name="quartered-stem",
     rewrite=_rewritten,
-    saves="the normalised picture at full size, and a kernel where a maximum stands beside the first convolution",
     carries_over=False,
 )

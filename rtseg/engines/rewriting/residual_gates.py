@@ -61,6 +61,5 @@ def _other_factors(view: GraphView, tensor: str, kept: str, most: int = MOST_GAT
 RESIDUAL_GATES = GraphPass(
     name="residual-gates",
     rewrite=_rewritten,
-    saves="arithmetic, and reading the map a second time where its gated self was kept",
     carries_over=True,
 )

@@ -106,6 +106,4 @@ def _at_its_places(change: GraphChange, source: str, convolution: Convolution) -
     return change.add("Slice", [source, *constants], f"{source}_strided")
 
 
-SUMMED_CONVOLUTIONS = GraphPass(
-    "summed-convolutions", summed_convolutions, "a map that is written to be added", carries_over=True
-)
+SUMMED_CONVOLUTIONS = GraphPass("summed-convolutions", summed_convolutions, carries_over=True)

@@ -49,6 +49,4 @@ def _add_up(change: GraphChange, result: str, terms: list[str], groups: list[lis
     define_sum(change, result, [*rest, *new])
 
 
-SUMS_BEFORE_RESIZE = GraphPass(
-    "sums-before-resize", sums_before_resize, "Resizes, and sums of large maps", carries_over=True
-)
+SUMS_BEFORE_RESIZE = GraphPass("sums-before-resize", sums_before_resize, carries_over=True)

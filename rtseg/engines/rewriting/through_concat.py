@@ -116,6 +116,4 @@ def _part(
     return change.add(activation.op_type, [tensor, *activation.input[1:]], f"{name}_{activation.op_type.lower()}")
 
 
-THROUGH_CONCAT = GraphPass(
-    "through-concat", through_concat, "a kernel that reads and writes all that is concatenated", carries_over=True
-)
+THROUGH_CONCAT = GraphPass("through-concat", through_concat, carries_over=True)

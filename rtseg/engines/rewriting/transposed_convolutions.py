@@ -94,6 +94,4 @@ def _side(before: int, after: int, kernel: int, step: int, pad: int) -> _Side | 
     return _Side(highest - lowest + 1, first, last, places)
 
 
-TRANSPOSED_CONVOLUTIONS = GraphPass(
-    "transposed-convolutions", transposed_convolutions, "padded channels at the size of the output", carries_over=False
-)
+TRANSPOSED_CONVOLUTIONS = GraphPass("transposed-convolutions", transposed_convolutions, carries_over=False)

@@ -31,7 +31,7 @@ def replacing(old: str, new: str) -> GraphPass:
                 break
         return change.result()
 
-    return GraphPass(f"{old}-to-{new}", rewrite, "an operator", carries_over=True)
+    return GraphPass(f"{old}-to-{new}", rewrite, carries_over=True)
 
 
 PRICES = {"Exp": 50, "Tanh": 40, "Sigmoid": 30, "Relu": 20, "Abs": 10}

@@ -38,7 +38,7 @@ def _averaged_once(model: onnx.ModelProto) -> onnx.ModelProto:
     return change.result()
 
 
-AVERAGED_ONCE = GraphPass("average-of-averages", _averaged_once, "a kernel", carries_over=True)
+AVERAGED_ONCE = GraphPass("average-of-averages", _averaged_once, carries_over=True)
 
 
 def test_what_pays_is_found_by_the_compiler() -> None:
