@@ -87,7 +87,7 @@ def build_engine(
     _require_other_files(path, engine)
     if keep_graph is not None:
         _require_another_file(Path(keep_graph), path, engine)
-    ready = compiler.ready(path, precision, rewrite=rewrite)
+    ready = compiler.ready(path, precision, rewrite=rewrite, observer=observer)
     if keep_graph is not None:
         with written_atomically(Path(keep_graph)) as part:
             part.write_bytes(ready.graph)

@@ -15,6 +15,7 @@ from rtseg.engines.platform import PURPOSE, Platform
 from rtseg.engines.progress import BuildProgress
 from rtseg.engines.settings import BuildSettings
 from rtseg.errors import MissingDependencyError, OnnxError, RunnerError
+from rtseg.observer import SILENT, Observer
 
 if TYPE_CHECKING:
     from rtseg.engines.lowering.versions import Capability
@@ -27,10 +28,11 @@ class Compiler(ABC):
     platform: Platform
 
     @abstractmethod
-    def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
+    def ready(self, path: PathLike, precision: str, *, rewrite: bool = True, observer: Observer = SILENT) -> ReadyGraph:
         """Return the file's graph, prepared for this compiler and that precision. Raises what ready_from raises.
 
-        rewrite applies the graph passes that save time (engines.rewriting).
+        rewrite applies the graph passes that save time (engines.rewriting); observer receives the progress of choosing
+        them.
         """
 
     def remarks(self, settings: BuildSettings) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from rtseg.engines.platform import RtxPlatform, capability_text
 from rtseg.engines.progress import BuildProgress
 from rtseg.engines.rtx_builder import RtxBuild, build_rtx, left_out
 from rtseg.engines.settings import BuildSettings
+from rtseg.observer import SILENT, Observer
 from rtseg.runners.tensorrt.module import TensorRtRtx
 
 if TYPE_CHECKING:
@@ -34,17 +35,18 @@ class RtxCompiler(Compiler):
         self._trt: TensorRtRtx = trt
         self.platform: RtxPlatform = platform
 
-    def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
+    def ready(self, path: PathLike, precision: str, *, rewrite: bool = True, observer: Observer = SILENT) -> ReadyGraph:
         """Return the prepared graph, after the passes that save time on the first compute capability.
 
-        Raises what compiler.ready_from raises.
+        observer receives the progress of choosing them, which takes a build for each. Raises what compiler.ready_from
+        raises.
         """
         capabilities = self.platform.capabilities
 
         def rewriter() -> Rewriter:
             from rtseg.engines.rewriting.passes import rtx_rewriter
 
-            return rtx_rewriter(self._trt, precision, capabilities[0])
+            return rtx_rewriter(self._trt, precision, capabilities[0], observer)
 
         return ready_from(path, precision, RTX, capabilities, rewriter=rewriter if rewrite else None)
 

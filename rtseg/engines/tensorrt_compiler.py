@@ -11,6 +11,7 @@ from rtseg.engines.platform import TensorRtPlatform, tensorrt_platform
 from rtseg.engines.progress import BuildProgress
 from rtseg.engines.settings import BuildSettings
 from rtseg.engines.timing_cache import timing_cache_path
+from rtseg.observer import SILENT, Observer
 from rtseg.runners.cuda.protocol import CudaDriver
 
 
@@ -22,7 +23,7 @@ class TensorRtCompiler(Compiler):
         self._driver = driver
         self.platform: TensorRtPlatform = tensorrt_platform(driver)
 
-    def ready(self, path: PathLike, precision: str, *, rewrite: bool = True) -> ReadyGraph:
+    def ready(self, path: PathLike, precision: str, *, rewrite: bool = True, observer: Observer = SILENT) -> ReadyGraph:
         """Return the file's graph, prepared for this release. Raises what compiler.ready_from raises.
 
         If rewrite is true, the graph passes that should also help TensorRT are applied; none of them was timed with it.

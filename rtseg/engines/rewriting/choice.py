@@ -16,9 +16,13 @@ import onnx
 from rtseg.engines.rewriting.cost import Cost
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.errors import RtsegError
+from rtseg.observer import SILENT, Observer
 
 Judge = Callable[[onnx.ModelProto], Cost]
 """Returns the cost of a graph. Raises EngineError if the compiler refuses the graph, and what lower raises."""
+
+TASK = "choosing graph passes"
+"""What an observer is told."""
 
 ROUNDS = 2
 """How often all passes are tried."""
@@ -84,17 +88,22 @@ def rewritten(model: onnx.ModelProto, passes: Sequence[GraphPass]) -> Rewriting:
     return Rewriting(model, tuple(applied))
 
 
-def rewritten_where_it_pays(model: onnx.ModelProto, passes: Sequence[GraphPass], judge: Judge) -> Rewriting:
+def rewritten_where_it_pays(
+    model: onnx.ModelProto, passes: Sequence[GraphPass], judge: Judge, observer: Observer = SILENT
+) -> Rewriting:
     """Return the graph after the passes that lower its price. Together they never move more bytes than the original.
 
-    Raises what the judge raises for the original graph. A pass whose result it refuses is dropped.
+    observer receives the number of passes that were tried, in all rounds. Raises what the judge raises for the original
+    graph. A pass whose result it refuses is dropped.
     """
     before = cost = judge(model)
     applied: list[AppliedPass] = []
     dropped: dict[str, onnx.ModelProto] = {}
-    for _ in range(ROUNDS):
+    total = ROUNDS * len(passes)
+    for round_ in range(ROUNDS):
         paid = len(applied)
-        for entry in passes:
+        for number, entry in enumerate(passes, round_ * len(passes)):
+            observer.progress(TASK, number, total, entry.name)
             if dropped.get(entry.name) is model:
                 continue  # nothing has changed since it did not pay
             changed = _exhausted(model, entry)
@@ -110,6 +119,7 @@ def rewritten_where_it_pays(model: onnx.ModelProto, passes: Sequence[GraphPass],
                 dropped[entry.name] = model
         if len(applied) == paid:
             break
+    observer.progress(TASK, total, total)
     return Rewriting(model, tuple(applied), tuple(dropped), before, cost)
 
 

@@ -28,6 +28,7 @@ from rtseg.engines.rewriting.summed_convolutions import SUMMED_CONVOLUTIONS
 from rtseg.engines.rewriting.sums_before_resize import SUMS_BEFORE_RESIZE
 from rtseg.engines.rewriting.through_concat import THROUGH_CONCAT
 from rtseg.engines.rewriting.transposed_convolutions import TRANSPOSED_CONVOLUTIONS
+from rtseg.observer import SILENT, Observer
 from rtseg.runners.tensorrt.module import TensorRtRtx
 
 PASSES: tuple[GraphPass, ...] = (
@@ -53,9 +54,9 @@ PASSES: tuple[GraphPass, ...] = (
 )
 
 
-def rtx_rewriter(trt: TensorRtRtx, precision: str, capability: Capability) -> Rewriter:
+def rtx_rewriter(trt: TensorRtRtx, precision: str, capability: Capability, observer: Observer = SILENT) -> Rewriter:
     """Return a rewriter with the passes that lower the cost in TensorRT for RTX (rtx_choice.rewritten_for_rtx)."""
-    return lambda model: rewritten_for_rtx(trt, model, precision, capability, PASSES)
+    return lambda model: rewritten_for_rtx(trt, model, precision, capability, PASSES, observer)
 
 
 def carried_over_rewriter() -> Rewriter:

@@ -22,6 +22,7 @@ from rtseg.engines.rewriting.cost import Cost, compiled_cost
 from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.errors import EngineError, WriteError
 from rtseg.graphs.identity import model_sha256
+from rtseg.observer import SILENT, Observer
 from rtseg.runners.tensorrt.module import TensorRtRtx
 
 CHOICES = Cache("rewriting", ".json", keep=1024)
@@ -29,13 +30,18 @@ FORMAT = "rtseg-rewriting/1"
 
 
 def rewritten_for_rtx(
-    trt: TensorRtRtx, model: onnx.ModelProto, precision: str, capability: Capability, passes: Sequence[GraphPass]
+    trt: TensorRtRtx,
+    model: onnx.ModelProto,
+    precision: str,
+    capability: Capability,
+    passes: Sequence[GraphPass],
+    observer: Observer = SILENT,
 ) -> Rewriting:
     """Return the graph after the passes that lower its cost in that precision, for that compute capability.
 
-    A choice takes one or two builds for every pass that applies. It is cached by graph, precision, compute capability,
-    release and passes. If the compiler refuses the original graph, nothing is rewritten: the build itself will say
-    why. Raises QuantizationError if the file does not have that precision.
+    A choice takes one or two builds for every pass that applies; observer receives its progress. It is cached by graph,
+    precision, compute capability, release and passes. If the compiler refuses the original graph, nothing is rewritten:
+    the build itself will say why. Raises QuantizationError if the file does not have that precision.
     """
 
     def judge(candidate: onnx.ModelProto) -> Cost:
@@ -46,7 +52,7 @@ def rewritten_for_rtx(
         with contextlib.suppress(KeyError, TypeError):  # whole, but of something else
             return repeated(model, passes, kept)
     try:
-        made = rewritten_where_it_pays(model, passes, judge)
+        made = rewritten_where_it_pays(model, passes, judge, observer)
     except EngineError:
         return Rewriting(model)
     with contextlib.suppress(WriteError):

@@ -9,6 +9,7 @@ from rtseg.engines.rewriting.graph_pass import GraphPass
 from rtseg.errors import EngineError, QuantizationError
 from rtseg.graphs.change import GraphChange
 from tests.engines.lowering.lowering_graphs import graph, node
+from tests.observers import Recorder
 
 
 def made_of(*operators: str) -> onnx.ModelProto:
@@ -129,3 +130,13 @@ def test_where_nothing_is_compiled_every_pass_with_a_place_is_applied() -> None:
 def test_a_pass_that_always_finds_something_ends() -> None:
     back = replacing("Exp", "Exp")
     assert rewritten(made_of("Exp"), [back]).applied == (AppliedPass("Exp-to-Exp"),)
+
+
+def test_every_pass_that_is_tried_is_told_and_the_last_step_is_the_whole() -> None:
+    observer = Recorder()
+    passes = [replacing("Relu", "Abs"), replacing("Exp", "Tanh")]
+    rewritten_where_it_pays(made_of("Exp"), passes, judge, observer)
+    assert observer.steps == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
+    silent = Recorder()
+    rewritten_where_it_pays(made_of("Sigmoid"), passes, judge, silent)
+    assert silent.steps == [(0, 4), (1, 4), (4, 4)], "no second round where nothing was applied"
