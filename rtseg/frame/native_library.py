@@ -59,12 +59,12 @@ def core() -> ctypes.CDLL | None:
     None means that no compiler was available when rtseg was installed, that the library is of another version or for
     another machine, or that RTSEG_CORE=numpy disables it; why_none says which.
     """
-    return None if _numpy_is_asked_for() else _found().library
+    return None if numpy_is_asked_for() else _found().library
 
 
 def why_none() -> str:
     """Return in one line why core returns None, or "" if it does not."""
-    return f"{CHOICE}=numpy is set" if _numpy_is_asked_for() else _found().reason
+    return f"{CHOICE}=numpy is set" if numpy_is_asked_for() else _found().reason
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,8 @@ class _Found:
     reason: str
 
 
-def _numpy_is_asked_for() -> bool:
+def numpy_is_asked_for() -> bool:
+    """Return whether the environment disables the library."""
     return os.environ.get(CHOICE, "").strip().lower() == "numpy"
 
 

@@ -29,15 +29,18 @@ def package_findings() -> list[Finding]:
 
 
 def _native_core() -> Finding:
-    from rtseg.frame.native_library import core, why_none
+    from rtseg.frame.native_library import CHOICE, core, numpy_is_asked_for, why_none
 
     if core() is None:
+        slower = "NumPy does its work, several times slower"
+        if numpy_is_asked_for():
+            return Finding("native core", False, f"{slower}: {why_none()}", f"start it without {CHOICE}=numpy")
         if (installed := _installed_elsewhere()) is not None:
             seen = f"the source in {_PACKAGE.parent} is used instead of the installed copy in {installed.parent}"
             mend = "start in another folder without PYTHONPATH, or run pip install -e . in this source folder"
-            return Finding("native core", False, f"NumPy does its work, several times slower: {seen}", mend)
+            return Finding("native core", False, f"{slower}: {seen}", mend)
         mend = "install a C++17 compiler, then run pip install --force-reinstall --no-deps rtseg"
-        return Finding("native core", False, f"NumPy does its work, several times slower: {why_none()}", mend)
+        return Finding("native core", False, f"{slower}: {why_none()}", mend)
     return Finding("native core", True, "compiled preprocessing and postprocessing are in use")
 
 

@@ -250,7 +250,7 @@ def test_doctor_names_every_part(run: Run) -> None:
 
 def test_doctor_shows_the_command_that_mends_what_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RTSEG_CORE", "numpy")
-    assert "RTSEG_CORE=numpy" in run("doctor")
+    assert "> start it without RTSEG_CORE=numpy" in run("doctor")
 
 
 def test_the_labels_of_run_do_not_depend_on_the_interface(run: Run, artifact: Path, tmp_path: Path) -> None:
