@@ -356,3 +356,18 @@ def test_what_is_taken_gives_numbers_for_every_pixel(
         return
     pixels = np.repeat(np.arange(256, dtype=np.uint8).reshape(16, 16, 1), 3, axis=2)
     assert np.isfinite(tensor_from_image(pixels, spec)).all()
+
+
+# Two class lists that differ
+
+
+def test_lists_of_other_names_or_sizes_are_told_by_these() -> None:
+    three = ClassSpec("own", ("a", "b", "c"), ((0, 0, 0),) * 3)
+    assert (TWO.words(three), three.words(TWO)) == ("a list with 2 classes", "own with 3 classes")
+
+
+def test_lists_of_one_name_and_size_are_told_by_the_first_class_that_differs() -> None:
+    other = ClassSpec("", ("a", "c"), ((0, 0, 0),) * 2)
+    assert TWO.words(other) == "a list with 2 classes, of which 1 is b"
+    assert other.words(TWO) == "a list with 2 classes, of which 1 is c"
+    assert TWO.words(TWO) == "a list with 2 classes"

@@ -139,11 +139,7 @@ def _require_equal_classes(candidate: Segmenter, expected: ClassSpec) -> None:
     if got.names != expected.names:
         raise DatasetError(
             "candidate and reference have different classes",
-            got=_in_words(got),
-            expected=_in_words(expected),
+            got=got.words(expected),
+            expected=expected.words(got),
             hint="compare two files of the same network, or import both with the same --classes",
         )
-
-
-def _in_words(classes: ClassSpec) -> str:
-    return f"{classes.dataset or 'a list'} with {len(classes)} classes"

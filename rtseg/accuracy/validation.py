@@ -45,17 +45,17 @@ def require_same_classes(segmenter: Segmenter, classes: ClassSpec) -> None:
     if ours.names[: len(classes)] != classes.names:
         raise DatasetError(
             "the artifact and the dataset have different classes",
-            got=f"{classes.dataset} with {len(classes)} classes",
-            expected=f"{ours.dataset or 'a list'} with {len(ours)} classes",
+            got=classes.words(ours),
+            expected=ours.words(classes),
             hint=_data_for(ours, classes),
         )
 
 
 def _data_for(ours: ClassSpec, refused: ClassSpec) -> str:
-    """Return which data fits an artifact of these classes; rtseg reads labels of known class lists only."""
+    """Return which data fits an artifact of these classes."""
     if ours.dataset in dataset_names() and ours.dataset != refused.dataset:
         return f"pass --data {ours.dataset}:PATH"
     return (
-        "run rtseg validate FILE --against OTHER --data images:FOLDER, which needs no labels: "
-        "rtseg has no dataset of these classes"
+        "pass data whose classes have these names, such as own:PATH, or run rtseg validate FILE --against OTHER "
+        "--data images:FOLDER, which needs no labels"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from rtseg.datasets.label_files import read_labelled_picture, read_values
 from rtseg.datasets.labelled import LabelledImage, checked
 from rtseg.datasets.own_classes import read_own_classes
-from rtseg.errors import DatasetError
+from rtseg.errors import DatasetError, UnknownNameError
 from rtseg.images.files import PictureReader
 from rtseg.images.folders import listed
 from rtseg.images.stored import IMAGE_SUFFIXES
@@ -24,6 +24,8 @@ class Own:
 
     def __init__(self, path: Path, split: str, observer: Observer = SILENT) -> None:
         """List the pictures. Raises SpecError for the file, and DatasetError for what it states and is not there."""
+        if not split or not split.isprintable():
+            raise UnknownNameError("split of own", split, ["the names of your folders"])
         self._list = read_own_classes(path / FILE if path.is_dir() else path)
         self.classes = self._list.spec
         folder = self._list.pictures_of(split)
@@ -37,7 +39,7 @@ class Own:
             raise DatasetError(
                 f"{len(missing)} of {len(pictures)} label files are missing",
                 got=f"no {missing[0]}",
-                hint=f"set labels in {self._list.file}, or pass images:{folder} if pictures without labels are enough",
+                hint=f"set labels in {self._list.file}",
             )
         self._read = PictureReader(observer.warning)
 
@@ -64,6 +66,6 @@ def _pictures_in(folder: Path, file: Path) -> list[Path]:
         raise DatasetError(
             f"no pictures in {folder}",
             expected=f"files ending in {', '.join(IMAGE_SUFFIXES[:3])}, ...",
-            hint=f"use another split, or set pictures in {file}",
+            hint=f"set pictures in {file}, or use another split",
         )
     return pictures

@@ -25,9 +25,9 @@ from rtseg.artifacts.files import PathLike, read_utf8
 from rtseg.artifacts.toml_package import toml_package
 from rtseg.datasets.voc_classes import voc_colour
 from rtseg.errors import DatasetError, SpecError, UnknownNameError
-from rtseg.specs import ClassSpec
+from rtseg.specs import ClassSpec, Colour
 
-NAME = "own"
+OWN = "own"
 """What such class lists are called in manifests and messages."""
 
 SPLIT, PICTURE = "{split}", "{name}"
@@ -36,6 +36,8 @@ PICTURES, LABELS = f"images/{SPLIT}", f"labels/{SPLIT}/{PICTURE}.png"
 _LARGEST = 255
 _UNKNOWN = 254
 """What stands for a value that is not listed; so there are at most 254 classes."""
+
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,9 @@ def read_own_classes(path: PathLike) -> OwnClasses:
     """Return the class list of a TOML file. Raises SpecError for a file that is none, UnknownNameError for a key."""
     package = toml_package("class lists")
     try:
-        data = package.loads(read_utf8(path))
+        data = package.loads(read_utf8(path).removeprefix("\ufeff"))  # Windows' Notepad begins files with it
     except OSError as error:
-        hint = f"write it, with {_EXAMPLE}"
+        hint = f"write it, with {_EXAMPLE}" if isinstance(error, FileNotFoundError) else ""
         raise SpecError(f"cannot read the class list {path}: {error.strerror}", hint=hint) from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or endless numbers and nesting
         raise SpecError(f"{path} is not a class list in TOML: {error}", expected=_EXAMPLE) from error
@@ -98,19 +100,16 @@ def _classes_of(data: Mapping[str, Any], path: Path) -> OwnClasses:
         if key not in _KEYS:
             raise UnknownNameError(f"key of the class list {path}", key, _KEYS)
     names = _names(data.get("names"), path)
-    palette = data.get("palette", [list(voc_colour(index)) for index in range(len(names))])
-    if not isinstance(palette, list) or not all(isinstance(colour, list) for colour in palette):
-        raise _wrong("palette", path, palette, "a list of [red, green, blue], one for each name")
     values = _numbers("values", data.get("values", list(range(len(names)))), path)
     if len(values) != len(names):
         raise _wrong("values", path, f"{len(values)} values", f"{len(names)}, one for each name")
     void = data.get("void", [value for value in (_LARGEST,) if value not in values])
     void = _numbers("void", void if isinstance(void, list) else [void], path)
     if both := sorted({*values} & {*void}):
-        raise _wrong("void", path, f"{both[0]}, which stands for {names[values.index(both[0])]}", "other values")
+        raise _wrong("void", path, f"{both[0]}, which stands for {names[values.index(both[0])]}", "values of no class")
     return OwnClasses(
         path,
-        ClassSpec(NAME, names, tuple(map(tuple, palette))),
+        ClassSpec(OWN, names, _palette(data.get("palette"), path, len(names))),
         values,
         void,
         _pattern("pictures", data.get("pictures", PICTURES), path, required=(SPLIT,), allowed=(SPLIT,)),
@@ -119,20 +118,38 @@ def _classes_of(data: Mapping[str, Any], path: Path) -> OwnClasses:
 
 
 def _names(names: object, path: Path) -> tuple[str, ...]:
-    if not isinstance(names, list) or not all(isinstance(name, str) and name.strip() for name in names):
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise _wrong("names", path, names, "a list of class names", hint=f"write {_EXAMPLE}")
-    if len(names) > _UNKNOWN:
-        raise _wrong("names", path, f"{len(names)} names", f"{_UNKNOWN} at most")
+    if not 2 <= len(names) <= _UNKNOWN:
+        raise _wrong("names", path, f"{len(names)} names", f"2 to {_UNKNOWN}")
+    for name in names:
+        if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME:
+            raise _wrong("names", path, ascii(name), f"1 to {_LONGEST_NAME} printable characters")
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise _wrong("names", path, f"{twice!r} twice", "a name of its own for each class")
     return tuple(names)
+
+
+def _palette(given: object, path: Path, count: int) -> tuple[Colour, ...]:
+    if given is None:
+        return tuple(voc_colour(index) for index in range(count))
+    if not isinstance(given, list) or len(given) != count:
+        raise _wrong("palette", path, given, f"{count} lists [red, green, blue], one for each name")
+    for colour in given:
+        if not isinstance(colour, list) or len(colour) != 3 or not all(map(_is_value, colour)):
+            raise _wrong("palette", path, colour, f"[red, green, blue], each from 0 to {_LARGEST}")
+    return tuple(tuple(colour) for colour in given)
+
+
+def _is_value(given: object) -> bool:
+    return type(given) is int and 0 <= given <= _LARGEST
 
 
 def _numbers(key: str, given: object, path: Path) -> tuple[int, ...]:
     expected = f"integers from 0 to {_LARGEST}, each once"
     if not isinstance(given, list):
         raise _wrong(key, path, given, expected)
-    no_value = [value for value in given if type(value) is not int or not 0 <= value <= _LARGEST]
+    no_value = [value for value in given if not _is_value(value)]
     if wrong := no_value or [value for value in given if given.count(value) > 1]:
         raise _wrong(key, path, wrong[0], expected)
     return tuple(given)
@@ -140,8 +157,10 @@ def _numbers(key: str, given: object, path: Path) -> tuple[int, ...]:
 
 def _pattern(key: str, given: object, path: Path, *, required: Sequence[str], allowed: Sequence[str]) -> str:
     found = re.findall(r"\{[^}]*\}", given) if isinstance(given, str) else []
-    if not isinstance(given, str) or not {*required} <= {*found} <= {*allowed}:
-        raise _wrong(key, path, given, f"a path with {' and '.join(required)}", hint=f"write {key} = {_default(key)!r}")
+    if not isinstance(given, str) or not given.isprintable() or not {*required} <= {*found} <= {*allowed}:
+        raise _wrong(
+            key, path, ascii(given), f"a path with {' and '.join(required)}", hint=f"write {key} = {_default(key)!r}"
+        )
     return given
 
 

@@ -16,7 +16,7 @@ from rtseg.datasets.cityscapes import Cityscapes
 from rtseg.datasets.cityscapes_classes import CITYSCAPES_CLASSES
 from rtseg.datasets.labelled import LabelledDataset
 from rtseg.datasets.own import Own
-from rtseg.datasets.own_classes import NAME, read_own_classes
+from rtseg.datasets.own_classes import OWN, read_own_classes
 from rtseg.datasets.pictures import DatasetPictures, FolderPictures, PictureSource
 from rtseg.datasets.streets.dataset import STREETS_CLASSES, Streets
 from rtseg.datasets.voc import VOC2012
@@ -43,14 +43,14 @@ def _open_voc(argument: str, split: str, observer: Observer) -> LabelledDataset:
 
 
 def _open_own(argument: str, split: str, observer: Observer) -> LabelledDataset:
-    is_file = argument.endswith(".toml") and os.path.isfile(argument)
-    return Own(Path(argument) if is_file else _folder(NAME, argument), split, observer)
+    is_file = argument.lower().endswith(".toml") or (os.path.lexists(argument) and not os.path.isdir(argument))
+    return Own(Path(argument) if is_file else _folder(OWN, argument), split, observer)
 
 
 _OPENERS: dict[str, tuple[Callable[[str, str, Observer], LabelledDataset], tuple[str, ...] | None]] = {
     "camvid": (_open_camvid, CamVid.SPLITS),
     "cityscapes": (_open_cityscapes, Cityscapes.SPLITS),
-    NAME: (_open_own, None),  # its splits are the folders there are
+    OWN: (_open_own, None),  # its splits are the folders there are
     "streets": (_open_streets, Streets.SPLITS),
     "voc": (_open_voc, VOC2012.SPLITS),
 }
@@ -112,7 +112,7 @@ def class_spec(text: str) -> ClassSpec:
     "+void" adds a last class for the dataset's unlabelled pixels: some published networks have an output for it. Raises
     UnknownNameError for another name, and SpecError for a number out of range and for a file that is no class list.
     """
-    if text.endswith(".toml"):
+    if text.lower().endswith(".toml"):
         return read_own_classes(text).spec
     if text.isdecimal():
         return _numbered_classes(int(text))

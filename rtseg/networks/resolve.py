@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from rtseg.artifacts.artifact import Artifact, ArtifactLike, artifact_or_path, is_of_rtseg
@@ -53,7 +54,10 @@ def resolve_network(
             given, name=factory or name, resolution=resolution, head=head, threshold=threshold
         )
         _require_same(network, classes, options or {}, given)
-        return network
+        if classes is None:
+            return network
+        # Colours are the caller's to choose: the weights know none.
+        return replace(network, classes=replace(network.classes, palette=classes.palette))
     if given is None and entry is not None:
         raise CheckpointError("an entry is given without a checkpoint", hint="pass --checkpoint FILE")
     if name is None and factory is None:
@@ -125,9 +129,9 @@ def _require_same(
     if classes is not None and classes.names != network.classes.names:
         raise CheckpointError(
             f"{label} was trained for other classes",
-            got=f"{network.classes.dataset or 'a list'} with {len(network.classes)}",
-            expected=f"{classes.dataset or 'a list'} with {len(classes)}",
-            hint="leave out --classes: the checkpoint brings its own",
+            got=network.classes.words(classes),
+            expected=classes.words(network.classes),
+            hint="leave out --classes, or use data of the checkpoint's classes",
         )
     for option, value in options.items():
         if network.options.get(option) != value:

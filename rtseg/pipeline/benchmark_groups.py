@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Callable
 from rtseg.artifacts.artifact import Artifact, ArtifactLike
 from rtseg.benchmarking.groups import Group
 from rtseg.benchmarking.subjects import Obstacle, Subject
+from rtseg.datasets.own_classes import OWN
 from rtseg.errors import ManifestError, RtsegError, RunnerError, SpecError
 from rtseg.observer import Observer
 from rtseg.pipeline.arguments import (
@@ -190,9 +191,9 @@ def require_classes_of(data: ClassSpec, classes: ClassSpec, what: str, hint: str
     if classes.names[: len(data)] != data.names:
         raise SpecError(
             f"{what} other classes than the data",
-            got=f"{data.dataset} with {len(data)} classes",
-            expected=f"{classes.dataset or 'a list'} with {len(classes)}",
-            hint=f"{hint} {data.dataset}",
+            got=data.words(classes),
+            expected=classes.words(data),
+            hint=f"{hint} {'FILE.toml, the list of the data' if data.dataset == OWN else data.dataset}",
         )
 
 

@@ -243,6 +243,16 @@ class ClassSpec(VersionedSpec):
     def __len__(self) -> int:
         return len(self.names)
 
+    def words(self, beside: ClassSpec) -> str:
+        """Return this list in words for a message about two lists that differ: "camvid with 11 classes".
+
+        Where those words are the same for both, they also name the first class that differs.
+        """
+        ours, theirs = (f"{each.dataset or 'a list'} with {len(each)} classes" for each in (self, beside))
+        differing = (i for i, (name, other) in enumerate(zip(self.names, beside.names)) if name != other)
+        index = next(differing, None)
+        return ours if ours != theirs or index is None else f"{ours}, of which {index} is {self.names[index]}"
+
 
 @dataclass(frozen=True)
 class OutputSpec(VersionedSpec):

@@ -93,12 +93,19 @@ def fit(
             f"{path} is from an unfinished run", hint="pass --resume to continue it, or delete it to begin again"
         )
     if path.exists():
-        state = _resumed(path, recipe, backbone, network.name, model, optimizer)
+        state = _resumed(path, recipe, backbone, network, model, optimizer)
         observer.note(f"resumed after epoch {state.epoch}")
     else:
         digest = load_backbone(network, recipe, backbone)
         shares = class_shares(train, observer)
-        state = TrainingState(0, model.state_dict(), optimizer.state_dict(), shares.tolist(), backbone_sha256=digest)
+        state = TrainingState(
+            0,
+            model.state_dict(),
+            optimizer.state_dict(),
+            shares.tolist(),
+            backbone_sha256=digest,
+            classes=list(network.classes.names),
+        )
     loss = build_loss(
         loss_name,
         np.array(state.shares),
@@ -159,11 +166,19 @@ def _resumed(
     path: Path,
     recipe: TrainingRecipe,
     backbone: PathLike | None,
-    name: str,
+    network: PreparedNetwork,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
 ) -> TrainingState:
     state = read_training_state(path, recipe)
+    names = list(network.classes.names)
+    if state.classes not in (None, names):
+        raise TrainingError(
+            f"{path} belongs to other classes",
+            got=", ".join(state.classes or ()),
+            expected=", ".join(names),
+            hint="use the data that it began with, or another output file",
+        )
     if backbone is not None:
         require_same_backbone(backbone, state.backbone_sha256)
     try:
@@ -171,7 +186,7 @@ def _resumed(
         optimizer.load_state_dict(state.optimizer)
     except (RuntimeError, ValueError) as error:
         raise TrainingError(
-            f"{path} does not fit {name}: {str(error).splitlines()[0]}",
+            f"{path} does not fit {network.name}: {str(error).splitlines()[0]}",
             hint="use the network that it began with, or another output file",
         ) from error
     return state
@@ -207,8 +222,8 @@ def _require_same_classes(network: PreparedNetwork, train: LabelledDataset, val:
         if dataset.classes.names != network.classes.names:
             raise DatasetError(
                 f"the network and the {split} split have different classes",
-                got=f"{dataset.classes.dataset or 'a list'} with {len(dataset.classes)}",
-                expected=f"{network.classes.dataset or 'a list'} with {len(network.classes)}",
+                got=dataset.classes.words(network.classes),
+                expected=network.classes.words(dataset.classes),
             )
 
 

@@ -32,7 +32,7 @@ class TrainingState:
     """Everything after `epoch` complete epochs.
 
     best_* is the state with the best validation so far, backbone_sha256 the digest of the file that the backbone
-    started from.
+    started from, classes the names of the classes, None in a state of an rtseg that did not keep them.
     """
 
     epoch: int
@@ -43,6 +43,7 @@ class TrainingState:
     best_module: dict[str, Any] | None = None
     best_epoch: int = 0
     backbone_sha256: str | None = None
+    classes: list[str] | None = None
 
 
 def state_path(output: Path) -> Path:

@@ -137,7 +137,19 @@ def test_a_safetensors_of_another_network_is_refused(export_refused: Callable[..
 
 def test_a_safetensors_of_other_classes_is_refused(export_refused: Callable[..., str], checkpoint: Path) -> None:
     message = export_refused(checkpoint, "--classes", "cityscapes")
-    assert "was trained for other classes; got camvid with 11; expected cityscapes with 19" in message
+    assert "was trained for other classes; got camvid with 11 classes; expected cityscapes with 19 classes" in message
+
+
+def test_the_classes_of_a_checkpoint_may_get_other_colours(
+    cli: Callable[..., Any], weights: Path, tmp_path: Path
+) -> None:
+    names = class_spec("camvid").names
+    colours = [[index, 0, 255 - index] for index in range(len(names))]
+    (tmp_path / "classes.toml").write_text(f"names = {list(names)}\npalette = {colours}\n")
+    path = tmp_path / "coloured.onnx"
+    arguments = ("--classes", tmp_path / "classes.toml", "--resolution", "64x64", "--images", "0", "-o", path)
+    assert cli("export", "--checkpoint", weights, *arguments).code == 0
+    assert read_manifest(path, kind="onnx").output.classes.palette == tuple(map(tuple, colours))
 
 
 def test_a_safetensors_without_its_manifest_needs_the_name_of_its_network(refused: Refused, checkpoint: Path) -> None:

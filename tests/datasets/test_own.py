@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from rtseg.datasets.registry import class_spec, is_labelled, open_dataset, open_pictures
-from rtseg.errors import DatasetError, ImageError, SpecError
+from rtseg.errors import DatasetError, ImageError, SpecError, UnknownNameError
 
 CLASSES = 'names = ["grass", "path", "person"]\n'
 LABELS = np.array([[0, 1, 2], [255, 2, 1]], np.uint8)
@@ -80,7 +80,7 @@ def test_labels_in_colour_are_refused_with_the_way_to_convert_them(yard: Path) -
 
 
 def test_a_split_that_is_not_there_is_told_with_where_it_was_looked_for(yard: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no pictures in .*test; .* Try: use another split, or set pictures"):
+    with pytest.raises(DatasetError, match=r"no pictures in .*test; .* Try: set pictures in .*, or use another split"):
         open_dataset(f"own:{yard}", "test")
 
 
@@ -107,7 +107,24 @@ def test_a_folder_without_the_file_is_told_what_to_write(tmp_path: Path) -> None
         open_dataset(f"own:{tmp_path}", "val")
 
 
-@pytest.mark.parametrize("text", ["own", "own:nowhere", "own:nowhere.toml"])
+@pytest.mark.parametrize("text", ["own", "own:nowhere"])
 def test_a_path_that_is_not_there_is_refused(text: str) -> None:
     with pytest.raises(DatasetError, match=r"own needs a folder|no folder nowhere"):
         open_dataset(text, "val")
+
+
+def test_a_file_that_is_no_class_list_is_read_as_one_and_the_reason_is_told(yard: Path) -> None:
+    (yard / "pipe.toml").symlink_to(yard / "pipe.toml")
+    for name, told in (
+        ("nowhere.toml", "No such file"),
+        ("pipe.toml", "symbolic links"),
+        ("images/val/c.png", "is not a class list in TOML"),
+    ):
+        with pytest.raises(SpecError, match=told):
+            open_dataset(f"own:{yard / name}", "val")
+
+
+@pytest.mark.parametrize("split", ["", "a\0b", "a\nb"])
+def test_a_split_that_is_no_name_of_a_folder_is_refused(split: str, yard: Path) -> None:
+    with pytest.raises(UnknownNameError, match="unknown split of own"):
+        open_dataset(f"own:{yard}", split)

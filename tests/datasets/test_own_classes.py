@@ -75,24 +75,31 @@ def test_pictures_and_labels_may_lie_anywhere_beside_the_file(tmp_path: Path) ->
     [
         ("", "names of .* is wrong; expected a list of class names. Try: write names = "),
         ('names = "grass"', "expected a list of class names"),
-        ('names = ["grass", ""]', "expected a list of class names"),
-        ('names = ["grass"]', "the number of classes is out of range; got 1"),
+        ('names = ["grass", " "]', "got ' '; expected 1 to 100 printable characters"),
+        (r'names = ["grass", "a\u001b[31m"]', "got 'a.x1b.31m'; expected 1 to 100 printable characters"),
+        (r'names = ["grass", "a\nb"]', "expected 1 to 100 printable characters"),
+        (r'names = ["grass", "\u202eb"]', "expected 1 to 100 printable characters"),
+        (f'names = ["grass", "{101 * "a"}"]', "expected 1 to 100 printable characters"),
+        ('names = ["grass"]', "got 1 names; expected 2 to 254"),
         ('names = ["grass", "grass"]', "got 'grass' twice"),
-        (f"names = {[str(number) for number in range(255)]}", "got 255 names; expected 254 at most"),
-        (NAMES + "palette = [[0, 0, 0]]", "one colour per class; got 1; expected 3"),
-        (NAMES + "palette = [1, 2, 3]", r"expected a list of \[red, green, blue\]"),
-        (NAMES + "palette = [[0, 0, 256], [0, 0, 0], [0, 0, 0]]", "a palette colour is three integers"),
+        (f"names = {[str(number) for number in range(255)]}", "got 255 names; expected 2 to 254"),
+        (NAMES + "palette = [[0, 0, 0]]", r"palette of .*; expected 3 lists \[red, green, blue\], one for each name"),
+        (NAMES + "palette = 3", r"expected 3 lists \[red, green, blue\]"),
+        (NAMES + "palette = [1, 2, 3]", r"got 1; expected \[red, green, blue\], each from 0 to 255"),
+        (NAMES + "palette = [[0, 0, 256], [0, 0, 0], [0, 0, 0]]", r"got \[0, 0, 256\]; expected \[red"),
+        (NAMES + "palette = [[0, 0, true], [0, 0, 0], [0, 0, 0]]", r"got \[0, 0, True\]; expected \[red"),
         (NAMES + "values = [0, 1]", "got 2 values; expected 3, one for each name"),
         (NAMES + "values = [0, 1, 256]", "got 256; expected integers from 0 to 255, each once"),
         (NAMES + "values = [0, 1, 1]", "got 1; expected integers from 0 to 255, each once"),
         (NAMES + "values = [0, 1, true]", "got True; expected integers"),
         (NAMES + "values = 3", "got 3; expected integers"),
-        (NAMES + "void = 2", "got 2, which stands for person; expected other values"),
+        (NAMES + "void = 2", "got 2, which stands for person; expected values of no class"),
         (NAMES + 'void = "none"', "got none; expected integers"),
         (NAMES + 'pictures = "images"', r"expected a path with \{split\}\. Try: write pictures = 'images/\{split\}'"),
         (NAMES + 'pictures = "{split}/{name}"', r"expected a path with \{split\}"),
         (NAMES + 'labels = "labels/{split}"', r"expected a path with \{name\}"),
         (NAMES + 'labels = "{stem}/{name}.png"', r"expected a path with \{name\}"),
+        (NAMES + r'pictures = "a\u0000/{split}"', r"pictures of .* is wrong; got 'a.x00/\{split\}'"),
         (NAMES + "labels = 3", r"expected a path with \{name\}"),
         (NAMES + "color = 3", "unknown key of the class list .*; got 'color'"),
         ("names = [", "is not a class list in TOML"),
@@ -109,6 +116,10 @@ def test_a_file_of_another_kind_is_no_class_list(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SpecError, match="is not a class list in TOML"):
         read_own_classes(path)
+
+
+def test_the_mark_that_windows_puts_first_is_no_part_of_the_list(tmp_path: Path) -> None:
+    assert read(tmp_path, "\ufeff" + NAMES.replace("\n", "\r\n")).spec.names == ("grass", "path", "person")
 
 
 def test_a_file_that_is_not_there_is_told_with_what_to_write(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 import rtseg
@@ -143,6 +145,16 @@ def test_networks_of_other_classes_than_the_data_are_refused_before_anything_is_
 ) -> None:
     with pytest.raises(SpecError, match=r"networks have other classes than the data.*Try: pass --classes camvid"):
         rtseg.bench(**SMALL, classes="cityscapes", data=pictures)
+    assert not cache.exists()
+
+
+def test_own_data_whose_classes_differ_are_told_with_the_list_to_pass(cache: Path, tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder / "val").mkdir(parents=True)
+        assert cv2.imwrite(str(tmp_path / folder / "val" / "a.png"), np.ones((4, 4), np.uint8))
+    (tmp_path / "classes.toml").write_text('names = ["grass", "path"]')
+    with pytest.raises(SpecError, match=r"got own with 2 classes; .* Try: pass --classes FILE\.toml"):
+        rtseg.bench(**SMALL, classes="2", data=f"own:{tmp_path}")
     assert not cache.exists()
 
 

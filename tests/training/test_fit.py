@@ -354,6 +354,16 @@ def test_resuming_with_another_recipe_is_refused_with_what_differs(tmp_path: Pat
         fit(constant(), other, Grey(4, 1), Grey(1, 0), path, resume=True)
 
 
+def test_resuming_with_other_classes_is_refused(tmp_path: Path) -> None:
+    path, network, train = interrupted(tmp_path), constant(), Grey(4, 1)
+    other = replace(train.classes, names=tuple(reversed(train.classes.names)))
+    train.classes = other  # type: ignore[misc]
+    val = Grey(1, 0)
+    val.classes = other  # type: ignore[misc]
+    with pytest.raises(TrainingError, match=r"belongs to other classes; got .*; expected .*another output file"):
+        fit(replace(network, classes=other), TOWARDS_ONE, train, val, path, resume=True)
+
+
 def test_resuming_another_network_of_the_same_name_is_refused(tmp_path: Path) -> None:
     path = interrupted(tmp_path)
     changed = constant()
@@ -365,7 +375,7 @@ def test_resuming_another_network_of_the_same_name_is_refused(tmp_path: Path) ->
 def test_a_state_from_before_a_field_of_the_recipe_is_one_with_its_default(tmp_path: Path) -> None:
     path = interrupted(tmp_path)
     state = torch.load(state_path(path), weights_only=True)
-    del state["recipe"]["loss"], state["recipe"]["autocast"], state["backbone_sha256"]
+    del state["recipe"]["loss"], state["recipe"]["autocast"], state["backbone_sha256"], state["classes"]
     torch.save(state, state_path(path))
     with pytest.raises(TrainingError, match=r"another recipe; got loss=''; expected loss='ohem'"):
         fit(constant(), replace(TOWARDS_ONE, loss="ohem"), Grey(4, 1), Grey(1, 0), path, resume=True)
