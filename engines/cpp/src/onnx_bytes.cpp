@@ -53,9 +53,9 @@ struct Field {
 };
 
 // Reads the fields of a message one by one.
-class Fields {
+class ProtobufFields {
   public:
-    explicit Fields(Range message) : position_(message.begin), end_(message.end) {}
+    explicit ProtobufFields(Range message) : position_(message.begin), end_(message.end) {}
 
     // Return whether there is another field. Groups are skipped; ONNX has none.
     bool next(Field& field) {
@@ -117,7 +117,7 @@ void visit_messages(const std::vector<char>& content, Visit visit) {
         const Waiting here = waiting.back();
         waiting.pop_back();
         visit(here.message, here.range);
-        Fields fields(here.range);
+        ProtobufFields fields(here.range);
         for (Field field; fields.next(field);)
             for (const Inside& inside : kInside)
                 if (inside.outer == here.message && inside.number == field.number && field.wire == kSized &&
@@ -129,7 +129,7 @@ void visit_messages(const std::vector<char>& content, Visit visit) {
 // Return the value of an entry whose key is "location"; empty for any other.
 std::string location_of(Range entry) {
     std::string key, value;
-    Fields fields(entry);
+    ProtobufFields fields(entry);
     for (Field field; fields.next(field);) {
         if (field.wire != kSized) continue;
         if (field.number == kEntryKey) key = field.content.text();
@@ -144,7 +144,7 @@ std::set<std::string> operator_types(const std::vector<char>& content) {
     std::set<std::string> types;
     visit_messages(content, [&](Message message, Range range) {
         if (message != Message::kNode) return;
-        Fields fields(range);
+        ProtobufFields fields(range);
         for (Field field; fields.next(field);)
             if (field.number == kOperatorType && field.wire == kSized) types.insert(field.content.text());
     });
@@ -157,7 +157,7 @@ std::set<std::string> external_files(const std::vector<char>& content) {
         if (message != Message::kTensor) return;
         bool is_external = false;
         std::string location;
-        Fields fields(range);
+        ProtobufFields fields(range);
         for (Field field; fields.next(field);) {
             if (field.number == kLocation && field.wire == kVarint)
                 is_external = is_external || (field.value & 0xFFFFFFFF) == kExternal;

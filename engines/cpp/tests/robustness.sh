@@ -33,7 +33,7 @@ export TBB_ENABLE_SANITIZERS=1 # else it loads a part of itself in a way that no
 made() {
     folder=$build/$1
     shift
-    cmake -S "$tests/.." -B "$folder" -DCMAKE_BUILD_TYPE=None -DRTSEG_PROGRAMS=OFF \
+    cmake -S "$tests/.." -B "$folder" -DCMAKE_BUILD_TYPE=None -DRTSEG_PROGRAMS=OFF -DCMAKE_UNITY_BUILD=OFF \
         -DCMAKE_C_FLAGS="-O1 -g" -DCMAKE_CXX_FLAGS="-O1 -g" "$@" >"$folder.log" 2>&1 &&
         cmake --build "$folder" >>"$folder.log" 2>&1 || {
         tail -n 30 "$folder.log" >&2
