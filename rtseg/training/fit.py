@@ -98,6 +98,7 @@ def fit(
     else:
         digest = load_backbone(network, recipe, backbone)
         shares = class_shares(train, observer)
+        _require_readable(val, observer)
         state = TrainingState(
             0,
             model.state_dict(),
@@ -204,8 +205,7 @@ def _validated(network: PreparedNetwork, val: LabelledDataset, resolution: Resol
     runner = TorchRunner(network.module, source, device=device)
     with Segmenter(runner, network.image_spec(resolution), network.output_spec("logits")) as segmenter:
         miou = measured_accuracy(segmenter, val).miou
-    if miou is None:
-        raise TrainingError("the validation split has no labelled pixel")
+    assert miou is not None  # require_labels found a labelled pixel
     return miou
 
 
@@ -225,6 +225,13 @@ def _require_same_classes(network: PreparedNetwork, train: LabelledDataset, val:
                 got=dataset.classes.words(network.classes),
                 expected=network.classes.words(dataset.classes),
             )
+
+
+def _require_readable(val: LabelledDataset, observer: Observer) -> None:
+    """Read every validation picture once: a bad one would cost the first epoch. Raises the dataset's exceptions."""
+    for index in range(len(val)):
+        val[index]
+        observer.progress("reading the validation split", index + 1, len(val))
 
 
 def _validation_resolution(val: LabelledDataset, network: PreparedNetwork) -> Resolution:

@@ -354,6 +354,19 @@ def test_resuming_with_another_recipe_is_refused_with_what_differs(tmp_path: Pat
         fit(constant(), other, Grey(4, 1), Grey(1, 0), path, resume=True)
 
 
+def test_a_bad_validation_picture_costs_no_epoch(tmp_path: Path) -> None:
+    class Damaged(Grey):
+        def __getitem__(self, index: int) -> LabelledImage:
+            if index == 2:
+                raise DatasetError("2.png is damaged")
+            return super().__getitem__(index)
+
+    witness = Witness()
+    with pytest.raises(DatasetError, match=r"2\.png is damaged"):
+        fit(constant(), TOWARDS_ONE, Grey(4, 1), Damaged(3, 0), tmp_path / "out.safetensors", observer=witness)
+    assert (witness.losses, list(tmp_path.iterdir())) == ([], [])
+
+
 def test_resuming_with_other_classes_is_refused(tmp_path: Path) -> None:
     path, network, train = interrupted(tmp_path), constant(), Grey(4, 1)
     other = replace(train.classes, names=tuple(reversed(train.classes.names)))
