@@ -145,6 +145,7 @@ def test_an_audit_against_another_engine_shows_both_accounts(
     cli("build", exported, AS_IT_IS, "--compute-capability", "8.6", "--precision", "fp16", "-o", half)
     told = cli("build", quantized, AS_IT_IS, "--compute-capability", "8.6", "-o", int8)
     assert "INT8 convolutions write FP32 here" in told.err
+    assert "--precision fp16 --compute-capability 8.6 -o FP16.engine" in told.err
     assert f"rtseg audit {int8} --against FP16.engine" in told.err
     text = cli("audit", int8, "--against", half).out
     accounts = {path: json.loads(cli("audit", path, "--json").out)["engine"]["account"] for path in (half, int8)}

@@ -29,11 +29,14 @@ def next_commands(engine: Artifact, source: Path) -> str:
     data depends on the network.
     """
     this, other, manifest = shlex.quote(str(engine.path)), shlex.quote(str(source)), engine.manifest
-    if manifest.details_as(EngineDetails).runtime == RTX:
+    details = manifest.details_as(EngineDetails)
+    if details.runtime == RTX:
         if manifest.precision == "int8":
+            named = () if details.portable else details.compute_capabilities
+            same = "".join(f"--compute-capability {capability} " for capability in named)
             return (
                 "INT8 convolutions write FP32 here, and other kernels quantize it again: FP16 may move less data.\n"
-                f"next: rtseg build FP32.onnx --runtime tensorrt-rtx --precision fp16 -o FP16.engine\n"
+                f"next: rtseg build FP32.onnx --runtime tensorrt-rtx --precision fp16 {same}-o FP16.engine\n"
                 f"      rtseg audit {this} --against FP16.engine"
             )
         return f"next: rtseg audit {this}"
