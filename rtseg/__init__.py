@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from rtseg.pipeline.scenes_stage import scenes
     from rtseg.runners.loading import load
     from rtseg.specs import ClassSpec, ImageSpec, Normalization, OutputSpec, Resolution
+    from rtseg.training.recipe import TrainingRecipe
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Resolution",
     "RtsegError",
     "Segmenter",
+    "TrainingRecipe",
     "audit",
     "bench",
     "build",
@@ -69,6 +71,7 @@ _HOMES = {
     "Resolution": "rtseg.specs",
     "RtsegError": "rtseg.errors",
     "Segmenter": "rtseg.frame.segmenter",
+    "TrainingRecipe": "rtseg.training.recipe",
     "audit": "rtseg.pipeline.engine_stages",
     "bench": "rtseg.pipeline.benchmark_stage",
     "build": "rtseg.pipeline.engine_stages",

@@ -22,7 +22,7 @@ STAGES = (
 )
 TYPES = (
     *("Artifact", "ClassSpec", "ImageSpec", "Normalization", "Observer", "OutputSpec", "Resolution", "RtsegError"),
-    "Segmenter",
+    *("Segmenter", "TrainingRecipe"),
 )
 HEAVY = (
     *("numpy", "torch", "onnx", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "cuda", "cv2", "PIL"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rtseg.accuracy.confusion import AccuracyResult, ConfusionMatrix
 from rtseg.datasets.labelled import LabelledDataset, require_labels
+from rtseg.datasets.own_classes import OWN
 from rtseg.datasets.registry import dataset_names
 from rtseg.errors import DatasetError
 from rtseg.frame.segmenter import Segmenter
@@ -55,6 +56,9 @@ def _data_for(ours: ClassSpec, refused: ClassSpec) -> str:
     """Return which data fits an artifact of these classes."""
     if ours.dataset in dataset_names() and ours.dataset != refused.dataset:
         return f"pass --data {ours.dataset}:PATH"
+    if not ours.dataset and len(ours) == len(refused):
+        named = "FILE.toml, the list of the data" if refused.dataset == OWN else refused.dataset
+        return f"run rtseg export or import-onnx again with --classes {named}: this file only numbers its classes"
     return (
         "pass data whose classes have these names, such as own:PATH, or run rtseg validate FILE --against OTHER "
         "--data images:FOLDER, which needs no labels"

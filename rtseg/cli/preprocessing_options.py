@@ -7,12 +7,8 @@ from typing import Any
 import click
 
 from rtseg.cli.options import Command
-from rtseg.specs import COLOUR_ORDERS, FITS, IMAGENET_NORMALIZATION, Normalization
+from rtseg.specs import COLOUR_ORDERS, FITS, NORMALIZATIONS, Normalization
 
-NORMALIZATIONS = {
-    "imagenet": IMAGENET_NORMALIZATION,
-    "unit": Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
-}
 THREE = (float, float, float)
 PREPROCESSING = ("normalization", "mean", "std", "scale", "colour_order", "fit", "padding")
 """The parameters that preprocessing_options adds to a command."""

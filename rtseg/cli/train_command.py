@@ -87,7 +87,7 @@ def train(
         --data streets:64x96 --crop 64x96 --batch-size 16 -o affnet.safetensors
     """
     import rtseg
-    from rtseg.cli.show.training_text import training_text
+    from rtseg.cli.show.training_text import export_command, training_text
     from rtseg.pipeline.checkpoint_stages import training_recipe
 
     if network and factory:
@@ -128,4 +128,5 @@ def train(
         print_json(result.to_json())
     else:
         say(training_text(result.artifact.manifest))
+        say(export_command(result.artifact))
         click.echo(result.artifact.path)

@@ -7,7 +7,8 @@
     pictures = "images/{split}"                       # the folder with the pictures of a split
     labels = "labels/{split}/{name}.png"              # the label file of the picture {name}
 
-Only names is required. Above are the defaults of the others, except for the palette: by default it is PASCAL VOC's.
+Only names is required. Above are the defaults of the others, except for the palette: by default it is PASCAL VOC's
+from its second colour on, as its first is black.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ def _names(names: object, path: Path) -> tuple[str, ...]:
 
 def _palette(given: object, path: Path, count: int) -> tuple[Colour, ...]:
     if given is None:
-        return tuple(voc_colour(index) for index in range(count))
+        return tuple(voc_colour(index + 1) for index in range(count))
     if not isinstance(given, list) or len(given) != count:
         raise _wrong("palette", path, given, f"{count} lists [red, green, blue], one for each name")
     for colour in given:

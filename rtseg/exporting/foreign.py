@@ -16,7 +16,7 @@ from rtseg.artifacts.details import OnnxImportDetails
 from rtseg.artifacts.files import PathLike, sha256_of, written_together
 from rtseg.artifacts.manifest import Manifest, manifest_path, write_manifest
 from rtseg.artifacts.onnx_bytes import external_files
-from rtseg.errors import OnnxError, ParityError, first_line
+from rtseg.errors import OnnxError, ParityError, SpecError, first_line
 from rtseg.exporting.foreign_contract import ContractOptions
 from rtseg.exporting.foreign_graph import ForeignGraph
 from rtseg.exporting.last_resize import LastResize, Upsampled, last_resize, without_last_resize
@@ -69,6 +69,12 @@ def canonical_import(
         raise OnnxError(f"the result would overwrite {origin}", hint="choose another name with -o")
     canonical, changes = _canonical_copy(foreign, str(origin))
     last = None if said.interface == "scores" else _last_resize(foreign, canonical)
+    if last is not None and said.align_corners not in (None, last.align_corners):
+        raise SpecError(
+            f"{origin} ends with a Resize of another rule",
+            got=f"--{'' if said.align_corners else 'no-'}align-corners",
+            hint="leave it out: the graph shows the rule",
+        )
     given = foreign.output if last is None else last.contract(foreign.output)
     if last is not None:
         without_last_resize(canonical, last, contract_metadata(foreign.image, given))

@@ -29,6 +29,11 @@ TRIED_AT = Resolution(128, 128)
 CLASSES_ARGUMENTS = ("classes", "num_classes", "n_classes", "nclass", "num_labels", "nc")
 """Names of a factory's argument for the number of classes: rtseg's first, then those of model collections."""
 
+OTHERWISE_IN_TRAINING = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
+"""Layers that compute something else in training."""
+
+RELATIVE_TOLERANCE = 1e-4
+
 OF_ARGUMENTS = re.compile(r"unexpected keyword argument|required \w.*argument|takes .*arguments?")
 """Python's messages for a call whose arguments do not fit."""
 
@@ -53,6 +58,7 @@ class FactoryNetwork(SegmentationNetwork):
         self.align_corners = bool(getattr(module, "align_corners", False))
         self.stride = trial.stride
         self._head, self._classes, self._label = trial.head, classes, label
+        self._head_in_training: str | None = None
 
     @property
     def named_weights(self) -> nn.Module:
@@ -79,12 +85,48 @@ class FactoryNetwork(SegmentationNetwork):
         return (main, *(outputs[name] for name, shape in shapes.items() if self._is_auxiliary(shape, resolution)))
 
     def _main(self, outputs: dict[str, Tensor], images: Tensor) -> str:
-        """Return the name of the logits: the one found in evaluation, else by the rule, as training may add outputs."""
+        """Return the name of the logits: the one found in evaluation, or another, as training may add outputs."""
         if self._head in outputs:
             return self._head
+        if self._head_in_training not in outputs:
+            self._head_in_training = self._found_in_training(outputs, images)
+        return self._head_in_training
+
+    def _found_in_training(self, outputs: dict[str, Tensor], images: Tensor) -> str:
+        """Return the output of training that is the logits: by the rule, else the one that evaluation gives too."""
         resolution = Resolution(*map(int, images.shape[2:]))
         shapes = {name: _shape_of_one(tensor) for name, tensor in outputs.items()}
-        return head_of(shapes, self._classes, resolution, None, f"{self._label} in training")
+        try:
+            return head_of(shapes, self._classes, resolution, None, f"{self._label} in training")
+        except NetworkError:
+            if (same := self._same_as_in_evaluation(images[:1])) is None:
+                raise
+            return same
+
+    def _same_as_in_evaluation(self, image: Tensor) -> str | None:
+        """Return the output of training with the values of evaluation's logits, None if there is none.
+
+        Both are computed with the batch statistics of evaluation and without dropout.
+        """
+        modes = [(module, module.training) for module in self.module.modules()]
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                expected = named_outputs(self.module.eval()(image))[self._head]
+                for module, _ in modes:
+                    module.training = not isinstance(module, OTHERWISE_IN_TRAINING)
+                outputs = named_outputs(self.module(image))
+        finally:
+            for module, training in modes:
+                module.training = training
+        close = RELATIVE_TOLERANCE * float(expected.abs().max())
+        return next(
+            (
+                name
+                for name, tensor in outputs.items()
+                if tensor.shape == expected.shape and torch.allclose(tensor, expected, rtol=0, atol=close)
+            ),
+            None,
+        )
 
     def _is_auxiliary(self, shape: tuple[int, ...], resolution: Resolution) -> bool:
         return shape[1:2] == (self._classes,) and stride_of(shape, self._classes, resolution) is not None

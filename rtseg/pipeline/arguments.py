@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Union
 
 from rtseg.artifacts.artifact import CHECKPOINT_SUFFIX, Artifact, ArtifactLike, is_of_rtseg
-from rtseg.errors import NetworkError, SpecError
+from rtseg.errors import NetworkError, SpecError, UnknownNameError
 from rtseg.pipeline.packages import needed_for
-from rtseg.specs import ClassSpec, Normalization, Resolution
+from rtseg.specs import NORMALIZATIONS, ClassSpec, Normalization, Resolution
 
 if TYPE_CHECKING:
     from rtseg.networks.prepared import PreparedNetwork
@@ -29,6 +29,9 @@ DEFAULT_RESOLUTION = Resolution(512, 1024)
 
 Size = Union[Resolution, str, tuple[int, int]]
 """A resolution: a Resolution, text ("512x1024"), or (height, width)."""
+
+NormalizationLike = Union[Normalization, str]
+"""A Normalization, or the name of one: "imagenet" (its mean and std), "unit" (pixels from 0 to 1)."""
 
 Item = TypeVar("Item")
 
@@ -68,6 +71,18 @@ def classes_of(classes: Classes) -> ClassSpec:
     from rtseg.datasets.registry import class_spec
 
     return classes if isinstance(classes, ClassSpec) else class_spec(str(classes))
+
+
+def normalization_of(given: object) -> Normalization | None:
+    """Return the normalisation of that name, or the given one. Raises UnknownNameError, SpecError for another type."""
+    if given is None or isinstance(given, Normalization):
+        return given
+    if not isinstance(given, str):
+        names = " or ".join(map(repr, NORMALIZATIONS))
+        raise SpecError("not a normalization", got=type(given).__name__, expected=f"a Normalization, {names}")
+    if given not in NORMALIZATIONS:
+        raise UnknownNameError("normalization", given, NORMALIZATIONS)
+    return NORMALIZATIONS[given]
 
 
 @dataclass(frozen=True)

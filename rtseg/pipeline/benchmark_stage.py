@@ -16,17 +16,19 @@ from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
     NetworkLike,
+    NormalizationLike,
     OwnNetwork,
     Size,
     classes_of,
     listed,
+    normalization_of,
     path_of,
     resolution_of,
 )
 from rtseg.pipeline.contenders import Contender, contenders_of
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
-from rtseg.specs import Normalization, Resolution
+from rtseg.specs import Resolution
 
 if TYPE_CHECKING:
     from rtseg.benchmarking.groups import Group
@@ -86,7 +88,7 @@ def bench(
     resolution: Size | None = None,
     head: str | int | None = None,
     threshold: float | None = None,
-    normalization: Normalization | None = None,
+    normalization: NormalizationLike | None = None,
     fit: str | None = None,
     padding: int | None = None,
     seconds: float = 10.0,
@@ -125,7 +127,7 @@ def bench(
         raise SpecError("seconds is out of range", got=seconds, expected="more than 0")
     if table is not None and (sources or networks or checkpoint is not None):
         raise SpecError("a paper's table brings its own networks", hint="pass checkpoints, a folder of their weights")
-    own = OwnNetwork(head, threshold, normalization, fit, padding)
+    own = OwnNetwork(head, threshold, normalization_of(normalization), fit, padding)
     if own != OwnNetwork() and (sources or table is not None or not (networks or checkpoint is not None)):
         raise SpecError(
             "head, threshold and preprocessing apply to a network of your own only",

@@ -17,9 +17,11 @@ from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     DEFAULT_RESOLUTION,
     Classes,
+    NormalizationLike,
     OwnNetwork,
     Size,
     classes_of,
+    normalization_of,
     prepared_network,
     require_at_least,
     resolution_of,
@@ -27,7 +29,6 @@ from rtseg.pipeline.arguments import (
 )
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
-from rtseg.specs import Normalization
 
 if TYPE_CHECKING:
     from rtseg.networks.official import KeyReport
@@ -69,7 +70,7 @@ def import_checkpoint(
     resolution: Size = DEFAULT_RESOLUTION,
     head: str | int | None = None,
     threshold: float | None = None,
-    normalization: Normalization | None = None,
+    normalization: NormalizationLike | None = None,
     fit: str | None = None,
     padding: int | None = None,
     precision: str = "fp32",
@@ -95,7 +96,7 @@ def import_checkpoint(
     path = Path(output) if output is not None else Path(name)
     require_replaceable(path, manifest_path(path))
     size = resolution_of(resolution)
-    own = OwnNetwork(head, threshold, normalization, fit, padding)
+    own = OwnNetwork(head, threshold, normalization_of(normalization), fit, padding)
     filled = network_to_fill(network, spec, options=options, resolution=size, head=head, threshold=threshold)
     empty = with_preprocessing(filled, own)
     prepared, keys = network_from_weights(source, empty, entry=entry)
@@ -132,7 +133,7 @@ def train(
     precision: str = "fp32",
     heads: bool = True,
     head: str | int | None = None,
-    normalization: Normalization | None = None,
+    normalization: NormalizationLike | None = None,
     fit: str | None = None,
     padding: int | None = None,
     resume: bool = False,
@@ -169,7 +170,7 @@ def train(
         options=recipe.options,
         seed=recipe.seed,
         resolution=recipe.crop_resolution,
-        own=OwnNetwork(head, None, normalization, fit, padding),
+        own=OwnNetwork(head, None, normalization_of(normalization), fit, padding),
     )
     name = f"{name_part(recipe.network)}-{name_part(recipe.data.partition(':')[0])}.safetensors"
     path = Path(output) if output is not None else Path(name)

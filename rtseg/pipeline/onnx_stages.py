@@ -15,9 +15,11 @@ from rtseg.observer import SILENT, Observer
 from rtseg.pipeline.arguments import (
     Classes,
     NetworkLike,
+    NormalizationLike,
     OwnNetwork,
     Size,
     classes_of,
+    normalization_of,
     path_of,
     prepared_network,
     require_at_least,
@@ -25,7 +27,7 @@ from rtseg.pipeline.arguments import (
 )
 from rtseg.pipeline.packages import needed_for
 from rtseg.pipeline.results import Result
-from rtseg.specs import FLOAT_INTERFACES, TARGETS, Normalization
+from rtseg.specs import FLOAT_INTERFACES, TARGETS
 
 if TYPE_CHECKING:
     from rtseg.exporting.parity_report import ParityReport
@@ -71,7 +73,7 @@ def export(
     target: str = "onnxruntime",
     head: str | int | None = None,
     threshold: float | None = None,
-    normalization: Normalization | None = None,
+    normalization: NormalizationLike | None = None,
     fit: str | None = None,
     padding: int | None = None,
     data: str = "streets",
@@ -115,7 +117,7 @@ def export(
         options=options,
         seed=seed,
         resolution=size,
-        own=OwnNetwork(head, threshold, normalization, fit, padding),
+        own=OwnNetwork(head, threshold, normalization_of(normalization), fit, padding),
     )
     pictures = [dataset[index].image for index in range(min(images, len(dataset)))]
     path = Path(output) if output is not None else Path(default_name(prepared, size, interface, target))
@@ -131,7 +133,7 @@ def import_onnx(
     output: PathLike | None = None,
     *,
     classes: Classes | None = None,
-    normalization: Normalization | None = None,
+    normalization: NormalizationLike | None = None,
     align_corners: bool | None = None,
     resolution: Size | None = None,
     head: str | int | None = None,
@@ -164,7 +166,7 @@ def import_onnx(
         require_replaceable(output, manifest_path(output))
     said = ContractOptions(
         None if classes is None else classes_of(classes),
-        normalization,
+        normalization_of(normalization),
         align_corners,
         fit,
         padding,

@@ -146,6 +146,11 @@ class Normalization:
 
 
 IMAGENET_NORMALIZATION = Normalization()
+NORMALIZATIONS = {
+    "imagenet": IMAGENET_NORMALIZATION,
+    "unit": Normalization(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)),
+}
+"""By name: ImageNet's mean and std, and pixels from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -244,9 +249,9 @@ class ClassSpec(VersionedSpec):
         return len(self.names)
 
     def words(self, beside: ClassSpec) -> str:
-        """Return this list in words for a message about two lists that differ: "camvid with 11 classes".
+        """Return the name and size of this list, for a message about two that differ: "camvid with 11 classes".
 
-        Where those words are the same for both, they also name the first class that differs.
+        If that is the same for both, the text also names the first class that differs.
         """
         ours, theirs = (f"{each.dataset or 'a list'} with {len(each)} classes" for each in (self, beside))
         differing = (i for i, (name, other) in enumerate(zip(self.names, beside.names)) if name != other)

@@ -34,6 +34,9 @@ from rtseg.training.losses import build_loss, require_loss
 from rtseg.training.recipe import TrainingRecipe
 from rtseg.training.state import TrainingState, read_training_state, state_path, write_training_state
 
+OWN_LOSS = "ce+auxiliary"
+"""The loss of a network of the user's own: none is published with it."""
+
 
 def fit(
     network: PreparedNetwork,
@@ -58,7 +61,7 @@ def fit(
     run continues from there to the same weights as an uninterrupted one. Raises SpecError, UnknownNameError,
     DatasetError, CheckpointError, TrainingError and WriteError.
     """
-    loss_name = recipe.loss or (network.spec.loss if network.spec else "ce")
+    loss_name = recipe.loss or (network.spec.loss if network.spec else OWN_LOSS)
     require_loss(loss_name)
     samples = _samples(train, recipe)
     steps = len(samples) // recipe.batch_size

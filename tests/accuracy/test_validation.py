@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,6 +88,14 @@ def test_other_classes_are_refused_with_both_lists_before_anything_is_read(segme
     with pytest.raises(DatasetError, match="different classes; got camvid with 11 classes; expected a list with 2"):
         measured_accuracy(segmenter, dataset)
     assert dataset.read == []
+
+
+def test_a_file_that_numbers_its_classes_gets_their_names_by_another_export(segmenter: Segmenter) -> None:
+    class Own(Halves):
+        classes = replace(class_spec("2"), dataset="own", names=("sky", "ground"))
+
+    with pytest.raises(DatasetError, match=r"Try: run rtseg export or import-onnx again with --classes FILE\.toml"):
+        measured_accuracy(segmenter, Own(1))
 
 
 def peak_bytes(segmenter: Segmenter, pictures: int) -> int:

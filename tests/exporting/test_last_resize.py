@@ -218,6 +218,15 @@ def test_an_imported_file_keeps_the_resize_for_whoever_wants_scores(tmp_path: Pa
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize(("end", "align_corners"), [(ALIGNED, False), (HALF_PIXEL, True)])
+def test_a_rule_that_is_not_the_graphs_is_refused(end: End, align_corners: bool, tmp_path: Path) -> None:
+    path = theirs(end, tmp_path).path
+    with pytest.raises(SpecError, match=r"ends with a Resize of another rule; got --.* Try: leave it out"):
+        canonical_import(path, said=replace(SAID, align_corners=align_corners))
+    assert canonical_import(path, said=replace(SAID, align_corners=not align_corners)).parity is not None
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_scores_are_not_to_be_had_of_a_graph_that_ends_with_small_logits(tmp_path: Path) -> None:
     path = theirs(lambda logits, images: logits, tmp_path).path
     with pytest.raises(SpecError, match=r"gives logits at stride 8; .* Try: leave out --interface scores"):

@@ -63,6 +63,21 @@ class MoreInTraining(Base):
         return {"aux": self.other(y), "out": self.head(y)} if self.training else self.head(y)
 
 
+class AuxiliaryInTraining(Base):
+    def __init__(self, classes):
+        super().__init__(classes)
+        self.norm, self.dropout = nn.BatchNorm2d(4), nn.Dropout(0.5)
+
+    def forward(self, x):
+        y = self.dropout(self.norm(self.stem(x)))
+        return (self.other(y), self.head(y)) if self.training else self.head(y)
+
+
+class NoiseInTraining(AuxiliaryInTraining):
+    def forward(self, x):
+        return super().forward(x + torch.rand_like(x) if self.training else x)
+
+
 class ByAnotherName(Base):
     def __init__(self, num_classes):
         super().__init__(num_classes)
@@ -198,6 +213,28 @@ def test_heads_that_training_adds_come_after_the_logits() -> None:
     logits = module.training_logits(image)
     assert isinstance(module, FactoryNetwork)
     assert torch.equal(logits[0], module.named_weights(image)["out"]) and len(logits) == 2
+
+
+def test_of_outputs_that_only_training_has_the_logits_are_those_that_evaluation_gives() -> None:
+    module = prepared("AuxiliaryInTraining").module.train()
+    image = torch.rand(2, 3, 64, 128)
+    state, before = torch.random.get_rng_state(), {name: value.clone() for name, value in module.state_dict().items()}
+    assert isinstance(module, FactoryNetwork)
+    assert module._same_as_in_evaluation(image) == "1"
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert all(part.training for part in module.modules())
+    torch.manual_seed(0)
+    logits = module.training_logits(image)
+    torch.manual_seed(0)
+    users = module.named_weights(image)
+    assert torch.equal(logits[0], users[1]) and torch.equal(logits[1], users[0]) and len(logits) == 2
+
+
+def test_outputs_that_are_other_ones_in_training_are_refused() -> None:
+    module = prepared("NoiseInTraining").module.train()
+    with pytest.raises(NetworkError, match="in training has several outputs that could be its logits"):
+        module.training_logits(torch.rand(2, 3, 64, 128))
 
 
 def test_a_class_whose_argument_is_called_num_classes_is_a_factory() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
+
+from rtseg.artifacts.artifact import Artifact
 from rtseg.artifacts.details import TrainingDetails
 from rtseg.artifacts.manifest import Manifest
 
@@ -13,3 +16,11 @@ def training_text(manifest: Manifest) -> str:
         f"kept epoch {details.selected_epoch} of {len(details.history)}: validation mIoU "
         f"{details.validation_miou:.2%} on {details.validation_pictures} pictures ({manifest.precision} weights)"
     )
+
+
+def export_command(checkpoint: Artifact) -> str:
+    """Return the command that exports a checkpoint, at the size that its validation pictures were labelled in."""
+    manifest = checkpoint.manifest
+    own = f" --module {manifest.network}" if ":" in manifest.network else ""
+    where = f"--checkpoint {shlex.quote(str(checkpoint.path))} --resolution {manifest.image.resolution}"
+    return f"next: rtseg export{own} {where}"
