@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rtseg.pipeline.accuracy_stage import validate
     from rtseg.pipeline.benchmark_stage import bench
     from rtseg.pipeline.calibration_stage import calibrate
-    from rtseg.pipeline.checkpoint_stages import import_checkpoint, train
+    from rtseg.pipeline.checkpoint_stages import TrainingRecipe, import_checkpoint, train
     from rtseg.pipeline.drift_stage import drift
     from rtseg.pipeline.engine_stages import audit, build
     from rtseg.pipeline.labelling_stage import run
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from rtseg.pipeline.scenes_stage import scenes
     from rtseg.runners.loading import load
     from rtseg.specs import ClassSpec, ImageSpec, Normalization, OutputSpec, Resolution
-    from rtseg.training.recipe import TrainingRecipe
 
 __version__ = "0.1.0"
 __all__ = [

@@ -32,7 +32,7 @@ from rtseg.pipeline.results import Result
 
 if TYPE_CHECKING:
     from rtseg.networks.official import KeyReport
-    from rtseg.training.recipe import TrainingRecipe
+    from rtseg.training.recipe import TrainingRecipe as TrainingRecipe  # a public name of rtseg
 
 
 @dataclass(frozen=True, repr=False)

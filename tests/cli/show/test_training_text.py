@@ -17,13 +17,12 @@ OUTPUT = OutputSpec(ClassSpec("", ("a", "b"), ((0, 0, 0), (1, 2, 3))), "logits",
 @pytest.mark.parametrize(
     ("network", "expected"),
     [
-        ("affnet", "next: rtseg export --checkpoint 'my net.safetensors' --resolution 64x96"),
-        (
-            "mine:network",
-            "next: rtseg export --module mine:network --checkpoint 'my net.safetensors' --resolution 64x96",
-        ),
+        ("affnet", "next: rtseg export"),
+        ("mine:network", "next: rtseg export --module mine:network"),
     ],
 )
 def test_the_export_names_the_module_of_a_network_of_ones_own(network: str, expected: str) -> None:
     manifest = Manifest("checkpoint", network, {}, "", "fp32", ImageSpec(64, 96), OUTPUT)
-    assert export_command(Artifact(Path("my net.safetensors"), manifest)) == expected
+    assert export_command(Artifact(Path("my net.safetensors"), manifest)) == (
+        f"{expected} --checkpoint 'my net.safetensors' --resolution 64x96"
+    )
