@@ -42,11 +42,15 @@ Factory = Callable[..., object]
 
 @dataclass(frozen=True)
 class Trial:
-    """The result of a trial run: the output with the logits, their stride, and the threshold of a single channel."""
+    """The result of a trial run: the output with the logits, their stride, and the threshold of a single channel.
+
+    asked is the output that the user asked for, where evaluation gives one only: training may give more.
+    """
 
     head: str
     stride: int
     threshold: float | None = None
+    asked: Head = None
 
 
 class FactoryNetwork(SegmentationNetwork):
@@ -58,6 +62,7 @@ class FactoryNetwork(SegmentationNetwork):
         self.align_corners = bool(getattr(module, "align_corners", False))
         self.stride = trial.stride
         self._head, self._classes, self._label = trial.head, classes, label
+        self._asked = trial.asked
         self._head_in_training: str | None = None
 
     @property
@@ -97,7 +102,7 @@ class FactoryNetwork(SegmentationNetwork):
         resolution = Resolution(*map(int, images.shape[2:]))
         shapes = {name: _shape_of_one(tensor) for name, tensor in outputs.items()}
         try:
-            return head_of(shapes, self._classes, resolution, None, f"{self._label} in training")
+            return head_of(shapes, self._classes, resolution, self._asked, f"{self._label} in training")
         except NetworkError:
             if (same := self._same_as_in_evaluation(images[:1])) is None:
                 raise
@@ -267,6 +272,7 @@ def _trial(
     chosen = head_of(shapes, classes, resolution, head, label)
     stride = stride_of(shapes[chosen], classes, resolution)
     assert stride is not None
+    asked = head if chosen == "" else None
     if shapes[chosen][1] == classes:
         if threshold is not None:
             raise NetworkError(
@@ -274,12 +280,12 @@ def _trial(
                 got=f"--threshold {threshold:g}",
                 hint="leave out --threshold",
             )
-        return Trial(chosen, stride)
+        return Trial(chosen, stride, asked=asked)
     if threshold is None:
         noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0)) * LOUD
         channel = _run(module, noise, label)[chosen]
         threshold = threshold_of_values(float(channel.min()), float(channel.max()), label)
-    return Trial(chosen, stride, threshold)
+    return Trial(chosen, stride, threshold, asked)
 
 
 def _run(module: nn.Module, image: Tensor, label: str) -> dict[str, Tensor]:

@@ -231,10 +231,12 @@ def test_of_outputs_that_only_training_has_the_logits_are_those_that_evaluation_
     assert torch.equal(logits[0], users[1]) and torch.equal(logits[1], users[0]) and len(logits) == 2
 
 
-def test_outputs_that_are_other_ones_in_training_are_refused() -> None:
+def test_outputs_that_are_other_ones_in_training_are_refused_unless_one_is_named() -> None:
     module = prepared("NoiseInTraining").module.train()
     with pytest.raises(NetworkError, match="in training has several outputs that could be its logits"):
         module.training_logits(torch.rand(2, 3, 64, 128))
+    asked = prepared("NoiseInTraining", head=0).module.train()
+    assert len(asked.training_logits(torch.rand(2, 3, 64, 128))) == 2
 
 
 def test_a_class_whose_argument_is_called_num_classes_is_a_factory() -> None:
