@@ -51,6 +51,14 @@ def first_line(stderr: str) -> str:
     return lines[0]
 
 
+@pytest.mark.skipif(shutil.which("clang++") is None, reason="no clang++")
+def test_clang_takes_the_wrapper_too() -> None:
+    """GCC alone would let pass what C++ does not allow."""
+    strict = ["-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    done = run(["clang++", *strict, f"-I{CPP / 'include'}", CPP / "tests" / "wrapper.cpp"])
+    assert done.returncode == 0, done.stderr
+
+
 # Found and linked
 
 

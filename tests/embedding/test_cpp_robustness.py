@@ -105,4 +105,4 @@ def test_the_library_without_backends_says_what_is_missing(tmp_path: Path) -> No
     done = run([consumer / "consumer", GOLDEN / "fp32-logits.onnx"])
     assert done.returncode == 1
     assert "the backend openvino is not installed; got no librtseg_backend_openvino.so in " in done.stderr
-    assert "-DRTSEG_OPENVINO=ON when rtseg is configured" in done.stderr
+    assert "configure rtseg with -DRTSEG_OPENVINO=ON" in done.stderr

@@ -100,8 +100,8 @@ class Image {
     }
 
     // The same for a cv::Rect.
-    template <class Rect>
-    auto region(const Rect& rect) const -> decltype(rect.y, rect.x, rect.height, rect.width, Image(*this)) {
+    template <class Rect, class = decltype(std::declval<const Rect&>().width)>
+    Image region(const Rect& rect) const {
         return region(rect.y, rect.x, rect.height, rect.width);
     }
 
