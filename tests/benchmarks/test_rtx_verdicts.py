@@ -187,9 +187,13 @@ def test_affnet_in_fp16_is_built_with_the_kernels_the_bytes_and_the_size_of_its_
 @pytest.mark.parametrize("which", script.LISTS)
 @pytest.mark.parametrize("name", network_names())
 def test_all_rows_of_a_network_come_out_the_same_when_they_are_made_anew(name: str, which: str, release: None) -> None:
-    """What INT8 is calibrated with depends on the processor in its last bits, and its engine's size on that."""
+    """What INT8 is calibrated with depends on the processor in its last bits, and its engine's size on that.
+
+    Every engine holds the names of its tensors, which may be a few bytes longer than they were.
+    """
     found, expected = script.rows_anew(name, which), rows(which, network=name)
     for row, before in zip(found, expected, strict=True):
-        if row["precision"] == "int8" and before["engine_bytes"] is not None:
-            before = {**before, "engine_bytes": pytest.approx(before["engine_bytes"], rel=0.05)}
+        if before["engine_bytes"] is not None:
+            near = 0.05 if row["precision"] == "int8" else 1e-5
+            before = {**before, "engine_bytes": pytest.approx(before["engine_bytes"], rel=near)}
         assert row == before

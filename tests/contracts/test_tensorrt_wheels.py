@@ -102,7 +102,7 @@ def test_our_monitor_is_one_of_tensorrts_where_it_has_any(run_python: RunPython,
 import tensorrt
 from rtseg.engines.progress import BuildProgress, tensorrt_monitor
 progress = BuildProgress()
-monitor = tensorrt_monitor(progress)
+monitor = tensorrt_monitor(tensorrt, progress)
 print(progress.heard, monitor is not None)
 if monitor is not None:
     assert isinstance(monitor, tensorrt.IProgressMonitor)
@@ -143,9 +143,11 @@ def test_the_version_is_the_first_two_numbers(run_python: RunPython, version: st
 def test_the_command_says_what_is_missing_beside_the_bindings(
     environment: dict[str, str], exported: Path, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "rtseg", "build", str(exported), "-o", str(tmp_path / "a.engine")]
+    command = [sys.executable, "-m", "rtseg", "build", str(exported), "--runtime", "tensorrt", "-o"]
     settings = {**os.environ, **environment}
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [*command, str(tmp_path / "a.engine")], env=settings, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 1
     assert done.stderr.startswith("rtseg: error: ") and done.stderr.count("\n") == 1
     assert "CUDA" in done.stderr or "cuda" in done.stderr
