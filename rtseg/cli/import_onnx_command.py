@@ -55,10 +55,9 @@ def import_onnx(
     metadata) and adds a manifest. It writes the result only if ONNX Runtime gives the same for both files.
 
     Size, interface and stride come from the graph. Pass options for what the graph does not record: classes,
-    normalisation and the rule of upsampling. The command removes an ArgMax at the end, and a Resize of the logits to
-    the picture's size, which rtseg does by the same rule. It transposes inputs and outputs whose channels come last,
-    and fixes open sizes by --resolution. An rtseg file that lost its manifest needs no
-    options.
+    normalisation and, for small logits, the rule of upsampling. The command removes an ArgMax at the end, and a Resize
+    of the logits to the picture's size, which rtseg does by the same rule. It transposes inputs and outputs whose
+    channels come last, and fixes open sizes by --resolution. An rtseg file that lost its manifest needs no options.
 
     \b
     Examples:

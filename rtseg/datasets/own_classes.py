@@ -104,7 +104,7 @@ def _classes_of(data: Mapping[str, Any], path: Path) -> OwnClasses:
     values = _numbers("values", data.get("values", list(range(len(names)))), path)
     if len(values) != len(names):
         raise _wrong("values", path, f"{len(values)} values", f"{len(names)}, one for each name")
-    void = data.get("void", [value for value in (_LARGEST,) if value not in values])
+    void = data.get("void", [] if _LARGEST in values else _LARGEST)
     void = _numbers("void", void if isinstance(void, list) else [void], path)
     if both := sorted({*values} & {*void}):
         raise _wrong("void", path, f"{both[0]}, which stands for {names[values.index(both[0])]}", "values of no class")
@@ -113,8 +113,8 @@ def _classes_of(data: Mapping[str, Any], path: Path) -> OwnClasses:
         ClassSpec(OWN, names, _palette(data.get("palette"), path, len(names))),
         values,
         void,
-        _pattern("pictures", data.get("pictures", PICTURES), path, required=(SPLIT,), allowed=(SPLIT,)),
-        _pattern("labels", data.get("labels", LABELS), path, required=(PICTURE,), allowed=(SPLIT, PICTURE)),
+        _pattern("pictures", data, PICTURES, path, required={SPLIT}, allowed={SPLIT}),
+        _pattern("labels", data, LABELS, path, required={PICTURE}, allowed={SPLIT, PICTURE}),
     )
 
 
@@ -156,17 +156,15 @@ def _numbers(key: str, given: object, path: Path) -> tuple[int, ...]:
     return tuple(given)
 
 
-def _pattern(key: str, given: object, path: Path, *, required: Sequence[str], allowed: Sequence[str]) -> str:
-    found = re.findall(r"\{[^}]*\}", given) if isinstance(given, str) else []
-    if not isinstance(given, str) or not given.isprintable() or not {*required} <= {*found} <= {*allowed}:
-        raise _wrong(
-            key, path, ascii(given), f"a path with {' and '.join(required)}", hint=f"write {key} = {_default(key)!r}"
-        )
+def _pattern(
+    key: str, data: Mapping[str, Any], default: str, path: Path, *, required: set[str], allowed: set[str]
+) -> str:
+    given = data.get(key, default)
+    found = set(re.findall(r"\{[^}]*\}", given)) if isinstance(given, str) else set()
+    if not isinstance(given, str) or not given.isprintable() or not required <= found <= allowed:
+        expected = f"a path with {' and '.join(required)}"
+        raise _wrong(key, path, ascii(given), expected, hint=f"write {key} = {default!r}")
     return given
-
-
-def _default(key: str) -> str:
-    return {"pictures": PICTURES, "labels": LABELS}[key]
 
 
 def _wrong(key: str, path: Path, got: object, expected: str, hint: str = "") -> SpecError:

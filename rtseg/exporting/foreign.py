@@ -68,15 +68,9 @@ def canonical_import(
     if {path.resolve(), manifest_path(path).resolve()} & {origin.resolve(), manifest_path(origin).resolve()}:
         raise OnnxError(f"the result would overwrite {origin}", hint="choose another name with -o")
     canonical, changes = _canonical_copy(foreign, str(origin))
-    last = None if said.interface == "scores" else _last_resize(foreign, canonical)
-    if last is not None and said.align_corners not in (None, last.align_corners):
-        raise SpecError(
-            f"{origin} ends with a Resize of another rule",
-            got=f"--{'' if said.align_corners else 'no-'}align-corners",
-            hint="leave it out: the graph shows the rule",
-        )
-    given = foreign.output if last is None else last.contract(foreign.output)
+    given, last = foreign.output, _last_resize(foreign, canonical, said, str(origin))
     if last is not None:
+        given = last.contract(foreign.output)
         without_last_resize(canonical, last, contract_metadata(foreign.image, given))
         changes.append(last.note(origin.name, foreign.image.resolution))
     account = "; ".join([*foreign.changes, *changes, "contracts written into the metadata"])
@@ -106,11 +100,23 @@ def canonical_import(
     return ImportedOnnx(Artifact(path, manifest), account, report)
 
 
-def _last_resize(foreign: ForeignGraph, canonical: onnx.ModelProto) -> LastResize | None:
-    """Return the Resize that can be left out; None if there is none, or if the file states that it gives scores."""
-    if foreign.ends is None or foreign.output.interface != "scores":
+def _last_resize(
+    foreign: ForeignGraph, canonical: onnx.ModelProto, said: ContractOptions, label: str
+) -> LastResize | None:
+    """Return the Resize that can be left out; None if there is none, or if scores are asked for or stated in the file.
+
+    Raises SpecError if the options state another rule than the Resize has.
+    """
+    if said.interface == "scores" or foreign.ends is None or foreign.output.interface != "scores":
         return None
-    return last_resize(canonical, foreign.image.resolution)
+    last = last_resize(canonical, foreign.image.resolution)
+    if last is not None and said.align_corners not in (None, last.align_corners):
+        raise SpecError(
+            f"{label} ends with a Resize of another rule",
+            got=f"--{'' if said.align_corners else 'no-'}align-corners",
+            hint="leave it out: the graph shows the rule",
+        )
+    return last
 
 
 def _canonical_copy(foreign: ForeignGraph, label: str) -> tuple[onnx.ModelProto, list[str]]:

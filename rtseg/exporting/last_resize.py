@@ -25,8 +25,6 @@ from rtseg.specs import OutputSpec, Resolution
 _ALIGN_CORNERS = {"align_corners": True, "half_pixel": False, "pytorch_half_pixel": False}
 """The values of coordinate_transformation_mode that F.interpolate has (ONNX operator Resize)."""
 
-KEEP = "--interface scores keeps the Resize"
-
 
 @dataclass(frozen=True)
 class LastResize:
@@ -42,7 +40,8 @@ class LastResize:
         rule = f"align_corners {'true' if self.align_corners else 'false'}"
         return (
             f"{network} ends with a Resize of its logits from {self.shape[2]}x{self.shape[3]} to {resolution}: "
-            f"the file gives them at stride {self.stride}, and rtseg upsamples them by the same rule ({rule}). {KEEP}"
+            f"the file gives them at stride {self.stride}, and rtseg upsamples them by the same rule ({rule}). "
+            "--interface scores keeps the Resize"
         )
 
     def contract(self, output: OutputSpec) -> OutputSpec:

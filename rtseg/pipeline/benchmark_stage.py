@@ -114,9 +114,9 @@ def bench(
     fit and padding are those of `export`, for named networks of your own.
 
     A file that cannot be made, loaded or run gives a row with the reason. A given file that is missing or damaged is
-    skipped, with a warning. Ctrl-C raises BenchmarkInterrupted with the
-    finished rows. The same call with resume continues after the last finished unit: a network of all registered ones, a
-    size of a table, or an interface of named networks.
+    skipped, with a warning. Ctrl-C raises BenchmarkInterrupted with the finished rows. The same call with resume
+    continues after the last finished unit: a network of all registered ones, a size of a table, or an interface of
+    named networks.
 
     Raises SpecError for arguments that exclude one another, ManifestError, UnknownNameError, DatasetError, RunnerError
     if none of the sources can be run, and what `export` raises.

@@ -189,11 +189,13 @@ def test_affnet_in_fp16_is_built_with_the_kernels_the_bytes_and_the_size_of_its_
 def test_all_rows_of_a_network_come_out_the_same_when_they_are_made_anew(name: str, which: str, release: None) -> None:
     """What INT8 is calibrated with depends on the processor in its last bits, and its engine's size on that.
 
-    Every engine holds the names of its tensors, which may be a few bytes longer than they were.
+    The size of an FP32 engine for Turing also differs, by some hundred bytes, on another processor than the ledger's;
+    why is not known.
     """
     found, expected = script.rows_anew(name, which), rows(which, network=name)
     for row, before in zip(found, expected, strict=True):
-        if before["engine_bytes"] is not None:
-            near = 0.05 if row["precision"] == "int8" else 1e-5
+        for_turing = (row["precision"], row["compute_capability"]) == ("fp32", "7.5")
+        near = 0.05 if row["precision"] == "int8" else 1e-5 if for_turing else 0
+        if near and before["engine_bytes"] is not None:
             before = {**before, "engine_bytes": pytest.approx(before["engine_bytes"], rel=near)}
         assert row == before
